@@ -1,0 +1,64 @@
+package agentapi
+
+import (
+	"context"
+	"errors"
+
+	"github.com/repool/repool/internal/topology"
+)
+
+// Inspector is the half of the contract that changes nothing. The observer
+// gets only this, so it cannot stop a server by mistake.
+type Inspector interface {
+	// Inspect looks at the data directory, its server and the journal.
+	Inspect(ctx context.Context) (topology.Inspection, error)
+	// ProbeWAL reads the node's own WAL against the primary's history.
+	ProbeWAL(ctx context.Context, primary topology.History) (topology.WALProbe, error)
+	// RecordEnding reads the record of this node's line that ends at lsn.
+	// ErrNoWAL: the segment is gone.
+	RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error)
+	// Run reads the journal of one run; an empty id means the newest.
+	Run(ctx context.Context, id string) (topology.RunState, error)
+	// Vault lists what is kept of this node's lost lines.
+	Vault(ctx context.Context) ([]topology.VaultEntry, error)
+	// VaultReport gives the JSON report of one vault entry, with each lost commit.
+	VaultReport(ctx context.Context, id string) ([]byte, error)
+}
+
+// Operator is the half that changes the node. Every call but Acquire needs the
+// token that Acquire gave; a lower one than the newest is ErrStaleToken.
+type Operator interface {
+	// Acquire gives holder a new token, unless a run is in progress under
+	// another holder's token that is still alive (ErrLocked).
+	Acquire(ctx context.Context, holder string) (topology.Token, error)
+	// StartRun begins a run and returns at once; the run belongs to the agent
+	// and survives its caller. ErrLocked while another run is in progress.
+	StartRun(ctx context.Context, req topology.RunRequest) error
+	// Watch calls see with each change of the run's state until it has ended
+	// or ctx is done; the last state is passed in either case.
+	Watch(ctx context.Context, id string, see func(topology.RunState)) error
+	// Clear lets a waiting run pass its destructive step: the caller has just
+	// confirmed the primary over fresh connections and asked Pgpool-II (P2).
+	Clear(ctx context.Context, token topology.Token, id, step string) error
+	// Cancel stops a run at its next safe point.
+	Cancel(ctx context.Context, token topology.Token, id string) error
+	// Fence stops the node's server and proves that it is gone: fast, then
+	// immediate, then SIGKILL. Refused with ErrLocked during a run.
+	Fence(ctx context.Context, token topology.Token) (topology.Fenced, error)
+}
+
+// Agent is the whole contract. It is reached in-process or over a socket; both
+// ways pass one contract suite.
+type Agent interface {
+	Inspector
+	Operator
+}
+
+// The contract's errors; errors.Is works on them across every transport.
+var (
+	ErrLocked     = errors.New("the node is locked by another run or holder")
+	ErrStaleToken = errors.New("the token is older than the newest one given out for this node")
+	ErrNoWAL      = errors.New("the WAL asked for is no longer there")
+	ErrNoRun      = errors.New("no such run on this node")
+	ErrRefused    = errors.New("the agent refused the request")
+)

@@ -1,0 +1,331 @@
+package topology
+
+import "time"
+
+// Source says when a fact was taken and what went wrong in taking it. A fact
+// with an error or without a time is unknown: never read it as "fine".
+type Source struct {
+	// At is when the answer came. Zero means it was never asked for.
+	At time.Time `json:"at"`
+	// Err is what the source answered instead of a fact; empty when it answered.
+	Err string `json:"err,omitempty"`
+}
+
+// OK says whether the fact was obtained.
+func (s Source) OK() bool { return s.Err == "" && !s.At.IsZero() }
+
+// Fresh says whether the fact was obtained no longer than maxAge before now.
+func (s Source) Fresh(now time.Time, maxAge time.Duration) bool {
+	return s.OK() && now.Sub(s.At) <= maxAge
+}
+
+// Snapshot is one observed state of a pool at one instant: all that the
+// planner ever sees. Nodes are in the order of their ids, without gaps in the
+// slice (an unused backend slot is simply absent).
+type Snapshot struct {
+	Taken time.Time  `json:"taken"`
+	Pools []PoolView `json:"pools"`
+	Nodes []Node     `json:"nodes"`
+}
+
+// Node returns the node with that id, or nil.
+func (s *Snapshot) Node(id NodeID) *Node {
+	for i := range s.Nodes {
+		if s.Nodes[i].ID == id {
+			return &s.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// PoolView is what one Pgpool-II answered over PCP.
+type PoolView struct {
+	Source
+	// Endpoint names the Pgpool-II, as "host:port" or the socket path.
+	Endpoint string `json:"endpoint"`
+	// Watchdog is the zero value when Pgpool-II runs without one.
+	Watchdog Watchdog `json:"watchdog"`
+	// Primary is the node that this Pgpool-II holds for the primary, or NoNode.
+	Primary NodeID `json:"primary"`
+	// Nodes is Pgpool-II's opinion of each backend slot, by node id.
+	Nodes []PoolNode `json:"nodes"`
+}
+
+// Node returns the view on one node, or nil.
+func (p *PoolView) Node(id NodeID) *PoolNode {
+	for i := range p.Nodes {
+		if p.Nodes[i].ID == id {
+			return &p.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// Watchdog is the answering Pgpool-II's own place in its watchdog cluster.
+type Watchdog struct {
+	Enabled bool `json:"enabled"`
+	// Leader says that the answering member is the leader.
+	Leader bool `json:"leader"`
+	// Quorum is Pgpool-II's number: 1 yes, 0 on the edge, -1 no, -2 unknown.
+	Quorum int `json:"quorum"`
+	// State is Pgpool-II's word for the member's state, such as "LEADER".
+	State string `json:"state,omitempty"`
+}
+
+// MayAct says whether a controller beside this Pgpool-II may change anything:
+// there is no watchdog, or this member leads with quorum (quorum 1, strictly).
+func (w Watchdog) MayAct() bool { return !w.Enabled || (w.Leader && w.Quorum == 1) }
+
+// PoolStatus is Pgpool-II's status of a backend slot.
+type PoolStatus string
+
+// The statuses Pgpool-II knows. Waiting is healthy: attached, but no session
+// has used it yet.
+const (
+	PoolUnused  PoolStatus = "unused"
+	PoolWaiting PoolStatus = "waiting"
+	PoolUp      PoolStatus = "up"
+	PoolDown    PoolStatus = "down"
+)
+
+// PoolNode is Pgpool-II's opinion of one node.
+type PoolNode struct {
+	ID         NodeID     `json:"id"`
+	Status     PoolStatus `json:"status"`
+	Quarantine bool       `json:"quarantine,omitempty"`
+	// Role is Pgpool-II's word: "primary" or "standby". At most one is primary.
+	Role string `json:"role"`
+	// LastChange is when Pgpool-II last set the status (also set again when a
+	// node that was down is marked down once more).
+	LastChange time.Time `json:"last_change"`
+}
+
+// Attached says whether Pgpool-II routes to the node.
+func (n PoolNode) Attached() bool {
+	return (n.Status == PoolUp || n.Status == PoolWaiting) && !n.Quarantine
+}
+
+// Node is everything known of one node at the snapshot's instant.
+type Node struct {
+	ID      NodeID `json:"id"`
+	Host    string `json:"host"`
+	Port    int    `json:"port"`
+	AppName string `json:"app_name,omitempty"`
+	// AlwaysPrimary and NoFailover are backend_flagN's ALWAYS_PRIMARY and
+	// DISALLOW_TO_FAILOVER.
+	AlwaysPrimary bool `json:"always_primary,omitempty"`
+	NoFailover    bool `json:"no_failover,omitempty"`
+
+	SQL     SQLFacts   `json:"sql"`
+	Agent   Inspection `json:"agent"`
+	Lineage Lineage    `json:"lineage"`
+}
+
+// SQLFacts is what PostgreSQL itself said over a connection.
+type SQLFacts struct {
+	Source
+	// Refused says the server is certainly not accepting connections now
+	// (connection refused, starting up, shutting down), as opposed to silent.
+	Refused    bool       `json:"refused,omitempty"`
+	InRecovery bool       `json:"in_recovery"`
+	SystemID   SystemID   `json:"system_id"`
+	Version    int        `json:"version"` // server_version_num
+	Timeline   TimelineID `json:"timeline"`
+	// Insert is pg_current_wal_lsn (primary only); Receive and Replay are the
+	// standby's positions. Zero means "none".
+	Current LSN `json:"current"`
+	Receive LSN `json:"receive"`
+	Replay  LSN `json:"replay"`
+	// ReplayPaused and ReplayLagSeconds are from the standby itself; the lag
+	// in time grows on an idle primary and is for people only.
+	ReplayPaused     bool    `json:"replay_paused,omitempty"`
+	ReplayLagSeconds float64 `json:"replay_lag_seconds,omitempty"`
+
+	Receiver WALReceiver       `json:"receiver"`
+	Senders  []WALSender       `json:"senders,omitempty"`
+	Slots    []Slot            `json:"slots,omitempty"`
+	Settings map[string]string `json:"settings,omitempty"`
+	// ReceiveProgressed says that Replay moved since the snapshot before.
+	ReplayProgressed bool `json:"replay_progressed,omitempty"`
+	// DatabaseBytes is the sum of pg_database_size, as last read. Zero: unknown.
+	DatabaseBytes uint64 `json:"database_bytes,omitempty"`
+}
+
+// WALReceiver is the row of pg_stat_wal_receiver; Status is empty where there
+// is no WAL receiver.
+type WALReceiver struct {
+	Status     string     `json:"status,omitempty"`
+	SenderHost string     `json:"sender_host,omitempty"`
+	SenderPort int        `json:"sender_port,omitempty"`
+	Timeline   TimelineID `json:"timeline,omitempty"`
+	Slot       string     `json:"slot,omitempty"`
+}
+
+// WALSender is one row of pg_stat_replication.
+type WALSender struct {
+	AppName   string `json:"app_name"`
+	State     string `json:"state"`
+	SyncState string `json:"sync_state,omitempty"`
+	Flush     LSN    `json:"flush"`
+	Replay    LSN    `json:"replay"`
+}
+
+// Slot is one row of pg_replication_slots.
+type Slot struct {
+	Name      string `json:"name"`
+	Active    bool   `json:"active"`
+	Physical  bool   `json:"physical"`
+	Restart   LSN    `json:"restart"`
+	WALStatus string `json:"wal_status,omitempty"` // reserved, extended, unreserved, lost
+}
+
+// DirState says what stands at the place of a node's data directory.
+type DirState string
+
+// The states of a data directory. DirAside means that a resync has moved it
+// into its workshop: nothing can start it until it is back.
+const (
+	DirUnknown DirState = ""
+	DirMissing DirState = "missing"
+	DirEmpty   DirState = "empty"
+	DirForeign DirState = "foreign" // not empty, and no PostgreSQL data directory
+	DirPresent DirState = "present"
+	DirAside   DirState = "aside"
+)
+
+// ServerState says what the postmaster of a data directory does.
+type ServerState string
+
+// The states of a server process, as its postmaster.pid and /proc tell.
+const (
+	ServerUnknown  ServerState = ""
+	ServerStopped  ServerState = "stopped"
+	ServerStarting ServerState = "starting"
+	ServerRunning  ServerState = "running" // accepts connections
+	ServerStopping ServerState = "stopping"
+	ServerFrozen   ServerState = "frozen" // stopped by SIGSTOP
+)
+
+// Control is what a data directory's control file says.
+type Control struct {
+	SystemID          SystemID   `json:"system_id"`
+	State             string     `json:"state"` // PostgreSQL's words, such as "in production"
+	CheckpointLSN     LSN        `json:"checkpoint"`
+	RedoLSN           LSN        `json:"redo"`
+	Timeline          TimelineID `json:"timeline"`
+	MinRecoveryPoint  LSN        `json:"min_recovery_point"`
+	MinRecoveryTLI    TimelineID `json:"min_recovery_tli"`
+	WALLogHints       bool       `json:"wal_log_hints"`
+	Checksums         bool       `json:"checksums"`
+	MaxConnections    int        `json:"max_connections"`
+	MaxWorkers        int        `json:"max_worker_processes"`
+	MaxWALSenders     int        `json:"max_wal_senders"`
+	MaxPreparedXacts  int        `json:"max_prepared_transactions"`
+	MaxLocksPerXact   int        `json:"max_locks_per_transaction"`
+	SegmentSize       uint64     `json:"segment_size"`
+	WasCleanShutdown  bool       `json:"clean_shutdown"`
+	ShutDownInRecover bool       `json:"shut_down_in_recovery"`
+}
+
+// Inspection is what the agent on a node's host found in its data directory.
+type Inspection struct {
+	Source
+	AgentVersion string      `json:"agent_version,omitempty"`
+	Dir          DirState    `json:"dir"`
+	Version      int         `json:"version"` // major, from PG_VERSION
+	Control      *Control    `json:"control,omitempty"`
+	Server       ServerState `json:"server"`
+	PID          int         `json:"pid,omitempty"`
+	// StandbySignal, RecoverySignal and BackupLabel say whether those files exist.
+	StandbySignal  bool `json:"standby_signal"`
+	RecoverySignal bool `json:"recovery_signal,omitempty"`
+	BackupLabel    bool `json:"backup_label,omitempty"`
+	// History is the line of the newest timeline that the directory has WAL of.
+	History History `json:"history"`
+	// PrimaryConnInfo host/port and slot as configured in the directory.
+	UpstreamHost string `json:"upstream_host,omitempty"`
+	UpstreamPort int    `json:"upstream_port,omitempty"`
+	UpstreamSlot string `json:"upstream_slot,omitempty"`
+	// DataBytes is without pg_wal; both may be minutes old.
+	DataBytes uint64 `json:"data_bytes"`
+	WALBytes  uint64 `json:"wal_bytes"`
+	FreeBytes uint64 `json:"free_bytes"`
+	// MountPoint: the data directory is a mount point and cannot be renamed.
+	MountPoint  bool `json:"mount_point,omitempty"`
+	Tablespaces int  `json:"tablespaces,omitempty"`
+	// HotStandby are the settings that must not be lower than the primary's,
+	// as the server would read them from its configuration at the next start.
+	HotStandby map[string]int `json:"hot_standby,omitempty"`
+	// Odd lists files that a rewind or copy would stumble over, with the reason.
+	Odd []string `json:"odd,omitempty"`
+	// SavedConfig: the agent holds a copy of the node's own configuration.
+	SavedConfig bool `json:"saved_config,omitempty"`
+	// Run is the run in progress, or the last one when it did not end well.
+	Run *RunState `json:"run,omitempty"`
+	// Lock is who holds the node, empty when nobody does.
+	Lock string `json:"lock,omitempty"`
+}
+
+// WALRecord identifies one WAL record by content, so that two nodes can be
+// compared: equal timeline numbers prove nothing.
+type WALRecord struct {
+	Start LSN    `json:"start"`
+	End   LSN    `json:"end"`
+	Prev  LSN    `json:"prev"`
+	CRC   uint32 `json:"crc"`
+	Desc  string `json:"desc,omitempty"` // resource manager and info, for people
+}
+
+// WALProbe is a node's own WAL seen against the primary's history.
+type WALProbe struct {
+	Source
+	// Own is the history of the WAL the node really holds.
+	Own History `json:"own"`
+	// CommonTLI and Limit: by the numbers, both lines agree up to Limit on
+	// CommonTLI. Open: neither has left CommonTLI, so there is no limit yet.
+	CommonTLI TimelineID `json:"common_tli"`
+	Limit     LSN        `json:"limit"`
+	Open      bool       `json:"open"`
+	Shared    bool       `json:"shared"` // false: nothing in common at all
+	// Beyond: the node holds a valid record of its own that starts at Limit.
+	Beyond bool `json:"beyond"`
+	// End is the true end of the node's WAL as far as it was read.
+	End LSN `json:"end"`
+	// Last is the last valid record that ends at or before Limit (or End).
+	Last *WALRecord `json:"last,omitempty"`
+	// WALFrom is the start of the oldest segment still there on the common line.
+	WALFrom LSN `json:"wal_from"`
+	// LastCheckpoint before Limit, from where a rewind copies; zero if its WAL is gone.
+	LastCheckpoint LSN `json:"last_checkpoint"`
+}
+
+// Verdict is how a node's data relates to the primary's.
+type Verdict string
+
+// The verdicts. Only OnLine allows a node to stream; Unknown allows nothing
+// that could not be undone.
+const (
+	LineageUnknown  Verdict = ""
+	LineageOnLine   Verdict = "on-line"  // its WAL is a prefix of the primary's
+	LineageDiverged Verdict = "diverged" // it holds WAL that the primary does not
+	LineageForeign  Verdict = "foreign"  // nothing in common
+)
+
+// Lineage is the verdict on one node against the current primary.
+type Lineage struct {
+	Source
+	Primary NodeID  `json:"primary"`
+	Verdict Verdict `json:"verdict"`
+	// Point is the divergence point (diverged), or the node's end of WAL (on line).
+	Point LSN        `json:"point"`
+	TLI   TimelineID `json:"tli"`
+	// SameTimeline: diverged under one timeline number; pg_rewind cannot see it.
+	SameTimeline bool `json:"same_timeline,omitempty"`
+	// OwnBytes is how much WAL the node holds past Point.
+	OwnBytes uint64 `json:"own_bytes,omitempty"`
+	// RewindWAL: the node still has its WAL back to the last common checkpoint.
+	RewindWAL bool `json:"rewind_wal,omitempty"`
+	// StreamGap: the primary no longer has the WAL from the node's end on.
+	StreamGap bool   `json:"stream_gap,omitempty"`
+	Proof     string `json:"proof,omitempty"`
+}
