@@ -1,0 +1,101 @@
+package config
+
+import "time"
+
+// Config is repool.yaml. The zero value of each field means "default".
+type Config struct {
+	Pgpool      Pgpool      `yaml:"pgpool"`
+	Peers       []Peer      `yaml:"peers"`
+	Database    Login       `yaml:"database"`
+	Replication Login       `yaml:"replication"`
+	Controller  Controller  `yaml:"controller"`
+	Nodes       []Node      `yaml:"nodes"`
+	Policy      Policy      `yaml:"policy"`
+	Vault       Vault       `yaml:"vault"`
+	Environment Environment `yaml:"environment"`
+}
+
+// Pgpool is the Pgpool-II beside this controller.
+type Pgpool struct {
+	// Conf is the path of pgpool.conf; default /etc/pgpool2/pgpool.conf.
+	Conf string `yaml:"conf"`
+	PCP  PCP    `yaml:"pcp"`
+}
+
+// PCP says how to log in to a Pgpool-II. Host and port default to what
+// pgpool.conf says (its unix socket first), the user to "repool".
+type PCP struct {
+	Host     string        `yaml:"host"`
+	Port     int           `yaml:"port"`
+	User     string        `yaml:"user"`
+	Passfile string        `yaml:"passfile"` // default: PCPPASSFILE, then ~/.pcppass
+	Timeout  time.Duration `yaml:"timeout"`
+}
+
+// Peer is another, independent Pgpool-II over the same nodes (no watchdog):
+// it needs its own attach.
+type Peer struct {
+	PCP PCP `yaml:"pcp"`
+}
+
+// Login is a PostgreSQL role. Passwords come from the passfile only.
+type Login struct {
+	User     string `yaml:"user"`   // default "repool"
+	DBName   string `yaml:"dbname"` // default "postgres"
+	Passfile string `yaml:"passfile"`
+	SSLMode  string `yaml:"sslmode"` // default: libpq's
+}
+
+// Controller is `repool serve`.
+type Controller struct {
+	StateDir string        `yaml:"state_dir"` // default /var/lib/repool
+	Socket   string        `yaml:"socket"`    // default <state_dir>/repool.sock
+	Interval time.Duration `yaml:"interval"`  // default 1s
+	Listen   string        `yaml:"listen"`    // host:port of status page and metrics; default none
+}
+
+// Node adds to what pgpool.conf says of one backend.
+type Node struct {
+	ID int `yaml:"id"`
+	// Agent is "local" (default when the host is this one) or "unix:/path".
+	Agent string `yaml:"agent"`
+	// DataDirectory defaults to backend_data_directoryN.
+	DataDirectory string `yaml:"data_directory"`
+	// ConfigFile is postgresql.conf where it lies outside the data directory;
+	// default: found in /etc/postgresql by its data_directory line.
+	ConfigFile string `yaml:"config_file"`
+	// BinDirectory defaults to /usr/lib/postgresql/<major>/bin.
+	BinDirectory string `yaml:"bin_directory"`
+	// Workshop is where journal, saved configuration, vault and the directory
+	// under repair live; default <data_directory>.repool. Must be on the data
+	// directory's file system.
+	Workshop string `yaml:"workshop"`
+}
+
+// Policy says what may be done without asking, and P1's gates.
+type Policy struct {
+	// Methods: attach, start, follow, adopt, rewind, base-backup, fence → auto, ask, never.
+	Methods        map[string]string `yaml:"methods"`
+	MaxLag         string            `yaml:"max_lag"` // bytes, such as 16MB
+	MaxAttempts    int               `yaml:"max_attempts"`
+	BackoffBase    time.Duration     `yaml:"backoff_base"`
+	BackoffMax     time.Duration     `yaml:"backoff_max"`
+	FollowGrace    time.Duration     `yaml:"follow_grace"`
+	StreamPatience time.Duration     `yaml:"stream_patience"`
+	NudgeAfter     time.Duration     `yaml:"nudge_after"`
+	Headroom       string            `yaml:"headroom"` // bytes kept free, such as 1GB
+	MaxRate        string            `yaml:"max_rate"` // of base backup, such as 100MB; empty: none
+}
+
+// Vault says where lost WAL is kept.
+type Vault struct {
+	// Directory defaults to <workshop>/vault on each node.
+	Directory string `yaml:"directory"`
+	// MaxBytes is the size at which the oldest entries that a person has
+	// released make room; nothing unreleased is ever removed. Default 10GB.
+	MaxBytes string `yaml:"max_bytes"`
+}
+
+// Environment is added to the environment of PostgreSQL's programs, for
+// set-ups that need it (PG_CLUSTER_CONF_ROOT). No passwords here.
+type Environment map[string]string
