@@ -1,0 +1,171 @@
+package control
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/topology"
+)
+
+// Client speaks to a controller's socket. Every call is bounded by its context
+// and, but for Recover, by ten seconds.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+// NewClient makes a client for the socket at path. Nothing is opened yet.
+func NewClient(path string) *Client {
+	return &Client{path: path, http: &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		},
+	}}}
+}
+
+// Status reads the controller's newest status.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
+}
+
+// Look asks for a pass now.
+func (c *Client) Look(ctx context.Context, reason string) error {
+	return c.call(ctx, http.MethodPost, "/v1/look", map[string]string{"reason": reason}, nil)
+}
+
+// Hold asks to leave a node, or the pool, alone.
+func (c *Client) Hold(ctx context.Context, r HoldRequest) error {
+	return c.call(ctx, http.MethodPost, "/v1/hold", r, nil)
+}
+
+// Release ends hold and parking.
+func (c *Client) Release(ctx context.Context, node topology.NodeID, who string) error {
+	return c.call(ctx, http.MethodPost, "/v1/release", HoldRequest{Node: node, Who: who}, nil)
+}
+
+// ResyncWith gives consent to a resync, and ends a parking.
+func (c *Client) ResyncWith(ctx context.Context, r ResyncRequest) error {
+	return c.call(ctx, http.MethodPost, "/v1/resync", r, nil)
+}
+
+// Resync gives consent to any method for node.
+func (c *Client) Resync(ctx context.Context, node topology.NodeID) error {
+	return c.ResyncWith(ctx, ResyncRequest{Node: node, Who: "hook"})
+}
+
+// Checkpoint asks for a checkpoint on node, without waiting for it.
+func (c *Client) Checkpoint(ctx context.Context, node topology.NodeID) error {
+	return c.call(ctx, http.MethodPost, "/v1/checkpoint", ResyncRequest{Node: node}, nil)
+}
+
+// History reads events.
+func (c *Client) History(ctx context.Context, f history.Filter) ([]history.Event, error) {
+	q := url.Values{}
+	if f.Node != nil {
+		q.Set("node", strconv.Itoa(int(*f.Node)))
+	}
+	if f.Kind != "" {
+		q.Set("kind", f.Kind)
+	}
+	if f.Limit > 0 {
+		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	if !f.Since.IsZero() {
+		q.Set("since", f.Since.Format(time.RFC3339))
+	}
+	var out []history.Event
+	return out, c.call(ctx, http.MethodGet, "/v1/history?"+q.Encode(), nil, &out)
+}
+
+// Recover asks for an online recovery and follows it to its end; it is bounded
+// by ctx alone, since a copy may take hours.
+func (c *Client) Recover(ctx context.Context, node topology.NodeID, say func(string)) error {
+	resp, err := c.send(ctx, http.MethodPost, "/v1/recover", ResyncRequest{Node: node, Who: "online recovery"})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	in := bufio.NewScanner(resp.Body)
+	for in.Scan() {
+		var l line
+		if err := json.Unmarshal(in.Bytes(), &l); err != nil {
+			return fmt.Errorf("controller at %s answered nonsense: %w", c.path, err)
+		}
+		if l.Say != "" {
+			say(l.Say)
+		}
+		if l.Done {
+			if l.Err != nil {
+				return l.Err
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("controller at %s went away during the recovery: %w", c.path, errors.Join(in.Err(), io.ErrUnexpectedEOF))
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	resp, err := c.send(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 32<<20))
+	if err != nil {
+		return fmt.Errorf("read answer of controller at %s: %w", c.path, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		re := &RefusedError{}
+		if json.Unmarshal(body, re) != nil || re.Msg == "" {
+			return fmt.Errorf("controller at %s answered %s", c.path, resp.Status)
+		}
+		return re
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("controller at %s answered nonsense: %w", c.path, err)
+	}
+	return nil
+}
+
+func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://controller"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+		return nil, fmt.Errorf("%s: %w", c.path, ErrNotRunning)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask controller at %s: %w", c.path, err)
+	}
+	return resp, nil
+}
