@@ -1,0 +1,44 @@
+package config
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// fill gives every setting that was left out its default, but for those that
+// depend on pgpool.conf; these are filled in by Resolve.
+func (c *Config) fill() {
+	orText(&c.Pgpool.Conf, DefaultPgpoolConf)
+	c.Pgpool.PCP.fill()
+	for i := range c.Peers {
+		c.Peers[i].PCP.fill()
+	}
+	c.Database.fill()
+	c.Replication.fill()
+	orText(&c.Controller.StateDir, "/var/lib/repool")
+	orText(&c.Controller.Socket, filepath.Join(c.Controller.StateDir, "repool.sock"))
+	orTime(&c.Controller.Interval, time.Second)
+	orText(&c.Vault.MaxBytes, "10GB")
+}
+
+func (p *PCP) fill() {
+	orText(&p.User, "repool")
+	orTime(&p.Timeout, 5*time.Second)
+}
+
+func (l *Login) fill() {
+	orText(&l.User, "repool")
+	orText(&l.DBName, "postgres")
+}
+
+func orText(s *string, def string) {
+	if *s == "" {
+		*s = def
+	}
+}
+
+func orTime(d *time.Duration, def time.Duration) {
+	if *d == 0 {
+		*d = def
+	}
+}
