@@ -1,0 +1,203 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/repool/repool/internal/pgpoolconf"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/topology"
+)
+
+// Pool is everything that is configured about a pool: pgpool.conf and
+// repool.yaml in one, with every default filled in.
+type Pool struct {
+	// File is repool.yaml's path, empty where there is none; PgpoolConf is
+	// pgpool.conf's.
+	File, PgpoolConf string
+	// Nodes are in the order of their ids; unused backend slots are absent.
+	Nodes []NodeConf
+	// PCP is the Pgpool-II beside this controller, Peers the independent others.
+	PCP   Endpoint
+	Peers []Endpoint
+	// Database is the role for questions and promotion, Replication the one
+	// that standbys stream as.
+	Database, Replication Login
+	Controller            Controller
+	Policy                plan.Policy
+	// VaultMax and MaxRate are in bytes; MaxRate is per second, zero: no limit.
+	VaultMax, MaxRate uint64
+	Environment       Environment
+	// ResyncCommand is the operator's own program, with Pgpool-II's
+	// placeholders; empty: the built-in engine does it.
+	ResyncCommand string
+	// Pgpool is all that pgpool.conf says.
+	Pgpool pgpoolconf.Pool
+}
+
+// NodeConf is one node as configured.
+type NodeConf struct {
+	ID topology.NodeID
+	// Host is backend_hostnameN verbatim: empty or a directory means a unix
+	// socket on this machine.
+	Host string
+	Port int
+	// AppName is the standby's application_name: backend_application_nameN, or
+	// the slot's name where that is empty.
+	AppName string
+	// Slot is the physical replication slot that the node streams through.
+	Slot  string
+	Agent Agent
+	// DataDir is empty only for nodes whose agent is another process.
+	DataDir string
+	// ConfigFile and BinDir are empty where the agent shall find them itself.
+	ConfigFile, BinDir string
+	Workshop, VaultDir string
+	// AlwaysPrimary and NoFailover are flags of backend_flagN.
+	AlwaysPrimary, NoFailover bool
+}
+
+// SlotName is the replication slot of a node, on whichever node is primary.
+func SlotName(id topology.NodeID) string { return fmt.Sprintf("repool_node%d", int(id)) }
+
+// Node returns the node with that id, or nil.
+func (p *Pool) Node(id topology.NodeID) *NodeConf {
+	for i := range p.Nodes {
+		if p.Nodes[i].ID == id {
+			return &p.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// Resolve reads pgpool.conf and joins it with repool.yaml. The error holds
+// every problem found, each naming file and line, or the node.
+func (l *Loaded) Resolve() (*Pool, error) { return l.resolve(true) }
+
+// ResolveForHook is Resolve for a process that Pgpool-II started: what a
+// promotion can do without is no error. A node whose agent is not known has
+// AgentNone.
+func (l *Loaded) ResolveForHook() (*Pool, error) { return l.resolve(false) }
+
+func (l *Loaded) resolve(strict bool) (*Pool, error) {
+	c := l.Config
+	file, err := pgpoolconf.Load(c.Pgpool.Conf)
+	if err != nil {
+		return nil, fmt.Errorf("read pgpool.conf (its place is pgpool.conf in repool.yaml, or --pgpool-conf): %w", err)
+	}
+	pool, err := file.Pool()
+	if err != nil && strict {
+		return nil, err
+	}
+	ps := &problems{file: l.name(), at: l.at}
+	p := &Pool{
+		File: l.Path, PgpoolConf: c.Pgpool.Conf, Pgpool: pool,
+		PCP:      c.Pgpool.PCP.endpoint(&pool),
+		Database: c.Database, Replication: c.Replication,
+		Controller: c.Controller, Environment: c.Environment,
+		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate,
+	}
+	if !builtin(pool.ResyncCommand) {
+		p.ResyncCommand = pool.ResyncCommand
+	}
+	for _, peer := range c.Peers {
+		p.Peers = append(p.Peers, peer.PCP.endpoint(nil))
+	}
+	p.Policy = l.policy(p)
+	l.nodes(p, ps, strict)
+	if strict && pool.ClusteringMode != "streaming_replication" {
+		ps.list = append(ps.list, &Problem{File: c.Pgpool.Conf, Msg: fmt.Sprintf(
+			"backend_clustering_mode is %s: repool works with streaming_replication only", pool.ClusteringMode)})
+	}
+	if err := ps.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// name is what problems of repool.yaml are filed under.
+func (l *Loaded) name() string {
+	if l.Path == "" {
+		return "repool.yaml (none, all defaults)"
+	}
+	return l.Path
+}
+
+// nodes joins what both files say of each node.
+func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
+	given := map[int]int{}
+	for i, n := range l.Config.Nodes {
+		given[n.ID] = i
+		if n.ID >= len(p.Pgpool.Nodes) || p.Pgpool.Nodes[n.ID].Unused() {
+			ps.addAt(fmt.Sprintf("nodes[%d].id", i), "%s has no backend_port%d", p.PgpoolConf, n.ID)
+		}
+	}
+	for _, b := range p.Pgpool.Nodes {
+		if b.Unused() {
+			continue
+		}
+		var extra Node
+		at := ""
+		if i, ok := given[b.ID]; ok {
+			extra, at = l.Config.Nodes[i], fmt.Sprintf("nodes[%d]", i)
+		}
+		n, err := merge(b, extra, l.Config.Vault.Directory)
+		if err != nil && strict {
+			ps.add(ps.at[at], "%v", err)
+		}
+		p.Nodes = append(p.Nodes, n)
+	}
+	if len(p.Nodes) == 0 {
+		ps.list = append(ps.list, &Problem{File: p.PgpoolConf, Msg: "no nodes: backend_hostname0 and backend_port0 are missing"})
+	}
+}
+
+// merge joins one backend slot with what repool.yaml adds to it. The node is
+// usable for all but its agent where an error is returned.
+func merge(b pgpoolconf.Node, extra Node, vault string) (NodeConf, error) {
+	n := NodeConf{
+		ID: topology.NodeID(b.ID), Host: b.Host, Port: b.Port,
+		AppName: b.AppName, Slot: SlotName(topology.NodeID(b.ID)),
+		DataDir: b.DataDir, ConfigFile: extra.ConfigFile, BinDir: extra.BinDirectory,
+		Workshop: extra.Workshop, AlwaysPrimary: b.Flags.AlwaysPrimary, NoFailover: b.Flags.DisallowToFailover,
+	}
+	orText(&n.AppName, n.Slot)
+	if extra.DataDirectory != "" {
+		n.DataDir = extra.DataDirectory
+	}
+	if n.DataDir != "" {
+		n.DataDir = filepath.Clean(n.DataDir)
+		orText(&n.Workshop, n.DataDir+".repool")
+	}
+	if n.Workshop != "" {
+		n.VaultDir = filepath.Join(n.Workshop, "vault")
+	}
+	if vault != "" {
+		n.VaultDir = filepath.Join(vault, fmt.Sprintf("node%d", b.ID))
+	}
+	var err error
+	switch {
+	case extra.Agent != "":
+		n.Agent, err = parseAgent(extra.Agent)
+	case onThisMachine(b.Host):
+		n.Agent = Agent{Kind: AgentLocal}
+	default:
+		return n, fmt.Errorf("node %d: %s is not this machine, so how to reach its agent must be said: add \"- {id: %d, agent: unix:/path/of/agent.sock}\" to nodes, or agent: local if it is this machine after all",
+			b.ID, b.Host, b.ID)
+	}
+	if err == nil && n.Agent.Kind == AgentLocal && !filepath.IsAbs(n.DataDir) {
+		err = fmt.Errorf("node %d: no data directory: set backend_data_directory%d in pgpool.conf, or data_directory of the node here", b.ID, b.ID)
+		if n.DataDir != "" {
+			err = fmt.Errorf("node %d: the data directory %q is relative: write the whole path", b.ID, n.DataDir)
+		}
+	}
+	return n, err
+}
+
+// errNoHome: neither a passfile nor a home directory to look for one.
+var errNoHome = errors.New("no .pcppass file: set pgpool.pcp.passfile, PCPPASSFILE or HOME")
+
+// cleanDir is a directory without a slash at its end, for comparing.
+func cleanDir(dir string) string { return strings.TrimRight(dir, "/") }
