@@ -77,13 +77,14 @@ type WatchdogNode struct {
 	Priority           int
 }
 
-// UnmarshalJSON gives "not told" to what is missing, never a state's number.
+// UnmarshalJSON gives "not told" to what is missing or of another type, never a
+// state's number.
 func (n *WatchdogNode) UnmarshalJSON(b []byte) error {
 	type plain WatchdogNode
 	p := plain{ID: -1, State: -1, Membership: -1}
 	err := json.Unmarshal(b, &p)
 	*n = WatchdogNode(p)
-	return err
+	return otherThanType(err)
 }
 
 // Self is the Pgpool-II that answered.
@@ -136,13 +137,21 @@ func (c *Conn) watchdog(ctx context.Context, id int) (WatchdogInfo, error) {
 // expected one: those stay "not told".
 func parseWatchdog(text string) (WatchdogInfo, error) {
 	w := WatchdogInfo{Quorum: QuorumUnknown}
-	err := json.Unmarshal([]byte(text), &w)
-	var wrongType *json.UnmarshalTypeError
-	if err != nil && !errors.As(err, &wrongType) {
+	if err := otherThanType(json.Unmarshal([]byte(text), &w)); err != nil {
 		return WatchdogInfo{}, fmt.Errorf("%w: watchdog info is not the expected JSON: %w", ErrProtocol, err)
 	}
 	if len(w.Nodes) == 0 {
 		return WatchdogInfo{}, fmt.Errorf("%w: watchdog info without members: %s", ErrProtocol, excerpt([]byte(text)))
 	}
 	return w, nil
+}
+
+// otherThanType drops the error of a value that did not fit: the decoder has
+// skipped that value and gone on.
+func otherThanType(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return nil
+	}
+	return err
 }
