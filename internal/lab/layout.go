@@ -1,0 +1,91 @@
+package lab
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"path/filepath"
+	"strconv"
+)
+
+// layOut decides names, places, ports and passwords of everything.
+func (l *Lab) layOut() error {
+	l.Passwords = map[string]string{}
+	for _, role := range []string{"postgres", "repool", "repl", "pgpool", "app", "pcp"} {
+		var b [9]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return fmt.Errorf("make passwords: %w", err)
+		}
+		l.Passwords[role] = hex.EncodeToString(b[:])
+	}
+	nodes, pools := l.opts.Standbys+1, l.opts.Watchdog
+	ports, err := freePorts(nodes + 4*pools + 1)
+	if err != nil {
+		return err
+	}
+	next := func() int { p := ports[0]; ports = ports[1:]; return p }
+	for i := range nodes {
+		n := Node{ID: i, Name: fmt.Sprintf("node%d", i), Host: "127.0.0.1", Port: next()}
+		n.Home = l.path(n.Name)
+		n.DataDir = filepath.Join(n.Home, "data")
+		n.ConfigDir = n.DataDir
+		if l.opts.Layout == LayoutDebian {
+			n.ConfigDir = l.path("etc", strconv.Itoa(l.Major), n.Name)
+		}
+		n.LogFile = filepath.Join(n.Home, "log", "postgresql.log")
+		l.Nodes = append(l.Nodes, n)
+	}
+	for i := range pools {
+		p := Pgpool{ID: i, Host: "127.0.0.1", Port: next(), PCPPort: next(), WDPort: next(), HeartbeatPort: next()}
+		p.Dir = l.path("pgpool" + suffix(i))
+		p.Conf = filepath.Join(p.Dir, "pgpool.conf")
+		p.LogFile = l.path("log", "pgpool"+suffix(i)+".log")
+		p.RepoolConf = l.path("repool" + suffix(i) + ".yaml")
+		l.Pgpools = append(l.Pgpools, p)
+	}
+	if l.opts.Web {
+		l.WebAddr = fmt.Sprintf("127.0.0.1:%d", next())
+	}
+	return nil
+}
+
+// suffix numbers all but the first, which people meet most.
+func suffix(i int) string {
+	if i == 0 {
+		return ""
+	}
+	return strconv.Itoa(i)
+}
+
+// freePorts finds n ports that nobody listens on, below the range from which
+// the kernel takes the source ports of outgoing connections: a node that is
+// down for a while must find its port free when it returns.
+func freePorts(n int) ([]int, error) {
+	const low, high = 20000, 32000
+	var ports []int
+	var held []net.Listener
+	defer func() {
+		for _, h := range held {
+			h.Close()
+		}
+	}()
+	for range 200 * n {
+		r, err := rand.Int(rand.Reader, big.NewInt(high-low))
+		if err != nil {
+			return nil, fmt.Errorf("find free ports: %w", err)
+		}
+		port := low + int(r.Int64())
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		held = append(held, ln)
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
+	}
+	return nil, errors.New("find free ports: nearly all between 20000 and 32000 are taken")
+}
