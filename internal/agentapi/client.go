@@ -1,0 +1,172 @@
+package agentapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/repool/repool/internal/agentapi/agentv1"
+	"github.com/repool/repool/internal/agentapi/agentv1/agentv1connect"
+	"github.com/repool/repool/internal/topology"
+)
+
+// connectMessage is what the generated messages are to the converters.
+type connectMessage = proto.Message
+
+// DialUnix reaches an agent on a unix socket of this host. Nothing is opened
+// before the first call.
+func DialUnix(path string) Agent {
+	tr := &http.Transport{
+		MaxIdleConns:    2,
+		IdleConnTimeout: time.Minute,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		},
+	}
+	return &client{where: path, rpc: agentv1connect.NewAgentServiceClient(&http.Client{Transport: tr}, "http://agent", connect.WithReadMaxBytes(64<<20))}
+}
+
+type client struct {
+	where string
+	rpc   agentv1connect.AgentServiceClient
+}
+
+// kindError is an error from the far side that errors.Is recognises.
+type kindError struct {
+	msg  string
+	kind error
+}
+
+func (e *kindError) Error() string { return e.msg }
+func (e *kindError) Unwrap() error { return e.kind }
+
+func (c *client) err(err error) error {
+	var ce *connect.Error
+	if err == nil || !errors.As(err, &ce) {
+		return err
+	}
+	if kind, ok := errorKinds[ce.Meta().Get(errorHeader)]; ok {
+		return &kindError{msg: ce.Message(), kind: kind}
+	}
+	switch ce.Code() {
+	case connect.CodeCanceled:
+		return &kindError{msg: ce.Message(), kind: context.Canceled}
+	case connect.CodeDeadlineExceeded:
+		return &kindError{msg: ce.Message(), kind: context.DeadlineExceeded}
+	}
+	return fmt.Errorf("agent at %s: %s", c.where, ce.Message())
+}
+
+// take turns an answer into a Go value.
+func take[T any](c *client, m proto.Message, err error) (T, error) {
+	var v T
+	if err != nil {
+		return v, c.err(err)
+	}
+	if err := fromWire(m, &v); err != nil {
+		return v, fmt.Errorf("agent at %s answered nonsense: %w", c.where, err)
+	}
+	return v, nil
+}
+
+func (c *client) Inspect(ctx context.Context) (topology.Inspection, error) {
+	m, err := c.rpc.Inspect(ctx, &pb.InspectRequest{})
+	return take[topology.Inspection](c, m, err)
+}
+
+func (c *client) ProbeWAL(ctx context.Context, h topology.History) (topology.WALProbe, error) {
+	req := &pb.ProbeWALRequest{Primary: &pb.History{}}
+	if err := toWire(h, req.Primary); err != nil {
+		return topology.WALProbe{}, err
+	}
+	m, err := c.rpc.ProbeWAL(ctx, req)
+	return take[topology.WALProbe](c, m, err)
+}
+
+func (c *client) RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error) {
+	m, err := c.rpc.RecordEnding(ctx, &pb.RecordEndingRequest{Lsn: lsn.String()})
+	return take[topology.WALRecord](c, m, err)
+}
+
+func (c *client) Run(ctx context.Context, id string) (topology.RunState, error) {
+	m, err := c.rpc.Run(ctx, &pb.RunStateRequest{Id: id})
+	return take[topology.RunState](c, m, err)
+}
+
+func (c *client) Vault(ctx context.Context) ([]topology.VaultEntry, error) {
+	m, err := c.rpc.Vault(ctx, &pb.VaultRequest{})
+	if err != nil {
+		return nil, c.err(err)
+	}
+	var out []topology.VaultEntry
+	for _, e := range m.Entries {
+		v, err := take[topology.VaultEntry](c, e, nil)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func (c *client) VaultReport(ctx context.Context, id string) ([]byte, error) {
+	m, err := c.rpc.VaultReport(ctx, &pb.VaultReportRequest{Id: id})
+	if err != nil {
+		return nil, c.err(err)
+	}
+	return m.Report, nil
+}
+
+func (c *client) Acquire(ctx context.Context, holder string) (topology.Token, error) {
+	m, err := c.rpc.Acquire(ctx, &pb.AcquireRequest{Holder: holder})
+	if err != nil {
+		return 0, c.err(err)
+	}
+	return topology.Token(m.Token), nil
+}
+
+func (c *client) StartRun(ctx context.Context, req topology.RunRequest) error {
+	m := &pb.RunRequest{}
+	if err := toWire(req, m); err != nil {
+		return err
+	}
+	_, err := c.rpc.StartRun(ctx, m)
+	return c.err(err)
+}
+
+func (c *client) Watch(ctx context.Context, id string, see func(topology.RunState)) error {
+	stream, err := c.rpc.Watch(ctx, &pb.RunStateRequest{Id: id})
+	if err != nil {
+		return c.err(err)
+	}
+	for stream.Receive() {
+		st, err := take[topology.RunState](c, stream.Msg(), nil)
+		if err != nil {
+			return errors.Join(err, stream.Close())
+		}
+		see(st)
+	}
+	return errors.Join(c.err(stream.Err()), stream.Close())
+}
+
+func (c *client) Clear(ctx context.Context, t topology.Token, id, step string) error {
+	_, err := c.rpc.Clear(ctx, &pb.ClearRequest{Token: uint64(t), Id: id, Step: step})
+	return c.err(err)
+}
+
+func (c *client) Cancel(ctx context.Context, t topology.Token, id string) error {
+	_, err := c.rpc.Cancel(ctx, &pb.CancelRequest{Token: uint64(t), Id: id})
+	return c.err(err)
+}
+
+func (c *client) Fence(ctx context.Context, t topology.Token) (topology.Fenced, error) {
+	m, err := c.rpc.Fence(ctx, &pb.FenceRequest{Token: uint64(t)})
+	return take[topology.Fenced](c, m, err)
+}

@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/topology"
+)
+
+// renderStatus prints one pool for a person: a line for each node, then what
+// repool does about those that need something.
+func renderStatus(w io.Writer, st control.Status, colour bool) error {
+	snap := &st.Snapshot
+	t := &table{head: []string{"NODE", "ADDRESS", "PGPOOL-II", "POSTGRESQL", "TIMELINE", "LAG", "REPOOL"}}
+	var primary *topology.Node
+	for i := range snap.Nodes {
+		if n := &snap.Nodes[i]; n.SQL.OK() && !n.SQL.InRecovery {
+			if primary == nil || n.SQL.Timeline > primary.SQL.Timeline {
+				primary = n
+			}
+		}
+	}
+	for i := range snap.Nodes {
+		n := &snap.Nodes[i]
+		t.add(txt("%d", n.ID), txt("%s", address(n)), poolCell(snap, n.ID), roleCell(n), timelineCell(n), lagCell(n, primary), decisionCell(st, n.ID))
+	}
+	if err := t.write(w, colour); err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, p := range snap.Pools {
+		if p.Err != "" {
+			fmt.Fprintf(&b, "\nPgpool-II at %s does not answer: %s\n", p.Endpoint, p.Err)
+		} else if p.Watchdog.Enabled {
+			fmt.Fprintf(&b, "\nPgpool-II at %s is watchdog member in state %s, quorum %d\n", p.Endpoint, p.Watchdog.State, p.Watchdog.Quorum)
+		}
+	}
+	for _, d := range st.Decisions {
+		if d.Severity == plan.OK {
+			continue
+		}
+		fmt.Fprintf(&b, "\nnode %d: %s (%s)\n", d.Node, d.Reason, d.Code)
+		if n := snap.Node(d.Node); n != nil && n.Agent.Run != nil && !n.Agent.Run.Outcome.Ended() {
+			fmt.Fprintf(&b, "  %s\n", runLine(*n.Agent.Run, time.Now()))
+		}
+		if d.Hint != "" {
+			fmt.Fprintf(&b, "  → %s\n", d.Hint)
+		}
+	}
+	if st.Why != "" {
+		fmt.Fprintf(&b, "\nrepool only looks: %s\n", st.Why)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func address(n *topology.Node) string {
+	if n.Host == "" {
+		return fmt.Sprintf("socket:%d", n.Port)
+	}
+	return fmt.Sprintf("%s:%d", n.Host, n.Port)
+}
+
+// poolCell is what the Pgpool-IIs think; where they differ, each is named.
+func poolCell(snap *topology.Snapshot, id topology.NodeID) cell {
+	var said []string
+	attached := true
+	for i := range snap.Pools {
+		p := &snap.Pools[i]
+		v := p.Node(id)
+		s := "?"
+		if p.OK() && v != nil {
+			s = string(v.Status)
+			if v.Quarantine {
+				s = "quarantine"
+			}
+			s += " " + v.Role
+		}
+		attached = attached && v != nil && v.Attached()
+		if len(said) == 0 || said[len(said)-1] != s {
+			said = append(said, s)
+		}
+	}
+	if attached {
+		return painted(green, strings.Join(said, " / "))
+	}
+	return painted(red, strings.Join(said, " / "))
+}
+
+func roleCell(n *topology.Node) cell {
+	switch {
+	case n.SQL.OK() && !n.SQL.InRecovery:
+		return painted(green, "primary")
+	case n.SQL.OK() && n.SQL.Receiver.Status == "streaming":
+		return painted(green, fmt.Sprintf("standby of %s:%d", n.SQL.Receiver.SenderHost, n.SQL.Receiver.SenderPort))
+	case n.SQL.OK():
+		return painted(yellow, "standby, not streaming")
+	case n.Agent.OK() && n.Agent.Dir == topology.DirAside:
+		return painted(yellow, "in the workshop")
+	case n.Agent.OK() && n.Agent.Dir != topology.DirPresent:
+		return painted(red, "data directory "+string(n.Agent.Dir))
+	case n.Agent.OK():
+		return painted(red, string(n.Agent.Server))
+	default:
+		return painted(red, "no answer")
+	}
+}
+
+func timelineCell(n *topology.Node) cell {
+	switch {
+	case n.SQL.OK():
+		return txt("%d", n.SQL.Timeline)
+	case n.Agent.OK() && n.Agent.History.Known():
+		return painted(faint, fmt.Sprintf("(%d)", n.Agent.History.TLI))
+	}
+	return painted(faint, "-")
+}
+
+func lagCell(n, primary *topology.Node) cell {
+	if primary == nil || !n.SQL.OK() || !n.SQL.InRecovery {
+		return painted(faint, "-")
+	}
+	bytes := primary.SQL.Current.Minus(n.SQL.Replay)
+	if bytes == 0 {
+		return txt("0")
+	}
+	return txt("%s, %.1fs", humanize.IBytes(bytes), n.SQL.ReplayLagSeconds)
+}
+
+func decisionCell(st control.Status, id topology.NodeID) cell {
+	for _, d := range st.Decisions {
+		if d.Node != id {
+			continue
+		}
+		text := string(d.Code)
+		if d.Method != "" && d.Method != topology.MethodNone {
+			text += " → " + string(d.Method)
+		} else if d.Action != plan.None && d.Action != plan.Wait {
+			text += " → " + string(d.Action)
+		}
+		switch d.Severity {
+		case plan.OK:
+			return painted(green, text)
+		case plan.Work:
+			return painted(yellow, text)
+		default:
+			return painted(red, text)
+		}
+	}
+	return painted(faint, "-")
+}
+
+// runLine is one run's progress with an estimate of what is left.
+func runLine(r topology.RunState, now time.Time) string {
+	s := fmt.Sprintf("%s from node %d, step %s, since %s", r.Method, r.Upstream, r.Step(), now.Sub(r.Started).Round(time.Second))
+	if r.BytesDone == 0 {
+		return s
+	}
+	s += ", " + humanize.IBytes(r.BytesDone)
+	if r.BytesTotal > r.BytesDone {
+		took := now.Sub(r.Started).Seconds()
+		left := time.Duration(took / float64(r.BytesDone) * float64(r.BytesTotal-r.BytesDone) * float64(time.Second))
+		s += fmt.Sprintf(" of %s, about %s left", humanize.IBytes(r.BytesTotal), left.Round(time.Second))
+	}
+	return s
+}
+
+// renderPlan prints each node's decision with its evidence and the methods
+// that were not chosen.
+func renderPlan(w io.Writer, decisions []plan.Decision, colour bool) error {
+	var b strings.Builder
+	paint := func(c, s string) string {
+		if !colour {
+			return s
+		}
+		return c + s + plain
+	}
+	for i, d := range decisions {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		what := string(d.Action)
+		if d.Action == plan.Resync {
+			what = string(d.Method)
+		}
+		colourOf := map[plan.Severity]string{plan.OK: green, plan.Work: yellow, plan.Refused: red}[d.Severity]
+		fmt.Fprintf(&b, "node %d: %s (%s)\n  %s\n", d.Node, paint(colourOf, what), d.Code, d.Reason)
+		for _, e := range d.Evidence {
+			fmt.Fprintf(&b, "  · %s\n", e)
+		}
+		for _, r := range d.Rejected {
+			fmt.Fprintf(&b, "  not %s: %s\n", r.Method, r.Why)
+		}
+		if d.Action == plan.Resync {
+			fmt.Fprintf(&b, "  estimate: %s to copy, about %.1f s", humanize.IBytes(d.Estimate.Bytes), d.Estimate.Seconds)
+			if d.Estimate.Basis != "" {
+				fmt.Fprintf(&b, " (%s)", d.Estimate.Basis)
+			}
+			b.WriteString("\n")
+		}
+		if d.Hint != "" {
+			fmt.Fprintf(&b, "  → %s\n", d.Hint)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
