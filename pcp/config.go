@@ -27,7 +27,9 @@ const (
 var defaultSocketDirs = [...]string{"/var/run/postgresql", "/tmp"}
 
 // Config says where a Pgpool-II listens for PCP and as whom to log in. Printing
-// it, by fmt or slog, shows neither password nor hash.
+// it, by fmt or slog, shows neither password nor hash. That does not hold for an
+// unexported field of this type in a struct of yours: fmt goes through those
+// without asking them, so give such a struct a String method.
 type Config struct {
 	// Host is a host name or address, or an absolute path: the directory of
 	// the unix socket (pcp_socket_dir). Empty means the unix socket in
