@@ -47,7 +47,7 @@ func startLive(t *testing.T) contractPool {
 		return bytes.Contains(b, []byte("ready"))
 	})
 
-	cfg := Config{Host: "127.0.0.1", Port: ports[2], User: "pooladmin", Password: "it's a secret", Timeout: 5 * time.Second}
+	cfg := Config{Host: "127.0.0.1", Port: ports[2], User: "pooladmin", Password: "it's a secret", Timeout: 15 * time.Second}
 	p.write(t, "pcp.conf", cfg.User+":"+md5Hex([]byte(cfg.Password))+"\n")
 	p.write(t, "pool_hba.conf", "")
 	p.write(t, "pgpool.conf", p.poolConf(ports))
@@ -179,7 +179,7 @@ func (p *livePool) start(t *testing.T, logName string, stop syscall.Signal, name
 		_ = cmd.Process.Signal(stop)
 		select {
 		case <-ended:
-		case <-time.After(5 * time.Second):
+		case <-time.After(20 * time.Second):
 			t.Errorf("%s did not stop", filepath.Base(name))
 			_ = cmd.Process.Kill()
 			<-ended
