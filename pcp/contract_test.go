@@ -46,7 +46,7 @@ func tell(t *testing.T, cfg Config, f func(*Conn) error) {
 }
 
 // until asks again and again, on a new connection each time as one should, for
-// at most ten seconds.
+// at most half a minute, since build machines can be slow.
 func until(t *testing.T, what string, ok func(context.Context) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
