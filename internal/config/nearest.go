@@ -1,12 +1,20 @@
 package config
 
-// nearest is the word of the list that word was most likely meant to be, or
-// empty when none is close: at most two slips, and less than half of the word.
+import "strings"
+
+// nearest is the word of the list that word was most likely meant to be: at
+// most two slips away, and less than half of the word, or else begun by it.
+// Empty when none is.
 func nearest(word string, list []string) string {
 	best, bestAt := "", 3
 	for _, w := range list {
 		if d := distance(word, w); d < bestAt && 2*d < max(len(word), len(w)) {
 			best, bestAt = w, d
+		}
+	}
+	for _, w := range list {
+		if best == "" && len(word) > 2 && strings.HasPrefix(w, word) {
+			best = w
 		}
 	}
 	return best

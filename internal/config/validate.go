@@ -70,7 +70,9 @@ func (l Login) validate(ps *problems, at string) {
 
 func (c Controller) validate(ps *problems) {
 	absolute(ps, "controller.state_dir", c.StateDir)
-	absolute(ps, "controller.socket", c.Socket)
+	if _, given := ps.at["controller.socket"]; given {
+		absolute(ps, "controller.socket", c.Socket)
+	}
 	if len(c.Socket) > 107 {
 		ps.addAt("controller.socket", "%d bytes are too long: a unix socket's path has at most 107", len(c.Socket))
 	}
