@@ -13,7 +13,18 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// TestMain makes the test process the heir of the servers that pg_ctl leaves
+// behind: in a container process 1 may not wait for them.
+func TestMain(m *testing.M) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // cluster is a real PostgreSQL cluster for a test. It listens on a socket in
 // its own folder only, so that its port disturbs nobody.
@@ -45,7 +56,7 @@ func newCluster(t testing.TB, opts ...string) *cluster {
 	c.data = filepath.Join(c.home, "data")
 	c.run("initdb", append([]string{"-D", c.data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C"}, opts...)...)
 	c.config("fsync = off\nautovacuum = off\nlisten_addresses = ''\nunix_socket_directories = '" + c.home +
-		"'\nmax_wal_size = 1GB\nshared_buffers = 16MB\nmax_connections = 30\nwal_keep_size = 500MB\nwal_retrieve_retry_interval = 100ms\n")
+		"'\nmax_wal_size = 1GB\nshared_buffers = 16MB\nwal_keep_size = 500MB\nwal_retrieve_retry_interval = 100ms\n")
 	t.Cleanup(c.kill)
 	return c
 }
@@ -151,6 +162,11 @@ func (c *cluster) crash() {
 	}
 	if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
 		c.t.Fatal(err)
+	}
+	// Until somebody waits for it, its PID stands for a running server to the
+	// next one. pg_ctl leaves it to the nearest subreaper: this process.
+	if _, err := syscall.Wait4(p.PID, nil, 0, nil); err != nil {
+		c.t.Fatalf("wait for the killed server: %v", err)
 	}
 	eventually(c.t, "the server's processes are gone", func() bool {
 		pids, err := ServerProcesses(c.data)

@@ -79,7 +79,6 @@ func (c *cluster) workload() {
 		"insert into a values (9300, 'after'), (9301, 'after')",
 		"select pg_switch_wal()",
 		"select pg_logical_emit_message(false, 'small', repeat('z', 20000))",
-		"copy (select 1) to '/dev/null'",
 		"insert into a select g, 'tail' from generate_series(10001, 10040) g",
 	)
 }
@@ -91,7 +90,6 @@ func liveWorkload(t *testing.T) *cluster {
 	c.config("wal_level = logical\nmax_prepared_transactions = 5\nwal_compression = on\n")
 	c.start()
 	c.workload()
-	c.sql("select pg_sleep(0)") // one more round trip: all of the above is on disk
 	c.crash()
 	return c
 }
@@ -207,9 +205,6 @@ func checkRecords(t *testing.T, w *WAL, from topology.LSN, dump []dumped) {
 // checkBackwards asks for the record before many positions.
 func checkBackwards(t *testing.T, w *WAL, dump []dumped) {
 	for i := 1; i < len(dump); i += 1 + i%7 {
-		if dump[i-1].desc == "SWITCH " || dump[i-1].desc == "SWITCH" {
-			continue
-		}
 		r, err := w.RecordBefore(dump[i].lsn)
 		if err != nil || r.Start != dump[i-1].lsn {
 			t.Errorf("before %s: got %s (%v), want %s", dump[i].lsn, r.Start, err, dump[i-1].lsn)
@@ -222,8 +217,8 @@ func checkBackwards(t *testing.T, w *WAL, dump []dumped) {
 		}
 	}
 	var lastCheckpoint topology.LSN
-	for _, d := range dump {
-		if lastCheckpoint != 0 && d.length < 100 {
+	for i, d := range dump {
+		if lastCheckpoint != 0 && i%97 == 0 {
 			got, err := w.LastCheckpointBefore(d.lsn)
 			if err != nil || got.Record.Start != lastCheckpoint {
 				t.Fatalf("checkpoint before %s: got %s (%v), want %s", d.lsn, got.Record.Start, err, lastCheckpoint)

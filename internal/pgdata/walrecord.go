@@ -61,7 +61,7 @@ type Record struct {
 	// of the segment. A switch point in a history file is such an End.
 	End  topology.LSN
 	Prev topology.LSN
-	// Timeline is the one the record was written on, after its page.
+	// Timeline is the one the record was written on, by the line's history.
 	Timeline topology.TimelineID
 	CRC      uint32
 	Rmgr     RmgrID
