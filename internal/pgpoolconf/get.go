@@ -117,7 +117,7 @@ func (set Setting) number(base string) (int64, error) {
 			base = ""
 		} else if p.bare && index < 0 {
 			// Its record of the default lacks the unit, in all versions.
-			base, hint = "", fmt.Sprintf("without a node index Pgpool-II wants a bare number here, in %s", p.unit)
+			base, hint = "", fmt.Sprintf("without a node index Pgpool-II wants a bare number, counted in %s", p.unit)
 		}
 	}
 	n, wrong := parseNumber(set.Value, base)

@@ -10,7 +10,7 @@ import (
 // ResyncCommand is repool's own setting in pgpool.conf, which Pgpool-II ignores.
 const ResyncCommand = "resync_command"
 
-// renamed maps names of Pgpool-II before 4.2 to what took their place.
+// renamed maps a name to what stands in its place in the versions without it.
 var renamed = map[string]string{
 	"follow_master_command":      "follow_primary_command",
 	"master_slave_mode":          "backend_clustering_mode",
@@ -25,6 +25,9 @@ var renamed = map[string]string{
 	"white_function_list":        "read_only_function_list",
 	"black_function_list":        "write_function_list",
 	"print_timestamp":            "log_line_prefix",
+	"socket_dir":                 "unix_socket_directories",
+	"unix_socket_directories":    "socket_dir",
+	"work_dir":                   "logdir",
 }
 
 // find returns the known parameter that Pgpool-II takes the name for, and its

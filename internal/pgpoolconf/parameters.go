@@ -32,8 +32,8 @@ type parameter struct {
 	indexes  int    // above zero: the name carries an index, 0 to indexes-1
 	bare     bool   // an array whose name without index sets the default
 	words    string // for valueWord, separated by blanks, of any version
-	// since and until are minor versions of Pgpool-II 4; zero: before 4.2, and
-	// still there.
+	// since and until are minor versions of Pgpool-II 4, any patch release; zero:
+	// before 4.2, and still there.
 	since, until int
 }
 

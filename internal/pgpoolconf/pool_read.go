@@ -183,10 +183,17 @@ func (r *reader) workDir() string {
 	return dir
 }
 
+// note keeps an error, once: a default for all nodes is read for each of them.
 func (r *reader) note(err error) {
-	if err != nil {
-		r.errs = append(r.errs, err)
+	if err == nil {
+		return
 	}
+	for _, known := range r.errs {
+		if known.Error() == err.Error() {
+			return
+		}
+	}
+	r.errs = append(r.errs, err)
 }
 
 func (r *reader) text(name, unset string) string {
