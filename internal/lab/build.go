@@ -216,6 +216,7 @@ func (l *Lab) startServer(ctx context.Context, i int) error {
 	if l.opts.Layout == LayoutDebian {
 		args = append(args, "-o", fmt.Sprintf("-c config_file=%q", n.ConfigFile()))
 	}
+	l.waitNoZombie(i)
 	if err := l.runLogged(ctx, l.startLog(n), "pg_ctl", args...); err != nil {
 		said, _ := os.ReadFile(n.LogFile)
 		return fmt.Errorf("start node %d: %w\n%s", i, err, lastLines(string(said), 10))

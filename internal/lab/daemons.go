@@ -88,13 +88,13 @@ func (l *Lab) RemovePgpoolStatus(i int) error {
 // socket answers.
 func (l *Lab) StartController(ctx context.Context, i int) error {
 	log := l.ControllerLog(i)
-	if err := l.clearSocket(controllerName(i), l.controllerSocket(i)); err != nil {
+	if err := l.clearSocket(controllerName(i), l.ControllerSocket(i)); err != nil {
 		return err
 	}
 	if err := l.spawn(controllerName(i), log, l.RepoolBin(), "serve", "--config", l.Pgpools[i].RepoolConf); err != nil {
 		return err
 	}
-	return l.waitListening(ctx, controllerName(i), "unix", l.controllerSocket(i), log)
+	return l.waitListening(ctx, controllerName(i), "unix", l.ControllerSocket(i), log)
 }
 
 // ControllerLog is where the controller beside Pgpool-II i writes.

@@ -89,6 +89,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.adoptOrphans()
 	if err := l.build(ctx); err != nil {
 		err = fmt.Errorf("bring the lab up: %w", err)
 		return nil, errors.Join(err, l.Down(context.WithoutCancel(ctx)))

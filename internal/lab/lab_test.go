@@ -56,3 +56,23 @@ func TestUpAllAttachedAndStreaming(t *testing.T) {
 		})
 	}
 }
+
+func TestOptionsThatContradictEachOther(t *testing.T) {
+	full := t.TempDir()
+	must(t, os.WriteFile(full+"/file", nil, 0o600))
+	for name, o := range map[string]Options{
+		"unknown layout":        {Layout: "flat"},
+		"unknown agent mode":    {Agents: "none"},
+		"hooks without repool":  {Hooks: true},
+		"serve without repool":  {Controller: true},
+		"directory not empty":   {Dir: full},
+		"repool does not exist": {Repool: "/no/such/repool", Standbys: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if l, err := Up(t.Context(), o); err == nil {
+				takeDown(t, l)
+				t.Error("want an error")
+			}
+		})
+	}
+}

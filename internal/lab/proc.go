@@ -14,6 +14,7 @@ import (
 // proc is one process as /proc shows it. Started tells a reused pid apart.
 type proc struct {
 	PID, PPID int
+	Comm      string // the program's name, at most 15 bytes; known of zombies too
 	State     byte
 	Started   uint64
 }
@@ -35,7 +36,8 @@ func readProc(pid int) (proc, bool) {
 	}
 	ppid, _ := strconv.Atoi(f[1])
 	started, _ := strconv.ParseUint(f[19], 10, 64)
-	return proc{PID: pid, PPID: ppid, State: f[0][0], Started: started}, true
+	_, comm, _ := strings.Cut(text[:end], "(")
+	return proc{PID: pid, PPID: ppid, Comm: comm, State: f[0][0], Started: started}, true
 }
 
 // alive says whether p still runs. A zombie does not: it holds nothing but its
@@ -53,6 +55,11 @@ func (p proc) signal(sig syscall.Signal) {
 
 // allProcs lists the running processes.
 func allProcs() []proc {
+	return slices.DeleteFunc(procs(), func(p proc) bool { return p.State == 'Z' || p.State == 'X' })
+}
+
+// procs lists all processes, zombies too.
+func procs() []proc {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -63,7 +70,7 @@ func allProcs() []proc {
 		if err != nil {
 			continue
 		}
-		if p, ok := readProc(pid); ok && p.State != 'Z' && p.State != 'X' {
+		if p, ok := readProc(pid); ok {
 			out = append(out, p)
 		}
 	}
@@ -117,6 +124,9 @@ func within(dir, path string) bool {
 // labProcs lists every process of the lab, whoever started it.
 func labProcs(dir string) []proc {
 	var out []proc
+	if dir == "" || dir == "/" { // a lab that was never made has none
+		return nil
+	}
 	for _, p := range allProcs() {
 		if p.belongs(dir) {
 			out = append(out, p)

@@ -17,7 +17,7 @@ func (l *Lab) writeRepoolConfig(p Pgpool) error {
 	w("replication: {user: repl, passfile: %s}", l.path(".pgpass"))
 	w("controller:")
 	w("  state_dir: %s", l.path("controller"+suffix(p.ID)))
-	w("  socket: %s", l.controllerSocket(p.ID))
+	w("  socket: %s", l.ControllerSocket(p.ID))
 	w("  interval: 1s")
 	if l.WebAddr != "" && p.ID == 0 {
 		w("  listen: %s", l.WebAddr)
@@ -46,7 +46,8 @@ func (l *Lab) writeRepoolConfig(p Pgpool) error {
 	return l.Owner.write(p.RepoolConf, strings.TrimRight(b.String(), "\n")+"\n", 0o600)
 }
 
-func (l *Lab) controllerSocket(i int) string {
+// ControllerSocket is the local socket of the controller beside Pgpool-II i.
+func (l *Lab) ControllerSocket(i int) string {
 	return fmt.Sprintf("%s/repool%s.sock", l.Sockets, suffix(i))
 }
 func (l *Lab) agentSocket(i int) string { return fmt.Sprintf("%s/agent%d.sock", l.Sockets, i) }

@@ -47,7 +47,7 @@ var appStatements = []string{
 func (l *Lab) single(ctx context.Context, db string, statements []string) error {
 	n := l.Nodes[0]
 	cmd := l.Command(ctx, "postgres", "--single", "-F", "-j", "-D", n.DataDir,
-		"-c", "config_file="+n.ConfigFile(), "-c", "external_pid_file=", "-c", "exit_on_error=on", db)
+		"-c", "config_file="+n.ConfigFile(), "-c", "external_pid_file=", "-c", "synchronous_standby_names=", "-c", "exit_on_error=on", db)
 	cmd.Stdin = strings.NewReader(strings.Join(statements, ";\n\n") + ";\n\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

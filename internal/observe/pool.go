@@ -44,18 +44,14 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 			}
 			v.Nodes = append(v.Nodes, n)
 		}
-		wd, err := c.WatchdogInfo(ctx, -1)
+		wd, err := c.Watchdog(ctx)
 		switch {
 		case errors.Is(err, pcp.ErrWatchdogOff):
 			return nil
 		case err != nil:
 			return fmt.Errorf("watchdog info: %w", err)
 		}
-		v.Watchdog = topology.Watchdog{Enabled: true, Quorum: wd.QuorumStatus}
-		if len(wd.Nodes) > 0 {
-			v.Watchdog.Leader = wd.Nodes[0].State == watchdogLeader
-			v.Watchdog.State = wd.Nodes[0].StateName
-		}
+		v.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum), State: wd.Self().StateName}
 		return nil
 	})
 	v.At = time.Now()
@@ -64,6 +60,3 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 	}
 	return v
 }
-
-// watchdogLeader is WD_COORDINATOR of Pgpool-II's watchdog.h.
-const watchdogLeader = 4

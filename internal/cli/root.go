@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/exit"
+)
+
+// Version is the release; the build's revision is added by `repool version`.
+const Version = "0.1.0"
+
+// globals are the flags that every command has, and where it prints.
+type globals struct {
+	configFile string
+	pgpoolConf string
+	json       bool
+	verbose    bool
+	out, err   io.Writer
+}
+
+// Main runs one command line and returns the exit status.
+func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
+	// Few objects live long here; a tight collector keeps an idle controller small.
+	debug.SetGCPercent(50)
+	g := &globals{out: out, err: errOut}
+	root := newRoot(g)
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exit.OK
+	}
+	fmt.Fprintf(errOut, "repool: %v\n", err)
+	var e *exit.Error
+	if errors.As(err, &e) && e.Hint != "" {
+		fmt.Fprintf(errOut, "  → %s\n", e.Hint)
+	}
+	if ctx.Err() != nil && exit.Code(err) == exit.Internal {
+		return exit.Interrupted
+	}
+	return exit.Code(err)
+}
+
+func newRoot(g *globals) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "repool",
+		Short: "Put failed PostgreSQL nodes back into a Pgpool-II pool",
+		Long: `repool notices that a node fell out of a Pgpool-II pool, finds out what is
+wrong with it, saves what only that node holds, brings it level with the
+primary by the cheapest safe method, proves that it is right, and reattaches it.
+
+EXIT STATUS
+  0 done   1 internal error   2 wrong usage or configuration   3 refused as unsafe
+  4 something did not answer   5 not finished in time   6 a check found problems
+  7 parked or on hold   130 interrupted`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&g.configFile, "config", "", "`file` with repool's own settings (default "+config.DefaultPath+", if it is there)")
+	f.StringVar(&g.pgpoolConf, "pgpool-conf", "", "Pgpool-II's configuration `file` (default "+config.DefaultPgpoolConf+")")
+	f.BoolVar(&g.json, "json", false, "print state as JSON")
+	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more on standard error")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return exit.With(exit.Usage, err, "see "+c.CommandPath()+" --help")
+	})
+	root.AddCommand(commands(g)...)
+	return root
+}
+
+// usage makes wrong arguments exit with the status for it.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		return exit.With(exit.Usage, check(c, args), "see "+c.CommandPath()+" --help")
+	}
+}
+
+// pool loads both configuration files.
+func (g *globals) pool() (*config.Pool, error) {
+	l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
+	if err != nil {
+		return nil, exit.With(exit.Usage, err)
+	}
+	p, err := l.Resolve()
+	return p, exit.With(exit.Usage, err)
+}
+
+// log writes to standard error, as text for people and service managers.
+func (g *globals) log() *slog.Logger {
+	level := slog.LevelInfo
+	if g.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: level}))
+}
+
+// quiet logs problems only: for commands whose output is their answer.
+func (g *globals) quiet() *slog.Logger {
+	level := slog.LevelError
+	if g.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: level}))
+}

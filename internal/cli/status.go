@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/controller"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/topology"
+)
+
+func newStatus(g *globals) *cobra.Command {
+	var fail bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show each node: Pgpool-II's view, PostgreSQL's, and what repool does about it",
+		Long: `Shows the controller's newest look at the pool. Without a running controller
+it looks once by itself, changes nothing, and says so.
+
+EXIT STATUS
+  0 shown   2 wrong configuration   6 with --fail: a node is not healthy`,
+		Example: "  repool status\n  repool status --json | jq '.decisions[] | {node, code}'",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := g.pool()
+			if err != nil {
+				return err
+			}
+			st, err := g.state(cmd.Context(), p)
+			if err != nil {
+				return err
+			}
+			if g.json {
+				err = printJSON(g.out, st)
+			} else {
+				err = renderStatus(g.out, st, isTerminal(g.out))
+			}
+			if err != nil {
+				return err
+			}
+			for _, d := range st.Decisions {
+				if fail && d.Severity != plan.OK {
+					return exit.New(exit.Problems, "node %d is not healthy: %s", d.Node, d.Code)
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&fail, "fail", false, "exit 6 unless every node is healthy")
+	return c
+}
+
+func newPlan(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "plan",
+		Short: "Say what would be done to each node, and why, without doing it",
+		Long: `Looks at the pool and prints, for each node, the decision, the evidence it
+rests on, why no cheaper method was chosen, and what it would cost. Touches
+nothing.
+
+EXIT STATUS
+  0 shown   2 wrong configuration`,
+		Example: "  repool plan\n  repool plan --json | jq '.[] | {node, method, reason, estimate}'",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := g.pool()
+			if err != nil {
+				return err
+			}
+			st, err := g.state(cmd.Context(), p)
+			if err != nil {
+				return err
+			}
+			if g.json {
+				return printJSON(g.out, st.Decisions)
+			}
+			return renderPlan(g.out, st.Decisions, isTerminal(g.out))
+		},
+	}
+}
+
+// state is the controller's newest status, or one look of our own.
+func (g *globals) state(ctx context.Context, p *config.Pool) (control.Status, error) {
+	st, err := control.NewClient(p.Controller.Socket).Status(ctx)
+	if err == nil || !errors.Is(err, control.ErrNotRunning) {
+		return st, exit.With(exit.Unreachable, err)
+	}
+	return g.lookOnce(ctx, p)
+}
+
+// lookOnce observes and plans in this process, read-only, with what the last
+// controller remembered.
+func (g *globals) lookOnce(ctx context.Context, p *config.Pool) (control.Status, error) {
+	mem := plan.Memory{Primary: topology.NoNode}
+	store, err := history.OpenReadOnly(p.Controller.StateDir)
+	switch {
+	case err == nil:
+		if mem, err = controller.LoadMemory(ctx, store); err != nil {
+			return control.Status{}, errors.Join(err, store.Close())
+		}
+		if err := store.Close(); err != nil {
+			return control.Status{}, err
+		}
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
+		return control.Status{}, err
+	}
+	w, err := g.wire(p, g.quiet(), readOnly)
+	if err != nil {
+		return control.Status{}, err
+	}
+	defer w.close()
+	snap := w.observer.Observe(ctx)
+	now := time.Now()
+	mem, decisions := plan.Step(mem, snap, p.Policy, now)
+	return control.Status{At: now, Version: Version, Why: "no controller is running; this is one look of the command itself",
+		Snapshot: snap, Decisions: decisions, Memory: mem}, nil
+}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// buildInfo is what `repool version --json` prints.
+type buildInfo struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func newVersion(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  repool version --json",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			b := buildInfo{Version: Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+			if info, ok := debug.ReadBuildInfo(); ok {
+				for _, s := range info.Settings {
+					if s.Key == "vcs.revision" {
+						b.Revision = s.Value
+					}
+				}
+			}
+			if g.json {
+				return printJSON(g.out, b)
+			}
+			rev := b.Revision
+			if len(rev) > 12 {
+				rev = rev[:12]
+			}
+			_, err := fmt.Fprintf(g.out, "repool %s %s %s %s\n", b.Version, rev, b.Go, b.Platform)
+			return err
+		},
+	}
+}

@@ -1,0 +1,89 @@
+package lab
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// adoptOrphans makes this process collect the servers that end while it lives.
+// Servers started by pg_ctl belong to the system's first process, and in a
+// container that may collect its dead late or never; meanwhile PostgreSQL takes
+// the dead postmaster for a live one and refuses to start.
+func (l *Lab) adoptOrphans() {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		l.logf("cannot collect dead servers: %v", err)
+		return
+	}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		var seen []proc
+		var again <-chan time.Time
+		for {
+			select {
+			case <-quit:
+				return
+			case <-ended:
+			case <-again:
+			}
+			if seen = collectOrphans(seen); len(seen) > 0 {
+				again = time.After(20 * time.Millisecond)
+			} else {
+				again = nil
+			}
+		}
+	}()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stops = append(l.stops, func() { signal.Stop(ended); close(quit); <-done })
+}
+
+// collectOrphans collects the dead servers that were already dead when the
+// list before was made, and gives those seen for the first time. One look is
+// not enough: a program that this process started itself has somebody waiting
+// for it, who collects it at once.
+func collectOrphans(before []proc) (fresh []proc) {
+	for _, z := range deadChildren() {
+		known := false
+		for _, b := range before {
+			known = known || b.PID == z.PID && b.Started == z.Started
+		}
+		if known {
+			_, _ = unix.Wait4(z.PID, nil, unix.WNOHANG, nil) // collected by another: as good
+		} else {
+			fresh = append(fresh, z)
+		}
+	}
+	return fresh
+}
+
+// deadChildren are this process's children that have ended and were servers.
+func deadChildren() []proc {
+	var out []proc
+	for _, p := range procs() {
+		if p.PPID == os.Getpid() && p.State == 'Z' && (p.Comm == "postgres" || p.Comm == "pgpool") {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// waitCollected waits until no trace of ps is left, not even a zombie; for
+// limit at most, since not everybody's first process collects its dead.
+func waitCollected(ps []proc, limit time.Duration) {
+	deadline := time.Now().Add(limit)
+	for _, p := range ps {
+		for time.Now().Before(deadline) {
+			if now, ok := readProc(p.PID); !ok || now.Started != p.Started {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
