@@ -1,0 +1,99 @@
+package dbhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/repool/repool/internal/pgdata"
+	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/internal/topology"
+)
+
+// Server looks for a postmaster of the node at Home and at Aside. Children
+// that outlive a killed postmaster count as a server that is stopping: the
+// directory is still in use.
+func (h *Host) Server() (topology.ServerState, error) {
+	for _, p := range []resync.Place{resync.Home, resync.Aside} {
+		state, _, err := h.serverIn(p)
+		if err != nil {
+			return topology.ServerUnknown, err
+		}
+		if state != topology.ServerStopped {
+			return state, nil
+		}
+	}
+	return topology.ServerStopped, nil
+}
+
+// serverIn is the state of the server in one place.
+func (h *Host) serverIn(p resync.Place) (topology.ServerState, pgdata.PostmasterPID, error) {
+	dir := h.path(p)
+	state, pm, err := pgdata.ServerState(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return topology.ServerStopped, pm, nil
+	}
+	if err != nil {
+		return topology.ServerUnknown, pm, fmt.Errorf("look for the server: %w", err)
+	}
+	if state != topology.ServerStopped {
+		return state, pm, nil
+	}
+	left, err := pgdata.ServerProcesses(dir)
+	if err != nil {
+		return topology.ServerUnknown, pm, fmt.Errorf("look for the server: %w", err)
+	}
+	if len(left) > 0 {
+		return topology.ServerStopping, pm, nil
+	}
+	return topology.ServerStopped, pm, nil
+}
+
+// Reload makes the running server read its configuration again.
+func (h *Host) Reload(context.Context) error {
+	pm, alive, err := pgdata.PostmasterAlive(h.home)
+	if err != nil {
+		return fmt.Errorf("reload the server: %w", err)
+	}
+	if !alive {
+		return fail(CodeStartFailed, "start the server first", "reload the server: it does not run in %s", h.home)
+	}
+	if err := unix.Kill(pm.PID, unix.SIGHUP); err != nil {
+		return fmt.Errorf("reload the server (process %d): %w", pm.PID, err)
+	}
+	return nil
+}
+
+// localAddress is where the node's own server listens: its socket directory
+// or the host from the configuration, and its port.
+func (h *Host) localAddress() (host string, port int, err error) {
+	host, port = h.o.Host, h.o.Port
+	pm, alive, err := pgdata.PostmasterAlive(h.home)
+	if err != nil {
+		return "", 0, err
+	}
+	if alive && pm.Port != 0 {
+		port = pm.Port
+	}
+	if host == "" && alive {
+		switch {
+		case pm.SocketDir != "" && filepath.IsAbs(pm.SocketDir):
+			host = pm.SocketDir
+		case pm.ListenAddr == "*" || pm.ListenAddr == "":
+			host = "localhost"
+		default:
+			host = pm.ListenAddr
+		}
+	}
+	if host == "" {
+		host = "localhost"
+	}
+	if port == 0 {
+		port = 5432
+	}
+	return host, port, nil
+}

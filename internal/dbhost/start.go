@@ -1,0 +1,186 @@
+package dbhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/repool/repool/internal/pgdata"
+	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/internal/topology"
+)
+
+// startPatience is how long a server that starts may show no progress at all
+// (no new process, no other process title, no other state) before the start
+// counts as failed. Long recoveries do show progress.
+const startPatience = 60 * time.Second
+
+// appearPatience is how long a program that starts a server may take until
+// there is a postmaster.
+const appearPatience = 20 * time.Second
+
+// StartServer starts the server at Home and returns when it accepts
+// connections. One that runs or starts already is only waited for. It refuses
+// while anything else of the server is alive.
+func (h *Host) StartServer(ctx context.Context) error {
+	state, _, err := h.serverIn(resync.Home)
+	if err != nil {
+		return coded(CodeStartFailed, "", err)
+	}
+	mark := h.markLog()
+	switch state {
+	case topology.ServerRunning, topology.ServerStarting:
+		return h.awaitReady(ctx, mark, nil)
+	case topology.ServerFrozen, topology.ServerStopping:
+		return fail(CodeServerRunning, "stop it first, or wait until it is gone", "start the server: one is %s in %s", state, h.home)
+	}
+	if err := h.removeStalePID(h.home); err != nil {
+		return coded(CodeStartFailed, "", err)
+	}
+	out := &lineTail{}
+	cmd, err := h.launch(out)
+	if err != nil {
+		return coded(CodeStartFailed, "", err)
+	}
+	launcher := &launcher{out: out, done: make(chan struct{})}
+	h.wg.Go(func() {
+		launcher.err = cmd.Wait()
+		out.flush()
+		if err := h.children.Remove(cmd.Process.Pid); err != nil {
+			h.log.Warn("a finished program stays in the list of children", "program", "pg_ctl", "error", err)
+		}
+		close(launcher.done)
+	})
+	return h.awaitReady(ctx, mark, launcher)
+}
+
+// launcher is the program that starts the server. pg_ctlcluster goes on for a
+// second or two after the server is up: nobody waits for that.
+type launcher struct {
+	out  *lineTail
+	done chan struct{}
+	err  error // once done is closed
+}
+
+// failed gives the program's error once it has ended with one.
+func (l *launcher) failed() error {
+	if l == nil {
+		return nil
+	}
+	select {
+	case <-l.done:
+		return l.err
+	default:
+		return nil
+	}
+}
+
+// launch starts pg_ctl, or pg_ctlcluster in Debian's layout.
+func (h *Host) launch(out *lineTail) (*exec.Cmd, error) {
+	l, err := h.layout()
+	if err != nil {
+		return nil, err
+	}
+	if l.debian() {
+		p := program{name: pgCtlCluster, args: []string{l.version, l.cluster, "start"}}
+		if l.root != debianRoot {
+			p.env = []string{"PG_CLUSTER_CONF_ROOT=" + l.root}
+		}
+		return h.start(p, out)
+	}
+	p := program{name: "pg_ctl", args: []string{"start", "-D", h.home, "-W", "-s", "-l", h.plainLog()}}
+	if l.config != "" {
+		p.args = append(p.args, "-o", "-c config_file="+shellQuote(l.config))
+	}
+	return h.start(p, out)
+}
+
+// shellQuote quotes for pg_ctl -o, which goes through a shell.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// awaitReady waits until the server at Home accepts connections, as long as it
+// shows progress.
+func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error {
+	begin, last, lastSeen := time.Now(), "", time.Now()
+	appeared := l == nil
+	err := poll(ctx, 0, func() (bool, error) {
+		state, pm, err := h.serverIn(resync.Home)
+		if err != nil {
+			return false, err
+		}
+		appeared = appeared || state != topology.ServerStopped
+		if state == topology.ServerStopped && (appeared || l.failed() != nil || time.Since(begin) > appearPatience) {
+			return false, errors.New(withOutput("the server did not stay up", l))
+		}
+		if pm.Status == pgdata.PostmasterStandby {
+			return false, fail(CodeStartFailed, "set hot_standby = on", "the server runs but accepts no connections: hot_standby is off")
+		}
+		if state == topology.ServerRunning && h.accepts(ctx) {
+			return true, nil
+		}
+		if now := string(state) + h.titles(); now != last {
+			last, lastSeen = now, time.Now()
+		} else if time.Since(lastSeen) > startPatience {
+			return false, fmt.Errorf("the server is %s and made no progress for %s", state, startPatience)
+		}
+		return false, nil
+	}, "")
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return coded(CodeStartFailed, "read the server's log", errors.New(withLog("start the server: "+err.Error(), h.logTail(mark))))
+}
+
+// withOutput adds what the starting program said.
+func withOutput(msg string, l *launcher) string {
+	if l == nil {
+		return msg
+	}
+	if text := l.out.text(); text != "" {
+		msg += " (" + strings.ReplaceAll(text, "\n", "; ") + ")"
+	}
+	return msg
+}
+
+// titles are the process titles of the server's processes: the startup process
+// shows the segment it replays, the WAL receiver its position.
+func (h *Host) titles() string {
+	pids, err := pgdata.ServerProcesses(h.home)
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, pid := range pids {
+		title, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		if err == nil {
+			b.Write(title)
+		}
+	}
+	return b.String()
+}
+
+// removeStalePID removes the lock file that a killed server left, so that a
+// process which has its number by now cannot keep the new one from starting.
+func (h *Host) removeStalePID(dir string) error {
+	pm, alive, err := pgdata.PostmasterAlive(dir)
+	if err != nil {
+		return err
+	}
+	if alive {
+		return fail(CodeServerRunning, "", "a server (process %d) runs in %s", pm.PID, dir)
+	}
+	if err := h.refuseInUse(dir); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, "postmaster.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the lock file of a killed server: %w", err)
+	}
+	return nil
+}
