@@ -42,30 +42,57 @@ type NodeStatus struct {
 func (l *Lab) Status(ctx context.Context) []NodeStatus {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	out := make([]NodeStatus, len(l.Nodes))
-	var pool []pcp.NodeInfo
+	var pool []pcp.HealthStats
 	var g errgroup.Group
-	g.Go(func() (err error) { pool, err = l.PoolNodes(ctx, 0); return nil })
+	g.Go(func() (err error) { pool, err = l.poolView(ctx); return nil })
+	out := l.servers(ctx)
+	_ = g.Wait() // no answer is an answer
+	for i, p := range pool {
+		out[i].Pool, out[i].PoolRole, out[i].Attached = p.Status, p.Role, p.Attached()
+	}
+	return out
+}
+
+// servers is Status without Pgpool-II.
+func (l *Lab) servers(ctx context.Context) []NodeStatus {
+	out := make([]NodeStatus, len(l.Nodes))
+	var g errgroup.Group
 	for i, n := range l.Nodes {
 		g.Go(func() error {
 			out[i] = NodeStatus{ID: i, Port: n.Port, Pool: "unknown"}
-			out[i].Running = len(l.nodeProcs(i)) > 0
+			// The server of a destroyed directory has no postmaster.pid.
+			out[i].Running = l.Postmaster(i) != 0 || !exists(n.DataDir) && len(l.nodeProcs(i)) > 0
 			if err := l.askServer(ctx, &out[i]); err != nil {
 				out[i].Error = err.Error()
 			}
 			return nil
 		})
 	}
-	_ = g.Wait() // no member returns one
-	for i, p := range pool {
-		if i < len(out) {
-			out[i].Pool, out[i].PoolRole, out[i].Attached = p.Status.String(), p.Role.String(), p.Attached()
-		}
-	}
+	_ = g.Wait() // errors are in the fields
 	return out
 }
 
-// PoolNodes is what Pgpool-II i holds of the nodes.
+// poolView asks Pgpool-II in the cheap way, without having it connect to nodes.
+func (l *Lab) poolView(ctx context.Context) ([]pcp.HealthStats, error) {
+	if !l.PgpoolRuns(0) {
+		return nil, errors.New("ask Pgpool-II: it does not run")
+	}
+	var out []pcp.HealthStats
+	err := pcp.With(ctx, l.PCP(0), func(c *pcp.Conn) error {
+		for i := range l.Nodes {
+			h, err := c.HealthStats(ctx, i)
+			if err != nil {
+				return err
+			}
+			out = append(out, h)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// PoolNodes is all that Pgpool-II i says of the nodes. It connects to each of
+// them to answer: not to be asked often.
 func (l *Lab) PoolNodes(ctx context.Context, i int) (nodes []pcp.NodeInfo, err error) {
 	if !l.PgpoolRuns(i) {
 		return nil, fmt.Errorf("ask Pgpool-II %d: it does not run", i)
@@ -140,13 +167,13 @@ func (l *Lab) WaitAttached(ctx context.Context, nodes ...int) error {
 		nodes = l.allNodes()
 	}
 	return WaitFor(ctx, fmt.Sprintf("nodes %v to be attached", nodes), func(ctx context.Context) error {
-		infos, err := l.PoolNodes(ctx, 0)
+		infos, err := l.poolView(ctx)
 		if err != nil {
 			return err
 		}
 		for _, i := range nodes {
-			if i >= len(infos) || !infos[i].Attached() {
-				return fmt.Errorf("node %d is not", i)
+			if !infos[i].Attached() {
+				return fmt.Errorf("node %d is %s", i, infos[i].Status)
 			}
 		}
 		return nil
@@ -156,7 +183,7 @@ func (l *Lab) WaitAttached(ctx context.Context, nodes ...int) error {
 // WaitDetached waits until Pgpool-II does not route to node i.
 func (l *Lab) WaitDetached(ctx context.Context, i int) error {
 	return WaitFor(ctx, fmt.Sprintf("node %d to be detached", i), func(ctx context.Context) error {
-		infos, err := l.PoolNodes(ctx, 0)
+		infos, err := l.poolView(ctx)
 		if err == nil && infos[i].Attached() {
 			err = errors.New("it is attached")
 		}
@@ -168,14 +195,7 @@ func (l *Lab) WaitDetached(ctx context.Context, i int) error {
 // timeline. It does not ask Pgpool-II.
 func (l *Lab) WaitStreaming(ctx context.Context) error {
 	return WaitFor(ctx, "all standbys to stream from one primary", func(ctx context.Context) error {
-		all := make([]NodeStatus, len(l.Nodes))
-		for i, n := range l.Nodes {
-			all[i] = NodeStatus{ID: i, Port: n.Port, Running: true}
-			if err := l.askServer(ctx, &all[i]); err != nil {
-				return err
-			}
-		}
-		return streaming(all)
+		return streaming(l.servers(ctx))
 	})
 }
 
@@ -183,6 +203,9 @@ func (l *Lab) WaitStreaming(ctx context.Context) error {
 // standbys stream from it.
 func (l *Lab) WaitHealthy(ctx context.Context) error {
 	return WaitFor(ctx, "all nodes to be attached and streaming", func(ctx context.Context) error {
+		if err := streaming(l.servers(ctx)); err != nil {
+			return err // Pgpool-II is asked only when the rest is well
+		}
 		return Healthy(l.Status(ctx))
 	})
 }

@@ -15,7 +15,8 @@ func (s stopped) Unwrap() error { return s.error }
 // Stop makes WaitFor give up at once with err.
 func Stop(err error) error { return stopped{err} }
 
-// WaitFor calls try until it returns nil, every 50 ms. When ctx ends, or after
+// WaitFor calls try until it returns nil, first after 20 ms, then more and more
+// slowly up to every 150 ms. When ctx ends, or after
 // a minute if ctx has no deadline, the error tells what was awaited and what
 // try said last.
 func WaitFor(ctx context.Context, what string, try func(context.Context) error) error {
@@ -24,8 +25,9 @@ func WaitFor(ctx context.Context, what string, try func(context.Context) error) 
 		ctx, cancel = context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 	}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
+	every := 20 * time.Millisecond
+	next := time.NewTimer(every)
+	defer next.Stop()
 	start := time.Now()
 	var last error
 	for {
@@ -42,7 +44,9 @@ func WaitFor(ctx context.Context, what string, try func(context.Context) error) 
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: not within %v: %w", what, time.Since(start).Round(time.Millisecond), last)
-		case <-tick.C:
+		case <-next.C:
+			every = min(every*5/4, 150*time.Millisecond)
+			next.Reset(every)
 		}
 	}
 }
