@@ -20,6 +20,19 @@ type Change struct {
 	Added bool
 }
 
+// String tells a person what changed. Passwords are not shown, though the fields
+// hold them.
+func (c Change) String() string {
+	old, now := "'"+c.Old+"'", "'"+c.New+"'"
+	if isSecret(c.Name) {
+		old, now = "(not shown)", "(not shown)"
+	}
+	if c.Added {
+		return fmt.Sprintf("%s:%d: %s = %s added", c.File, c.Line, c.Name, now)
+	}
+	return fmt.Sprintf("%s:%d: %s = %s, was %s", c.File, c.Line, c.Name, now, strings.ReplaceAll(old, "\n", `\n`))
+}
+
 // Editor changes settings and leaves everything else as it is, byte for byte:
 // order, comments, spelling. Setting what already holds changes nothing.
 type Editor struct {

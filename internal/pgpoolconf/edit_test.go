@@ -136,6 +136,14 @@ func TestChanges(t *testing.T) {
 	if diff := cmp.Diff(want, ed.Changes()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	for i, want := range []string{"p.conf:2: port = '9999', was '1234'", "p.conf:5: x = '1' added"} {
+		if got := ed.Changes()[i].String(); got != want {
+			t.Errorf("prints as %s, want %s", got, want)
+		}
+	}
+	if got := (Change{Name: "sr_check_password", Old: "secret", New: "secret"}).String(); strings.Contains(got, "secret") {
+		t.Errorf("shows a password: %s", got)
+	}
 }
 
 // editor loads a main file with an included one from disk.

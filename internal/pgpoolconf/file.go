@@ -40,10 +40,11 @@ type Source struct {
 // File is pgpool.conf with everything it includes. It never changes; an Editor
 // makes a new one.
 type File struct {
-	sources  []*source // the main file first, then as first included
-	settings []Setting // in the order Pgpool-II applies them
-	places   []place   // of each setting
-	last     map[string]int
+	sources  []*source      // the main file first, then as first included
+	settings []Setting      // in the order Pgpool-II applies them
+	places   []place        // of each setting
+	keys     []string       // of each setting, its canonical name
+	last     map[string]int // canonical name → index of the setting that counts
 	read     func(path string) (string, error)
 }
 
@@ -148,6 +149,7 @@ func (f *File) index() error {
 		if err != nil {
 			return &SyntaxError{File: set.File, Line: set.Line, Msg: err.Error(), Hint: indexHint(set.Name)}
 		}
+		f.keys = append(f.keys, key)
 		f.last[key] = i
 	}
 	return nil

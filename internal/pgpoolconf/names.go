@@ -102,6 +102,7 @@ func (f *File) Unknown() []UnknownSetting { return f.UnknownIn(Version{}) }
 // for all of them.
 func (f *File) UnknownIn(v Version) []UnknownSetting {
 	var out []UnknownSetting
+	suggested := map[string]string{}
 	for _, set := range f.settings {
 		if set.Name == ResyncCommand {
 			continue
@@ -109,7 +110,12 @@ func (f *File) UnknownIn(v Version) []UnknownSetting {
 		if p, _, _ := find(set.Name); p != nil && p.in(v) {
 			continue
 		}
-		out = append(out, UnknownSetting{Setting: set, Suggestion: suggest(set.Name, v)})
+		near, ok := suggested[set.Name]
+		if !ok {
+			near = suggest(set.Name, v)
+			suggested[set.Name] = near
+		}
+		out = append(out, UnknownSetting{Setting: set, Suggestion: near})
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package pgpoolconf
 
 import (
 	"fmt"
+	"sort"
 	"strings"
 )
 
@@ -101,17 +102,15 @@ func (s *source) setting(st statement) Setting {
 
 // before returns the statement that ends on the line of token i, left of it.
 func (s *source) before(i int) *statement {
-	for n := len(s.statements) - 1; n >= 0; n-- {
-		st := &s.statements[n]
-		if st.value >= i {
-			continue
-		}
-		if s.kind(st.value) != kindNewline && s.tokens[st.value].line == s.tokens[i].line {
-			return st
-		}
+	n := sort.Search(len(s.statements), func(n int) bool { return s.statements[n].value >= i })
+	if n == 0 {
 		return nil
 	}
-	return nil
+	st := &s.statements[n-1]
+	if s.kind(st.value) == kindNewline || s.tokens[st.value].line != s.tokens[i].line {
+		return nil
+	}
+	return st
 }
 
 // strayHint is the remedy for a value of which only the first byte was taken.

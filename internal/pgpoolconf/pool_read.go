@@ -137,8 +137,8 @@ func (r *reader) node(id int) Node {
 // flags goes through all settings of the name, since they add up.
 func (r *reader) flags(name string) Flags {
 	var fl Flags
-	for _, set := range r.file.settings {
-		if key, _ := canonical(set.Name); key == name {
+	for i, set := range r.file.settings {
+		if r.file.keys[i] == name {
 			next, err := fl.add(set)
 			r.note(err)
 			fl = next
