@@ -22,10 +22,11 @@ func (l *Lab) layOut() error {
 		l.Passwords[role] = hex.EncodeToString(b[:])
 	}
 	nodes, pools := l.opts.Standbys+1, l.opts.Watchdog
-	ports, err := freePorts(nodes + 4*pools + 1)
+	ports, release, err := freePorts(nodes + 4*pools + 1)
 	if err != nil {
 		return err
 	}
+	l.stops = append(l.stops, release)
 	next := func() int { p := ports[0]; ports = ports[1:]; return p }
 	for i := range nodes {
 		n := Node{ID: i, Name: fmt.Sprintf("node%d", i), Host: "127.0.0.1", Port: next()}
@@ -62,30 +63,35 @@ func suffix(i int) string {
 
 // freePorts finds n ports that nobody listens on, below the range from which
 // the kernel takes the source ports of outgoing connections: a node that is
-// down for a while must find its port free when it returns.
-func freePorts(n int) ([]int, error) {
+// down for a while must find its port free when it returns. Until release is
+// called no other lab takes them: each is held at a second loopback address,
+// which the servers do not use.
+func freePorts(n int) (ports []int, release func(), err error) {
 	const low, high = 20000, 32000
-	var ports []int
 	var held []net.Listener
-	defer func() {
+	release = func() {
 		for _, h := range held {
 			h.Close()
 		}
-	}()
+	}
 	for range 200 * n {
 		r, err := rand.Int(rand.Reader, big.NewInt(high-low))
 		if err != nil {
-			return nil, fmt.Errorf("find free ports: %w", err)
+			break
 		}
 		port := low + int(r.Int64())
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		hold, err := net.Listen("tcp", fmt.Sprintf("127.0.0.2:%d", port))
 		if err != nil {
 			continue
 		}
-		held = append(held, ln)
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
+		held = append(held, hold)
+		if free, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			free.Close()
+			if ports = append(ports, port); len(ports) == n {
+				return ports, release, nil
+			}
 		}
 	}
-	return nil, errors.New("find free ports: nearly all between 20000 and 32000 are taken")
+	release()
+	return nil, nil, errors.New("find free ports: nearly all between 20000 and 32000 are taken")
 }

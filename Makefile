@@ -1,0 +1,39 @@
+# repool: thin wrappers; each target does one thing that can be typed by hand.
+
+GO       ?= go
+REPOOL   := bin/repool
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TESTARGS ?=
+FUZZTIME ?= 20s
+
+export REPOOL_BIN := $(CURDIR)/$(REPOOL)
+
+.PHONY: all deps build demo test bench lint fuzz ci clean
+
+all: build
+
+deps: ## install missing Debian packages (PostgreSQL, Pgpool-II)
+	@scripts/install-deps.sh
+
+build: ## bin/repool, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X github.com/repool/repool/internal/cli.Version=$(VERSION)" -o $(REPOOL) ./cmd/repool
+
+demo: deps build ## a real pool, five failures, each healed: about a minute
+	$(REPOOL) demo
+
+test: deps build ## everything, on real pools
+	$(GO) test ./... -timeout 20m $(TESTARGS)
+
+bench: deps build ## side by side with the same steps by hand
+	$(REPOOL) bench
+
+lint: ## formatting and vet; golangci-lint too where it is installed
+	@scripts/lint.sh
+
+fuzz: ## every fuzz target for FUZZTIME
+	@scripts/fuzz.sh $(FUZZTIME)
+
+ci: lint test
+
+clean:
+	rm -rf bin
