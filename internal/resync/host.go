@@ -105,6 +105,14 @@ type UpstreamLink interface {
 	EnsureSlot(ctx context.Context, up topology.Upstream, slot string) error
 	// Checkpoint makes the primary's control file show its timeline (hazard 2).
 	Checkpoint(ctx context.Context, up topology.Upstream) error
+	// Size is how many bytes a base backup of the primary would copy.
+	Size(ctx context.Context, up topology.Upstream) (uint64, error)
 	// Position is the primary's current WAL position.
 	Position(ctx context.Context, up topology.Upstream) (topology.LSN, error)
+}
+
+// LogTailer is an optional part of a Host: the last lines of the server's log,
+// as evidence when a started standby does not stream.
+type LogTailer interface {
+	LogTail() string
 }
