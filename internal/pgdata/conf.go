@@ -22,7 +22,7 @@ type Conf []Setting
 // Get returns the value that counts, the last one, and whether there is any.
 func (c Conf) Get(name string) (string, bool) {
 	for _, s := range slices.Backward(c) {
-		if s.Name == strings.ToLower(name) {
+		if s.Name == lowerASCII(name) {
 			return s.Value, true
 		}
 	}
@@ -68,7 +68,7 @@ func parseConfLine(line string) (name, value string, ok bool, err error) {
 	if n == 0 {
 		return "", "", false, fmt.Errorf("a setting's name was expected at %.20q", line)
 	}
-	name, line = strings.ToLower(line[:n]), line[n:]
+	name, line = lowerASCII(line[:n]), line[n:]
 	rest := strings.TrimLeft(line, confBlank)
 	after, equals := strings.CutPrefix(rest, "=")
 	if !equals && rest != "" && rest == line && rest[0] != '\'' {
@@ -165,12 +165,12 @@ var confQuoter = strings.NewReplacer("'", "''", `\`, `\\`, "\n", `\n`, "\r", `\r
 func SetConf(text string, set map[string]string, remove []string) string {
 	want := map[string]string{}
 	for name, value := range set {
-		want[strings.ToLower(name)] = value
+		want[lowerASCII(name)] = value
 	}
 	gone := map[string]bool{}
 	for _, name := range remove {
-		if _, set := want[strings.ToLower(name)]; !set {
-			gone[strings.ToLower(name)] = true
+		if _, set := want[lowerASCII(name)]; !set {
+			gone[lowerASCII(name)] = true
 		}
 	}
 	lines := strings.Split(text, "\n")
@@ -203,6 +203,18 @@ func SetConf(text string, set map[string]string, remove []string) string {
 		return ""
 	}
 	return strings.Join(out, "\n") + "\n"
+}
+
+// lowerASCII folds the case of a setting's name as PostgreSQL does: of ASCII
+// letters alone, so that any other byte stays what it is.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i := range b {
+		if b[i] >= 'A' && b[i] <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // isInclude says whether name is a directive, which may stand several times.

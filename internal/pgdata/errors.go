@@ -33,19 +33,24 @@ func (e *CorruptError) Error() string {
 // the caller must know from elsewhere.
 var ErrNoSegment = errors.New("no such WAL segment in the directory")
 
+// ErrGap is wrapped by a WALError when WAL stops and goes on later: a segment
+// or a record in between is missing or damaged, so that the end found is not
+// the true one and nothing may be concluded from it.
+var ErrGap = errors.New("WAL goes on after a gap")
+
 // WALError says where reading WAL stopped and why. Without a wrapped error it
 // is the usual end: there is no valid record at LSN.
 type WALError struct {
 	File string // base name of the segment
 	LSN  topology.LSN
 	Msg  string
-	Err  error // ErrNoSegment, a file error, or nil
+	Err  error // ErrNoSegment, ErrGap, a file error, or nil
 }
 
 // Error names segment, position and reason.
 func (e *WALError) Error() string {
 	s := fmt.Sprintf("WAL at %s (segment %s): %s", e.LSN, e.File, e.Msg)
-	if e.Err != nil && !errors.Is(e.Err, ErrNoSegment) {
+	if e.Err != nil && !errors.Is(e.Err, ErrNoSegment) && !errors.Is(e.Err, ErrGap) {
 		s += ": " + e.Err.Error()
 	}
 	return s

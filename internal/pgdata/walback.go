@@ -118,27 +118,42 @@ func (l Look) Diverged() bool { return l.Place == PlaceRecord || l.Place == Plac
 // LookAt reads what stands at lsn, a switch point of another node's history:
 // whether a record of this node's own begins there, sound in length, checksum
 // and link to the record before. Remains of an earlier use of the file do not
-// count. The error wraps ErrNoSegment when the WAL before lsn is gone: unknown.
+// count. The error wraps ErrNoSegment when the WAL before lsn is gone, and
+// ErrGap when WAL is damaged or missing there but goes on later: unknown.
 func (w *WAL) LookAt(lsn topology.LSN) (Look, error) {
 	before, err := w.RecordBefore(lsn)
 	if err != nil {
 		return Look{}, err
 	}
-	look := Look{Place: PlaceShort, Before: before}
 	at := before.End == w.boundary(lsn)
-	next, err := w.Next(before)
+	next, ok, err := w.nextOrEnd(before)
+	look := Look{Before: before}
 	switch {
-	case err != nil && !endOfWAL(err):
-		return Look{}, err
-	case err != nil && at:
-		look.Place = PlaceEnd
 	case err != nil:
-	case at:
+		return Look{}, err
+	case ok && at:
 		look.Place, look.Own = PlaceRecord, next
-	default:
+	case ok:
 		look.Place, look.Own = PlaceInside, next
+	case at:
+		look.Place = PlaceEnd
+	default:
+		look.Place = PlaceShort
 	}
 	return look, nil
+}
+
+// nextOrEnd is the record after r; ok is false when WAL truly ends with r.
+func (w *WAL) nextOrEnd(r Record) (next Record, ok bool, err error) {
+	next, err = w.Next(r)
+	if err == nil {
+		return next, true, nil
+	}
+	end, err := w.endAt(r, err)
+	if err == nil && end.Beyond != 0 {
+		err = &WALError{File: end.Reason.File, LSN: r.End, Msg: end.Reason.Msg + ", but valid WAL follows at " + end.Beyond.String(), Err: ErrGap}
+	}
+	return Record{}, false, err
 }
 
 // HasRecordAt says whether a valid record of this line starts at lsn and links
@@ -163,11 +178,16 @@ type Checkpoint struct {
 // LastCheckpointBefore finds the last checkpoint record that ends at or before
 // lsn, walking back segment by segment. With lsn the divergence point it is
 // the last common checkpoint, from where pg_rewind copies. The error wraps
-// ErrNoSegment when the WAL that holds it is gone.
+// ErrNoSegment when the WAL that holds it is gone, ErrGap as for LookAt.
 func (w *WAL) LastCheckpointBefore(lsn topology.LSN) (Checkpoint, error) {
 	before, err := w.RecordBefore(lsn)
 	if err != nil {
 		return Checkpoint{}, err
+	}
+	if before.End != w.boundary(lsn) {
+		if _, _, err := w.nextOrEnd(before); err != nil {
+			return Checkpoint{}, err
+		}
 	}
 	until := before.End
 	for seg := w.segStart(before.Start); ; seg -= topology.LSN(w.seg) {

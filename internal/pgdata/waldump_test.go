@@ -72,6 +72,7 @@ func (c *cluster) workload() {
 		"commit prepared 'one'",
 		"insert into a values (1, 'z') on conflict (id) do update set v = 'conflict'",
 		"create table b as select g as id, repeat('long', 300) as t from generate_series(1, 2000) g",
+		"copy b (id) from program 'seq 5001 5100'",
 		"select pg_switch_wal()",
 		"select pg_logical_emit_message(true, 'big', repeat('0123456789', 200000))",
 		"drop table b",
@@ -156,7 +157,7 @@ func (c *cluster) checkControl(t *testing.T) {
 
 // checkRecords compares each record, its blocks included, with pg_waldump's.
 func checkRecords(t *testing.T, w *WAL, from topology.LSN, dump []dumped) {
-	i, spans, multi := 0, 0, 0
+	i, spans, multi, kinds := 0, 0, 0, map[string]int{}
 	end, err := w.Walk(from, func(r Record) error {
 		if i >= len(dump) {
 			return fmt.Errorf("a record at %s that pg_waldump does not have", r.Start)
@@ -181,6 +182,7 @@ func checkRecords(t *testing.T, w *WAL, from topology.LSN, dump []dumped) {
 		if _, kind, _ := strings.Cut(r.Desc(), " "); recordKinds[r.Rmgr] != nil && strings.Contains(r.Desc(), "_") && !strings.HasPrefix(d.desc, kind) {
 			t.Errorf("record at %s: got kind %s, pg_waldump says %.40s", r.Start, kind, d.desc)
 		}
+		kinds[r.Desc()]++
 		if w.pageStart(r.Start) != w.pageStart(r.End-1) {
 			spans++
 		}
@@ -195,6 +197,11 @@ func checkRecords(t *testing.T, w *WAL, from topology.LSN, dump []dumped) {
 	want(t, "records", i, len(dump))
 	if spans < 10 || multi == 0 {
 		t.Errorf("the workload has only %d records over pages and %d over segments", spans, multi)
+	}
+	for _, kind := range []string{"Heap2 MULTI_INSERT", "XLOG SWITCH", "Transaction COMMIT_PREPARED", "Transaction ABORT", "Heap HOT_UPDATE"} {
+		if kinds[kind] == 0 {
+			t.Errorf("the workload has no record of kind %s", kind)
+		}
 	}
 	want(t, "end follows the last record", end.Last.Start, dump[len(dump)-1].lsn)
 	if end.Reason == nil || end.Beyond != 0 {
