@@ -2,7 +2,6 @@
 
 GO       ?= go
 REPOOL   := bin/repool
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 TESTARGS ?=
 FUZZTIME ?= 20s
 
@@ -16,7 +15,7 @@ deps: ## install missing Debian packages (PostgreSQL, Pgpool-II)
 	@scripts/install-deps.sh
 
 build: ## bin/repool, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X github.com/repool/repool/internal/cli.Version=$(VERSION)" -o $(REPOOL) ./cmd/repool
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(REPOOL) ./cmd/repool
 
 demo: deps build ## a real pool, five failures, each healed: about a minute
 	$(REPOOL) demo

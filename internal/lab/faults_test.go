@@ -25,6 +25,7 @@ func limited(t *testing.T) context.Context {
 // TestFaultsDoWhatTheySay breaks one lab again and again, each time mending it
 // by hand.
 func TestFaultsDoWhatTheySay(t *testing.T) {
+	t.Parallel()
 	l := up(t, Options{})
 	ctx := limited(t)
 
@@ -107,6 +108,7 @@ func TestFaultsDoWhatTheySay(t *testing.T) {
 }
 
 func TestDebianLayoutByItsOwnTools(t *testing.T) {
+	t.Parallel()
 	l := up(t, Options{Layout: LayoutDebian, Standbys: 1, Checksums: true, NoSlots: true, SyncStandbys: "ANY 1 (*)"})
 	ctx := limited(t)
 	must(t, l.StopNode(ctx, 1, Fast))
@@ -123,6 +125,7 @@ func TestDebianLayoutByItsOwnTools(t *testing.T) {
 }
 
 func TestCopiesCompareRowByRow(t *testing.T) {
+	t.Parallel()
 	l := up(t, Options{Standbys: 1})
 	ctx := limited(t)
 	_, err := l.CommitRows(ctx, 0, 50)
@@ -149,6 +152,7 @@ func TestCopiesCompareRowByRow(t *testing.T) {
 }
 
 func TestSmallDiskFills(t *testing.T) {
+	t.Parallel()
 	o := Options{Standbys: -1, DiskMB: 200}
 	if me, err := findOwner(); err != nil || !me.Switch {
 		if _, err := Up(t.Context(), o); err == nil {

@@ -64,8 +64,8 @@ func suffix(i int) string {
 // freePorts finds n ports that nobody listens on, below the range from which
 // the kernel takes the source ports of outgoing connections: a node that is
 // down for a while must find its port free when it returns. Until release is
-// called no other lab takes them: each is held at a second loopback address,
-// which the servers do not use.
+// called no other lab takes them: each is claimed by an abstract socket of that
+// name, which the kernel forgets with the process.
 func freePorts(n int) (ports []int, release func(), err error) {
 	const low, high = 20000, 32000
 	var held []net.Listener
@@ -80,7 +80,7 @@ func freePorts(n int) (ports []int, release func(), err error) {
 			break
 		}
 		port := low + int(r.Int64())
-		hold, err := net.Listen("tcp", fmt.Sprintf("127.0.0.2:%d", port))
+		hold, err := net.Listen("unix", fmt.Sprintf("@repool-lab-port-%d", port))
 		if err != nil {
 			continue
 		}
