@@ -67,7 +67,7 @@ func (o *Observer) lineage(ctx context.Context, n, p *topology.Node, pa agentapi
 	probe.At = time.Now()
 	var rec *topology.WALRecord
 	recErr := ""
-	if probe.Shared && !probe.Beyond && probe.Last != nil {
+	if probe.Shared && probe.Last != nil {
 		r, err := pa.RecordEnding(ctx, probe.Last.End)
 		if err != nil {
 			recErr = err.Error()

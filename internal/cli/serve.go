@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/repool/repool/internal/agentapi"
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/controller"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/history"
+)
+
+func newServe(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the controller beside Pgpool-II",
+		Long: `Watches the pool and brings failed nodes back. Run it beside each Pgpool-II, as
+the user that owns the data directories (postgres). With Pgpool-II's watchdog,
+only the controller beside the leader with quorum acts; the others only look.
+
+It reads pgpool.conf for everything about the nodes, and repool.yaml, where there
+is one, for the rest. Stopping it leaves every PostgreSQL server running.
+
+EXIT STATUS
+  0 stopped by a signal   1 internal error   2 wrong configuration
+  3 another controller runs with this state directory`,
+		Example: "  repool serve --config /etc/repool/repool.yaml",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := g.pool()
+			if err != nil {
+				return err
+			}
+			return g.runServe(cmd.Context(), p)
+		},
+	}
+}
+
+func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
+	unlock, err := lockStateDir(p.Controller.StateDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	store, err := history.Open(ctx, p.Controller.StateDir)
+	if err != nil {
+		return exit.With(exit.Usage, err, "the state directory must be writable for the user that runs repool")
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	log := g.log()
+	w, err := g.wire(p, log, readWrite)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	c, err := controller.New(ctx, controller.Options{
+		Observer: w.observer, Pools: w.pools, Nodes: w.nodes, Policy: p.Policy, Store: store, Log: log,
+		Interval: p.Controller.Interval, Version: Version, Unfinished: unfinishedHooks(p, w, log), Checkpoint: checkpointOn(p),
+	})
+	if err != nil {
+		return err
+	}
+	l, err := control.Listen(p.Controller.Socket)
+	if err != nil {
+		return exit.With(exit.Usage, err)
+	}
+	srv := &http.Server{Handler: control.NewHandler(c), ReadHeaderTimeout: 5 * time.Second}
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.Run(gctx) })
+	w.runAgents(gctx, group.Go)
+	group.Go(func() error { return serveUntil(gctx, srv, func() error { return srv.Serve(l) }) })
+	log.Info("controller runs", "version", Version, "socket", p.Controller.Socket, "nodes", len(p.Nodes))
+	notify(daemon.SdNotifyReady)
+	err = group.Wait()
+	notify(daemon.SdNotifyStopping)
+	return err
+}
+
+// serveUntil serves HTTP until ctx is done, then lets requests end.
+func serveUntil(ctx context.Context, srv *http.Server, serve func() error) error {
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		err := srv.Shutdown(sctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = srv.Close()
+		}
+		stopped <- err
+	}()
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+// notify tells the service manager; without one it does nothing.
+func notify(state string) {
+	_, _ = daemon.SdNotify(false, state) // no manager that listens is no error
+}
+
+// lockStateDir makes this the only controller with this state directory.
+func lockStateDir(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, exit.With(exit.Usage, fmt.Errorf("make state directory: %w", err), "set controller.state_dir, or make it and give it to the user that runs repool")
+	}
+	path := filepath.Join(dir, "serve.lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, exit.With(exit.Usage, fmt.Errorf("open lock: %w", err), "the state directory must be writable for the user that runs repool")
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(exit.New(exit.Refused, "another controller runs with the state directory %s", dir), f.Close())
+	}
+	return func() { _ = f.Close() }, nil // closing the only descriptor ends the lock
+}
+
+func newAgent(g *globals) *cobra.Command {
+	var node int
+	var socket string
+	c := &cobra.Command{
+		Use:   "agent",
+		Short: "Run a node's agent on its own, on a unix socket",
+		Long: `The agent is the only part that touches a data directory. "repool serve" has one
+in its own process for each node of its host; run it on its own where the
+controller shall be restarted without disturbing a resync. Its configuration says
+which data directory is its own; no caller can name another.
+
+EXIT STATUS
+  0 stopped by a signal   1 internal error   2 wrong configuration`,
+		Example: "  repool agent --config /etc/repool/repool.yaml --node 1",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := g.pool()
+			if err != nil {
+				return err
+			}
+			return g.runAgent(cmd.Context(), p, node, socket)
+		},
+	}
+	c.Flags().IntVar(&node, "node", -1, "the node's `id` in pgpool.conf")
+	c.Flags().StringVar(&socket, "socket", "", "listen on this unix `socket` (default: the one that repool.yaml gives for the node)")
+	return c
+}
+
+func (g *globals) runAgent(ctx context.Context, p *config.Pool, id int, socket string) (err error) {
+	n := p.Node(nodeIDOf(id))
+	if n == nil {
+		return exit.New(exit.Usage, "there is no node %d in %s", id, p.PgpoolConf)
+	}
+	if socket == "" {
+		socket = n.Agent.Path
+	}
+	if socket == "" {
+		return exit.New(exit.Usage, "node %d: give --socket, or say agent: unix:/path in repool.yaml", id)
+	}
+	log := g.log()
+	a, h, err := localAgent(p, n, log)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	l, err := control.Listen(socket)
+	if err != nil {
+		return exit.With(exit.Usage, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(agentapi.NewHandler(a))
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.Run(gctx) })
+	group.Go(func() error { return serveUntil(gctx, srv, func() error { return srv.Serve(l) }) })
+	log.Info("agent runs", "version", Version, "node", id, "socket", socket)
+	notify(daemon.SdNotifyReady)
+	return group.Wait()
+}
+
+// sqlOn runs one statement on a node as repool's role.
+func sqlOn(ctx context.Context, p *config.Pool, n *config.NodeConf, sql string) (err error) {
+	conf, err := p.Database.ConnConfig(n.Host, n.Port, 3*time.Second)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, conf)
+	if err != nil {
+		return fmt.Errorf("node %d: %w", n.ID, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		return fmt.Errorf("node %d: %s: %w", n.ID, sql, err)
+	}
+	return nil
+}

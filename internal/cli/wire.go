@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/repool/repool/internal/agent"
+	"github.com/repool/repool/internal/agentapi"
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/controller"
+	"github.com/repool/repool/internal/dbhost"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/observe"
+	"github.com/repool/repool/internal/topology"
+)
+
+// wiring is every part that talks to the pool, put together once.
+type wiring struct {
+	observer *observe.Observer
+	pools    []controller.Pool
+	nodes    []controller.Node
+	local    []*agent.Agent
+	hosts    []*dbhost.Host
+	probers  []*observe.SQLProber
+}
+
+// access says what a command is going to do with the nodes.
+type access bool
+
+const (
+	readOnly  access = false
+	readWrite access = true
+)
+
+// wire connects nothing yet: it makes the parts, and finds what can be found
+// wrong without asking anybody.
+func (g *globals) wire(p *config.Pool, log *slog.Logger, acc access) (*wiring, error) {
+	w := &wiring{}
+	var readers []observe.PoolReader
+	ids := nodeIDs(p)
+	for _, e := range append([]config.Endpoint{p.PCP}, p.Peers...) {
+		conf, err := e.Config()
+		if err != nil {
+			return nil, exit.With(exit.Usage, err, "repool setup prints the lines for .pcppass and pcp.conf")
+		}
+		readers = append(readers, observe.NewPCPReader(conf, ids))
+		w.pools = append(w.pools, controller.NewPCPPool(conf))
+	}
+	var nodes []observe.Node
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		conf, err := p.Database.ConnConfig(n.Host, n.Port, 3*time.Second)
+		if err != nil {
+			return nil, exit.With(exit.Usage, err)
+		}
+		prober := observe.NewSQLProber(conf)
+		w.probers = append(w.probers, prober)
+		on := observe.Node{ID: n.ID, Host: n.Host, Port: n.Port, AppName: n.AppName, AlwaysPrimary: n.AlwaysPrimary, NoFailover: n.NoFailover, SQL: prober}
+		a, err := g.agentOf(p, n, log, w)
+		switch {
+		case err == nil:
+			on.Agent = a
+			w.nodes = append(w.nodes, controller.Node{ID: n.ID, Agent: a})
+		case acc == readOnly:
+			on.AgentErr = err.Error()
+		default:
+			return nil, errors.Join(err, w.close())
+		}
+		nodes = append(nodes, on)
+	}
+	w.observer = observe.New(readers, nodes, observe.Options{})
+	return w, nil
+}
+
+// agentOf reaches a node's agent, or makes one in this process.
+func (g *globals) agentOf(p *config.Pool, n *config.NodeConf, log *slog.Logger, w *wiring) (agentapi.Agent, error) {
+	switch n.Agent.Kind {
+	case config.AgentUnix:
+		return agentapi.DialUnix(n.Agent.Path), nil
+	case config.AgentLocal:
+		a, h, err := localAgent(p, n, log)
+		if err != nil {
+			return nil, err
+		}
+		w.local, w.hosts = append(w.local, a), append(w.hosts, h)
+		return a, nil
+	default:
+		return nil, exit.New(exit.Usage, "node %d: it is not said how to reach its agent", n.ID)
+	}
+}
+
+// localAgent makes the agent of a node on this machine.
+func localAgent(p *config.Pool, n *config.NodeConf, log *slog.Logger) (*agent.Agent, *dbhost.Host, error) {
+	if err := mayWorkOn(n); err != nil {
+		return nil, nil, err
+	}
+	login := func(l config.Login) dbhost.Login {
+		return dbhost.Login{User: l.User, DBName: l.DBName, Passfile: l.Passfile, SSLMode: l.SSLMode}
+	}
+	rate := ""
+	if p.MaxRate > 0 {
+		rate = strconv.FormatUint(max(32, p.MaxRate/1024), 10) + "k"
+	}
+	h, err := dbhost.New(dbhost.Options{
+		Node: n.ID, DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.Workshop, VaultDir: n.VaultDir,
+		Database: login(p.Database), Replication: login(p.Replication), Port: n.Port, Host: n.Host,
+		Env: p.Environment, MaxRate: rate, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n), Log: log,
+	})
+	if err != nil {
+		return nil, nil, exit.With(exit.Usage, err)
+	}
+	up := agent.NewUpstream(agent.UpstreamOptions{User: p.Database.User, DBName: p.Database.DBName, Passfile: p.Database.Passfile, SSLMode: p.Database.SSLMode})
+	a, err := agent.New(agent.Options{Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: up, Version: Version, Log: log, Headroom: p.Policy.SpaceHeadroom})
+	if err != nil {
+		h.Close()
+		return nil, nil, err
+	}
+	return a, h, nil
+}
+
+// mayWorkOn refuses a process that does not run as the data directory's owner:
+// files of another owner would keep the server, or the real agent, from
+// starting.
+func mayWorkOn(n *config.NodeConf) error {
+	for _, dir := range []string{n.DataDir, n.Workshop} {
+		info, err := os.Stat(dir)
+		if err != nil {
+			continue // missing is for the inspection to report
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+			return exit.With(exit.Usage, fmt.Errorf("node %d: %s belongs to user id %d and this process runs as %d", n.ID, dir, st.Uid, os.Geteuid()),
+				"run repool as the owner of the data directory, such as: sudo -u postgres repool …")
+		}
+	}
+	return nil
+}
+
+// runAgents keeps the in-process agents' upkeep going until ctx is done.
+func (w *wiring) runAgents(ctx context.Context, run func(func() error)) {
+	for _, a := range w.local {
+		run(func() error { return a.Run(ctx) })
+	}
+}
+
+// close ends connections and agents.
+func (w *wiring) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	var errs []error
+	for _, a := range w.local {
+		errs = append(errs, a.Close())
+	}
+	for _, h := range w.hosts {
+		h.Close()
+	}
+	for _, p := range w.probers {
+		_ = p.Close(ctx) // the process ends; a connection that cannot be closed politely is dropped
+	}
+	return errors.Join(errs...)
+}
+
+func nodeIDs(p *config.Pool) []topology.NodeID {
+	var ids []topology.NodeID
+	for _, n := range p.Nodes {
+		ids = append(ids, n.ID)
+	}
+	return ids
+}
+
+// checkpointOn runs a checkpoint on one node and waits for it.
+func checkpointOn(p *config.Pool) func(context.Context, topology.NodeID) error {
+	return func(ctx context.Context, id topology.NodeID) error {
+		n := p.Node(id)
+		if n == nil {
+			return fmt.Errorf("checkpoint: there is no node %d", id)
+		}
+		return sqlOn(ctx, p, n, "CHECKPOINT")
+	}
+}
+
