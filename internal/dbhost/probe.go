@@ -152,5 +152,27 @@ func (h *Host) RecordEnding(lsn topology.LSN) (topology.WALRecord, error) {
 	if err != nil {
 		return topology.WALRecord{}, fmt.Errorf("read WAL before %s: %w", lsn, err)
 	}
+	if r.End != lsn {
+		if err := gapBefore(w, h.path(p), lsn); err != nil {
+			return topology.WALRecord{}, err
+		}
+	}
 	return r.WALRecord(), nil
+}
+
+// gapBefore is agentapi.ErrNoWAL when the line goes on after lsn but the
+// segment before it is gone: then nothing can be said about lsn.
+func gapBefore(w *pgdata.WAL, dir string, lsn topology.LSN) error {
+	c, err := pgdata.ReadControl(dir)
+	if err != nil {
+		return err
+	}
+	end, err := endOfWAL(w, dir, c)
+	if err != nil || end < lsn {
+		return err
+	}
+	if _, err := w.OldestSegment(lsn - 1); errors.Is(err, pgdata.ErrNoSegment) {
+		return fmt.Errorf("read WAL before %s: %w: %w", lsn, agentapi.ErrNoWAL, err)
+	}
+	return nil
 }

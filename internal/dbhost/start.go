@@ -125,7 +125,7 @@ func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error 
 		if state == topology.ServerRunning && h.accepts(ctx) {
 			return true, nil
 		}
-		if now := string(state) + h.titles(); now != last {
+		if now := string(state) + titlesIn(h.home); now != last {
 			last, lastSeen = now, time.Now()
 		} else if time.Since(lastSeen) > startPatience {
 			return false, fmt.Errorf("the server is %s and made no progress for %s", state, startPatience)
@@ -149,10 +149,10 @@ func withOutput(msg string, l *launcher) string {
 	return msg
 }
 
-// titles are the process titles of the server's processes: the startup process
+// titlesIn are the process titles of a server's processes: the startup process
 // shows the segment it replays, the WAL receiver its position.
-func (h *Host) titles() string {
-	pids, err := pgdata.ServerProcesses(h.home)
+func titlesIn(dir string) string {
+	pids, err := pgdata.ServerProcesses(dir)
 	if err != nil {
 		return ""
 	}
