@@ -62,6 +62,8 @@ type Host struct {
 	wg    sync.WaitGroup
 }
 
+var _ resync.Host = (*Host)(nil)
+
 // New looks at nothing of the server yet: the data directory may be missing.
 // It makes the workshop, which must be on the data directory's file system.
 func New(o Options) (*Host, error) {

@@ -159,9 +159,8 @@ func (h *Host) Remove(p resync.Place) error {
 	if p == resync.Home || dir == "" {
 		return fail(CodeInternal, "", "remove %q: only places of the workshop are ever removed", p)
 	}
-	trash := filepath.Join(h.workshop, "trash")
-	if err := os.RemoveAll(trash); err != nil {
-		return fail(CodeInternal, "remove it by hand", "empty %s: %w", trash, err)
+	if err := h.emptyTrash(); err != nil {
+		return err
 	}
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -169,11 +168,19 @@ func (h *Host) Remove(p resync.Place) error {
 	if err := h.refuseInUse(dir); err != nil {
 		return err
 	}
-	if err := renameDir(dir, trash); err != nil {
+	if err := renameDir(dir, h.trash()); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(trash); err != nil {
-		return fail(CodeInternal, "remove it by hand", "remove %s: %w", trash, err)
+	return h.emptyTrash()
+}
+
+// trash is the name under which a place is removed.
+func (h *Host) trash() string { return filepath.Join(h.workshop, "trash") }
+
+// emptyTrash removes what a removal cut short has left.
+func (h *Host) emptyTrash() error {
+	if err := os.RemoveAll(h.trash()); err != nil {
+		return fail(CodeInternal, "remove it by hand", "empty %s: %w", h.trash(), err)
 	}
 	return nil
 }

@@ -152,7 +152,7 @@ func (h *Host) KillStrays(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return h.emptyTrash()
 }
 
 // killGroup kills a process and its group and waits until it is gone.

@@ -1,0 +1,272 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/repool/repool/internal/pgdata"
+	"github.com/repool/repool/internal/topology"
+)
+
+// Request says what to keep.
+type Request struct {
+	Vault   string // the folder of all entries; made if missing
+	DataDir string // of the node, with no server running on it
+	Node    topology.NodeID
+	// Diverged is the divergence point; zero when it is not known. Then all
+	// WAL of the node's own timelines is kept, and every commit in it listed.
+	Diverged topology.LSN
+	// From is the redo point of the last common checkpoint; zero: not known.
+	From topology.LSN
+	// End is where the node's WAL ends, as far as it is known.
+	End topology.LSN
+	// Headroom is how many bytes must stay free beside the copy.
+	Headroom uint64
+	// Name gives a relation a name for people, or an empty text. May be nil.
+	Name func(pgdata.RelFile) string
+	// Progress is called with bytes copied and in all. May be nil.
+	Progress func(done, total uint64)
+}
+
+// ErrNoSpace is returned when the copy would not fit beside the headroom.
+var ErrNoSpace = errors.New("not enough free space for the vault")
+
+// names inside an entry.
+const (
+	manifestName = "manifest.json"
+	reportName   = "report.json"
+	walName      = "wal"
+	tmpPrefix    = ".making-"
+)
+
+// Keep makes the entry, or finds the one made before for the same line. It
+// returns after everything is durable.
+func Keep(ctx context.Context, r Request) (topology.VaultEntry, error) {
+	if err := os.MkdirAll(r.Vault, 0o700); err != nil {
+		return topology.VaultEntry{}, fmt.Errorf("make the vault: %w", err)
+	}
+	w, c, err := pgdata.OpenOwnWAL(r.DataDir)
+	if err != nil {
+		return topology.VaultEntry{}, fmt.Errorf("read the WAL to keep: %w", err)
+	}
+	defer w.Close()
+	k := keeper{Request: r, control: c, history: w.History()}
+	if err := k.choose(); err != nil {
+		return topology.VaultEntry{}, err
+	}
+	old, found, err := load(r.Vault, k.entry.ID)
+	if err != nil {
+		return topology.VaultEntry{}, err
+	}
+	if found && old.Complete {
+		return old, nil
+	}
+	made, err := k.make(ctx)
+	if err != nil {
+		return topology.VaultEntry{}, err
+	}
+	if found && !made.Complete && old.Bytes >= made.Bytes {
+		return old, os.RemoveAll(k.tmp) // the older one holds as much or more
+	}
+	return k.publish(made, found)
+}
+
+// keeper makes one entry.
+type keeper struct {
+	Request
+	control pgdata.Control
+	history topology.History
+	files   []source
+	total   uint64
+	missing []string
+	entry   topology.VaultEntry
+	tmp     string
+}
+
+// source is one file to copy.
+type source struct {
+	path, name string // name is relative to the entry
+	size       uint64
+}
+
+// choose finds the files to copy and the name of the entry.
+func (k *keeper) choose() error {
+	segs, err := k.segments()
+	if err != nil {
+		return err
+	}
+	if len(segs) == 0 {
+		k.missing = append(k.missing, "the data directory holds no WAL of its own timelines")
+	}
+	k.entry = topology.VaultEntry{
+		Node: k.Node, SystemID: k.control.SystemID, TLI: k.history.TLI, Diverged: k.Diverged, End: k.End,
+		From: k.start(segs),
+	}
+	k.entry.ID = entryID(k.entry)
+	k.tmp = filepath.Join(k.Vault, tmpPrefix+k.entry.ID)
+	for _, s := range segs {
+		if s.start+topology.LSN(k.control.SegmentSize) <= k.entry.From || (k.End != 0 && s.start >= k.End) {
+			continue
+		}
+		if err := k.add(s.path, filepath.Join(walName, filepath.Base(s.path))); err != nil {
+			return err
+		}
+	}
+	for _, a := range append(slices.Clone(k.history.Ancestors), topology.HistoryEntry{TLI: k.history.TLI}) {
+		if a.TLI == 1 {
+			continue
+		}
+		name := topology.HistoryFileName(a.TLI)
+		err := k.add(filepath.Join(k.DataDir, "pg_wal", name), filepath.Join(walName, name))
+		if errors.Is(err, os.ErrNotExist) {
+			k.missing = append(k.missing, "the history file of timeline "+a.TLI.String())
+		} else if err != nil {
+			return err
+		}
+	}
+	return k.add(filepath.Join(k.DataDir, "global", "pg_control"), "pg_control")
+}
+
+func (k *keeper) add(path, name string) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("look at what to keep: %w", err)
+	}
+	k.files = append(k.files, source{path: path, name: name, size: uint64(st.Size())})
+	k.total += uint64(st.Size())
+	return nil
+}
+
+// segment is one WAL file of the node's own line.
+type segment struct {
+	path  string
+	start topology.LSN
+}
+
+// segments lists the WAL files of the node's own timelines, rising.
+func (k *keeper) segments() ([]segment, error) {
+	entries, err := os.ReadDir(filepath.Join(k.DataDir, "pg_wal"))
+	if err != nil {
+		return nil, fmt.Errorf("list the WAL to keep: %w", err)
+	}
+	var all []segment
+	for _, e := range entries {
+		tli, at, ok := topology.ParseWALFileName(e.Name(), k.control.SegmentSize)
+		if ok && k.history.Contains(tli) {
+			all = append(all, segment{path: filepath.Join(k.DataDir, "pg_wal", e.Name()), start: at})
+		}
+	}
+	slices.SortFunc(all, func(a, b segment) int {
+		if c := int(int64(a.start>>1) - int64(b.start>>1)); c != 0 {
+			return c
+		}
+		return strings.Compare(a.path, b.path)
+	})
+	return all, nil
+}
+
+// start is where the copy begins: the last common checkpoint, else the segment
+// with the divergence point, else the oldest there is.
+func (k *keeper) start(segs []segment) topology.LSN {
+	size := topology.LSN(k.control.SegmentSize)
+	has := func(lsn topology.LSN) bool {
+		return lsn != 0 && slices.ContainsFunc(segs, func(s segment) bool { return s.start <= lsn && lsn < s.start+size })
+	}
+	if k.Diverged != 0 {
+		for _, lsn := range []topology.LSN{min(k.From, k.Diverged), k.Diverged &^ (size - 1)} {
+			if has(lsn) {
+				return lsn
+			}
+		}
+	}
+	if len(segs) == 0 {
+		return 0
+	}
+	return segs[0].start
+}
+
+// entryID names a line by what makes it one.
+func entryID(e topology.VaultEntry) string {
+	at := func(l topology.LSN) string { return strings.ReplaceAll(l.String(), "/", "-") }
+	return fmt.Sprintf("node%d-timeline%d-from%s-to%s", int(e.Node), uint32(e.TLI), at(e.Diverged), at(e.End))
+}
+
+// make writes the entry under its temporary name.
+func (k *keeper) make(ctx context.Context) (topology.VaultEntry, error) {
+	if err := os.RemoveAll(k.tmp); err != nil {
+		return k.entry, fmt.Errorf("make a vault entry: %w", err)
+	}
+	if err := k.room(); err != nil {
+		return k.entry, err
+	}
+	if err := os.MkdirAll(filepath.Join(k.tmp, walName), 0o700); err != nil {
+		return k.entry, fmt.Errorf("make a vault entry: %w", err)
+	}
+	copied, err := k.copyAll(ctx)
+	if err != nil {
+		return k.entry, errors.Join(err, os.RemoveAll(k.tmp))
+	}
+	rep := k.report(ctx)
+	k.entry.Made = time.Now().UTC().Truncate(time.Second)
+	k.entry.Bytes = k.total
+	k.entry.Commits = rep.Totals.Commits
+	k.entry.Relations = rep.relations()
+	k.entry.Missing = strings.Join(k.missing, "; ")
+	k.entry.Complete = k.entry.Missing == ""
+	rep.Missing, rep.Complete = k.entry.Missing, k.entry.Complete
+	if err := writeJSON(filepath.Join(k.tmp, reportName), rep); err != nil {
+		return k.entry, err
+	}
+	m := manifest{Version: 1, Entry: k.entry, SegmentSize: k.control.SegmentSize, History: k.history,
+		State: k.control.State.String(), Checkpoint: k.control.CheckpointLSN, Redo: k.control.RedoLSN, Files: copied}
+	if err := writeJSON(filepath.Join(k.tmp, manifestName), m); err != nil {
+		return k.entry, err
+	}
+	for _, dir := range []string{filepath.Join(k.tmp, walName), k.tmp} {
+		if err := pgdata.SyncDir(dir); err != nil {
+			return k.entry, err
+		}
+	}
+	return k.entry, nil
+}
+
+// room is an error unless the copy fits.
+func (k *keeper) room() error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(k.Vault, &st); err != nil {
+		return fmt.Errorf("measure free space of the vault: %w", err)
+	}
+	free, need := st.Bavail*uint64(st.Bsize), k.total+k.total/64+1<<20+k.Headroom
+	if free < need {
+		return fmt.Errorf("%w: %d bytes free in %s, %d needed with headroom", ErrNoSpace, free, k.Vault, need)
+	}
+	return nil
+}
+
+// publish gives the entry its name; an older, lesser one goes first.
+func (k *keeper) publish(e topology.VaultEntry, replace bool) (topology.VaultEntry, error) {
+	dir := filepath.Join(k.Vault, e.ID)
+	if replace {
+		old := filepath.Join(k.Vault, ".old-"+e.ID)
+		if err := os.RemoveAll(old); err != nil {
+			return e, fmt.Errorf("replace a vault entry: %w", err)
+		}
+		if err := os.Rename(dir, old); err != nil {
+			return e, fmt.Errorf("replace a vault entry: %w", err)
+		}
+		defer os.RemoveAll(old)
+	}
+	if err := os.Rename(k.tmp, dir); err != nil {
+		return e, fmt.Errorf("name a vault entry: %w", err)
+	}
+	e.Path = dir
+	return e, pgdata.SyncDir(k.Vault)
+}
