@@ -59,15 +59,22 @@ func New(code int, format string, args ...any) error {
 	return &Error{Code: code, Err: fmt.Errorf(format, args...)}
 }
 
-// Code is the status for err: 0 for nil; the outermost Error's where there is
-// one; 130 and 5 for a context that was cancelled or ran out; else 1.
+// Coder is an error of another package that knows its own status.
+type Coder interface{ ExitCode() int }
+
+// Code is the status for err: 0 for nil; the outermost Error's, or Coder's,
+// where there is one; 130 and 5 for a context that was cancelled or ran out;
+// else 1.
 func Code(err error) int {
 	var e *Error
+	var c Coder
 	switch {
 	case err == nil:
 		return OK
 	case errors.As(err, &e):
 		return e.Code
+	case errors.As(err, &c):
+		return c.ExitCode()
 	case errors.Is(err, context.DeadlineExceeded):
 		return Unfinished
 	case errors.Is(err, context.Canceled):

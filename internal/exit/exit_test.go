@@ -20,6 +20,7 @@ func TestCode(t *testing.T) {
 		"wrapped further":                {fmt.Errorf("resync node 1: %w", With(Unreachable, plain)), Unreachable},
 		"the outermost status counts":    {With(Parked, With(Unreachable, plain)), Parked},
 		"one of several joined":          {errors.Join(plain, New(Usage, "bad %d", 1)), Usage},
+		"an error that knows its own":    {fmt.Errorf("hold: %w", own{}), Parked},
 		"deadline":                       {fmt.Errorf("wait: %w", context.DeadlineExceeded), Unfinished},
 		"cancelled":                      {context.Canceled, Interrupted},
 		"a status outranks the deadline": {With(Unreachable, context.DeadlineExceeded), Unreachable},
@@ -43,3 +44,8 @@ func TestWithKeepsNilAndHint(t *testing.T) {
 		t.Error("a plain error has no hint")
 	}
 }
+
+type own struct{}
+
+func (own) Error() string { return "own" }
+func (own) ExitCode() int { return Parked }

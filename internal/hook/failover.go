@@ -1,0 +1,182 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/topology"
+)
+
+// Failover is failover_command. A standby's failure is only noted. When the
+// primary is lost, the old one is fenced as far as it can be reached, and the
+// standby with the most WAL of its line is promoted; that Pgpool-II chose
+// another does not matter to it. Called again, or by another Pgpool-II, it
+// finds the new primary and does nothing.
+//
+// The error carries an exit status; the event then stays in the spool, for the
+// controller to go on with.
+func Failover(ctx context.Context, d Deps, e Event) (Result, error) {
+	start := time.Now()
+	d.Limits = d.Limits.filled()
+	e.Kind = KindFailover
+	if e.At.IsZero() {
+		e.At = start
+	}
+	lost := e.PrimaryLost()
+	d.say("%s", e)
+	if err := spoolOf(d.stateDir()).put(&e, lost); err != nil {
+		// Serving again matters more than the note, which is for the case that
+		// we are killed.
+		d.say("going on without a note on disk: %v", err)
+	}
+	var r Result
+	if lost {
+		r = d.replace(ctx, e, d.Limits.Lock, false)
+	} else {
+		r = Result{Code: CodeStandbyFailed, Node: e.Failed, Text: fmt.Sprintf("standby %s failed: nothing to promote", e.Failed)}
+	}
+	return d.finish(ctx, e, r, start)
+}
+
+// Pending lists the events that a hook could not bring to an end, oldest first.
+func Pending(stateDir string) ([]Event, error) { return spoolOf(stateDir).pending() }
+
+// Resume goes on with one of the Pending events. It is for the controller, so
+// it does not wait for a hook that is still at work (code busy), and it leaves
+// an old primary alone that has come back while nothing was promoted.
+func Resume(ctx context.Context, d Deps, e Event) (Result, error) {
+	start := time.Now()
+	d.Limits = d.Limits.filled()
+	r := Result{Code: CodeNoted, Node: e.Failed, Text: "seen by the controller"}
+	if e.PrimaryLost() {
+		r = d.replace(ctx, e, 0, true)
+	}
+	return d.finish(ctx, e, r, start)
+}
+
+// finish records how an event went, and tells the controller.
+func (d *Deps) finish(ctx context.Context, e Event, r Result, start time.Time) (Result, error) {
+	r.Took = time.Since(start)
+	err := r.err()
+	d.say("%s after %s: %s", r.Code, r.Took.Round(time.Millisecond), strings.Join(append([]string{r.Text}, r.Notes...), "; "))
+	if r.Code != CodeBusy {
+		if serr := spoolOf(d.stateDir()).note(e, try{At: time.Now(), Code: r.Code, Text: r.Text}, err == nil); serr != nil {
+			d.say("spool: %v", serr)
+		}
+	}
+	d.journal(e, r, err)
+	d.poke(ctx, e.String(), d.Limits.Poke)
+	return r, err
+}
+
+// replace finds or makes a new primary.
+func (d *Deps) replace(ctx context.Context, e Event, patience time.Duration, resumed bool) Result {
+	if n := d.Pool.Node(e.Failed); n != nil && n.AlwaysPrimary {
+		return Result{Code: CodeAlwaysPrimary, Node: e.Failed,
+			Text: fmt.Sprintf("node %s is ALWAYS_PRIMARY in pgpool.conf: nothing else is ever promoted", e.Failed)}
+	}
+	unlock, err := lockFailover(ctx, d.stateDir(), patience)
+	switch {
+	case errors.Is(err, errLocked):
+		return Result{Code: CodeBusy, Node: topology.NoNode, Text: err.Error()}
+	case err != nil:
+		d.say("going on without a lock: %v", err)
+	default:
+		defer unlock()
+	}
+	if resumed {
+		if _, err := os.Stat(spoolOf(d.stateDir()).path(e.ID)); errors.Is(err, os.ErrNotExist) {
+			return Result{Code: CodeNoted, Node: e.Failed, Text: "finished by its hook meanwhile"}
+		}
+	}
+	last, err := readPrimary(d.stateDir())
+	if err != nil {
+		d.say("without the record of the last primary: %v", err)
+	}
+	if e.OldPrimary == topology.NoNode && last.known() && last.Node != e.Failed {
+		return d.stillMissing(ctx, e, last)
+	}
+	p := d.probe(ctx, e.Failed)
+	defer p.close()
+	if resumed {
+		if v := p.failed(); v.err == nil && !v.facts.InRecovery && !d.promoted(p.views, last) {
+			return Result{Code: CodePrimaryBack, Node: e.Failed,
+				Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller", e.Failed)}
+		}
+	}
+	return d.takeOver(ctx, e, p, last)
+}
+
+// promoted says whether one of the other nodes is a valid primary.
+func (d *Deps) promoted(views []view, last Primary) bool {
+	return choose(views, last, topology.NoNode).primary != topology.NoNode
+}
+
+// stillMissing handles the failure of a node while Pgpool-II knows no primary
+// at all, and the last one on record is another node: it may just not be up
+// yet, after a power cut. Nothing is promoted over it here; an event about its
+// own failure, if there was one, is in the spool and is gone on with.
+func (d *Deps) stillMissing(ctx context.Context, e Event, last Primary) Result {
+	r := Result{Code: CodeStandbyFailed, Node: last.Node,
+		Text: fmt.Sprintf("node %s failed while Pgpool-II knows no primary; the last one, node %s, has not been reported as failed: nothing promoted", e.Failed, last.Node)}
+	if primary, err := d.alive(ctx, last.Node); err == nil && primary {
+		r.Code, r.Text = CodeAlreadyPrimary, fmt.Sprintf("node %s is the primary, though Pgpool-II does not know it yet", last.Node)
+	}
+	return r
+}
+
+// takeOver promotes a candidate, unless there is a primary already.
+func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) Result {
+	c := choose(p.views, last, e.NewMain)
+	switch {
+	case c.primary != topology.NoNode:
+		return Result{Code: CodeAlreadyPrimary, Node: c.primary, Notes: c.notes,
+			Text: fmt.Sprintf("node %s is the primary already", c.primary)}
+	case len(c.order) == 0:
+		return Result{Code: c.code, Node: topology.NoNode, Text: c.why, Notes: c.notes}
+	}
+	note, fenced := d.fence(ctx, e.Failed, p.failed)
+	c.notes = append(c.notes, note)
+	if !fenced {
+		return Result{Code: CodeNotFenced, Node: e.Failed, Notes: c.notes,
+			Text: fmt.Sprintf("node %s is alive as a primary and could not be stopped; a second one would split the pool", e.Failed)}
+	}
+	for _, v := range c.order {
+		tli, err := d.promote(ctx, p.servers[v.node], v, c.line)
+		if err == nil {
+			best := fmt.Sprintf("node %s promoted at %s on timeline %s", v.node, v.facts.Position(), tli)
+			if v.node != e.NewMain && e.NewMain != topology.NoNode {
+				best += fmt.Sprintf(" (Pgpool-II's choice was node %s)", e.NewMain)
+			}
+			c.notes = append(c.notes, d.settle(ctx, p.servers[v.node], v.node)...)
+			return Result{Code: CodePromoted, Node: v.node, Text: best, Notes: c.notes}
+		}
+		c.notes = append(c.notes, fmt.Sprintf("node %s: %v", v.node, err))
+		if !errors.Is(err, ErrNotAsked) && !d.stopped(ctx, v.node) {
+			return Result{Code: CodeUnconfirmed, Node: v.node, Notes: c.notes,
+				Text: fmt.Sprintf("node %s was told to promote itself and has not been seen to; it may yet, so no other is tried", v.node)}
+		}
+	}
+	return Result{Code: CodeUnconfirmed, Node: topology.NoNode, Notes: c.notes, Text: "no candidate could be promoted"}
+}
+
+// others are the slots of all nodes but one.
+func (d *Deps) others(node topology.NodeID) []string {
+	var names []string
+	for _, n := range d.Pool.Nodes {
+		if n.ID != node {
+			names = append(names, n.Slot)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// usage makes err one about how the hook was called.
+func usage(format string, args ...any) error { return exit.New(exit.Usage, format, args...) }

@@ -1,0 +1,150 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/repool/repool/internal/topology"
+)
+
+// holder is the name under which a failover takes a node from its agent.
+const holder = "failover hook"
+
+// fence stops the old primary, so that the pool cannot have two. ok is false
+// only when it is proven to run as a primary and cannot be stopped. A host that
+// does not answer at all cannot be fenced from here; the note says so, and the
+// controller does it when the host comes back.
+func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() view) (note string, ok bool) {
+	how, err := d.askFence(ctx, node, func() bool {
+		v := probed()
+		return v.err == nil && v.facts.InRecovery
+	})
+	switch {
+	case errors.Is(err, errNoPrimary):
+		return fmt.Sprintf("old primary %s runs as a standby: left running", node), true
+	case err == nil:
+		return fenceNote(node, how), true
+	}
+	v := probed()
+	if v.err == nil && !v.facts.InRecovery {
+		// It may have been stopped half way since.
+		primary, perr := d.alive(ctx, node)
+		if perr == nil && primary {
+			return fmt.Sprintf("old primary %s not fenced: %v", node, err), false
+		}
+		v.err = perr
+	}
+	return fmt.Sprintf("old primary %s not fenced (%v), and not seen to run as a primary (%v)", node, err, v.err), true
+}
+
+func fenceNote(node topology.NodeID, how topology.Fenced) string {
+	if !how.WasRunning {
+		return fmt.Sprintf("old primary %s proven stopped", node)
+	}
+	return fmt.Sprintf("old primary %s stopped (%s) in %s", node, how.Mode, how.Took.Round(time.Millisecond))
+}
+
+// errNoPrimary: the node answered that it is in recovery.
+var errNoPrimary = errors.New("the node is in recovery")
+
+// askFence has the node's agent stop its server, unless spare says not to. An
+// agent that does not answer is soon given up; one that does is given the time
+// to stop a server that hangs.
+func (d *Deps) askFence(ctx context.Context, node topology.NodeID, spare func() bool) (topology.Fenced, error) {
+	if d.Agent == nil {
+		return topology.Fenced{}, errors.New("no agent known")
+	}
+	a, err := d.Agent(node)
+	if err != nil {
+		return topology.Fenced{}, err
+	}
+	short, cancel := context.WithTimeout(ctx, d.Limits.FenceDead)
+	defer cancel()
+	token, err := a.Acquire(short, holder)
+	if err != nil {
+		return topology.Fenced{}, err
+	}
+	if spare() {
+		return topology.Fenced{}, errNoPrimary
+	}
+	long, cancel := context.WithTimeout(ctx, d.Limits.FenceAlive)
+	defer cancel()
+	return a.Fence(long, token)
+}
+
+// promote makes v's node the primary and proves it: out of recovery, on a
+// higher timeline than it and the lost primary had. An error without
+// ErrNotAsked leaves open whether the node will still promote itself.
+func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.History) (topology.TimelineID, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Promote)
+	defer cancel()
+	if err := s.Promote(ctx); err != nil {
+		return 0, err
+	}
+	for {
+		tli, err := s.Timeline(ctx)
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("wait for the promotion: %w", err)
+		case tli > max(v.facts.History.TLI, behindOf(v, line)):
+			return tli, nil
+		case tli != 0:
+			return 0, fmt.Errorf("out of recovery, but on timeline %s still", tli)
+		}
+		select {
+		case <-time.After(pollEvery):
+		case <-ctx.Done():
+			return 0, fmt.Errorf("still in recovery after %s: %w", d.Limits.Promote, ctx.Err())
+		}
+	}
+}
+
+// behindOf is the line's timeline for a node that is on it, and zero for one
+// that is behind: such a node cannot know which numbers are taken.
+func behindOf(v view, line topology.History) topology.TimelineID {
+	if relate(v.facts.History, v.facts.Position(), line) == behind {
+		return 0
+	}
+	return line.TLI
+}
+
+// settle does what makes the others' way to the new primary short: their slots,
+// before they ask for them; the record of the new primary; and a checkpoint,
+// which is not waited for. None of it can undo the promotion, so failures are
+// only notes.
+func (d *Deps) settle(ctx context.Context, s Server, node topology.NodeID) (notes []string) {
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
+	defer cancel()
+	fail := func(err error) {
+		if err != nil {
+			notes = append(notes, err.Error())
+		}
+	}
+	fail(s.EnsureSlots(ctx, d.others(node)))
+	f, err := s.Facts(ctx)
+	fail(err)
+	if err == nil {
+		fail(NotePrimary(d.stateDir(), Primary{Node: node, SystemID: f.SystemID, History: f.History}))
+	}
+	if err := s.Checkpoint(ctx); err != nil {
+		fail(err)
+		if d.Control != nil {
+			fail(d.Control.Checkpoint(ctx, node))
+		}
+	}
+	return notes
+}
+
+// stopped makes sure that a candidate which was told to promote itself will
+// not: its server is stopped by its agent, or refuses connections. A promotion
+// asked for is forgotten when a server stops.
+func (d *Deps) stopped(ctx context.Context, node topology.NodeID) bool {
+	if _, err := d.askFence(ctx, node, func() bool { return false }); err == nil {
+		return true
+	}
+	_, err := d.alive(ctx, node)
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
+}
