@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/history"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
@@ -68,3 +69,6 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string { return e.Msg }
+
+// ExitCode is the status of a command that was refused.
+func (e *RefusedError) ExitCode() int { return exit.Refused }
