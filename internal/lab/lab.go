@@ -9,10 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Lab is one pool on this machine. Its methods may be called from several
@@ -210,90 +206,6 @@ func (l *Lab) SetEnv(key, value string) error {
 	}
 	l.opts.Env = env
 	return l.save()
-}
-
-// Down ends every process of the lab, whoever started it, and removes its
-// directory unless Options.Keep is set. It may be called more than once.
-func (l *Lab) Down(ctx context.Context) error {
-	l.mu.Lock()
-	stops := l.stops
-	l.stops = nil
-	l.mu.Unlock()
-	for i := len(stops) - 1; i >= 0; i-- {
-		stops[i]()
-	}
-	err := l.endAll(ctx)
-	l.freeSegments()
-	if l.opts.Keep {
-		return err
-	}
-	for _, n := range l.Nodes {
-		if l.opts.DiskMB > 0 {
-			_ = unix.Unmount(n.Home, unix.MNT_DETACH) // not mounted is as good
-		}
-	}
-	if rm := os.RemoveAll(l.Dir); rm != nil {
-		err = errors.Join(err, fmt.Errorf("remove the lab: %w", rm))
-	}
-	if !within(l.Dir, l.Sockets) {
-		if rm := os.RemoveAll(l.Sockets); rm != nil {
-			err = errors.Join(err, fmt.Errorf("remove the lab's sockets: %w", rm))
-		}
-	}
-	l.logf("down: %s", l.Dir)
-	return err
-}
-
-// endAll ends the lab's processes: repool first, so that it does not heal what
-// goes down, then Pgpool-II, then the servers; what stays is killed.
-func (l *Lab) endAll(ctx context.Context) error {
-	stop := syscall.SIGQUIT // immediate: the data goes anyway
-	if l.opts.Keep {
-		stop = syscall.SIGINT
-	}
-	for _, exe := range []string{"", "pgpool", "postgres"} {
-		var ps []proc
-		for _, p := range labProcs(l.Dir) {
-			e := p.exe()
-			if e == exe || (exe == "" && e != "pgpool" && e != "postgres") {
-				ps = append(ps, p)
-			}
-		}
-		signalAll(ps, syscall.SIGCONT)
-		if exe == "" {
-			signalAll(ps, syscall.SIGTERM)
-		} else {
-			signalAll(heads(ps), stop)
-		}
-		limit := 5 * time.Second
-		if d, ok := ctx.Deadline(); ok {
-			limit = min(limit, time.Until(d))
-		}
-		if waitGone(ps, limit) != nil {
-			if err := killHard(ps); err != nil {
-				return fmt.Errorf("end the lab's processes: %w", err)
-			}
-		}
-	}
-	if err := killHard(labProcs(l.Dir)); err != nil {
-		return fmt.Errorf("end the lab's processes: %w", err)
-	}
-	return nil
-}
-
-// heads are those of ps whose parent is none of ps: postmasters among servers.
-func heads(ps []proc) []proc {
-	in := map[int]bool{}
-	for _, p := range ps {
-		in[p.PID] = true
-	}
-	var out []proc
-	for _, p := range ps {
-		if !in[p.PPID] {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 // RepoolConf is the path of the repool.yaml beside the first Pgpool-II.

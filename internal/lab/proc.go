@@ -14,7 +14,6 @@ import (
 // proc is one process as /proc shows it. Started tells a reused pid apart.
 type proc struct {
 	PID, PPID int
-	Comm      string // the program's name, at most 15 bytes; known of zombies too
 	State     byte
 	Started   uint64
 }
@@ -36,8 +35,7 @@ func readProc(pid int) (proc, bool) {
 	}
 	ppid, _ := strconv.Atoi(f[1])
 	started, _ := strconv.ParseUint(f[19], 10, 64)
-	_, comm, _ := strings.Cut(text[:end], "(")
-	return proc{PID: pid, PPID: ppid, Comm: comm, State: f[0][0], Started: started}, true
+	return proc{PID: pid, PPID: ppid, State: f[0][0], Started: started}, true
 }
 
 // alive says whether p still runs. A zombie does not: it holds nothing but its
