@@ -166,8 +166,9 @@ func titlesIn(dir string) string {
 	return b.String()
 }
 
-// removeStalePID removes the lock file that a killed server left, so that a
-// process which has its number by now cannot keep the new one from starting.
+// removeStalePID removes the lock files that a killed server left in dir and
+// beside its socket. The next server would take them for a living one's when a
+// process has that number by now, or while nobody has waited for the dead one.
 func (h *Host) removeStalePID(dir string) error {
 	pm, alive, err := pgdata.PostmasterAlive(dir)
 	if err != nil {
@@ -179,8 +180,38 @@ func (h *Host) removeStalePID(dir string) error {
 	if err := h.refuseInUse(dir); err != nil {
 		return err
 	}
+	stale, err := pgdata.ReadPostmasterPID(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && stale.SocketDir != "" {
+		if err := removeSocketLock(stale); err != nil {
+			return err
+		}
+	}
 	if err := os.Remove(filepath.Join(dir, "postmaster.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the lock file of a killed server: %w", err)
+	}
+	return nil
+}
+
+// removeSocketLock removes a killed server's lock file beside its socket, if
+// it is still that server's.
+func removeSocketLock(stale pgdata.PostmasterPID) error {
+	lock := filepath.Join(stale.SocketDir, ".s.PGSQL."+strconv.Itoa(stale.Port)+".lock")
+	b, err := os.ReadFile(lock)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at the socket's lock file of a killed server: %w", err)
+	}
+	first, _, _ := strings.Cut(string(b), "\n")
+	if strings.TrimSpace(first) != strconv.Itoa(stale.PID) {
+		return nil
+	}
+	if err := os.Remove(lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the socket's lock file of a killed server: %w", err)
 	}
 	return nil
 }

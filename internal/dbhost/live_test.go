@@ -1,0 +1,352 @@
+package dbhost
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/repool/repool/internal/pgdata"
+	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/internal/topology"
+)
+
+// Hazard 1 (of those that decide): a crashed primary that lost nothing is
+// adopted without crash recovery and without a rewind.
+func TestCrashedPrimaryThatLostNothingIsAdopted(t *testing.T) {
+	t.Parallel()
+	old, standby := pair(t)
+	old.exec("CREATE TABLE t (n int)", "INSERT INTO t SELECT generate_series(1, 1000)")
+	standby.caughtUp(old)
+	if f := old.crash(); !f.WasRunning || f.Mode != "immediate" {
+		t.Errorf("stopped with %+v, want an immediate stop", f)
+	}
+	standby.promote(false)
+	p := probe(t, old, standby)
+	if p.Beyond || !p.Shared || p.Open || p.CommonTLI != 1 || p.Last == nil || p.Last.End != p.Limit {
+		t.Fatalf("probe of a node that lost nothing: %+v", p)
+	}
+	rec, err := standby.RecordEnding(p.Last.End)
+	if err != nil || rec != *p.Last {
+		t.Fatalf("the primary has %+v (%v) before the switch point, the node %+v", rec, err, *p.Last)
+	}
+	old.standbyOf(standby)
+	old.start()
+	old.waitStreaming(standby)
+	old.caughtUp(standby)
+	if got := old.query("SELECT count(*)::text FROM t"); got != "1000" {
+		t.Errorf("%s rows after the adoption", got)
+	}
+}
+
+// Hazards 2, 3, 8, 9, 10: isolated recovery adds no WAL, the rewind after it
+// works, and what comes home is a standby with its own configuration.
+func TestRewindOfACrashedDivergedPrimary(t *testing.T) {
+	t.Parallel()
+	const lost = 7
+	old, primary := diverged(t, lost, false)
+	ctx := t.Context()
+	p := probe(t, old, primary)
+	if !p.Beyond || p.CommonTLI != 1 || p.LastCheckpoint == 0 || p.End <= p.Limit {
+		t.Fatalf("probe of a diverged node: %+v", p)
+	}
+	if err := old.SaveConfig(resync.Home); err != nil {
+		t.Fatal(err)
+	}
+	req := topology.RunRequest{ID: "r1", Upstream: primary.upstream(), Divergence: p.Limit, DivergenceTLI: p.CommonTLI}
+	entry, err := old.Vault(ctx, req, resync.Home, nil)
+	if err != nil || !entry.Complete || entry.Commits != lost {
+		t.Fatalf("vault: %+v, %v; want %d commits", entry, err, lost)
+	}
+	old.move(resync.Home, resync.Aside)
+	if err := old.RefillWAL(resync.Aside, entry); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c := old.control(resync.Aside)
+	if !c.ShutDownInRecover || c.MinRecoveryPoint != p.End {
+		t.Errorf("after the isolated recovery: %q, recovered to %s, WAL ended at %s", c.State, c.MinRecoveryPoint, p.End)
+	}
+	if primary.control(resync.Home).Timeline == 1 {
+		needed, _, err := old.RewindDryRun(ctx, primary.upstream())
+		if primary.control(resync.Home).Timeline == 1 && (err != nil || needed) {
+			t.Errorf("before the checkpoint of the promotion: needed %t, %v: this hazard has gone?", needed, err)
+		}
+	}
+	primary.exec("CHECKPOINT")
+	needed, bytes, err := old.RewindDryRun(ctx, primary.upstream())
+	if err != nil || !needed || bytes == 0 {
+		t.Fatalf("dry run: needed %t, %d bytes, %v", needed, bytes, err)
+	}
+	var seen, total uint64
+	if err := old.Rewind(ctx, primary.upstream(), func(d, n uint64) { seen, total = d, n }); err != nil {
+		t.Fatal(err)
+	}
+	if seen == 0 || seen != total {
+		t.Errorf("progress ended at %d of %d", seen, total)
+	}
+	if _, err := os.Stat(filepath.Join(old.path(resync.Aside), "standby.signal")); err == nil {
+		t.Error("pg_rewind keeps standby.signal by now: hazard 9 has gone")
+	}
+	if err := old.RestoreConfig(resync.Aside); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.WriteStandby(resync.Aside, primary.upstream(), old.slot(), old.slot()); err != nil {
+		t.Fatal(err)
+	}
+	old.move(resync.Aside, resync.Home)
+	old.start()
+	old.waitStreaming(primary)
+	if got := old.query("SELECT count(*)::text FROM kept"); got != "1" {
+		t.Errorf("%s rows after the rewind, want the 1 that both had", got)
+	}
+	if got := old.query("SHOW port"); got != itoa(old.port) {
+		t.Errorf("port %s, want the node's own %d", got, old.port)
+	}
+}
+
+// Hazard 4: whatever kills pg_rewind, nothing startable is at Home, and a
+// later agent kills what is left running.
+func TestInterruptedRewindLeavesNothingToStart(t *testing.T) {
+	t.Parallel()
+	old, primary := diverged(t, 2, true)
+	old.move(resync.Home, resync.Aside)
+	if err := old.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err := old.Rewind(ctx, primary.upstream(), func(uint64, uint64) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("killed rewind: %v", err)
+	}
+	if there, err := old.Exists(resync.Home); err != nil || there {
+		t.Errorf("Home exists: %t, %v", there, err)
+	}
+	if err := old.StartServer(t.Context()); err == nil {
+		t.Error("a server could be started")
+	}
+	in, err := old.Inspect(t.Context())
+	if err != nil || in.Err != "" || in.Dir != topology.DirAside || in.Server != topology.ServerStopped {
+		t.Errorf("inspection: %+v, %v", in, err)
+	}
+}
+
+func TestBaseBackupTakesTheOldCopysPlace(t *testing.T) {
+	t.Parallel()
+	old, primary := diverged(t, 1, true)
+	ctx := t.Context()
+	if err := old.SaveConfig(resync.Home); err != nil {
+		t.Fatal(err)
+	}
+	old.move(resync.Home, resync.Aside)
+	var total uint64
+	if err := old.BaseBackup(ctx, primary.upstream(), old.slot(), func(_, n uint64) { total = n }); err != nil {
+		t.Fatal(err)
+	}
+	if total == 0 {
+		t.Error("no progress was shown")
+	}
+	if err := old.VerifyBackup(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.RestoreConfig(resync.New); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.WriteStandby(resync.New, primary.upstream(), old.slot(), old.slot()); err != nil {
+		t.Fatal(err)
+	}
+	old.move(resync.New, resync.Home)
+	old.start()
+	old.waitStreaming(primary)
+	if err := old.Remove(resync.Aside); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Remove(resync.Home); err == nil {
+		t.Error("Home could be removed")
+	}
+}
+
+func TestDamagedBaseBackupIsFound(t *testing.T) {
+	t.Parallel()
+	primary, standby := pair(t)
+	if err := standby.BaseBackup(t.Context(), primary.upstream(), "", nil); err != nil {
+		t.Fatal(err)
+	}
+	appendFile(t, filepath.Join(standby.path(resync.New), "global", "pg_filenode.map"), "x")
+	wantCode(t, standby.VerifyBackup(t.Context()), CodeVerifyFailed, "pg_filenode.map")
+}
+
+func TestBaseBackupWithoutASavedConfigurationGetsTheNodesPort(t *testing.T) {
+	t.Parallel()
+	primary, standby := pair(t)
+	if _, err := standby.StopServer(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(standby.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.BaseBackup(t.Context(), primary.upstream(), standby.slot(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.RestoreConfig(resync.New); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.WriteStandby(resync.New, primary.upstream(), standby.slot(), standby.slot()); err != nil {
+		t.Fatal(err)
+	}
+	standby.move(resync.New, resync.Home)
+	standby.start()
+	if got := standby.query("SHOW port"); got != itoa(standby.port) {
+		t.Errorf("port %s, want the node's own %d", got, standby.port)
+	}
+}
+
+func TestUnreachablePrimaryIsSaidToBeLost(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 0)
+	up := topology.Upstream{Host: "127.0.0.1", Port: freePort(t)}
+	wantCode(t, n.BaseBackup(t.Context(), up, "", nil), CodeUpstreamLost)
+	n.move(resync.Home, resync.Aside)
+	_, _, err := n.RewindDryRun(t.Context(), up)
+	wantCode(t, err, CodeUpstreamLost)
+}
+
+func TestTablespacesAreRefused(t *testing.T) {
+	t.Parallel()
+	primary, standby := pair(t)
+	spc := filepath.Join(filepath.Dir(primary.dir), "space")
+	if err := os.Mkdir(spc, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := standby.StopServer(t.Context(), false); err != nil {
+		t.Fatal(err) // it would make the same folder its own
+	}
+	primary.exec("CREATE TABLESPACE s LOCATION '" + spc + "'")
+	wantCode(t, standby.BaseBackup(t.Context(), primary.upstream(), "", nil), CodeTablespaces)
+}
+
+func TestFollowByReload(t *testing.T) {
+	t.Parallel()
+	primary, standby := pair(t)
+	pm, _, err := pgdata.PostmasterAlive(standby.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendFile(t, filepath.Join(standby.dir, "postgresql.auto.conf"), "recovery_target_time = '2001-01-01'\nprimary_conninfo = 'host=nowhere port=1 sslcert=/c user=x password=y'\n")
+	standby.standbyOf(primary)
+	if err := standby.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	standby.waitStreaming(primary)
+	auto := readFile(t, filepath.Join(standby.dir, "postgresql.auto.conf"))
+	if strings.Contains(auto, "recovery_target_time") || strings.Contains(auto, "nowhere") || strings.Contains(auto, "password") || !strings.Contains(auto, "sslcert") {
+		t.Errorf("settings after writing:\n%s", auto)
+	}
+	if now, alive, err := pgdata.PostmasterAlive(standby.dir); err != nil || !alive || now.PID != pm.PID {
+		t.Errorf("postmaster %d became %d (%v)", pm.PID, now.PID, err)
+	}
+}
+
+func TestFrozenServerIsKilledAndNotThawed(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 0)
+	n.start()
+	n.start() // one that runs is only waited for
+	pm, _, err := pgdata.PostmasterAlive(n.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(pm.PID, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	n.until("the server is not seen frozen", func() bool { s, err := n.Server(); return err == nil && s == topology.ServerFrozen })
+	wantCode(t, n.StartServer(t.Context()), CodeServerRunning)
+	wantCode(t, n.Move(resync.Home, resync.Aside), CodeServerRunning)
+	f, err := n.StopServer(t.Context(), false)
+	if err != nil || f.Mode != "kill" || !f.WasRunning {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	n.want(topology.ServerStopped)
+	n.start()
+	if f, err := n.StopServer(t.Context(), false); err != nil || f.Mode != "fast" {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if f, err := n.StopServer(t.Context(), false); err != nil || f.WasRunning {
+		t.Errorf("stopping a stopped server: %+v, %v", f, err)
+	}
+}
+
+// Seen live 8: children outlive a killed postmaster; the directory is in use
+// until the last of them is gone.
+func TestChildrenOfAKilledPostmasterCount(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 0)
+	n.start()
+	pids, err := pgdata.ServerProcesses(n.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pm, _, err := pgdata.PostmasterAlive(n.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := pids[0]
+	if child == pm.PID {
+		child = pids[1]
+	}
+	for _, s := range []struct {
+		pid int
+		sig unix.Signal
+	}{{child, unix.SIGSTOP}, {pm.PID, unix.SIGKILL}} {
+		if err := unix.Kill(s.pid, s.sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.until("the postmaster does not go", func() bool { _, alive, err := pgdata.PostmasterAlive(n.dir); return err == nil && !alive })
+	n.want(topology.ServerStopping)
+	wantCode(t, n.Move(resync.Home, resync.Aside), CodeServerRunning)
+	if _, err := n.StopServer(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	n.start()
+}
+
+func TestFailedStartShowsTheServersLog(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 0)
+	appendFile(t, filepath.Join(n.dir, "postgresql.conf"), "shared_preload_libraries = 'no_such_library'\n")
+	wantCode(t, n.StartServer(t.Context()), CodeStartFailed, "no_such_library")
+}
+
+func TestStraysOfADeadAgentAreKilled(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 0)
+	cmd, err := n.Host.start(program{name: "/bin/sleep", args: []string{"1000"}}, &lineTail{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	next, err := New(n.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(n.workshop, "trash", "x"), "")
+	if err := next.KillStrays(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if list, err := next.children.List(); err != nil || len(list) != 0 {
+		t.Errorf("still recorded: %v, %v", list, err)
+	}
+	if _, err := os.Stat(next.trash()); err == nil {
+		t.Error("the trash is still there")
+	}
+}
