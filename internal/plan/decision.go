@@ -87,7 +87,9 @@ const (
 type Policy struct {
 	// Methods gives each method's Mode; a missing one is Auto.
 	Methods map[topology.Method]Mode
-	// MaxLagBytes and MaxReplayGap are P1's gate at attach.
+	// MaxLagBytes is P1's gate at attach: the primary's position less the node's
+	// replayed one. An attached node is not judged by it (Pgpool-II's
+	// delay_threshold is for that): under load it would flap.
 	MaxLagBytes uint64
 	// MaxFactAge: older facts are unknown.
 	MaxFactAge time.Duration
@@ -160,15 +162,24 @@ type NodeMemory struct {
 	// many since the node was last healthy.
 	LastAttach time.Time `json:"last_attach"`
 	Attaches   int       `json:"attaches"`
+	// LastDetach, LastFence and LastResync are when the planner last asked for
+	// these (rate limits); Fences counts since the node was last healthy.
+	LastDetach time.Time `json:"last_detach"`
+	LastFence  time.Time `json:"last_fence"`
+	Fences     int       `json:"fences"`
+	LastResync time.Time `json:"last_resync"`
 }
 
 // Memory is all that the planner remembers. The zero value is a good start.
 type Memory struct {
 	Nodes []NodeMemory `json:"nodes"` // sorted by node
 	Holds []Hold       `json:"holds,omitempty"`
-	// Primary is the last unambiguous primary, with its history.
-	Primary topology.NodeID  `json:"primary"`
-	History topology.History `json:"history"`
+	// Primary is the last unambiguous primary that Pgpool-II agreed on, with its
+	// history and system identifier. Meaningless while History is unknown, so
+	// that the zero value does not name node 0.
+	Primary  topology.NodeID   `json:"primary"`
+	History  topology.History  `json:"history"`
+	SystemID topology.SystemID `json:"system_id"`
 	// PoolBlindSince is since when a Pgpool-II has missed the primary.
 	PoolBlindSince time.Time `json:"pool_blind_since"`
 	LastNudge      time.Time `json:"last_nudge"`

@@ -1,0 +1,52 @@
+package plan
+
+import "fmt"
+
+// primaryRules is the table for the primary itself. others are this pass's
+// decisions on the other nodes.
+func primaryRules(others []Decision) []rule {
+	attaching := false
+	for _, d := range others {
+		attaching = attaching || d.Action == Attach
+	}
+	return append(poolRules[:3:3],
+		rule{CodePrimaryDetached, func(s *subject) bool { return s.detached && !s.quarantined }, func(s *subject) Decision {
+			return s.attach(CodePrimaryDetached, fmt.Sprintf("node %s is the primary, and Pgpool-II has it detached: nobody serves writes", s.n.ID))
+		}},
+		rule{CodePoolBlind, func(s *subject) bool { return s.w.pool != agrees }, func(s *subject) Decision { return s.nudge(attaching) }},
+		rule{CodePrimary, func(s *subject) bool { return true }, func(s *subject) Decision {
+			return s.decide(None, CodePrimary, fmt.Sprintf("the primary, on timeline %s at %s", s.n.SQL.Timeline, s.n.SQL.Current), "history "+s.w.history.Text())
+		}},
+	)
+}
+
+// nudge makes Pgpool-II look for its primary again: it searches only after an
+// attach or a detach of some node. Bounded, since after a lost follow child
+// only its restart helps.
+func (s *subject) nudge(attaching bool) Decision {
+	w := s.w
+	reason := fmt.Sprintf("node %s is the primary, and Pgpool-II holds %s", s.n.ID, holds(w))
+	blind := w.now.Sub(w.mem.PoolBlindSince)
+	switch {
+	case w.mem.PoolBlindSince.IsZero() || blind < w.pol.NudgeAfter:
+		return s.decide(Wait, CodePoolBlind, reason+"; it may be in the middle of a failover")
+	case attaching:
+		return s.decide(Wait, CodePoolBlind, reason+"; the attach of another node makes it look again")
+	case s.quarantined:
+		return s.decide(None, CodeQuarantined, reason+": it has the primary in quarantine")
+	case w.mem.Nudges >= maxNudges:
+		return s.refuse(CodePoolBlind, fmt.Sprintf("%s, after %d nudges in %s", reason, w.mem.Nudges, blind.Round(roundTo)))
+	case s.n.NoFailover:
+		return s.refuse(CodePoolBlind, reason+", and cannot be made to look by detaching it: its backend_flag is DISALLOW_TO_FAILOVER")
+	case w.now.Sub(w.mem.LastNudge) < backoff(w.pol.NudgeAfter, nudgeMax, s.n.ID, w.mem.Nudges):
+		return s.decide(Wait, CodePoolBlind, reason+"; it was nudged a moment ago")
+	}
+	return s.decide(Nudge, CodePoolBlind, reason+fmt.Sprintf(" for %s now", blind.Round(roundTo)))
+}
+
+func holds(w *world) string {
+	if w.local == nil || w.local.Primary < 0 {
+		return "no node for it"
+	}
+	return fmt.Sprintf("node %s for it", w.local.Primary)
+}

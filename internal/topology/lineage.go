@@ -1,0 +1,107 @@
+package topology
+
+import "fmt"
+
+// JudgeLineage compares a node's WAL with the primary's and gives the verdict;
+// Source and Primary of the result are the caller's to fill.
+//
+// primary is the primary's history, probe the node's WAL seen against it.
+// record is the primary's own record that ends where probe.Last ends, nil when
+// it could not be read, with the reason in recordErr. walFrom is the start of
+// the oldest WAL that the primary still has, zero when unknown.
+//
+// Equal numbers prove nothing: without equal content of the last common record
+// the verdict is never "on line", and no rewind is offered (hazard 1).
+func JudgeLineage(primary History, probe WALProbe, record *WALRecord, recordErr string, walFrom LSN) Lineage {
+	l := Lineage{TLI: probe.CommonTLI, Point: probe.Limit}
+	switch {
+	case !primary.Known() || !probe.Own.Known():
+		l.Proof = "a history is unknown: nothing can be compared"
+		return l
+	case !probe.Shared:
+		l.Verdict = LineageForeign
+		l.Proof = fmt.Sprintf("history %s shares no timeline with the primary's %s", probe.Own.Text(), primary.Text())
+		return l
+	case probe.Last == nil:
+		l = judgeWithoutRecord(l, probe, "the node holds no readable WAL record on the common line")
+		l.StreamGap = walFrom != 0 && probe.End != 0 && probe.End < walFrom
+		return l
+	case record == nil:
+		return judgeUnmatched(l, probe, recordErr, walFrom)
+	case !sameRecord(*probe.Last, *record):
+		return judgeForged(l, primary, probe, *record)
+	case probe.Beyond:
+		l.Verdict = LineageDiverged
+		l.OwnBytes = probe.End.Minus(probe.Limit)
+		l.RewindWAL = probe.LastCheckpoint != 0
+		l.Proof = fmt.Sprintf("the node has a record of its own at %s, where the primary left timeline %d; the record before it is the primary's (CRC %08X)",
+			probe.Limit, probe.CommonTLI, record.CRC)
+		return l
+	}
+	l.Verdict, l.Point = LineageOnLine, probe.Last.End
+	l.StreamGap = walFrom != 0 && probe.Last.End < walFrom
+	l.Proof = fmt.Sprintf("the node's last record, at %s, is the primary's (CRC %08X), and it has none past it", probe.Last.Start, record.CRC)
+	return l
+}
+
+// judgeWithoutRecord: the numbers alone. They can prove a divergence, since no
+// line agrees past its own switch point, but nothing else.
+func judgeWithoutRecord(l Lineage, probe WALProbe, why string) Lineage {
+	l.Proof = why
+	if probe.Beyond {
+		l.Verdict = LineageDiverged
+		l.OwnBytes = probe.End.Minus(probe.Limit)
+		l.Proof = fmt.Sprintf("the node has a record of its own at %s, where the primary left timeline %d; the content before it is not compared: %s",
+			probe.Limit, probe.CommonTLI, why)
+	}
+	return l
+}
+
+// judgeUnmatched: the primary's record could not be read. Where its WAL is
+// proven gone, the node cannot stream either, whatever its line.
+func judgeUnmatched(l Lineage, probe WALProbe, recordErr string, walFrom LSN) Lineage {
+	gap := walFrom != 0 && probe.Last.End < walFrom
+	if recordErr == "" {
+		recordErr = "the primary's record was not read"
+	}
+	if gap {
+		recordErr = fmt.Sprintf("the primary's WAL begins at %s, after the node's last record at %s", walFrom, probe.Last.Start)
+	}
+	l = judgeWithoutRecord(l, probe, recordErr)
+	l.StreamGap = gap
+	if l.Verdict == LineageUnknown {
+		l.Point = probe.Last.End
+	}
+	return l
+}
+
+// judgeForged: one timeline number, two contents. Only the beginning of that
+// timeline is surely shared, and pg_rewind would not notice (hazard 1).
+func judgeForged(l Lineage, primary History, probe WALProbe, record WALRecord) Lineage {
+	l.Verdict, l.SameTimeline = LineageDiverged, true
+	l.Point = primary.Begin(probe.CommonTLI)
+	l.OwnBytes = probe.End.Minus(l.Point)
+	l.Proof = fmt.Sprintf("timeline %d has two contents: the record that ends at %s starts at %s with CRC %08X on the node, at %s with CRC %08X on the primary",
+		probe.CommonTLI, probe.Last.End, probe.Last.Start, probe.Last.CRC, record.Start, record.CRC)
+	return l
+}
+
+// sameRecord compares two records by position and content. The checksum covers
+// the whole record, its predecessor's position included.
+func sameRecord(a, b WALRecord) bool {
+	return a.Start == b.Start && a.End == b.End && a.Prev == b.Prev && a.CRC == b.CRC
+}
+
+// Equal says whether two histories name the same timelines and switch points.
+// Two unknown histories are not equal: unknown proves nothing.
+func (h History) Equal(o History) bool {
+	if !h.Known() || h.TLI != o.TLI || len(h.Ancestors) != len(o.Ancestors) {
+		return false
+	}
+	for i := range h.Ancestors {
+		if h.Ancestors[i] != o.Ancestors[i] {
+			return false
+		}
+	}
+	return true
+}
