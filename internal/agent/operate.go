@@ -140,8 +140,8 @@ func (a *Agent) Clear(_ context.Context, token topology.Token, id, step string) 
 	if _, err := a.tokens.check(token); err != nil {
 		return err
 	}
-	act := a.runs.current()
-	if act == nil || act.id != id {
+	act := a.runs.find(id)
+	if act == nil {
 		return fmt.Errorf("clear run %q: it is not in progress here: %w", id, agentapi.ErrNoRun)
 	}
 	if !act.clear(step) {

@@ -46,8 +46,9 @@ type running struct {
 
 	mu      sync.Mutex
 	state   topology.RunState
+	changed chan struct{} // closed and replaced with each change of state
 	cleared map[string]bool
-	changed chan struct{} // closed and replaced with each change
+	allowed chan struct{} // closed and replaced with each clearance
 }
 
 func newRunning(ctx context.Context, holder string, req topology.RunRequest) *running {
@@ -56,6 +57,7 @@ func newRunning(ctx context.Context, holder string, req topology.RunRequest) *ru
 		done:    make(chan struct{}),
 		cleared: map[string]bool{},
 		changed: make(chan struct{}),
+		allowed: make(chan struct{}),
 		state: topology.RunState{
 			ID: req.ID, Node: req.Node, Method: req.Method, Upstream: req.Upstream.Node,
 			Outcome: topology.RunRunning, Code: req.Code, Token: req.Token,
@@ -71,10 +73,6 @@ func (r *running) publish(st topology.RunState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state = st
-	r.wake()
-}
-
-func (r *running) wake() {
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
@@ -97,7 +95,8 @@ func (r *running) clear(step string) bool {
 		return false
 	}
 	r.cleared[step] = true
-	r.wake()
+	close(r.allowed)
+	r.allowed = make(chan struct{})
 	return true
 }
 
@@ -105,7 +104,7 @@ func (r *running) clear(step string) bool {
 func (r *running) waitCleared(ctx context.Context, step string) error {
 	for {
 		r.mu.Lock()
-		ok, changed := r.cleared[step], r.changed
+		ok, allowed := r.cleared[step], r.allowed
 		r.mu.Unlock()
 		if ok {
 			return nil
@@ -113,7 +112,7 @@ func (r *running) waitCleared(ctx context.Context, step string) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-changed:
+		case <-allowed:
 		}
 	}
 }

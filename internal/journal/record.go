@@ -55,6 +55,9 @@ type Record struct {
 	// Homed: this run meant to put a whole new directory at Home, so a
 	// directory both there and aside is no surprise.
 	Homed bool `json:"homed,omitempty"`
+	// Unproven: the directory at Home was put there as a new copy, and no run
+	// has seen it stream yet. It says nothing while there is none at Home.
+	Unproven bool `json:"unproven,omitempty"`
 }
 
 // format is what this code writes.

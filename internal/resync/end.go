@@ -134,7 +134,9 @@ func TakeOver(rec journal.Record, h HostInspector, now time.Time) journal.Record
 // directory aside. What nobody can vouch for counts as damaged.
 func (r *run) inherit() error {
 	prior := r.Prior.Record
-	r.state.set(func(rec *journal.Record) { rec.Seq, rec.Old = prior.Seq+1, prior.Old })
+	r.state.set(func(rec *journal.Record) {
+		rec.Seq, rec.Old, rec.Unproven = prior.Seq+1, prior.Old, prior.Unproven
+	})
 	there, err := r.Host.Exists(Aside)
 	if err != nil {
 		// Keep what was known, so that the next run can inherit it from here.

@@ -97,6 +97,13 @@ func Errorf(code, format string, args ...any) error {
 	return &Error{Code: code, Err: fmt.Errorf(format, args...)}
 }
 
+// coded is a Host's own error type that brings its code, as Error does.
+type coded interface {
+	error
+	FailureCode() string
+	FailureHint() string
+}
+
 // StepError is the failure of one step of a run, complete with code and hint.
 type StepError struct {
 	Step, Code, Hint string
@@ -122,6 +129,13 @@ func asStepError(s *Step, err error) *StepError {
 		out.Hint, out.Untouched = e.Hint, e.Untouched
 		if e.Code != "" {
 			out.Code = e.Code
+		}
+	}
+	var f coded
+	if e == nil && errors.As(err, &f) {
+		out.Hint = f.FailureHint()
+		if c := f.FailureCode(); c != "" {
+			out.Code = c
 		}
 	}
 	if out.Code == "" {

@@ -58,7 +58,8 @@ type HostOperator interface {
 	// not exist. Moving Home away proves first, and again afterwards, that no
 	// postmaster lives in it, and moves it back where one does.
 	Move(from, to Place) error
-	// Remove deletes a place of the workshop; never Home.
+	// Remove deletes a place of the workshop; never Home. A crash in it leaves
+	// the place whole or empty: what is half removed has another name.
 	Remove(p Place) error
 
 	// SaveConfig keeps a copy of the node's own configuration files;

@@ -22,14 +22,14 @@ var steps = map[topology.Method][]Step{
 		takeStock(), confirm(), ensureSlot(), requireStopped(),
 		makeRoom(), moveAside(), proveOnLine(),
 		restoreRewound(), writeStandby(), moveHome(), startServer(), waitStreaming(),
-		retire(), discardOld(),
+		discardOld(),
 	},
 	topology.MethodRewind: {
 		takeStock(), saveConfig(), confirm(), ensureSlot(), checkpointUpstream(),
 		stopServer(), makeRoom(), moveAside(), vault(),
 		refillWAL(), settle(), dryRun(), rewind(),
 		restoreConfig(), writeStandby(), moveHome(), startServer(), waitStreaming(),
-		retire(), discardOld(),
+		discardOld(),
 	},
 	topology.MethodBaseBackup: {
 		takeStock(), saveConfig(), confirm(), ensureSlot(), checkSpace(),

@@ -44,7 +44,39 @@ func makeRoom() Step {
 			aside, err := r.Host.Exists(Aside)
 			return "", !aside, err
 		},
-		do: func(_ context.Context, r *run) (string, error) { return r.putAway() }}
+		do: func(_ context.Context, r *run) (string, error) {
+			if r.worthless() {
+				return r.dropHome()
+			}
+			return r.putAway()
+		}}
+}
+
+// worthless says that Home is a copy which never streamed and holds nothing of
+// its own, so that a new copy can take its place and the one aside stays what
+// it is: the last that is known to be good (P5).
+func (r *run) worthless() bool {
+	if r.req.Method != topology.MethodBaseBackup || !r.state.record().Unproven {
+		return false
+	}
+	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+	return err == nil && p.Err == "" && p.Shared && !p.Beyond
+}
+
+// dropHome removes the copy at Home by way of New, which may be half there at
+// any time.
+func (r *run) dropHome() (string, error) {
+	err := r.dropCopy()
+	if err == nil {
+		err = r.Host.Move(Home, New)
+	}
+	if err == nil {
+		err = r.Host.Remove(New)
+	}
+	if err != nil {
+		return "", fmt.Errorf("remove a copy that never streamed: %w", err)
+	}
+	return "the copy at home never streamed and is removed; the one aside stays", nil
 }
 
 // putAway moves Aside to Old. Of two old copies the one with nothing to lose
@@ -56,40 +88,32 @@ func (r *run) putAway() (string, error) {
 		return "", err
 	}
 	if old && rec.Saved.Enough() && !rec.Old.Enough() {
-		return "the replaced copy held nothing that is not saved", r.throwAside()
+		if err := r.Host.Remove(Aside); err != nil {
+			return "", fmt.Errorf("remove the replaced copy: %w", err)
+		}
+		r.forgetAside()
+		return "the replaced copy held nothing that is not saved, and is removed", nil
 	}
 	if old {
 		if err := r.Host.Remove(Old); err != nil {
 			return "", fmt.Errorf("remove the older copy: %w", err)
 		}
 	}
+	// On disk before the move: whoever finds Old must know what it is.
+	r.state.set(func(rec *journal.Record) { rec.Old = rec.Saved })
+	if err := r.state.put(); err != nil {
+		return "", err
+	}
 	if err := r.Host.Move(Aside, Old); err != nil {
 		return "", fmt.Errorf("put the replaced copy away: %w", err)
 	}
-	r.forgetAside(func(rec *journal.Record) { rec.Old = rec.Saved })
+	r.forgetAside()
 	return "the replaced copy is put away", nil
 }
 
-// throwAside removes Aside by way of New, which may be half there at any time.
-func (r *run) throwAside() error {
-	there, err := r.Host.Exists(New)
-	if err == nil && there {
-		err = r.Host.Remove(New)
-	}
-	if err == nil {
-		err = r.Host.Move(Aside, New)
-	}
-	if err != nil {
-		return fmt.Errorf("remove the replaced copy: %w", err)
-	}
-	r.forgetAside(func(*journal.Record) {})
-	return r.Host.Remove(New)
-}
-
 // forgetAside notes that nothing is aside any more.
-func (r *run) forgetAside(also func(*journal.Record)) {
+func (r *run) forgetAside() {
 	r.state.set(func(rec *journal.Record) {
-		also(rec)
 		rec.Aside, rec.Saved, rec.Homed = journal.AsideNone, journal.SavedUnknown, false
 		rec.Run.Damaged = false
 	})
@@ -147,7 +171,7 @@ func moveHome() Step {
 			if err := r.Host.Move(Aside, Home); err != nil {
 				return "", fmt.Errorf("bring the directory home: %w", err)
 			}
-			r.forgetAside(func(*journal.Record) {})
+			r.forgetAside()
 			return "", nil
 		}}
 }
@@ -155,7 +179,7 @@ func moveHome() Step {
 // moveNewHome puts the verified copy in the old directory's place.
 func moveNewHome() Step {
 	return Step{Name: "move-home", Code: CodeHomeOccupied, Bound: true,
-		intend: func(r *run) { r.state.set(func(rec *journal.Record) { rec.Homed = true }) },
+		intend: func(r *run) { r.state.set(func(rec *journal.Record) { rec.Homed, rec.Unproven = true, true }) },
 		do: func(_ context.Context, r *run) (string, error) {
 			if err := r.Host.Move(New, Home); err != nil {
 				return "", fmt.Errorf("bring the copy home: %w", err)

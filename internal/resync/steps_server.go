@@ -203,6 +203,7 @@ func waitStreaming() Step {
 					return "", w.evidence(err)
 				}
 				if streams {
+					r.proven()
 					return w.note(), nil
 				}
 				if time.Since(w.since) >= r.Patience {
@@ -215,6 +216,11 @@ func waitStreaming() Step {
 				}
 			}
 		}}
+}
+
+// proven notes that the directory at Home has streamed.
+func (r *run) proven() {
+	r.state.set(func(rec *journal.Record) { rec.Unproven = false })
 }
 
 // stream asks the running server, with a deadline.

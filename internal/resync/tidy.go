@@ -18,6 +18,15 @@ func Tidy(ctx context.Context, o Options) error {
 	}
 	r := &run{Options: o, ctx: ctx, req: o.Prior.Record.Request}
 	r.state.log, r.state.see, r.state.rec = o.Log, o.See, clone(o.Prior.Record)
+	if there, err := r.Host.Exists(New); err != nil || there {
+		// No run is in progress, so this is a copy that nobody will finish.
+		if err == nil {
+			err = r.Host.Remove(New)
+		}
+		if err != nil {
+			return fmt.Errorf("remove an unfinished copy: %w", err)
+		}
+	}
 	left, err := r.leftOver()
 	if err != nil || !left {
 		return err
@@ -26,6 +35,7 @@ func Tidy(ctx context.Context, o Options) error {
 	if err != nil || !f.InRecovery || f.Receiver.Status != "streaming" {
 		return nil // not now: the old copies live until the new one streams
 	}
+	r.proven()
 	for _, s := range []Step{retire(), discardOld()} {
 		_, done, err := s.done(ctx, r)
 		if err != nil {
