@@ -64,11 +64,11 @@ func (l *Lab) KillPgpool(_ context.Context, i int, removeStatusFile bool) error 
 			family = append(family, d)
 		}
 	}
-	segments := segmentsOf(p)
+	left := leftoversOf(family)
 	if err := killHard(family); err != nil {
 		return fmt.Errorf("kill Pgpool-II %d: %w", i, err)
 	}
-	removeSegments(segments)
+	removeLeftovers(left)
 	l.logf("%s: killed", pgpoolName(i))
 	if removeStatusFile {
 		return l.RemovePgpoolStatus(i)

@@ -22,7 +22,7 @@ func (l *Lab) Down(ctx context.Context) error {
 		stops[i]()
 	}
 	err := l.endAll(ctx)
-	l.freeSegments()
+	l.freeLeftovers()
 	if l.opts.Keep {
 		return err
 	}
@@ -69,9 +69,11 @@ func (l *Lab) endAll(ctx context.Context) error {
 			limit = min(limit, time.Until(d))
 		}
 		if waitGone(ps, limit) != nil {
+			left := leftoversOf(ps)
 			if err := killHard(ps); err != nil {
 				return fmt.Errorf("end the lab's processes: %w", err)
 			}
+			removeLeftovers(left)
 		}
 	}
 	if err := killHard(labProcs(l.Dir)); err != nil {

@@ -121,7 +121,7 @@ func (l *Lab) KillNode(_ context.Context, i int) error {
 	}
 	ps[0].signal(syscall.SIGSTOP) // from now on it starts no more children
 	ps = l.nodeProcs(i)
-	l.noteSegments(segmentsOf(ps[0]))
+	l.noteLeftovers(leftoversOf(ps))
 	if err := killHard(ps); err != nil {
 		return fmt.Errorf("kill node %d: %w", i, err)
 	}
@@ -199,9 +199,7 @@ func (l *Lab) PowerCut(context.Context) error {
 	ps := labProcs(l.Dir)
 	signalAll(ps, syscall.SIGSTOP)
 	ps = labProcs(l.Dir) // those that were born in between
-	for _, p := range heads(ps) {
-		l.noteSegments(segmentsOf(p))
-	}
+	l.noteLeftovers(leftoversOf(ps))
 	if err := killHard(ps); err != nil {
 		return fmt.Errorf("power cut: %w", err)
 	}
