@@ -1,0 +1,190 @@
+package check
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+)
+
+var dataChecks = []Check{
+	{"agent", "the node's data directory can be looked at",
+		"Only the agent on the node's own machine can repair its data.", checkAgent},
+	{"mount-point", "the data directory can be renamed",
+		"A repair happens in a renamed directory, where nothing can start a half-done server; a mount point cannot be renamed.", checkMount},
+	{"tablespaces", "tablespaces", "A tablespace lies outside the data directory, so that a base backup cannot be built beside it and swapped in.", checkTablespaces},
+	{"odd-files", "odd or read-only files in the data directory",
+		"A rewind or a base backup stops at sockets, files that cannot be read or written, and foreign mounts and links.", checkOdd},
+	{"disk-space", "space for a copy beside the data directory",
+		"The old directory is kept until the new one streams, so both need room.", checkSpace},
+	{"workshop", "the place for repairs", "Repairs, journal and vault live in the workshop, on the data directory's own file system.", checkWorkshop},
+}
+
+var fileChecks = []Check{
+	{"pgpass", "passwords for PostgreSQL", "Passwords come from this file only.", checkPGPass},
+	{"pcppass", "passwords for PCP", "Passwords come from this file only.", checkPCPPass},
+	{"state-directory", "the controller's state directory", "History, holds and what to remember over a restart are kept there.", checkStateDir},
+	{"controller", "the controller runs", "Without it nodes that fail stay out.", checkController},
+}
+
+func sameDir(a, b string) bool {
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return true
+	}
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+func checkAgent(f *Facts, r *results) {
+	for i := range f.Nodes {
+		n := &f.Nodes[i]
+		switch {
+		case n.LocalErr != "":
+			r.warn(Finding{Subject: n.Subject(), Found: n.LocalErr, Remedy: "repeat the check as the user that runs repool (sudo -u postgres repool check), or start the node's agent"})
+		case n.Local != nil && !n.Local.Exists:
+			r.warn(Finding{Subject: n.Subject(), Found: "there is no data directory at " + n.Local.Dir, Remedy: "repool plan   # says what would be done about it"})
+		case n.Local != nil:
+			r.ok(n.Subject(), "its data directory was looked through")
+		}
+	}
+}
+
+// eachLocal calls see for every data directory that could be looked into.
+func (f *Facts) eachLocal(see func(n *NodeFacts, l *LocalFacts)) {
+	for i := range f.Nodes {
+		if n := &f.Nodes[i]; n.Local != nil && n.Local.Exists {
+			see(n, n.Local)
+		}
+	}
+}
+
+func checkMount(f *Facts, r *results) {
+	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
+		if !l.MountPoint {
+			r.ok(n.Subject(), "it is no mount point")
+			return
+		}
+		r.problem(Finding{Subject: n.Subject(), Found: l.Dir + " is a mount point",
+			Remedy: fmt.Sprintf("move the data into a folder of the mounted file system, such as %s/data, and set it as data directory", l.Dir)})
+	})
+}
+
+func checkTablespaces(f *Facts, r *results) {
+	for i := range f.Nodes {
+		n := &f.Nodes[i]
+		switch {
+		case len(n.SQL.Tablespaces) > 0:
+			r.warn(Finding{Subject: n.Subject(), Found: "tablespaces: " + strings.Join(n.SQL.Tablespaces, ", "), Remedy: "move their tables to pg_default and drop them, or be ready to copy this node by hand"})
+		case n.Local != nil && n.Local.Tablespaces > 0:
+			r.warn(Finding{Subject: n.Subject(), Found: fmt.Sprintf("%d tablespaces", n.Local.Tablespaces), Remedy: "move their tables to pg_default and drop them, or be ready to copy this node by hand"})
+		case n.SQL.OK() || n.Local != nil && n.Local.Exists:
+			r.ok(n.Subject(), "there are none")
+		}
+	}
+}
+
+func checkOdd(f *Facts, r *results) {
+	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
+		if len(l.Odd) == 0 {
+			r.ok(n.Subject(), "there are none")
+			return
+		}
+		shown := l.Odd[:min(len(l.Odd), 5)]
+		found := strings.Join(shown, "; ")
+		if more := len(l.Odd) - len(shown); more > 0 {
+			found += fmt.Sprintf("; and %d more", more)
+		}
+		r.warn(Finding{Subject: n.Subject(), Found: found, Remedy: "move them out of " + l.Dir + ", or give them to the server's user with mode 600"})
+	})
+}
+
+func checkSpace(f *Facts, r *results) {
+	p := f.Primary()
+	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
+		need := max(l.DataBytes, n.SQL.DatabaseBytes) + l.WALBytes
+		if p != nil {
+			need = max(need, p.SQL.DatabaseBytes+l.WALBytes)
+		}
+		need += f.Pool.Policy.SpaceHeadroom
+		text := fmt.Sprintf("%s free beside %s, %s needed for a copy", humanize.IBytes(l.FreeBytes), l.Dir, humanize.IBytes(need))
+		if l.FreeBytes >= need {
+			r.ok(n.Subject(), text)
+			return
+		}
+		r.problem(Finding{Subject: n.Subject(), Found: text, Remedy: fmt.Sprintf("free %s there, or put workshop of the node on a larger file system together with the data", humanize.IBytes(need-l.FreeBytes))})
+	})
+}
+
+func checkWorkshop(f *Facts, r *results) {
+	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
+		if l.WorkshopErr == "" {
+			r.ok(n.Subject(), "can be made")
+			return
+		}
+		r.problem(Finding{Subject: n.Subject(), Found: l.WorkshopErr, Remedy: fmt.Sprintf("install -d -o postgres -g postgres -m 700 %s   # on the data directory's file system, in a folder that postgres may write in", n.Conf.Workshop)})
+	})
+}
+
+func checkPGPass(f *Facts, r *results) {
+	logins := func(login func(*NodeFacts) Login) bool {
+		for i := range f.Nodes {
+			if !f.Nodes[i].SQL.Refused && !login(&f.Nodes[i]).OK() {
+				return false
+			}
+		}
+		return true
+	}
+	passfile(r, f.Files.PGPass, logins(func(n *NodeFacts) Login { return n.SQL.Login }))
+	if f.Files.ReplicationPass.Path != f.Files.PGPass.Path || f.Pool.Replication.User != f.Pool.Database.User {
+		passfile(r, f.Files.ReplicationPass, logins(func(n *NodeFacts) Login { return n.Replication }))
+	}
+}
+
+func checkPCPPass(f *Facts, r *results) { passfile(r, f.Files.PCPPass, f.Pgpool.PCP.OK()) }
+
+// passfile judges a password file; works says that logins succeed, so that a
+// missing line is no problem (certificates, or an address that is trusted).
+func passfile(r *results, p Passfile, works bool) {
+	found := Finding{Subject: "files", At: p.Path, Remedy: "repool setup --apply"}
+	switch {
+	case p.Err != "":
+		found.Found, found.Remedy = p.Err, "chmod 600 "+p.Path
+		r.problem(found)
+	case works:
+		r.ok("files", p.Path+" has what is needed")
+	case !p.Exists:
+		found.Found = "there is no such file"
+		r.problem(found)
+	case len(p.Without) > 0:
+		found.Found = "it has no line for " + strings.Join(p.Without, ", ")
+		r.problem(found)
+	default:
+		r.ok("files", p.Path+" has lines for all; whether the passwords are right is for the logins")
+	}
+}
+
+func checkStateDir(f *Facts, r *results) {
+	if f.Files.StateDirErr == "" {
+		r.ok("controller", f.Files.StateDir+" is writable")
+		return
+	}
+	r.problem(Finding{Subject: "controller", Found: f.Files.StateDir + ": " + f.Files.StateDirErr,
+		Remedy: fmt.Sprintf("install -d -o %s -g %s -m 700 %s", f.Pgpool.User.Name, f.Pgpool.User.Name, f.Files.StateDir)})
+}
+
+func checkController(f *Facts, r *results) {
+	switch c := f.Controller; {
+	case c.Running && c.Acting:
+		r.ok("controller", "runs and acts")
+	case c.Running:
+		r.ok("controller", "runs and looks only: "+c.Why)
+	default:
+		r.warn(Finding{Subject: "controller", Found: c.Why, Remedy: "systemctl enable --now repool"})
+	}
+}

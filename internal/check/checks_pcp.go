@@ -1,0 +1,93 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+)
+
+var pcpChecks = []Check{
+	{"pcp-login", "login to PCP",
+		"Attaching and detaching nodes goes over PCP, and nothing else can do it.", checkPCP},
+	{"pcp-peers", "the other Pgpool-IIs",
+		"An independent Pgpool-II needs an attach of its own for each node.", checkPeers},
+	{"reload-pending", "pgpool.conf against what Pgpool-II runs with",
+		"An edited pgpool.conf means nothing before it is reloaded.", checkReload},
+	{"watchdog", "Pgpool-II's place in its watchdog cluster",
+		"repool acts only beside the leader with quorum, and only shows elsewhere.", checkWatchdog},
+}
+
+func checkPCP(f *Facts, r *results) {
+	l := f.Pgpool.PCP
+	if l.OK() {
+		r.ok(pgpoolSubject, fmt.Sprintf("%s logs in at %s", l.User, f.Pgpool.Endpoint))
+		return
+	}
+	remedy := fmt.Sprintf("add to pcp.conf the output of: pg_md5 -p -u %s   # and the password to %s; repool setup --apply does both", l.User, f.Files.PCPPass.Path)
+	if strings.Contains(l.Err, "connect") {
+		remedy = "systemctl start pgpool2, or set pgpool.pcp in repool.yaml to where PCP listens"
+	}
+	r.problem(Finding{Subject: pgpoolSubject, Found: fmt.Sprintf("PCP user %s at %s: %s", l.User, f.Pgpool.Endpoint, l.Err), Remedy: remedy})
+}
+
+func checkPeers(f *Facts, r *results) {
+	for _, p := range f.Pgpool.Peers {
+		if p.PCP.OK() {
+			r.ok(pgpoolSubject, "the Pgpool-II at "+p.Endpoint+" answers")
+			continue
+		}
+		r.problem(Finding{Subject: pgpoolSubject, Found: fmt.Sprintf("PCP user %s at the other Pgpool-II %s: %s", p.PCP.User, p.Endpoint, p.PCP.Err),
+			Remedy: "add the user to its pcp.conf and a line for " + p.Endpoint + " to " + f.Files.PCPPass.Path})
+	}
+	if len(f.Pgpool.Peers) > 0 && f.Pool.Pgpool.Watchdog.Use {
+		r.warn(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"), Found: "peers are configured beside a watchdog, which passes attaches on by itself",
+			Remedy: "take the watchdog's members out of peers in repool.yaml"})
+	}
+}
+
+// reloadable are the settings whose running value is compared. Pgpool-II prints
+// texts as they stand and booleans as 0 or 1.
+var reloadable = []string{"failover_command", "follow_primary_command", "auto_failback", "failover_on_backend_shutdown"}
+
+func checkReload(f *Facts, r *results) {
+	if !f.Pgpool.PCP.OK() {
+		return
+	}
+	for _, name := range reloadable {
+		running, known := f.Pgpool.Running[name]
+		set, isSet := f.File.Lookup(name)
+		if !known || !isSet {
+			continue
+		}
+		want := set.Value
+		if on, _, err := f.File.Bool(name); err == nil && (running == "0" || running == "1") {
+			if want = "0"; on {
+				want = "1"
+			}
+		}
+		if running != want {
+			r.problem(Finding{Subject: pgpoolSubject, At: place(set), Found: name + " was changed after Pgpool-II read the file", Remedy: "pcp_reload_config -w"})
+		}
+	}
+	if len(r.list) == 0 {
+		r.ok(pgpoolSubject, "Pgpool-II runs with what pgpool.conf says")
+	}
+}
+
+func checkWatchdog(f *Facts, r *results) {
+	w := f.Pgpool.Watchdog
+	switch {
+	case !f.Pgpool.PCP.OK():
+	case f.Pool.Pgpool.Watchdog.Use && !w.Enabled:
+		r.problem(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"), Found: "use_watchdog is on, but Pgpool-II runs without",
+			Remedy: "systemctl restart pgpool2"})
+	case !w.Enabled:
+		r.ok(pgpoolSubject, "no watchdog: a single Pgpool-II")
+	case w.MayAct():
+		r.ok(pgpoolSubject, "this member leads with quorum: repool acts here")
+	case w.Quorum < 1:
+		r.warn(Finding{Subject: pgpoolSubject, Found: fmt.Sprintf("state %s, quorum %d: no member may act", w.State, w.Quorum),
+			Remedy: "pcp_watchdog_info -v -w   # and start the missing members"})
+	default:
+		r.ok(pgpoolSubject, "state "+w.State+": repool acts beside the leader, not here")
+	}
+}

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/repool/repool/internal/agentapi"
+	"github.com/repool/repool/internal/check"
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/topology"
+)
+
+func newCheck(g *globals) *cobra.Command {
+	var all bool
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Find what would stop a resync, before one is needed",
+		Long: `Looks at pgpool.conf, PCP, every node and the data directories on this machine,
+and lists what would stop a resync or make it slow, each with its remedy. Changes
+nothing. Run it as the user that runs repool, so that it may read what repool may.
+
+A problem stops a resync or makes Pgpool-II work against it; a warning makes one
+slower, or matters in some failures only. repool setup makes what is missing.
+
+EXIT STATUS
+  0 no problem   2 wrong configuration   6 problems were found`,
+		Example: "  sudo -u postgres repool check\n  repool check --json | jq '.findings[] | select(.severity != \"ok\") | {id, subject, remedy}'",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := g.facts(cmd.Context(), timeout)
+			if err != nil {
+				return err
+			}
+			rep := check.Run(f)
+			if g.json {
+				err = printJSON(g.out, rep)
+			} else {
+				err = renderCheck(g.out, rep, all, isTerminal(g.out))
+			}
+			if err != nil {
+				return err
+			}
+			if rep.Problems > 0 {
+				return exit.With(exit.Problems, fmt.Errorf("%s found", count(rep.Problems, "problem")), "repool setup shows what it would do about them")
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "also list what is right")
+	c.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "longest `time` for each question")
+	return c
+}
+
+// facts gathers for check, from the configuration files that the flags name.
+func (g *globals) facts(ctx context.Context, timeout time.Duration) (*check.Facts, error) {
+	l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
+	if err != nil {
+		return nil, exit.With(exit.Usage, err)
+	}
+	f, err := check.Gather(ctx, check.Options{Loaded: l, Timeout: timeout, Inspect: inspectNode})
+	return f, exit.With(exit.Usage, err)
+}
+
+// inspectNode asks the agent of a node that is not in this process.
+func inspectNode(ctx context.Context, n config.NodeConf) (topology.Inspection, error) {
+	return agentapi.DialUnix(n.Agent.Path).Inspect(ctx)
+}
+
+// renderCheck prints findings for a person, the worst first.
+func renderCheck(w io.Writer, rep check.Report, all, colour bool) error {
+	var b strings.Builder
+	good := 0
+	for _, f := range rep.Findings {
+		if f.Severity == check.OK && !all {
+			good++
+			continue
+		}
+		head := string(f.Severity)
+		if colour {
+			head = map[check.Severity]string{check.Problem: red, check.Warning: yellow, check.OK: green}[f.Severity] + head + plain
+		}
+		fmt.Fprintf(&b, "%s  %s  (%s)\n", head, f.Subject, f.ID)
+		fmt.Fprintf(&b, "  %s\n", f.Found)
+		if f.At != "" {
+			fmt.Fprintf(&b, "  at %s\n", f.At)
+		}
+		if f.Severity != check.OK {
+			fmt.Fprintf(&b, "  why: %s\n", f.Why)
+		}
+		if f.Remedy != "" {
+			fmt.Fprintf(&b, "  → %s\n", f.Remedy)
+		}
+	}
+	if b.Len() > 0 {
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "%s, %s", count(rep.Problems, "problem"), count(rep.Warnings, "warning"))
+	if good > 0 {
+		fmt.Fprintf(&b, ", %d things in order (--all lists them)", good)
+	}
+	b.WriteString("\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
