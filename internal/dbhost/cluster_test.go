@@ -78,26 +78,60 @@ wal_level = replica
 logging_collector = off
 `
 
-// newNode copies the template for a node of the plain layout; nothing runs.
-func newNode(t *testing.T, id topology.NodeID, change ...func(*Options)) *node {
+// setup says what kind of node a test wants; the zero value is a plain one.
+type setup struct {
+	debian bool
+	change func(*Options)
+}
+
+// newNode copies the template for a node; nothing runs.
+func newNode(t *testing.T, id topology.NodeID, s setup) *node {
 	t.Helper()
 	base := shortTempDir(t)
 	dir := filepath.Join(base, "data")
 	copyDir(t, template.get(t), dir)
 	n := &node{t: t, id: id, dir: dir, port: freePort(t)}
-	appendFile(t, filepath.Join(dir, "postgresql.conf"), fmt.Sprintf(testConf, n.port, base))
-	n.open(change...)
+	conf := fmt.Sprintf(testConf, n.port, base)
+	if !s.debian {
+		appendFile(t, filepath.Join(dir, "postgresql.conf"), conf)
+		n.open(s)
+		return n
+	}
+	// Debian's: configuration in <root>/<version>/<cluster>, none beside the data.
+	major := strings.TrimSpace(readFile(t, filepath.Join(dir, "PG_VERSION")))
+	etc := filepath.Join(base, "etc", major, filepath.Base(base))
+	writeFile(t, filepath.Join(etc, "postgresql.conf"), conf+fmt.Sprintf(
+		"data_directory = '%s'\nhba_file = '%s/pg_hba.conf'\nident_file = '%s/pg_ident.conf'\nexternal_pid_file = '%s/server.pid'\n", dir, etc, etc, base))
+	for _, f := range []string{"pg_hba.conf", "pg_ident.conf"} {
+		writeFile(t, filepath.Join(etc, f), readFile(t, filepath.Join(dir, f)))
+	}
+	for _, f := range []string{"postgresql.conf", "pg_hba.conf", "pg_ident.conf"} {
+		if err := os.Remove(filepath.Join(dir, f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(base, "server.log"), filepath.Join(etc, "log")); err != nil {
+		t.Fatal(err)
+	}
+	change := s.change
+	s.change = func(o *Options) {
+		o.Env = map[string]string{"PG_CLUSTER_CONF_ROOT": filepath.Join(base, "etc")}
+		if change != nil {
+			change(o)
+		}
+	}
+	n.open(s)
 	return n
 }
 
 // open makes the Host, and stops whatever runs at the end of the test.
-func (n *node) open(change ...func(*Options)) {
+func (n *node) open(s setup) {
 	n.t.Helper()
 	login := Login{User: "postgres", DBName: "postgres"}
 	o := Options{Node: n.id, DataDir: n.dir, Database: login, Replication: login, Port: n.port,
 		Log: slog.New(slog.NewTextHandler(n.t.Output(), nil))}
-	for _, c := range change {
-		c(&o)
+	if s.change != nil {
+		s.change(&o)
 	}
 	h, err := New(o)
 	if err != nil {
@@ -115,9 +149,9 @@ func (n *node) open(change ...func(*Options)) {
 }
 
 // pair is a running primary with a streaming standby made from the same files.
-func pair(t *testing.T, change ...func(*Options)) (primary, standby *node) {
+func pair(t *testing.T, s setup) (primary, standby *node) {
 	t.Helper()
-	primary, standby = newNode(t, 0, change...), newNode(t, 1, change...)
+	primary, standby = newNode(t, 0, s), newNode(t, 1, s)
 	primary.start()
 	primary.exec("SELECT pg_create_physical_replication_slot('repool_node1', true)",
 		"SELECT pg_create_physical_replication_slot('repool_node0', true)")
@@ -263,17 +297,17 @@ func (n *node) caughtUp(p *node) {
 }
 
 // diverged makes a pair in which the old primary is down and holds lost
-// single-row inserts that the new primary never got.
-func diverged(t *testing.T, lost int, checkpoint bool, change ...func(*Options)) (old, primary *node) {
+// transactions that the new primary never got, about one WAL segment each.
+func diverged(t *testing.T, lost int, checkpoint bool, s setup) (old, primary *node) {
 	t.Helper()
-	old, primary = pair(t, change...)
+	old, primary = pair(t, s)
 	old.exec("CREATE TABLE kept (n int PRIMARY KEY, v text)", "INSERT INTO kept VALUES (0, 'both have it')")
 	primary.caughtUp(old)
 	if _, err := primary.StopServer(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	for i := range lost {
-		old.exec(fmt.Sprintf("INSERT INTO kept VALUES (%d, 'lost')", i+1))
+		old.exec(fmt.Sprintf("INSERT INTO kept SELECT %d + g, repeat('lost', 30) FROM generate_series(1, 4000) g", i*10000))
 	}
 	old.crash()
 	primary.start()

@@ -19,7 +19,7 @@ import (
 // adopted without crash recovery and without a rewind.
 func TestCrashedPrimaryThatLostNothingIsAdopted(t *testing.T) {
 	t.Parallel()
-	old, standby := pair(t)
+	old, standby := pair(t, setup{})
 	old.exec("CREATE TABLE t (n int)", "INSERT INTO t SELECT generate_series(1, 1000)")
 	standby.caughtUp(old)
 	if f := old.crash(); !f.WasRunning || f.Mode != "immediate" {
@@ -47,8 +47,17 @@ func TestCrashedPrimaryThatLostNothingIsAdopted(t *testing.T) {
 // works, and what comes home is a standby with its own configuration.
 func TestRewindOfACrashedDivergedPrimary(t *testing.T) {
 	t.Parallel()
+	for name, s := range map[string]setup{"plain": {}, "debian": {debian: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rewindCrashedDiverged(t, s)
+		})
+	}
+}
+
+func rewindCrashedDiverged(t *testing.T, s setup) {
 	const lost = 7
-	old, primary := diverged(t, lost, false)
+	old, primary := diverged(t, lost, false, s)
 	ctx := t.Context()
 	p := probe(t, old, primary)
 	if !p.Beyond || p.CommonTLI != 1 || p.LastCheckpoint == 0 || p.End <= p.Limit {
@@ -115,7 +124,7 @@ func TestRewindOfACrashedDivergedPrimary(t *testing.T) {
 // later agent kills what is left running.
 func TestInterruptedRewindLeavesNothingToStart(t *testing.T) {
 	t.Parallel()
-	old, primary := diverged(t, 2, true)
+	old, primary := diverged(t, 2, true, setup{})
 	old.move(resync.Home, resync.Aside)
 	if err := old.Settle(t.Context()); err != nil {
 		t.Fatal(err)
@@ -140,7 +149,7 @@ func TestInterruptedRewindLeavesNothingToStart(t *testing.T) {
 
 func TestBaseBackupTakesTheOldCopysPlace(t *testing.T) {
 	t.Parallel()
-	old, primary := diverged(t, 1, true)
+	old, primary := diverged(t, 1, true, setup{})
 	ctx := t.Context()
 	if err := old.SaveConfig(resync.Home); err != nil {
 		t.Fatal(err)
@@ -175,7 +184,7 @@ func TestBaseBackupTakesTheOldCopysPlace(t *testing.T) {
 
 func TestDamagedBaseBackupIsFound(t *testing.T) {
 	t.Parallel()
-	primary, standby := pair(t)
+	primary, standby := pair(t, setup{})
 	if err := standby.BaseBackup(t.Context(), primary.upstream(), "", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +194,7 @@ func TestDamagedBaseBackupIsFound(t *testing.T) {
 
 func TestBaseBackupWithoutASavedConfigurationGetsTheNodesPort(t *testing.T) {
 	t.Parallel()
-	primary, standby := pair(t)
+	primary, standby := pair(t, setup{})
 	if _, err := standby.StopServer(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +219,7 @@ func TestBaseBackupWithoutASavedConfigurationGetsTheNodesPort(t *testing.T) {
 
 func TestUnreachablePrimaryIsSaidToBeLost(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, 0)
+	n := newNode(t, 0, setup{})
 	up := topology.Upstream{Host: "127.0.0.1", Port: freePort(t)}
 	wantCode(t, n.BaseBackup(t.Context(), up, "", nil), CodeUpstreamLost)
 	n.move(resync.Home, resync.Aside)
@@ -220,7 +229,7 @@ func TestUnreachablePrimaryIsSaidToBeLost(t *testing.T) {
 
 func TestTablespacesAreRefused(t *testing.T) {
 	t.Parallel()
-	primary, standby := pair(t)
+	primary, standby := pair(t, setup{})
 	spc := filepath.Join(filepath.Dir(primary.dir), "space")
 	if err := os.Mkdir(spc, 0o700); err != nil {
 		t.Fatal(err)
@@ -234,7 +243,7 @@ func TestTablespacesAreRefused(t *testing.T) {
 
 func TestFollowByReload(t *testing.T) {
 	t.Parallel()
-	primary, standby := pair(t)
+	primary, standby := pair(t, setup{})
 	pm, _, err := pgdata.PostmasterAlive(standby.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +255,7 @@ func TestFollowByReload(t *testing.T) {
 	}
 	standby.waitStreaming(primary)
 	auto := readFile(t, filepath.Join(standby.dir, "postgresql.auto.conf"))
-	if strings.Contains(auto, "recovery_target_time") || strings.Contains(auto, "nowhere") || strings.Contains(auto, "password") || !strings.Contains(auto, "sslcert") {
+	if strings.Contains(auto, "recovery_target_time =") || strings.Contains(auto, "nowhere") || strings.Contains(auto, "password") || !strings.Contains(auto, "sslcert") {
 		t.Errorf("settings after writing:\n%s", auto)
 	}
 	if now, alive, err := pgdata.PostmasterAlive(standby.dir); err != nil || !alive || now.PID != pm.PID {
@@ -256,7 +265,7 @@ func TestFollowByReload(t *testing.T) {
 
 func TestFrozenServerIsKilledAndNotThawed(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, 0)
+	n := newNode(t, 0, setup{})
 	n.start()
 	n.start() // one that runs is only waited for
 	pm, _, err := pgdata.PostmasterAlive(n.dir)
@@ -287,7 +296,7 @@ func TestFrozenServerIsKilledAndNotThawed(t *testing.T) {
 // until the last of them is gone.
 func TestChildrenOfAKilledPostmasterCount(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, 0)
+	n := newNode(t, 0, setup{})
 	n.start()
 	pids, err := pgdata.ServerProcesses(n.dir)
 	if err != nil {
@@ -320,14 +329,14 @@ func TestChildrenOfAKilledPostmasterCount(t *testing.T) {
 
 func TestFailedStartShowsTheServersLog(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, 0)
+	n := newNode(t, 0, setup{})
 	appendFile(t, filepath.Join(n.dir, "postgresql.conf"), "shared_preload_libraries = 'no_such_library'\n")
 	wantCode(t, n.StartServer(t.Context()), CodeStartFailed, "no_such_library")
 }
 
 func TestStraysOfADeadAgentAreKilled(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, 0)
+	n := newNode(t, 0, setup{})
 	cmd, err := n.Host.start(program{name: "/bin/sleep", args: []string{"1000"}}, &lineTail{})
 	if err != nil {
 		t.Fatal(err)

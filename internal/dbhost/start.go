@@ -51,7 +51,9 @@ func (h *Host) StartServer(ctx context.Context) error {
 	}
 	launcher := &launcher{out: out, done: make(chan struct{})}
 	h.wg.Go(func() {
-		launcher.err = cmd.Wait()
+		if err := cmd.Wait(); err != nil {
+			h.log.Debug("the program that starts the server ended", "error", err, "output", out.text())
+		}
 		out.flush()
 		if err := h.children.Remove(cmd.Process.Pid); err != nil {
 			h.log.Warn("a finished program stays in the list of children", "program", "pg_ctl", "error", err)
@@ -66,19 +68,19 @@ func (h *Host) StartServer(ctx context.Context) error {
 type launcher struct {
 	out  *lineTail
 	done chan struct{}
-	err  error // once done is closed
 }
 
-// failed gives the program's error once it has ended with one.
-func (l *launcher) failed() error {
+// ended says whether the program has ended: it waits itself until the server
+// is up or has failed.
+func (l *launcher) ended() bool {
 	if l == nil {
-		return nil
+		return false
 	}
 	select {
 	case <-l.done:
-		return l.err
+		return true
 	default:
-		return nil
+		return false
 	}
 }
 
@@ -95,7 +97,7 @@ func (h *Host) launch(out *lineTail) (*exec.Cmd, error) {
 		}
 		return h.start(p, out)
 	}
-	p := program{name: "pg_ctl", args: []string{"start", "-D", h.home, "-W", "-s", "-l", h.plainLog()}}
+	p := program{name: "pg_ctl", args: []string{"start", "-D", h.home, "-w", "-s", "-l", h.plainLog()}}
 	if l.config != "" {
 		p.args = append(p.args, "-o", "-c config_file="+shellQuote(l.config))
 	}
@@ -111,12 +113,13 @@ func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error 
 	begin, last, lastSeen := time.Now(), "", time.Now()
 	appeared := l == nil
 	err := poll(ctx, 0, func() (bool, error) {
+		ended := l.ended() // before the look at the server
 		state, pm, err := h.serverIn(resync.Home)
 		if err != nil {
 			return false, err
 		}
 		appeared = appeared || state != topology.ServerStopped
-		if state == topology.ServerStopped && (appeared || l.failed() != nil || time.Since(begin) > appearPatience) {
+		if state == topology.ServerStopped && (appeared || ended || time.Since(begin) > appearPatience) {
 			return false, errors.New(withOutput("the server did not stay up", l))
 		}
 		if pm.Status == pgdata.PostmasterStandby {

@@ -18,7 +18,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // P3: what only this node holds is kept, counted and listed.
 func TestVaultListsEachLostCommit(t *testing.T) {
 	t.Parallel()
-	old, primary := pair(t)
+	old, primary := pair(t, setup{})
 	old.exec("CREATE TABLE kept (n int PRIMARY KEY, v text)", "INSERT INTO kept SELECT g, 'both' FROM generate_series(1, 10) g")
 	primary.caughtUp(old)
 	if _, err := primary.StopServer(t.Context(), false); err != nil {
@@ -67,56 +67,52 @@ func TestVaultListsEachLostCommit(t *testing.T) {
 	}
 }
 
-func TestVaultSaysWhatIsMissing(t *testing.T) {
+// One diverged node, its WAL kept under ever better conditions.
+func TestVaultOfOneNode(t *testing.T) {
 	t.Parallel()
-	old, primary := diverged(t, 3, true)
+	old, primary := diverged(t, 3, true, setup{})
 	p := probe(t, old, primary)
-	seg := topology.WALFileName(1, p.Limit, 1<<20)
-	if err := os.Remove(filepath.Join(old.dir, "pg_wal", seg)); err != nil {
-		t.Fatal(err)
-	}
-	e, err := old.Vault(t.Context(), topology.RunRequest{Upstream: primary.upstream(), Divergence: p.Limit}, resync.Home, nil)
-	if err == nil && (e.Complete || e.Missing == "") {
-		t.Errorf("a vault without the lost WAL calls itself complete: %+v", e)
-	}
-}
-
-func TestVaultWithoutAKnownDivergenceKeepsAll(t *testing.T) {
-	t.Parallel()
-	old, _ := diverged(t, 3, true)
-	e, err := old.Vault(t.Context(), topology.RunRequest{}, resync.Home, nil)
-	if err != nil || e.Complete || !strings.Contains(e.Missing, "not known") || e.Commits < 3 {
-		t.Errorf("%+v, %v", e, err)
-	}
-}
-
-func TestVaultPutsRecycledWALBack(t *testing.T) {
-	t.Parallel()
-	old, primary := diverged(t, 3, true)
-	p := probe(t, old, primary)
-	e, err := old.Vault(t.Context(), topology.RunRequest{Upstream: primary.upstream(), Divergence: p.Limit}, resync.Home, nil)
-	if err != nil {
-		t.Fatal(err)
+	req := topology.RunRequest{Upstream: primary.upstream(), Divergence: p.Limit}
+	keep := func(r topology.RunRequest) (topology.VaultEntry, error) {
+		return old.Vault(t.Context(), r, resync.Home, nil)
 	}
 	seg := filepath.Join(old.dir, "pg_wal", topology.WALFileName(1, p.Limit, 1<<20))
-	before := readFile(t, seg)
+	content := readFile(t, seg)
+
+	old.o.Headroom = 1 << 60
+	_, err := keep(req)
+	wantCode(t, err, CodeVaultFailed, "free space")
+	if list, err := old.VaultEntries(); err != nil || len(list) != 0 {
+		t.Errorf("after a vault without room: %+v, %v", list, err)
+	}
+	old.o.Headroom = 0
+
+	e, err := keep(topology.RunRequest{})
+	if err != nil || e.Complete || !strings.Contains(e.Missing, "not known") || e.Commits < 3 {
+		t.Errorf("without a divergence point: %+v, %v", e, err)
+	}
+
+	if err := os.Remove(seg); err != nil {
+		t.Fatal(err)
+	}
+	e, err = keep(req)
+	if err != nil || e.Complete || e.Missing == "" {
+		t.Errorf("with a segment of the lost WAL gone: %+v, %v", e, err)
+	}
+
+	writeFile(t, seg, content)
+	e, err = keep(req)
+	if err != nil || !e.Complete || e.Commits != 3 {
+		t.Errorf("whole: %+v, %v", e, err)
+	}
+
 	if err := os.Remove(seg); err != nil {
 		t.Fatal(err)
 	}
 	if err := old.RefillWAL(resync.Home, e); err != nil {
 		t.Fatal(err)
 	}
-	if readFile(t, seg) != before {
+	if readFile(t, seg) != content {
 		t.Error("the segment put back is another one")
-	}
-}
-
-func TestVaultWithoutRoomChangesNothing(t *testing.T) {
-	t.Parallel()
-	old, primary := diverged(t, 1, true, func(o *Options) { o.Headroom = 1 << 60 })
-	_, err := old.Vault(t.Context(), topology.RunRequest{Upstream: primary.upstream(), Divergence: probe(t, old, primary).Limit}, resync.Home, nil)
-	wantCode(t, err, CodeVaultFailed, "free space")
-	if list, err := old.VaultEntries(); err != nil || len(list) != 0 {
-		t.Errorf("listed: %+v, %v", list, err)
 	}
 }

@@ -120,6 +120,7 @@ func (k *keeper) choose() error {
 			return err
 		}
 	}
+	k.findGaps(segs)
 	for _, a := range append(slices.Clone(k.history.Ancestors), topology.HistoryEntry{TLI: k.history.TLI}) {
 		if a.TLI == 1 {
 			continue
@@ -191,6 +192,29 @@ func (k *keeper) start(segs []segment) topology.LSN {
 		return 0
 	}
 	return segs[0].start
+}
+
+// findGaps notes the segments of the lost part that are not there.
+func (k *keeper) findGaps(segs []segment) {
+	size := topology.LSN(k.control.SegmentSize)
+	from := max(k.Diverged, 1) // without a divergence point: from the oldest on
+	if k.Diverged == 0 && len(segs) > 0 {
+		from = segs[0].start
+	}
+	gone := 0
+	var first, last topology.LSN
+	for at := from &^ (size - 1); at < k.End; at += size {
+		if slices.ContainsFunc(segs, func(s segment) bool { return s.start == at }) {
+			continue
+		}
+		if gone++; gone == 1 {
+			first = at
+		}
+		last = at + size
+	}
+	if gone > 0 {
+		k.missing = append(k.missing, fmt.Sprintf("%d WAL segment(s) between %s and %s are gone: commits in them cannot be told", gone, first, last))
+	}
 }
 
 // entryID names a line by what makes it one.
