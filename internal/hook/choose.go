@@ -20,6 +20,7 @@ const (
 	CodeNoted          Code = "noted"
 	CodePrimaryBack    Code = "primary-back"
 	CodeAlwaysPrimary  Code = "always-primary"
+	CodeRecovered      Code = "recovered"
 
 	CodeNoCandidate   Code = "no-candidate"   // no standby answers
 	CodeWrongLine     Code = "wrong-line"     // those that answer are not of the primary's line
@@ -28,6 +29,7 @@ const (
 	CodeNotFenced     Code = "not-fenced"     // the old primary is alive and cannot be stopped
 	CodeUnconfirmed   Code = "unconfirmed"    // no promotion was confirmed
 	CodeBusy          Code = "busy"           // another failover is under way
+	CodeNotRecovered  Code = "not-recovered"  // online recovery did not get there
 )
 
 // view is what a probe of one node found.

@@ -15,6 +15,7 @@ const (
 	KindFailover Kind = "failover"
 	KindFollow   Kind = "follow-primary"
 	KindResync   Kind = "resync"
+	KindRecovery Kind = "online-recovery"
 )
 
 // Place is a node as Pgpool-II described it. Any field may be zero: Pgpool-II

@@ -41,15 +41,34 @@ func Failover(ctx context.Context, d Deps, e Event) (Result, error) {
 	} else {
 		r = Result{Code: CodeStandbyFailed, Node: e.Failed, Text: fmt.Sprintf("standby %s failed: nothing to promote", e.Failed)}
 	}
-	return d.finish(ctx, e, r, start)
+	r.Took = time.Since(start)
+	err := d.finish(e, r)
+	d.poke(ctx, e.String(), d.Limits.Poke)
+	return r, err
 }
 
 // Pending lists the events that a hook could not bring to an end, oldest first.
-func Pending(stateDir string) ([]Event, error) { return spoolOf(stateDir).pending() }
+// While a hook is at a failover there are none. A file that nobody can read is
+// put out of the way, and told of in the error; the others are listed then, too.
+func Pending(stateDir string) ([]Event, error) {
+	events, err := spoolOf(stateDir).pending()
+	if len(events) == 0 {
+		return nil, err
+	}
+	unlock, lerr := lockFailover(context.Background(), stateDir, 0)
+	if errors.Is(lerr, errLocked) {
+		return nil, err
+	}
+	if lerr == nil {
+		unlock()
+	}
+	return events, err
+}
 
 // Resume goes on with one of the Pending events. It is for the controller, so
 // it does not wait for a hook that is still at work (code busy), and it leaves
-// an old primary alone that has come back while nothing was promoted.
+// an old primary alone that has come back while nothing was promoted. It may be
+// called in every pass: what has been told already is not told again.
 func Resume(ctx context.Context, d Deps, e Event) (Result, error) {
 	start := time.Now()
 	d.Limits = d.Limits.filled()
@@ -57,22 +76,27 @@ func Resume(ctx context.Context, d Deps, e Event) (Result, error) {
 	if e.PrimaryLost() {
 		r = d.replace(ctx, e, 0, true)
 	}
-	return d.finish(ctx, e, r, start)
+	r.Took = time.Since(start)
+	err := d.finish(e, r)
+	return r, err
 }
 
-// finish records how an event went, and tells the controller.
-func (d *Deps) finish(ctx context.Context, e Event, r Result, start time.Time) (Result, error) {
-	r.Took = time.Since(start)
-	err := r.err()
-	d.say("%s after %s: %s", r.Code, r.Took.Round(time.Millisecond), strings.Join(append([]string{r.Text}, r.Notes...), "; "))
+// finish records how an event went, and tells it if it is news. The error is
+// the result's.
+func (d *Deps) finish(e Event, r Result) error {
+	err, news := r.err(), true
 	if r.Code != CodeBusy {
-		if serr := spoolOf(d.stateDir()).note(e, try{At: time.Now(), Code: r.Code, Text: r.Text}, err == nil); serr != nil {
+		var serr error
+		news, serr = spoolOf(d.stateDir()).note(e, try{At: time.Now(), Code: r.Code, Text: r.Text}, err == nil)
+		if serr != nil {
 			d.say("spool: %v", serr)
 		}
 	}
-	d.journal(e, r, err)
-	d.poke(ctx, e.String(), d.Limits.Poke)
-	return r, err
+	if news {
+		d.say("%s after %s: %s", r.Code, r.Took.Round(time.Millisecond), strings.Join(append([]string{r.Text}, r.Notes...), "; "))
+		d.journal(e, r, err)
+	}
+	return err
 }
 
 // replace finds or makes a new primary.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/topology"
 )
 
 // followPoke bounds what follow_primary_command may take: Pgpool-II calls it
@@ -29,7 +28,7 @@ func FollowPrimary(ctx context.Context, d Deps, e Event) (Result, error) {
 	s := spoolOf(d.stateDir())
 	err := s.put(&e, false)
 	if err == nil {
-		err = s.note(e, try{At: e.At, Code: r.Code, Text: r.Text}, true)
+		_, err = s.note(e, try{At: e.At, Code: r.Code, Text: r.Text}, true)
 	}
 	r.Took = time.Since(start)
 	d.journal(e, r, err)
@@ -40,21 +39,20 @@ func FollowPrimary(ctx context.Context, d Deps, e Event) (Result, error) {
 	return r, nil
 }
 
-// Resync is resync_command, and what a person may call: it asks the controller
-// to resync one node. With wait it returns when the node is proven to stream
-// from the primary and to be level with it.
-func Resync(ctx context.Context, d Deps, node topology.NodeID, wait bool) error {
-	if d.Pool.Node(node) == nil {
-		return usage("node %d is not in %s", int(node), d.Pool.PgpoolConf)
+// Resync is resync_command where it is left to repool, and what a person may
+// call: it gives the controller consent to resync one node, and returns.
+func Resync(ctx context.Context, d Deps, e Event) (Result, error) {
+	start := time.Now()
+	r := Result{Code: CodeNoted, Node: e.Failed, Text: fmt.Sprintf("resync of node %s asked for", e.Failed)}
+	if d.Pool.Node(e.Failed) == nil {
+		return r, usage("node %s is not in %s", e.Failed, d.Pool.PgpoolConf)
 	}
-	if wait {
-		return d.asked(d.Control.Recover(ctx, node, func(s string) { d.say("node %s: %s", node, s) }))
+	if err := d.asked(d.Control.Resync(ctx, e.Failed)); err != nil {
+		return r, err
 	}
-	if err := d.asked(d.Control.Resync(ctx, node)); err != nil {
-		return err
-	}
-	d.say("resync of node %s asked for", node)
-	return nil
+	r.Took = time.Since(start)
+	d.say("%s", r.Text)
+	return r, nil
 }
 
 // asked gives the controller's answer its exit status: its own, if it has one,

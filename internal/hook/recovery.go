@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
@@ -57,49 +58,60 @@ func parseRecovery(args []string) (recoveryCall, error) {
 
 // Recovery1st is recovery_1st_stage_command: online recovery of a node, as
 // pcp_recovery_node asks for it. The controller does it, with the same engine
-// as any resync; nil is returned only when the node is proven.
-func Recovery1st(ctx context.Context, d Deps, args []string) error {
+// as any resync; there is no error only when the node is proven.
+func Recovery1st(ctx context.Context, d Deps, args []string) (Result, error) {
 	c, err := parseRecovery(args)
 	if err != nil {
-		return err
+		return Result{}, err
 	}
 	id := c.node
 	if id == topology.NoNode {
 		if id, err = findNode(d.Pool.Nodes, c.host, c.dir); err != nil {
-			return err
+			return Result{}, err
 		}
 	}
 	if d.Pool.Node(id) == nil {
-		return usage("node %d is not in %s", int(id), d.Pool.PgpoolConf)
+		return Result{}, usage("node %s is not in %s", id, d.Pool.PgpoolConf)
 	}
-	d.say("online recovery of node %s asked for", id)
-	if err := d.asked(d.Control.Recover(ctx, id, func(s string) { d.say("node %s: %s", id, s) })); err != nil {
-		d.say("online recovery of node %s: %v", id, err)
-		return err
-	}
-	d.say("node %s is level with the primary", id)
-	return nil
+	return d.recover(ctx, id)
 }
 
-// RemoteStart is pgpool_remote_start: it is called when the first stage is
-// over, and has nothing to do then, since the engine starts what it repairs. A
-// node that does not run is given to the controller.
-func RemoteStart(ctx context.Context, d Deps, host, dir string) error {
-	id, err := findNode(d.Pool.Nodes, host, dir)
+// recover has the controller bring a node level, and tells how far it is.
+func (d *Deps) recover(ctx context.Context, id topology.NodeID) (Result, error) {
+	start := time.Now()
+	d.say("online recovery of node %s asked for", id)
+	err := d.asked(d.Control.Recover(ctx, id, func(s string) { d.say("node %s: %s", id, s) }))
+	r := Result{Code: CodeRecovered, Node: id, Text: fmt.Sprintf("node %s is level with the primary", id), Took: time.Since(start)}
 	if err != nil {
-		return err
+		r.Code, r.Text = CodeNotRecovered, err.Error()
+	}
+	d.say("%s after %s: %s", r.Code, r.Took.Round(time.Millisecond), r.Text)
+	d.journal(Event{Kind: KindRecovery, At: start, Failed: id, NewMain: topology.NoNode, OldMain: topology.NoNode, OldPrimary: topology.NoNode}, r, err)
+	return r, err
+}
+
+// RemoteStart is pgpool_remote_start, called with host and data directory when
+// the first stage is over. There is nothing to do then, since the engine starts
+// what it repairs. A node that does not run is given to the controller.
+func RemoteStart(ctx context.Context, d Deps, args []string) (Result, error) {
+	if len(args) != 2 {
+		return Result{}, usage("%d arguments: pgpool_remote_start gets a host and a data directory", len(args))
+	}
+	id, err := findNode(d.Pool.Nodes, args[0], args[1])
+	if err != nil {
+		return Result{}, err
 	}
 	d.Limits = d.Limits.filled()
 	primary, err := d.alive(ctx, id)
 	switch {
 	case err == nil && primary:
-		return exit.With(exit.Refused, fmt.Errorf("node %s runs, but as a primary (primary-contested)", id),
+		return Result{}, exit.With(exit.Refused, fmt.Errorf("node %s runs, but as a primary", id),
 			"repool status shows which node is the right primary; repool stops the other one by itself")
 	case err == nil:
 		d.say("node %s runs already", id)
-		return nil
+		return Result{Code: CodeRecovered, Node: id, Text: fmt.Sprintf("node %s runs already", id)}, nil
 	}
-	return Recovery1st(ctx, d, []string{"", host, dir, "", strconv.Itoa(int(id))})
+	return d.recover(ctx, id)
 }
 
 // findNode finds a node by host and data directory, for callers that are not

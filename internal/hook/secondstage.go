@@ -12,14 +12,13 @@ import (
 // Recovery2nd is recovery_2nd_stage_command, which only native replication
 // calls. It does what Pgpool-II's sample does: every sequence of every database
 // is advanced by one, so that its value is in the WAL, and the WAL is switched.
-// With archive, Pgpool-II's function waits until the segment is there.
-func Recovery2nd(ctx context.Context, d Deps, args []string, archive string) error {
+func Recovery2nd(ctx context.Context, d Deps, args []string) (Result, error) {
 	c, err := parseRecovery(args)
 	if err != nil {
-		return err
+		return Result{}, err
 	}
 	if c.primaryPort == 0 {
-		return usage("the primary's port is missing, which Pgpool-II 3.4 and later pass")
+		return Result{}, usage("the primary's port is missing, which Pgpool-II 3.4 and later pass")
 	}
 	host := c.primaryHost
 	if host == "localhost" {
@@ -34,14 +33,15 @@ func Recovery2nd(ctx context.Context, d Deps, args []string, archive string) err
 		}
 		return pgx.ConnectConfig(ctx, conf)
 	}
-	if err := advanceAll(ctx, open, archive); err != nil {
-		return exit.With(exit.Unreachable, fmt.Errorf("second stage of online recovery: %w", err))
+	if err := advanceAll(ctx, open); err != nil {
+		return Result{}, exit.With(exit.Unreachable, fmt.Errorf("second stage of online recovery: %w", err))
 	}
-	d.say("sequences of all databases advanced, WAL switched")
-	return nil
+	r := Result{Code: CodeRecovered, Node: c.node, Text: "sequences of all databases advanced, WAL switched"}
+	d.say("%s", r.Text)
+	return r, nil
 }
 
-func advanceAll(ctx context.Context, open func(db string) (*pgx.Conn, error), archive string) error {
+func advanceAll(ctx context.Context, open func(db string) (*pgx.Conn, error)) error {
 	conn, err := open("template1")
 	if err != nil {
 		return err
@@ -60,12 +60,7 @@ func advanceAll(ctx context.Context, open func(db string) (*pgx.Conn, error), ar
 			return fmt.Errorf("advance sequences of %s: %w", db, err)
 		}
 	}
-	if archive != "" {
-		_, err = conn.Exec(ctx, "SELECT pgpool_switch_xlog($1)", archive)
-	} else {
-		_, err = conn.Exec(ctx, "SELECT pg_switch_wal()")
-	}
-	if err != nil {
+	if _, err = conn.Exec(ctx, "SELECT pg_switch_wal()"); err != nil {
 		return fmt.Errorf("switch WAL: %w", err)
 	}
 	return nil

@@ -46,13 +46,16 @@ func Shims(repoolPath, configPath string) []Shim {
 	return out
 }
 
+// shimText has "hook" right after the program, by which it knows early that
+// Pgpool-II has started it, and two dashes before the arguments, since a node
+// that Pgpool-II does not know is "-1".
 func shimText(command, repoolPath, configPath string) string {
 	opts := ""
 	if configPath != "" {
 		opts = "--config " + shellQuote(configPath) + " "
 	}
-	return fmt.Sprintf("#!/bin/sh\n# %s: made by repool setup; see repool hook %s --help.\nexec %s %shook %s \"$@\"\n",
-		config.ShimMark, command, shellQuote(repoolPath), opts, command)
+	return fmt.Sprintf("#!/bin/sh\n# %s: made by repool setup; see repool hook %s --help.\nexec %s hook %s %s-- \"$@\"\n",
+		config.ShimMark, command, shellQuote(repoolPath), command, opts)
 }
 
 // shellQuote makes s one word for a POSIX shell.

@@ -84,32 +84,33 @@ func (s spool) read(id string) (entry, error) {
 
 // note adds an outcome to an event; a done one moves to where finished events
 // are kept. An event that another process has finished meanwhile is left alone.
-func (s spool) note(e Event, t try, done bool) error {
+// news is false where the same was noted last.
+func (s spool) note(e Event, t try, done bool) (news bool, err error) {
 	if e.ID == "" {
-		return nil // it could not be written when it came
+		return true, nil // it could not be written when it came
 	}
 	en, err := s.read(e.ID)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return true, nil
 	}
 	if err != nil {
 		en = entry{Event: e}
 	}
 	if n := len(en.Tries); n > 0 && !done && en.Tries[n-1].Code == t.Code && en.Tries[n-1].Text == t.Text {
-		return nil // told already; a resumed event would grow without end
+		return false, nil // a resumed event would grow without end
 	}
 	en.Tries = append(en.Tries, t)
 	if err := s.write(s.path(e.ID), en); err != nil || !done {
-		return err
+		return true, err
 	}
 	to := filepath.Join(s.dir, doneDir)
 	if err := os.MkdirAll(to, 0o700); err != nil {
-		return fmt.Errorf("make spool: %w", err)
+		return true, fmt.Errorf("make spool: %w", err)
 	}
 	if err := os.Rename(s.path(e.ID), filepath.Join(to, e.ID+".json")); err != nil {
-		return fmt.Errorf("finish event: %w", err)
+		return true, fmt.Errorf("finish event: %w", err)
 	}
-	return s.prune(to)
+	return true, s.prune(to)
 }
 
 // prune keeps the newest finished events; names sort by time.
@@ -142,8 +143,8 @@ func encode(v any) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// pending lists the events that wait, oldest first. A file that cannot be read
-// is part of the error, and does not hide the others.
+// pending lists the events that wait, oldest first. A garbled file is renamed,
+// so that it is told of once, and does not hide the others.
 func (s spool) pending() ([]Event, error) {
 	ids, err := events(s.dir)
 	if err != nil {
@@ -156,7 +157,7 @@ func (s spool) pending() ([]Event, error) {
 		switch {
 		case errors.Is(err, os.ErrNotExist): // finished in this moment
 		case err != nil:
-			errs = append(errs, err)
+			errs = append(errs, err, os.Rename(s.path(id), s.path(id)+".garbled"))
 		default:
 			out = append(out, en.Event)
 		}
