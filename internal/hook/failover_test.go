@@ -1,0 +1,493 @@
+package hook
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/topology"
+)
+
+func event012(failed, primary, choice topology.NodeID) Event {
+	return Event{Kind: KindFailover, Failed: failed, OldPrimary: primary, OldMain: primary, NewMain: choice}
+}
+
+// lost is the usual event: node 0, the primary, is gone; Pgpool-II's choice is 1.
+var lost = event012(0, 0, 1)
+
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	none := topology.NoNode
+	for name, c := range map[string]struct {
+		nodes  []*fakeNode
+		event  Event
+		record Primary
+		status string // pgpool_status; empty: no such file
+		code   Code
+		exit   int
+		// primaries must be all that is up and out of recovery at the end.
+		primaries []topology.NodeID
+		check     func(t *testing.T, w *world, r Result)
+	}{
+		"a standby failed": {
+			nodes: []*fakeNode{primary(), dead(), standby(0x100)}, event: event012(1, 0, 0),
+			code: CodeStandbyFailed, primaries: []topology.NodeID{0},
+		},
+		"the primary failed": {
+			nodes: []*fakeNode{dead(), standby(0x200), standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{1},
+			check: func(t *testing.T, w *world, _ Result) {
+				n := w.nodes[1]
+				if !slices.Equal(n.slots, []string{"repool_node0", "repool_node2"}) || !n.checked || w.nodes[0].fenced != 1 {
+					t.Errorf("slots %v, checkpoint %v, fenced %d", n.slots, n.checked, w.nodes[0].fenced)
+				}
+			},
+		},
+		"the most advanced is not Pgpool-II's choice": {
+			nodes: []*fakeNode{dead(), standby(0x100), standby(0x200)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
+			check: func(t *testing.T, _ *world, r Result) {
+				if !strings.Contains(r.Text, "Pgpool-II's choice was node 1") {
+					t.Errorf("text %q", r.Text)
+				}
+			},
+		},
+		"equal standbys: Pgpool-II's choice": {
+			nodes: []*fakeNode{dead(), standby(0x100), standby(0x100)}, event: event012(0, 0, 2),
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+		"Pgpool-II's choice died as well": {
+			nodes: []*fakeNode{dead(), dead(), standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+		"Pgpool-II's choice hangs": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, silent: true}, standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+		"all are dead": {
+			nodes: []*fakeNode{dead(), dead(), dead()}, event: lost,
+			code: CodeNoCandidate, exit: exit.Unreachable,
+		},
+		"nobody to promote: the old primary is left running": {
+			nodes: []*fakeNode{primary(), dead(), dead()}, event: lost,
+			code: CodeNoCandidate, exit: exit.Unreachable, primaries: []topology.NodeID{0},
+		},
+		"the old primary is alive, detached by hand": {
+			nodes: []*fakeNode{primary(), standby(0x100), dead()}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{1},
+		},
+		"the old primary is alive and cannot be stopped": {
+			nodes: []*fakeNode{{facts: primary().facts, stuck: true}, standby(0x100), dead()}, event: lost,
+			code: CodeNotFenced, exit: exit.Refused, primaries: []topology.NodeID{0},
+		},
+		"the old primary is alive and has no agent": {
+			nodes: []*fakeNode{{facts: primary().facts, noAgent: true}, standby(0x100), dead()}, event: lost,
+			code: CodeNotFenced, exit: exit.Refused, primaries: []topology.NodeID{0},
+		},
+		"the old primary's host is gone": {
+			nodes: []*fakeNode{{silent: true, noAgent: true}, standby(0x100), dead()}, event: lost,
+			code: CodePromoted,
+			check: func(t *testing.T, w *world, r Result) {
+				if !strings.Contains(strings.Join(r.Notes, "\n"), "old primary 0 not fenced") {
+					t.Errorf("notes %q", r.Notes)
+				}
+			},
+			primaries: []topology.NodeID{0, 1}, // node 0 only hangs here; nobody can tell from outside
+		},
+		"the old primary hangs, its agent stops it": {
+			nodes: []*fakeNode{{facts: primary().facts, silent: true}, standby(0x100), dead()}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{1},
+		},
+		"no primary was known, and the failed node is a healthy standby": {
+			nodes: []*fakeNode{standby(0x300), standby(0x100), dead()}, event: event012(0, none, 1),
+			code: CodePromoted, primaries: []topology.NodeID{1},
+			check: func(t *testing.T, w *world, _ Result) {
+				if w.nodes[0].fenced != 0 {
+					t.Error("the standby was stopped")
+				}
+			},
+		},
+		"no primary known, the last one not reported as failed": {
+			nodes: []*fakeNode{dead(), standby(0x100), dead()}, event: event012(2, none, 1),
+			record: Primary{Node: 0, SystemID: 77, History: topology.History{TLI: 1}},
+			code:   CodeStandbyFailed,
+		},
+		"no primary known, the last one is up": {
+			nodes: []*fakeNode{primary(), standby(0x100), dead()}, event: event012(2, none, 1),
+			record: Primary{Node: 0, SystemID: 77, History: topology.History{TLI: 1}},
+			code:   CodeAlreadyPrimary, primaries: []topology.NodeID{0},
+		},
+		"a standby of another system identifier": {
+			nodes: []*fakeNode{dead(), standby(0x100), {facts: Facts{InRecovery: true, SystemID: 5, History: topology.History{TLI: 1}, Receive: 0x999}}, standby(0x50)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{1},
+		},
+		"two system identifiers and no record": {
+			nodes: []*fakeNode{dead(), standby(0x100), {facts: Facts{InRecovery: true, SystemID: 5, History: topology.History{TLI: 1}, Receive: 0x999}}}, event: lost,
+			code: CodeSystemUnclear, exit: exit.Refused,
+		},
+		"the most advanced has diverged": {
+			nodes: []*fakeNode{dead(), {facts: Facts{InRecovery: true, SystemID: 77, History: line2, Receive: 0x3000100}},
+				standby(0x3000200)}, event: event012(0, 0, 2),
+			code: CodePromoted, primaries: []topology.NodeID{1},
+			check: func(t *testing.T, _ *world, r Result) {
+				if !strings.Contains(strings.Join(r.Notes, "\n"), "node 2: on timeline 1 at 0/3000200, which is not of the lost primary's line") {
+					t.Errorf("notes %q", r.Notes)
+				}
+			},
+		},
+		"the only one has diverged": {
+			nodes: []*fakeNode{dead(), dead(), standby(0x3000200)}, event: lost, record: Primary{Node: 0, SystemID: 77, History: line2},
+			code: CodeWrongLine, exit: exit.Refused,
+		},
+		"the only one is behind, on the older timeline": {
+			nodes: []*fakeNode{dead(), dead(), standby(0x3000000)}, event: lost, record: Primary{Node: 0, SystemID: 77, History: line2},
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+		"attached before detached, though it has less": {
+			nodes: []*fakeNode{dead(), standby(0x100), standby(0x200)}, event: lost, status: "down\nup\ndown\n",
+			code: CodePromoted, primaries: []topology.NodeID{1},
+		},
+		"all are detached, right after a failover": {
+			nodes: []*fakeNode{dead(), standby(0x100), standby(0x200)}, event: event012(0, 0, none), status: "up\ndown\ndown\n",
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+		"a stale primary runs beside": {
+			nodes: []*fakeNode{dead(), {facts: Facts{InRecovery: true, SystemID: 77, History: line2, Receive: 0x3000100}}, primary()}, event: lost,
+			record: Primary{Node: 0, SystemID: 77, History: line2},
+			code:   CodePromoted, primaries: []topology.NodeID{1, 2},
+		},
+		"promoted by somebody else": {
+			nodes: []*fakeNode{dead(), {facts: Facts{SystemID: 77, History: line2}}, standby(0x100)}, event: lost,
+			code: CodeAlreadyPrimary, primaries: []topology.NodeID{1},
+		},
+		"promotion takes a while": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, polls: 4}, standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{1},
+		},
+		"the best refuses, the second is taken": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(*fakeNode) error { return ErrNotAsked }}, standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+		"the best dies while promoted, the second is taken": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, noAgent: true, onPromote: func(n *fakeNode) error { n.down = true; return nil }}, standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+		"the best never gets there and is stopped": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(*fakeNode) error { return nil }}, standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+		"the best never gets there and cannot be stopped": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, stuck: true, onPromote: func(*fakeNode) error { return nil }}, standby(0x100)}, event: lost,
+			code: CodeUnconfirmed, exit: exit.Unfinished,
+		},
+		"out of recovery, but no new timeline": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(n *fakeNode) error { n.facts.InRecovery = false; return nil }}, standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(c.nodes...)
+			d := w.deps(t)
+			if c.record.known() {
+				if err := NotePrimary(d.stateDir(), c.record); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.status != "" {
+				d.Pool.Pgpool.WorkDir = t.TempDir()
+				if err := os.WriteFile(filepath.Join(d.Pool.Pgpool.WorkDir, "pgpool_status"), []byte(c.status), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r, err := Failover(t.Context(), d, c.event)
+			if r.Code != c.code || exit.Code(err) != c.exit {
+				t.Fatalf("code %s, exit %d (%v); want %s, %d\n%s", r.Code, exit.Code(err), err, c.code, c.exit, w.log.String())
+			}
+			if got := w.primaries(); !slices.Equal(got, c.primaries) {
+				t.Errorf("primaries %v, want %v\n%s", got, c.primaries, w.log.String())
+			}
+			if c.check != nil {
+				c.check(t, w, r)
+			}
+			pending, err := Pending(d.stateDir())
+			if err != nil || (len(pending) == 0) != (c.exit == 0) {
+				t.Errorf("pending %v, %v", pending, err)
+			}
+			if w.pokes != 1 {
+				t.Errorf("the controller was told %d times", w.pokes)
+			}
+			if text, err := os.ReadFile(filepath.Join(d.stateDir(), "hooks.log")); err != nil || !strings.Contains(string(text), string(c.code)) {
+				t.Errorf("hooks.log: %q, %v", text, err)
+			}
+			if c.code == CodePromoted {
+				p, err := readPrimary(d.stateDir())
+				if err != nil || p.Node != r.Node || p.History.TLI != w.nodes[r.Node].facts.History.TLI {
+					t.Errorf("record of the new primary: %+v, %v", p, err)
+				}
+			}
+		})
+	}
+}
+
+func TestFailoverTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(dead(), standby(0x100), standby(0x200))
+	d := w.deps(t)
+	for i, want := range []Code{CodePromoted, CodeAlreadyPrimary, CodeAlreadyPrimary} {
+		if r, err := Failover(t.Context(), d, lost); err != nil || r.Code != want || r.Node != 2 {
+			t.Errorf("call %d: %+v, %v", i, r, err)
+		}
+	}
+	if len(w.order) != 1 {
+		t.Errorf("promotions %v", w.order)
+	}
+}
+
+func TestFailoverByTwoHooksAtOnce(t *testing.T) {
+	t.Parallel()
+	slow := standby(0x200)
+	slow.polls = 5
+	w := newWorld(dead(), slow, standby(0x200))
+	d := w.deps(t)
+	var hooks sync.WaitGroup
+	for i := range 4 {
+		// Each Pgpool-II has another choice.
+		hooks.Go(func() {
+			if _, err := Failover(t.Context(), d, event012(0, 0, topology.NodeID(1+i%2))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	hooks.Wait()
+	if got := w.primaries(); len(got) != 1 || len(w.order) != 1 {
+		t.Errorf("primaries %v after promotions %v", got, w.order)
+	}
+}
+
+func TestFailoverWaitsForTheLockNotForEver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(dead(), standby(0x100))
+	d := w.deps(t)
+	d.Limits.Lock = 30 * time.Millisecond
+	unlock, err := lockFailover(t.Context(), d.stateDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Failover(t.Context(), d, lost)
+	if r.Code != CodeBusy || exit.Code(err) != exit.Unfinished {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if events, err := Pending(d.stateDir()); err != nil || len(events) != 0 {
+		t.Errorf("pending while a hook is at work: %v, %v", events, err)
+	}
+	unlock()
+	events, err := Pending(d.stateDir())
+	if err != nil || len(events) != 1 {
+		t.Fatalf("pending %v, %v", events, err)
+	}
+	if r, err := Resume(t.Context(), d, events[0]); err != nil || r.Code != CodePromoted {
+		t.Errorf("resumed: %+v, %v", r, err)
+	}
+}
+
+// A state directory that cannot be written must not cost the promotion.
+func TestFailoverWithoutAStateDirectory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(dead(), standby(0x100))
+	d := w.deps(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.Pool.Controller.StateDir = file
+	if r, err := Failover(t.Context(), d, lost); err != nil || r.Code != CodePromoted {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if !strings.Contains(w.log.String(), "going on without") {
+		t.Errorf("log:\n%s", w.log.String())
+	}
+}
+
+func TestResume(t *testing.T) {
+	t.Parallel()
+	w := newWorld(dead(), dead(), dead())
+	d := w.deps(t)
+	if _, err := Failover(t.Context(), d, lost); exit.Code(err) != exit.Unreachable {
+		t.Fatal(err)
+	}
+	resume := func() Result {
+		t.Helper()
+		events, err := Pending(d.stateDir())
+		if err != nil || len(events) != 1 {
+			t.Fatalf("pending %v, %v", events, err)
+		}
+		r, _ := Resume(t.Context(), d, events[0])
+		return r
+	}
+	told := w.log.Len()
+	for range 3 {
+		if r := resume(); r.Code != CodeNoCandidate {
+			t.Fatalf("%+v", r)
+		}
+	}
+	if w.log.Len() != told || w.pokes != 1 {
+		t.Errorf("the same was told again:\n%s", w.log.String())
+	}
+	w.nodes[2] = standby(0x100)
+	if r := resume(); r.Code != CodePromoted || r.Node != 2 {
+		t.Errorf("%+v", r)
+	}
+	if events, err := Pending(d.stateDir()); err != nil || len(events) != 0 {
+		t.Errorf("still pending: %v, %v", events, err)
+	}
+}
+
+// What comes back as the primary while nothing was promoted has everything.
+func TestResumeLeavesThePrimaryThatCameBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(dead(), dead(), dead())
+	d := w.deps(t)
+	if _, err := Failover(t.Context(), d, lost); err == nil {
+		t.Fatal("promoted?")
+	}
+	w.nodes[0], w.nodes[1] = primary(), standby(0x100)
+	events, err := Pending(d.stateDir())
+	if err != nil || len(events) != 1 {
+		t.Fatalf("pending %v, %v", events, err)
+	}
+	r, err := Resume(t.Context(), d, events[0])
+	if err != nil || r.Code != CodePrimaryBack || w.nodes[0].fenced != 0 || len(w.order) != 0 {
+		t.Errorf("%+v, %v, fenced %d", r, err, w.nodes[0].fenced)
+	}
+}
+
+func TestAlwaysPrimaryIsNeverReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(dead(), standby(0x100))
+	d := w.deps(t)
+	d.Pool.Nodes[0].AlwaysPrimary = true
+	if r, err := Failover(t.Context(), d, lost); err != nil || r.Code != CodeAlwaysPrimary || len(w.order) != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestSpoolSurvivesGarbage(t *testing.T) {
+	t.Parallel()
+	s := spoolOf(t.TempDir())
+	e := lost
+	e.At = time.Now()
+	for range 3 { // within one tick
+		if err := s.put(&e, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(s.path("0-garbled"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	events, err := s.pending()
+	if err == nil || len(events) != 3 || !strings.Contains(err.Error(), "0-garbled") {
+		t.Errorf("pending %v, %v", events, err)
+	}
+	if events, err := s.pending(); err != nil || len(events) != 3 {
+		t.Errorf("told twice: %v, %v", events, err)
+	}
+	for i := range keepDone + 5 {
+		e := Event{Kind: KindFollow, Failed: 1, At: e.At.Add(time.Duration(i) * time.Second)}
+		err := s.put(&e, false)
+		if err == nil {
+			_, err = s.note(e, try{Code: CodeNoted}, true)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := finished(s)
+	if err != nil || kept != keepDone {
+		t.Errorf("%d finished events kept, %v", kept, err)
+	}
+}
+
+func finished(s spool) (int, error) {
+	ids, err := events(filepath.Join(s.dir, doneDir))
+	return len(ids), err
+}
+
+func TestFollowPrimaryOnlyNotes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(dead(), primary(), standby(0x100))
+	d := w.deps(t)
+	r, err := FollowPrimary(t.Context(), d, event012(2, 0, 1))
+	if err != nil || r.Code != CodeNoted || w.pokes != 1 {
+		t.Errorf("%+v, %v, pokes %d", r, err, w.pokes)
+	}
+	if events, err := Pending(d.stateDir()); err != nil || len(events) != 0 {
+		t.Errorf("pending %v, %v", events, err)
+	}
+	d.Pool.Controller.StateDir = "/dev/null"
+	if _, err := FollowPrimary(t.Context(), d, event012(2, 0, 1)); exit.Code(err) != exit.Unreachable {
+		t.Errorf("no state directory: %v", err)
+	}
+}
+
+func TestRelate(t *testing.T) {
+	t.Parallel()
+	h := func(tli topology.TimelineID, anc ...topology.HistoryEntry) topology.History {
+		return topology.History{TLI: tli, Ancestors: anc}
+	}
+	at := func(tli topology.TimelineID, lsn topology.LSN) topology.HistoryEntry {
+		return topology.HistoryEntry{TLI: tli, Switch: lsn}
+	}
+	want := h(3, at(1, 100), at(2, 200))
+	for name, c := range map[string]struct {
+		h   topology.History
+		pos topology.LSN
+		rel relation
+	}{
+		"the same":                          {want, 300, onLine},
+		"same number, other switch point":   {h(3, at(1, 100), at(2, 210)), 300, offLine},
+		"same number, history unreadable":   {h(3), 300, onLine},
+		"ancestor, not past the switch":     {h(2, at(1, 100)), 200, behind},
+		"ancestor, past the switch":         {h(2, at(1, 100)), 201, offLine},
+		"ancestor's number, other history":  {h(2, at(1, 90)), 150, offLine},
+		"first timeline, before the switch": {h(1), 100, behind},
+		"first timeline, past it":           {h(1), 101, offLine},
+		"descendant":                        {h(4, at(1, 100), at(2, 200), at(3, 400)), 500, ahead},
+		"newer, of another line":            {h(4, at(1, 100), at(2, 300)), 500, offLine},
+		"newer, history unreadable":         {h(4), 500, ahead},
+	} {
+		if got := relate(c.h, c.pos, want); got != c.rel {
+			t.Errorf("%s: %d, want %d", name, got, c.rel)
+		}
+	}
+}
+
+func TestNodesOfTwoLinesAndNoRecord(t *testing.T) {
+	t.Parallel()
+	other := topology.History{TLI: 2, Ancestors: []topology.HistoryEntry{{TLI: 1, Switch: 0x2000000}}}
+	views := []view{
+		{node: 1, attached: true, facts: Facts{InRecovery: true, SystemID: 1, History: line2, Receive: 0x3000100}},
+		{node: 2, attached: true, facts: Facts{InRecovery: true, SystemID: 1, History: other, Receive: 0x3000200}},
+	}
+	if c := choose(views, Primary{}, 1); c.code != CodeLineUnclear {
+		t.Errorf("%+v", c)
+	}
+	if c := choose(views, Primary{SystemID: 1, History: line2}, 1); len(c.order) != 1 || c.order[0].node != 1 {
+		t.Errorf("with a record: %+v", c)
+	}
+	if c := choose(views, Primary{SystemID: 1, History: topology.History{TLI: 1}}, 1); c.code != CodeLineUnclear {
+		t.Errorf("with an older record: %+v", c)
+	}
+	if c := choose(nil, Primary{}, 1); c.code != CodeNoCandidate {
+		t.Errorf("nobody: %+v", c)
+	}
+	if c := choose([]view{{node: 1, err: errors.New("x")}}, Primary{}, 1); c.code != CodeNoCandidate || len(c.notes) != 1 {
+		t.Errorf("no answer: %+v", c)
+	}
+}
