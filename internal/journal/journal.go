@@ -101,14 +101,29 @@ func (j *Journal) Get(id string) (Record, error) {
 // List reads all runs, newest first. With garbled files it returns the others
 // and a joined error with one *GarbledError each.
 func (j *Journal) List() ([]Record, error) {
+	good, bad, err := j.readAll()
+	if err != nil {
+		return nil, err
+	}
+	var recs []Record
+	for _, c := range good {
+		recs = append(recs, c.rec)
+	}
+	var errs []error
+	for _, c := range bad {
+		errs = append(errs, c.err)
+	}
+	return recs, errors.Join(errs...)
+}
+
+// readAll reads every file: the records, newest first, and the garbled ones.
+func (j *Journal) readAll() (good, bad []cached, err error) {
 	entries, err := os.ReadDir(j.dir)
 	if err != nil {
-		return nil, fmt.Errorf("list the journal: %w", err)
+		return nil, nil, fmt.Errorf("list the journal: %w", err)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var recs []Record
-	var errs []error
 	seen := make(map[string]cached, len(entries))
 	for _, e := range entries {
 		id, ok := strings.CutSuffix(e.Name(), ".json")
@@ -121,14 +136,14 @@ func (j *Journal) List() ([]Record, error) {
 		}
 		seen[e.Name()] = c
 		if c.err != nil {
-			errs = append(errs, c.err)
-			continue
+			bad = append(bad, c)
+		} else {
+			good = append(good, c)
 		}
-		recs = append(recs, c.rec)
 	}
 	j.cache = seen
-	sort.SliceStable(recs, func(a, b int) bool { return recs[a].Seq > recs[b].Seq })
-	return recs, errors.Join(errs...)
+	sort.SliceStable(good, func(a, b int) bool { return good[a].rec.Seq > good[b].rec.Seq })
+	return good, bad, nil
 }
 
 // read gives one entry from the cache or the disk; ok is false when it is gone.
@@ -149,14 +164,24 @@ func (j *Journal) read(e fs.DirEntry, id string) (c cached, ok bool) {
 }
 
 // Newest is the run with the highest sequence number; ok is false when there
-// is none. An error beside a record means that other files are garbled: the
-// newest run may be one of those.
+// is none. A *GarbledError beside it names files that were written no earlier:
+// one of those may be the newest run.
 func (j *Journal) Newest() (rec Record, ok bool, err error) {
-	recs, err := j.List()
-	if len(recs) == 0 {
+	good, bad, err := j.readAll()
+	if err != nil {
 		return Record{}, false, err
 	}
-	return recs[0], true, err
+	var since time.Time
+	if ok = len(good) > 0; ok {
+		rec, since = good[0].rec, good[0].info.ModTime()
+	}
+	var errs []error
+	for _, c := range bad {
+		if !c.info.ModTime().Before(since) {
+			errs = append(errs, c.err)
+		}
+	}
+	return rec, ok, errors.Join(errs...)
 }
 
 // Prune removes all but the newest Keep runs, but never one that has not
