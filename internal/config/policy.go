@@ -9,7 +9,7 @@ import (
 
 // policy is repool.yaml's policy over the planner's defaults.
 func (l *Loaded) policy(p *Pool) plan.Policy {
-	c, pol := l.Config.Policy, defaultPolicy()
+	c, pol := l.Config.Policy, plan.DefaultPolicy()
 	if pol.Methods == nil {
 		pol.Methods = map[topology.Method]plan.Mode{}
 	}
