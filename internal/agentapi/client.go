@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -40,28 +41,40 @@ type client struct {
 
 // kindError is an error from the far side that errors.Is recognises.
 type kindError struct {
-	msg  string
-	kind error
+	msg   string
+	kinds []error
 }
 
-func (e *kindError) Error() string { return e.msg }
-func (e *kindError) Unwrap() error { return e.kind }
+func (e *kindError) Error() string   { return e.msg }
+func (e *kindError) Unwrap() []error { return e.kinds }
 
+// err turns a transport's error into one of the contract, or into one that
+// says which agent did not answer as it should.
 func (c *client) err(err error) error {
 	var ce *connect.Error
 	if err == nil || !errors.As(err, &ce) {
 		return err
 	}
-	if kind, ok := errorKinds[ce.Meta().Get(errorHeader)]; ok {
-		return &kindError{msg: ce.Message(), kind: kind}
+	e := &kindError{msg: ce.Message()}
+	for _, k := range errorKinds {
+		if slices.Contains(ce.Meta().Values(errorHeader), k.name) {
+			e.kinds = append(e.kinds, k.err)
+		}
 	}
+	if len(e.kinds) > 0 {
+		return e
+	}
+	e.kinds = []error{ce}
 	switch ce.Code() {
 	case connect.CodeCanceled:
-		return &kindError{msg: ce.Message(), kind: context.Canceled}
+		e.kinds = []error{context.Canceled}
 	case connect.CodeDeadlineExceeded:
-		return &kindError{msg: ce.Message(), kind: context.DeadlineExceeded}
+		e.kinds = []error{context.DeadlineExceeded}
+	case connect.CodeUnavailable:
+		e.msg = "no answer: " + e.msg
 	}
-	return fmt.Errorf("agent at %s: %s", c.where, ce.Message())
+	e.msg = fmt.Sprintf("agent at %s: %s", c.where, e.msg)
+	return e
 }
 
 // take turns an answer into a Go value.
@@ -146,14 +159,28 @@ func (c *client) Watch(ctx context.Context, id string, see func(topology.RunStat
 	if err != nil {
 		return c.err(err)
 	}
+	err = c.receive(stream, see)
+	_ = stream.Close() // whatever it says of the connection, all states have been seen
+	return err
+}
+
+func (c *client) receive(stream *connect.ServerStreamForClient[pb.RunState], see func(topology.RunState)) error {
+	ended := false
 	for stream.Receive() {
 		st, err := take[topology.RunState](c, stream.Msg(), nil)
 		if err != nil {
-			return errors.Join(err, stream.Close())
+			return err
 		}
 		see(st)
+		ended = st.Outcome.Ended()
 	}
-	return errors.Join(c.err(stream.Err()), stream.Close())
+	if err := stream.Err(); err != nil {
+		return c.err(err)
+	}
+	if !ended {
+		return fmt.Errorf("agent at %s ended the watch before the run ended", c.where)
+	}
+	return nil
 }
 
 func (c *client) Clear(ctx context.Context, t topology.Token, id, step string) error {

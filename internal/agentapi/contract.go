@@ -34,8 +34,9 @@ type Operator interface {
 	// StartRun begins a run and returns at once; the run belongs to the agent
 	// and survives its caller. ErrLocked while another run is in progress.
 	StartRun(ctx context.Context, req topology.RunRequest) error
-	// Watch calls see with each change of the run's state until it has ended
-	// or ctx is done; the last state is passed in either case.
+	// Watch calls see with each change of the run's state until it has ended,
+	// and then returns nil, or until ctx is done. States that follow one another
+	// fast may be left out, the ended one never is. An empty id means the newest.
 	Watch(ctx context.Context, id string, see func(topology.RunState)) error
 	// Clear lets a waiting run pass its destructive step: the caller has just
 	// confirmed the primary over fresh connections and asked Pgpool-II (P2).

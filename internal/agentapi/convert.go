@@ -74,7 +74,7 @@ func fieldToWire(v reflect.Value, m protoreflect.Message, fd protoreflect.FieldD
 	case fd.IsMap():
 		mp := m.Mutable(fd).Map()
 		for it := v.MapRange(); it.Next(); {
-			mp.Set(protoreflect.ValueOfString(it.Key().String()).MapKey(), protoreflect.ValueOfInt64(it.Value().Int()))
+			mp.Set(protoreflect.ValueOfString(validText(it.Key().String())).MapKey(), protoreflect.ValueOfInt64(it.Value().Int()))
 		}
 		return nil
 	case fd.IsList():
@@ -118,7 +118,7 @@ func scalarToWire(v reflect.Value, kind protoreflect.Kind) (protoreflect.Value, 
 			return protoreflect.ValueOfString(string(b)), err
 		}
 		if v.Kind() == reflect.String {
-			return protoreflect.ValueOfString(strings.ToValidUTF8(v.String(), "�")), nil
+			return protoreflect.ValueOfString(validText(v.String())), nil
 		}
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(v.Bool()), nil
@@ -131,6 +131,10 @@ func scalarToWire(v reflect.Value, kind protoreflect.Kind) (protoreflect.Value, 
 	}
 	return protoreflect.Value{}, fmt.Errorf("%s cannot travel as %s", v.Type(), kind)
 }
+
+// validText is s as protobuf takes it: file names and messages of PostgreSQL
+// may hold any bytes.
+func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func structFromWire(m protoreflect.Message, v reflect.Value) error {
 	return eachField(v.Type(), func(i int, name string, embedded bool) error {

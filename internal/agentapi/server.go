@@ -20,12 +20,15 @@ func NewHandler(a Agent) (path string, h http.Handler) {
 type server struct{ agent Agent }
 
 // errorKinds carries the contract's errors over the wire: errors.Is must hold
-// on the far side too.
-var errorKinds = map[string]error{
-	"locked": ErrLocked, "stale-token": ErrStaleToken, "no-wal": ErrNoWAL, "no-run": ErrNoRun, "refused": ErrRefused,
+// on the far side too, for each of them that an error wraps.
+var errorKinds = []struct {
+	name string
+	err  error
+}{
+	{"locked", ErrLocked}, {"stale-token", ErrStaleToken}, {"no-wal", ErrNoWAL}, {"no-run", ErrNoRun}, {"refused", ErrRefused},
 }
 
-// errorHeader names the kind in the error's metadata.
+// errorHeader names the kinds in the error's metadata.
 const errorHeader = "Repool-Error"
 
 func wireError(err error) error {
@@ -39,12 +42,16 @@ func wireError(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		code = connect.CodeDeadlineExceeded
 	}
-	ce := connect.NewError(code, err)
-	for name, kind := range errorKinds {
-		if errors.Is(err, kind) {
-			ce = connect.NewError(connect.CodeFailedPrecondition, err)
-			ce.Meta().Set(errorHeader, name)
+	var names []string
+	for _, k := range errorKinds {
+		if errors.Is(err, k.err) {
+			names = append(names, k.name)
+			code = connect.CodeFailedPrecondition
 		}
+	}
+	ce := connect.NewError(code, err)
+	for _, name := range names {
+		ce.Meta().Add(errorHeader, name)
 	}
 	return ce
 }
@@ -130,15 +137,26 @@ func (s *server) StartRun(ctx context.Context, r *pb.RunRequest) (*pb.StartRunRe
 }
 
 func (s *server) Watch(ctx context.Context, r *pb.RunStateRequest, out *connect.ServerStream[pb.RunState]) error {
-	var sendErr error
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var lost error // the first state that could not be sent ends the watch
 	err := s.agent.Watch(ctx, r.Id, func(st topology.RunState) {
+		if lost != nil {
+			return
+		}
 		m, err := answer[pb.RunState](st, nil)
 		if err == nil {
 			err = out.Send(m)
 		}
-		sendErr = errors.Join(sendErr, err)
+		if err != nil {
+			lost = err
+			stop()
+		}
 	})
-	return wireError(errors.Join(err, sendErr))
+	if lost != nil {
+		err = lost
+	}
+	return wireError(err)
 }
 
 func (s *server) Clear(ctx context.Context, r *pb.ClearRequest) (*pb.ClearResponse, error) {

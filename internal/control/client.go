@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -86,7 +87,7 @@ func (c *Client) History(ctx context.Context, f history.Filter) ([]history.Event
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
 	if !f.Since.IsZero() {
-		q.Set("since", f.Since.Format(time.RFC3339))
+		q.Set("since", f.Since.Format(time.RFC3339Nano))
 	}
 	var out []history.Event
 	return out, c.call(ctx, http.MethodGet, "/v1/history?"+q.Encode(), nil, &out)
@@ -100,7 +101,12 @@ func (c *Client) Recover(ctx context.Context, node topology.NodeID, say func(str
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		_, err := c.body(resp)
+		return err
+	}
 	in := bufio.NewScanner(resp.Body)
+	in.Buffer(nil, 1<<20)
 	for in.Scan() {
 		var l line
 		if err := json.Unmarshal(in.Bytes(), &l); err != nil {
@@ -109,14 +115,20 @@ func (c *Client) Recover(ctx context.Context, node topology.NodeID, say func(str
 		if l.Say != "" {
 			say(l.Say)
 		}
-		if l.Done {
-			if l.Err != nil {
-				return l.Err
-			}
+		switch {
+		case !l.Done:
+		case l.Err != nil:
+			return l.Err
+		case l.Fail != "":
+			return fmt.Errorf("controller at %s: %s", c.path, l.Fail)
+		default:
 			return nil
 		}
 	}
-	return fmt.Errorf("controller at %s went away during the recovery: %w", c.path, errors.Join(in.Err(), io.ErrUnexpectedEOF))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("controller at %s went away during the recovery, which goes on by itself where it can: %w", c.path, errors.Join(in.Err(), io.ErrUnexpectedEOF))
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
@@ -127,24 +139,38 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 32<<20))
-	if err != nil {
-		return fmt.Errorf("read answer of controller at %s: %w", c.path, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		re := &RefusedError{}
-		if json.Unmarshal(body, re) != nil || re.Msg == "" {
-			return fmt.Errorf("controller at %s answered %s", c.path, resp.Status)
-		}
-		return re
-	}
-	if out == nil {
-		return nil
+	body, err := c.body(resp)
+	if err != nil || out == nil {
+		return err
 	}
 	if err := json.Unmarshal(body, out); err != nil {
 		return fmt.Errorf("controller at %s answered nonsense: %w", c.path, err)
 	}
 	return nil
+}
+
+// maxAnswer is far more than any answer has; see history.MaxLimit.
+const maxAnswer = 64 << 20
+
+// body reads an answer; a *RefusedError when it is the controller's "no".
+func (c *Client) body(resp *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read answer of controller at %s: %w", c.path, err)
+	case len(body) > maxAnswer:
+		return nil, fmt.Errorf("controller at %s answered more than %d bytes", c.path, maxAnswer)
+	case resp.StatusCode == http.StatusOK:
+		return body, nil
+	}
+	re := &RefusedError{}
+	switch {
+	case json.Unmarshal(body, re) != nil || re.Msg == "":
+		return nil, fmt.Errorf("controller at %s answered %s", c.path, resp.Status)
+	case resp.StatusCode == http.StatusConflict:
+		return nil, re
+	}
+	return nil, fmt.Errorf("controller at %s: %s", c.path, re.Msg)
 }
 
 func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
@@ -163,6 +189,9 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	resp, err := c.http.Do(req)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
 		return nil, fmt.Errorf("%s: %w", c.path, ErrNotRunning)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%s: %w: run this as the user that runs repool serve", c.path, fs.ErrPermission)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ask controller at %s: %w", c.path, err)

@@ -1,41 +1,17 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/repool/repool/internal/history"
 	"github.com/repool/repool/internal/topology"
 )
-
-// Listen makes the socket at path, mode 0600, taking the place of a dead one.
-// It must be called by the holder of the state directory's lock only.
-func Listen(path string) (net.Listener, error) {
-	if len(path) > 100 {
-		return nil, fmt.Errorf("socket path %s is longer than the 100 bytes a unix socket takes: set controller.socket to a shorter one", path)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make socket directory: %w", err)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove the old socket: %w", err)
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("protect socket: %w", err), l.Close())
-	}
-	return l, nil
-}
 
 // NewHandler serves c.
 func NewHandler(c Controller) http.Handler {
@@ -51,40 +27,22 @@ func NewHandler(c Controller) http.Handler {
 		c.Look(q.Reason)
 		reply(w, struct{}{}, nil)
 	})
-	mux.HandleFunc("POST /v1/hold", func(w http.ResponseWriter, r *http.Request) {
-		var q HoldRequest
-		if read(w, r, &q) {
-			reply(w, struct{}{}, c.Hold(r.Context(), q))
-		}
+	post(mux, "/v1/hold", func(ctx context.Context, q *holdRequest) error {
+		q.HoldRequest.Node = *q.Node
+		return c.Hold(ctx, q.HoldRequest)
 	})
-	mux.HandleFunc("POST /v1/release", func(w http.ResponseWriter, r *http.Request) {
-		var q HoldRequest
-		if read(w, r, &q) {
-			reply(w, struct{}{}, c.Release(r.Context(), q.Node, q.Who))
-		}
+	post(mux, "/v1/release", func(ctx context.Context, q *holdRequest) error { return c.Release(ctx, *q.Node, q.Who) })
+	post(mux, "/v1/resync", func(ctx context.Context, q *resyncRequest) error {
+		q.ResyncRequest.Node = *q.Node
+		return c.Resync(ctx, q.ResyncRequest)
 	})
-	mux.HandleFunc("POST /v1/resync", func(w http.ResponseWriter, r *http.Request) {
-		var q ResyncRequest
-		if read(w, r, &q) {
-			reply(w, struct{}{}, c.Resync(r.Context(), q))
-		}
-	})
-	mux.HandleFunc("POST /v1/checkpoint", func(w http.ResponseWriter, r *http.Request) {
-		var q ResyncRequest
-		if read(w, r, &q) {
-			reply(w, struct{}{}, c.Checkpoint(r.Context(), q.Node))
-		}
-	})
+	post(mux, "/v1/checkpoint", func(ctx context.Context, q *resyncRequest) error { return c.Checkpoint(ctx, *q.Node) })
 	mux.HandleFunc("POST /v1/recover", func(w http.ResponseWriter, r *http.Request) { recoverNode(w, r, c) })
 	mux.HandleFunc("GET /v1/history", func(w http.ResponseWriter, r *http.Request) {
-		f := history.Filter{Kind: r.FormValue("kind")}
-		if n, err := strconv.Atoi(r.FormValue("node")); err == nil {
-			id := topology.NodeID(n)
-			f.Node = &id
-		}
-		f.Limit, _ = strconv.Atoi(r.FormValue("limit")) // absent or bad: the default
-		if t, err := time.Parse(time.RFC3339, r.FormValue("since")); err == nil {
-			f.Since = t
+		f, err := filterOf(r)
+		if err != nil {
+			badRequest(w, err)
+			return
 		}
 		ev, err := c.History(r.Context(), f)
 		reply(w, ev, err)
@@ -92,18 +50,86 @@ func NewHandler(c Controller) http.Handler {
 	return mux
 }
 
-// line is one line of the recover stream; the last has Done set.
+// filterOf reads the query of a request for events.
+func filterOf(r *http.Request) (f history.Filter, err error) {
+	f.Kind = r.FormValue("kind")
+	if v := r.FormValue("node"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			return f, fmt.Errorf("node %q: want a node id", v)
+		}
+		id := topology.NodeID(n)
+		f.Node = &id
+	}
+	if v := r.FormValue("limit"); v != "" {
+		if f.Limit, err = strconv.Atoi(v); err != nil || f.Limit < 0 {
+			return f, fmt.Errorf("limit %q: want a number", v)
+		}
+	}
+	if v := r.FormValue("since"); v != "" {
+		if f.Since, err = time.Parse(time.RFC3339, v); err != nil {
+			return f, fmt.Errorf("since %q: want a time such as 2026-01-31T20:15:00Z", v)
+		}
+	}
+	return f, nil
+}
+
+// The requests that name a node must do so: without the pointers, one that
+// says nothing would be about node 0.
+type holdRequest struct {
+	HoldRequest
+	Node *topology.NodeID `json:"node"`
+}
+
+type resyncRequest struct {
+	ResyncRequest
+	Node *topology.NodeID `json:"node"`
+}
+
+func (q *holdRequest) named() bool   { return q.Node != nil }
+func (q *resyncRequest) named() bool { return q.Node != nil }
+
+// aboutNode is a request that must name a node.
+type aboutNode[Q any] interface {
+	*Q
+	named() bool
+}
+
+// post serves a request that is answered by nothing but an error.
+func post[Q any, P aboutNode[Q]](mux *http.ServeMux, path string, do func(context.Context, P) error) {
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		q := P(new(Q))
+		if readNamed(w, r, q) {
+			reply(w, struct{}{}, do(r.Context(), q))
+		}
+	})
+}
+
+func readNamed[Q any, P aboutNode[Q]](w http.ResponseWriter, r *http.Request, q P) bool {
+	if !read(w, r, q) {
+		return false
+	}
+	if !q.named() {
+		badRequest(w, errors.New("it does not say which node"))
+		return false
+	}
+	return true
+}
+
+// line is one line of the recover stream; the last has Done set, and Err or
+// Fail where it did not end well.
 type line struct {
 	Say  string        `json:"say,omitempty"`
 	Done bool          `json:"done,omitempty"`
 	Err  *RefusedError `json:"err,omitempty"`
+	Fail string        `json:"fail,omitempty"`
 }
 
 // recoverNode streams progress as JSON lines, so that the person at
 // pcp_recovery_node sees what happens in the server's log.
 func recoverNode(w http.ResponseWriter, r *http.Request, c Controller) {
-	var q ResyncRequest
-	if !read(w, r, &q) {
+	var q resyncRequest
+	if !readNamed(w, r, &q) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -114,37 +140,47 @@ func recoverNode(w http.ResponseWriter, r *http.Request, c Controller) {
 			_ = flush.Flush() // the next write tells if the peer has gone
 		}
 	}
-	err := c.Recover(r.Context(), q.Node, func(s string) { send(line{Say: s}) })
-	send(line{Done: true, Err: asRefused(err)})
-}
-
-func asRefused(err error) *RefusedError {
-	if err == nil {
-		return nil
+	err := c.Recover(r.Context(), *q.Node, func(s string) { send(line{Say: s}) })
+	last := line{Done: true}
+	if !errors.As(err, &last.Err) && err != nil {
+		last.Fail = err.Error()
 	}
-	var re *RefusedError
-	if errors.As(err, &re) {
-		return re
-	}
-	return &RefusedError{Msg: err.Error()}
+	send(last)
 }
 
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		_ = json.NewEncoder(w).Encode(RefusedError{Msg: "bad request: " + err.Error()}) // the peer has gone if this fails
+		badRequest(w, err)
 		return false
 	}
 	return true
 }
 
+func badRequest(w http.ResponseWriter, err error) {
+	answer(w, http.StatusBadRequest, RefusedError{Msg: "bad request: " + err.Error()})
+}
+
+// reply answers with v, a refusal (409), or another error (500).
 func reply(w http.ResponseWriter, v any, err error) {
-	w.Header().Set("Content-Type", "application/json")
-	if err != nil {
-		w.WriteHeader(http.StatusConflict)
-		v = asRefused(err)
+	var re *RefusedError
+	switch {
+	case errors.As(err, &re):
+		answer(w, http.StatusConflict, re)
+	case err != nil:
+		answer(w, http.StatusInternalServerError, RefusedError{Msg: err.Error()})
+	default:
+		answer(w, http.StatusOK, v)
 	}
-	_ = json.NewEncoder(w).Encode(v) // the peer has gone if this fails
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		status, b = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be encoded"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // the peer has gone if this fails
 }

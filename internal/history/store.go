@@ -1,11 +1,3 @@
-// Package history is the controller's durable memory: what happened (events),
-// and what the planner must remember (one JSON value). It is one SQLite file
-// in the controller's state directory, so that `repool history` can read it
-// while the controller runs, or after it has died.
-//
-// Store is the only type. Nothing here decides anything, and losing the file
-// loses the story and the holds, never a node's safety: what a resync must
-// know is in the node's own journal.
 package history
 
 import (
@@ -14,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
 	_ "modernc.org/sqlite" // pure Go, so that the binary stays static
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/repool/repool/internal/topology"
 )
@@ -40,11 +34,17 @@ type Filter struct {
 	Node  *topology.NodeID
 	Kind  string
 	Since time.Time
-	Limit int // newest so many; zero: 100
+	Limit int // newest so many; zero: 100; at most MaxLimit
 }
 
-// Store is the open file.
-type Store struct{ db *sql.DB }
+// MaxLimit is the most events that one List gives.
+const MaxLimit = 10000
+
+// Store is the open file. Its methods may be called from several goroutines.
+type Store struct {
+	db   *sql.DB
+	path string
+}
 
 const schema = `
 CREATE TABLE IF NOT EXISTS events (
@@ -64,37 +64,59 @@ const FileName = "history.db"
 
 // Open opens the store in dir, and makes it where it is missing.
 func Open(ctx context.Context, dir string) (*Store, error) {
-	path := filepath.Join(dir, FileName)
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(3000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=cache_size(-512)")
+	s, err := open(dir, "_pragma=busy_timeout(3000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=cache_size(-512)")
 	if err != nil {
-		return nil, fmt.Errorf("open history %s: %w", path, err)
+		return nil, err
 	}
-	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, schema); err != nil {
-		return nil, errors.Join(fmt.Errorf("prepare history %s: %w", path, err), db.Close())
+	if _, err := s.db.ExecContext(ctx, schema); err != nil {
+		return nil, errors.Join(s.failed("open", err), s.Close())
 	}
-	return &Store{db: db}, nil
+	return s, nil
 }
 
 // OpenReadOnly opens an existing store without changing it; fs.ErrNotExist
 // when there is none.
 func OpenReadOnly(dir string) (*Store, error) {
-	path := filepath.Join(dir, FileName)
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, FileName)); err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
-	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&_pragma=busy_timeout(3000)")
+	return open(dir, "mode=ro&_pragma=busy_timeout(3000)")
+}
+
+// open makes a Store; the file is opened with the first query. SQLite reads
+// the name as a URI, so a path with a question mark in it must be quoted.
+func open(dir, options string) (*Store, error) {
+	path, err := filepath.Abs(filepath.Join(dir, FileName))
+	if err != nil {
+		return nil, fmt.Errorf("open history: %w", err)
+	}
+	name := url.URL{Scheme: "file", Path: path, RawQuery: options}
+	db, err := sql.Open("sqlite", name.String())
 	if err != nil {
 		return nil, fmt.Errorf("open history %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(1)
-	return &Store{db: db}, nil
+	return &Store{db: db, path: path}, nil
+}
+
+// failed says what was attempted on which file, and what helps where the file
+// itself is the trouble.
+func (s *Store) failed(what string, err error) error {
+	var coded interface{ Code() int }
+	if errors.As(err, &coded) {
+		switch coded.Code() & 0xff {
+		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+			return fmt.Errorf("%s history %s: %w; move the file aside, and a new one is made: holds and parked nodes are forgotten with it", what, s.path, err)
+		}
+	}
+	return fmt.Errorf("%s history %s: %w", what, s.path, err)
 }
 
 // Close closes the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Add appends one event and gives it its id.
+// Add appends one event; its ID is ignored. The newest events may be lost with
+// the host's power, not with the process.
 func (s *Store) Add(ctx context.Context, e Event) error {
 	if e.At.IsZero() {
 		e.At = time.Now()
@@ -106,7 +128,7 @@ func (s *Store) Add(ctx context.Context, e Event) error {
 	_, err := s.db.ExecContext(ctx, `INSERT INTO events (at, node, kind, code, text, data) VALUES (?, ?, ?, ?, ?, ?)`,
 		e.At.UnixMicro(), int(e.Node), e.Kind, e.Code, e.Text, data)
 	if err != nil {
-		return fmt.Errorf("write history: %w", err)
+		return s.failed("write", err)
 	}
 	return nil
 }
@@ -116,6 +138,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Event, error) {
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
+	f.Limit = min(f.Limit, MaxLimit)
 	q := `SELECT id, at, node, kind, code, text, data FROM events WHERE at >= ?`
 	args := []any{f.Since.UnixMicro()}
 	if f.Since.IsZero() {
@@ -132,7 +155,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Event, error) {
 	q = `SELECT * FROM (` + q + ` ORDER BY id DESC LIMIT ?) ORDER BY id`
 	rows, err := s.db.QueryContext(ctx, q, append(args, f.Limit)...)
 	if err != nil {
-		return nil, fmt.Errorf("read history: %w", err)
+		return nil, s.failed("read", err)
 	}
 	defer rows.Close()
 	var out []Event
@@ -142,23 +165,36 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Event, error) {
 		var node int
 		var data string
 		if err := rows.Scan(&e.ID, &at, &node, &e.Kind, &e.Code, &e.Text, &data); err != nil {
-			return nil, fmt.Errorf("read history: %w", err)
+			return nil, s.failed("read", err)
 		}
 		e.At, e.Node, e.Data = time.UnixMicro(at), topology.NodeID(node), json.RawMessage(data)
 		out = append(out, e)
 	}
-	return out, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, s.failed("read", err)
+	}
+	return out, nil
 }
 
-// Keep stores a named value as JSON, replacing the one before.
-func (s *Store) Keep(ctx context.Context, name string, value any) error {
+// Keep stores a named value as JSON, replacing the one before. When it returns
+// the value is on the disk: it holds what people asked for.
+func (s *Store) Keep(ctx context.Context, name string, value any) (err error) {
 	b, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
-	_, err = s.db.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, string(b))
+	conn, err := s.db.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("keep %s: %w", name, err)
+		return s.failed("keep "+name+" in", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = full`); err != nil {
+		return s.failed("keep "+name+" in", err)
+	}
+	_, err = conn.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, string(b))
+	_, back := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = normal`)
+	if err := errors.Join(err, back); err != nil {
+		return s.failed("keep "+name+" in", err)
 	}
 	return nil
 }
@@ -171,18 +207,27 @@ func (s *Store) Kept(ctx context.Context, name string, value any) (found bool, e
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w", name, err)
+		return false, s.failed("read "+name+" from", err)
 	}
 	if err := json.Unmarshal([]byte(b), value); err != nil {
-		return false, fmt.Errorf("read %s: %w", name, err)
+		return false, fmt.Errorf("read %s from history %s: %w; move the file aside, and a new one is made: holds and parked nodes are forgotten with it", name, s.path, err)
 	}
 	return true, nil
 }
 
-// Prune removes events older than before.
-func (s *Store) Prune(ctx context.Context, before time.Time) error {
-	if _, err := s.db.ExecContext(ctx, `DELETE FROM events WHERE at < ?`, before.UnixMicro()); err != nil {
-		return fmt.Errorf("prune history: %w", err)
+// Prune removes events older than before, and the oldest of those past most,
+// so that a node that flaps for weeks cannot fill the disk.
+func (s *Store) Prune(ctx context.Context, before time.Time, most int) error {
+	for _, q := range []struct {
+		sql string
+		arg int64
+	}{
+		{`DELETE FROM events WHERE at < ?`, before.UnixMicro()},
+		{`DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?`, int64(most)},
+	} {
+		if _, err := s.db.ExecContext(ctx, q.sql, q.arg); err != nil {
+			return s.failed("prune", err)
+		}
 	}
 	return nil
 }

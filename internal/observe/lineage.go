@@ -10,11 +10,11 @@ import (
 	"github.com/repool/repool/internal/topology"
 )
 
-// lineages compares the WAL of each node that is not simply streaming with the
-// likely primary's. It does not decide who the primary is, only whom to
-// compare with: the verdict names that node, and the planner ignores a verdict
-// against any other than its own primary.
-func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot) {
+// lineages compares the WAL of each node that is not known to be on the line
+// with the likely primary's. It does not decide who the primary is, only whom
+// to compare with: the verdict names that node, and the planner ignores a
+// verdict against any other than its own primary.
+func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew bool) {
 	p := likelyPrimary(snap)
 	if p == nil {
 		return
@@ -27,40 +27,54 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot) {
 	if pa == nil {
 		return
 	}
-	cctx, cancel := context.WithTimeout(ctx, o.opts.Patience)
-	defer cancel()
-	var once sync.Once
-	var from topology.LSN
-	walFrom := func() topology.LSN {
-		once.Do(func() {
-			if own, err := pa.ProbeWAL(cctx, history); err == nil {
-				from = own.WALFrom
+	line := p.ID.String() + " " + history.Text()
+	walFrom := sync.OnceValue(func() topology.LSN {
+		from, _ := o.walFrom.get(context.WithoutCancel(ctx), o.opts, want[topology.LSN]{key: line, anew: anew, ask: func(ctx context.Context) topology.LSN {
+			own, err := pa.ProbeWAL(ctx, history)
+			if err != nil {
+				return 0 // unknown: then no gap is proven
 			}
-		})
+			return own.WALFrom
+		}})
 		return from
-	}
+	})
 	var wg sync.WaitGroup
 	for i := range snap.Nodes {
 		n := &snap.Nodes[i]
-		if n.ID == p.ID || !wantsLineage(snap, n, p) {
+		if n.ID == p.ID || !o.wantsLineage(snap, n, p, line) {
 			continue
 		}
-		wg.Go(func() { n.Lineage = o.lineage(cctx, n, p, pa, walFrom) })
+		c := comparison{primary: p.ID, history: history, node: o.inspectorOf(n.ID), with: pa, walFrom: walFrom}
+		wg.Go(func() {
+			l, answered := o.nodes[i].lineage.get(ctx, o.opts, want[topology.Lineage]{key: line, anew: anew, ask: c.make})
+			if !answered {
+				l = topology.Lineage{Source: unanswered(), Primary: p.ID}
+			}
+			n.Lineage = l
+			o.noteProof(n, p, line)
+		})
 	}
 	wg.Wait()
 }
 
-// lineage probes one node and compares its last common record with the
-// primary's, by content.
-func (o *Observer) lineage(ctx context.Context, n, p *topology.Node, pa agentapi.Inspector, walFrom func() topology.LSN) topology.Lineage {
+// comparison is one node's WAL against the primary's.
+type comparison struct {
+	primary    topology.NodeID
+	history    topology.History
+	node, with agentapi.Inspector
+	walFrom    func() topology.LSN
+}
+
+// make probes the node and compares its last common record with the primary's,
+// by content.
+func (c comparison) make(ctx context.Context) topology.Lineage {
 	failed := func(err error) topology.Lineage {
-		return topology.Lineage{Source: topology.Source{At: time.Now(), Err: err.Error()}, Primary: p.ID}
+		return topology.Lineage{Source: topology.Source{At: time.Now(), Err: err.Error()}, Primary: c.primary}
 	}
-	na := o.inspectorOf(n.ID)
-	if na == nil {
+	if c.node == nil {
 		return failed(errors.New("no agent on the node to read its WAL"))
 	}
-	probe, err := na.ProbeWAL(ctx, p.Agent.History)
+	probe, err := c.node.ProbeWAL(ctx, c.history)
 	if err != nil {
 		return failed(err)
 	}
@@ -68,16 +82,15 @@ func (o *Observer) lineage(ctx context.Context, n, p *topology.Node, pa agentapi
 	var rec *topology.WALRecord
 	recErr := ""
 	if probe.Shared && probe.Last != nil {
-		r, err := pa.RecordEnding(ctx, probe.Last.End)
+		r, err := c.with.RecordEnding(ctx, probe.Last.End)
 		if err != nil {
 			recErr = err.Error()
 		} else {
 			rec = &r
 		}
 	}
-	l := topology.JudgeLineage(p.Agent.History, probe, rec, recErr, walFrom())
-	l.At = time.Now()
-	l.Primary = p.ID
+	l := topology.JudgeLineage(c.history, probe, rec, recErr, c.walFrom())
+	l.At, l.Primary = time.Now(), c.primary
 	return l
 }
 
@@ -114,24 +127,41 @@ func likelyPrimary(snap *topology.Snapshot) *topology.Node {
 }
 
 // wantsLineage is false for the one case that needs no reading of WAL: an
-// attached standby that streams. What streams without a break cannot diverge,
-// and its content was compared when it was attached.
-func wantsLineage(snap *topology.Snapshot, n, p *topology.Node) bool {
+// attached standby that has streamed without a break since it was compared. An
+// equal timeline number alone proves nothing: a node of another content can
+// stream as long as the record boundaries happen to agree (hazard 1).
+func (o *Observer) wantsLineage(snap *topology.Snapshot, n, p *topology.Node, line string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !streams(n, p) {
+		delete(o.proven, n.ID)
+	}
 	if !n.Agent.OK() || n.Agent.Dir == topology.DirMissing || n.Agent.Dir == topology.DirEmpty || n.Agent.Dir == topology.DirForeign {
 		return false
 	}
 	if r := n.Agent.Run; r != nil && !r.Outcome.Ended() {
 		return false
 	}
-	streaming := n.SQL.OK() && n.SQL.InRecovery && n.SQL.Receiver.Status == "streaming" &&
-		n.SQL.Receiver.SenderPort == p.Port && n.SQL.Receiver.Timeline == p.SQL.Timeline
-	if !streaming {
-		return true
-	}
 	for i := range snap.Pools {
 		if v := snap.Pools[i].Node(n.ID); v == nil || !v.Attached() {
 			return true
 		}
 	}
-	return false
+	return o.proven[n.ID] != line
+}
+
+// noteProof remembers that a streaming node was proven to be on this line.
+func (o *Observer) noteProof(n, p *topology.Node, line string) {
+	if n.Lineage.OK() && n.Lineage.Verdict == topology.LineageOnLine && streams(n, p) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.proven[n.ID] = line
+	}
+}
+
+// streams says that n streams on p's timeline from p's port: enough to tell
+// that the stream goes on, not to tell from whom it comes.
+func streams(n, p *topology.Node) bool {
+	r := n.SQL.Receiver
+	return n.SQL.OK() && n.SQL.InRecovery && r.Status == "streaming" && r.SenderPort == p.Port && r.Timeline == p.SQL.Timeline
 }

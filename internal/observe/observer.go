@@ -39,51 +39,128 @@ type Options struct {
 	// SickPatience for one that did not. A question still open after that goes
 	// on in the background and is not asked twice. Zero: 2 s and 250 ms.
 	Patience, SickPatience time.Duration
-	// Deadline ends a question for good. Zero: 5 s.
-	Deadline time.Duration
+	// Deadline ends a question for good; WALDeadline one that reads WAL, of
+	// which there can be much. Zero: 5 s and 30 s.
+	Deadline, WALDeadline time.Duration
 }
 
-// Observer asks all sources. Create it with New.
+func (o *Options) fill() {
+	for _, d := range []struct {
+		to    *time.Duration
+		value time.Duration
+	}{
+		{&o.Patience, 2 * time.Second}, {&o.SickPatience, 250 * time.Millisecond},
+		{&o.Deadline, 5 * time.Second}, {&o.WALDeadline, 30 * time.Second},
+	} {
+		if *d.to == 0 {
+			*d.to = d.value
+		}
+	}
+}
+
+// Observer asks all sources. Create it with New. Its methods may be called
+// from several goroutines.
 type Observer struct {
 	opts  Options
-	pools []*source[topology.PoolView]
-	nodes []Node
-	sql   []*source[topology.SQLFacts]
-	agent []*source[topology.Inspection]
+	pools []poolSource
+	nodes []nodeSource
+	// walFrom is where the WAL of the likely primary begins.
+	walFrom *source[topology.LSN]
 
-	mu   sync.Mutex
-	last map[topology.NodeID]topology.LSN // replay position of the pass before
+	mu sync.Mutex // guards what follows
+	// last is each node's replay position in the pass before.
+	last map[topology.NodeID]topology.LSN
+	// proven names the line that an attached, streaming node was compared with;
+	// forgotten when its stream breaks.
+	proven map[topology.NodeID]string
+}
+
+type poolSource struct {
+	reader PoolReader
+	view   *source[topology.PoolView]
+}
+
+type nodeSource struct {
+	Node
+	sql     *source[topology.SQLFacts]
+	inspect *source[topology.Inspection]
+	lineage *source[topology.Lineage]
 }
 
 // New makes an Observer of these pools and nodes. The first pool is the one
 // beside the controller.
 func New(pools []PoolReader, nodes []Node, opts Options) *Observer {
-	if opts.Patience == 0 {
-		opts.Patience = 2 * time.Second
-	}
-	if opts.SickPatience == 0 {
-		opts.SickPatience = 250 * time.Millisecond
-	}
-	if opts.Deadline == 0 {
-		opts.Deadline = 5 * time.Second
-	}
-	o := &Observer{opts: opts, nodes: nodes, last: map[topology.NodeID]topology.LSN{}}
+	opts.fill()
+	o := &Observer{opts: opts, last: map[topology.NodeID]topology.LSN{}, proven: map[topology.NodeID]string{},
+		walFrom: &source[topology.LSN]{deadline: opts.WALDeadline, ok: func(l topology.LSN) bool { return l != 0 }}}
 	for _, p := range pools {
-		o.pools = append(o.pools, &source[topology.PoolView]{ask: p.View, ok: func(v topology.PoolView) bool { return v.OK() }})
+		o.pools = append(o.pools, poolSource{reader: p,
+			view: &source[topology.PoolView]{deadline: opts.Deadline, ok: func(v topology.PoolView) bool { return v.OK() }}})
 	}
-	for i := range nodes {
-		n := nodes[i]
-		o.sql = append(o.sql, &source[topology.SQLFacts]{ask: n.SQL.Probe, ok: func(f topology.SQLFacts) bool { return f.OK() || f.Refused }})
-		o.agent = append(o.agent, &source[topology.Inspection]{
-			ask: func(ctx context.Context) topology.Inspection { return inspect(ctx, n) },
-			ok:  func(i topology.Inspection) bool { return i.OK() },
+	for _, n := range nodes {
+		o.nodes = append(o.nodes, nodeSource{Node: n,
+			sql:     &source[topology.SQLFacts]{deadline: opts.Deadline, ok: func(f topology.SQLFacts) bool { return f.OK() || f.Refused }},
+			inspect: &source[topology.Inspection]{deadline: opts.Deadline, ok: func(i topology.Inspection) bool { return i.OK() }},
+			lineage: &source[topology.Lineage]{deadline: opts.WALDeadline, ok: func(l topology.Lineage) bool { return l.OK() }},
 		})
 	}
 	return o
 }
 
-// inspect turns an agent's answer, or the lack of one, into a fact.
-func inspect(ctx context.Context, n Node) topology.Inspection {
+// Observe asks every source and returns what is known now. A question that an
+// earlier call left open is joined, so a fact may have been asked for up to
+// Options.Deadline ago.
+func (o *Observer) Observe(ctx context.Context) topology.Snapshot {
+	snap := o.observe(ctx, false)
+	o.progress(&snap)
+	return snap
+}
+
+// ObserveAnew is Observe without any fact that was asked for before the call:
+// what a destructive step is cleared by (P2). ReplayProgressed is left unset.
+func (o *Observer) ObserveAnew(ctx context.Context) topology.Snapshot { return o.observe(ctx, true) }
+
+func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
+	snap := topology.Snapshot{
+		Pools: make([]topology.PoolView, len(o.pools)),
+		Nodes: make([]topology.Node, len(o.nodes)),
+	}
+	var wg sync.WaitGroup
+	for i, p := range o.pools {
+		wg.Go(func() {
+			v, answered := p.view.get(ctx, o.opts, want[topology.PoolView]{anew: anew, ask: p.reader.View})
+			if !answered {
+				v = topology.PoolView{Source: unanswered(), Primary: topology.NoNode}
+			}
+			snap.Pools[i] = v
+		})
+	}
+	for i, n := range o.nodes {
+		snap.Nodes[i] = topology.Node{ID: n.ID, Host: n.Host, Port: n.Port, AppName: n.AppName,
+			AlwaysPrimary: n.AlwaysPrimary, NoFailover: n.NoFailover}
+		wg.Go(func() {
+			f, answered := n.sql.get(ctx, o.opts, want[topology.SQLFacts]{anew: anew, ask: n.SQL.Probe})
+			if !answered {
+				f = topology.SQLFacts{Source: unanswered()}
+			}
+			snap.Nodes[i].SQL = f
+		})
+		wg.Go(func() {
+			a, answered := n.inspect.get(ctx, o.opts, want[topology.Inspection]{anew: anew, ask: n.ask})
+			if !answered {
+				a = topology.Inspection{Source: unanswered()}
+			}
+			snap.Nodes[i].Agent = a
+		})
+	}
+	wg.Wait()
+	o.lineages(ctx, &snap, anew)
+	snap.Taken = time.Now()
+	return snap
+}
+
+// ask turns an agent's answer, or the lack of one, into a fact.
+func (n *nodeSource) ask(ctx context.Context) topology.Inspection {
 	if n.Agent == nil {
 		why := n.AgentErr
 		if why == "" {
@@ -97,48 +174,6 @@ func inspect(ctx context.Context, n Node) topology.Inspection {
 		ins.Err = err.Error()
 	}
 	return ins
-}
-
-// Observe asks every source once and returns what is known now.
-func (o *Observer) Observe(ctx context.Context) topology.Snapshot {
-	snap := topology.Snapshot{
-		Pools: make([]topology.PoolView, len(o.pools)),
-		Nodes: make([]topology.Node, len(o.nodes)),
-	}
-	var wg sync.WaitGroup
-	for i, p := range o.pools {
-		wg.Go(func() {
-			v, answered := p.get(ctx, o.opts)
-			if !answered {
-				v.Source = unanswered()
-				v.Primary = topology.NoNode
-			}
-			snap.Pools[i] = v
-		})
-	}
-	for i, n := range o.nodes {
-		snap.Nodes[i] = topology.Node{ID: n.ID, Host: n.Host, Port: n.Port, AppName: n.AppName,
-			AlwaysPrimary: n.AlwaysPrimary, NoFailover: n.NoFailover}
-		wg.Go(func() {
-			f, answered := o.sql[i].get(ctx, o.opts)
-			if !answered {
-				f = topology.SQLFacts{Source: unanswered()}
-			}
-			snap.Nodes[i].SQL = f
-		})
-		wg.Go(func() {
-			a, answered := o.agent[i].get(ctx, o.opts)
-			if !answered {
-				a = topology.Inspection{Source: unanswered()}
-			}
-			snap.Nodes[i].Agent = a
-		})
-	}
-	wg.Wait()
-	o.lineages(ctx, &snap)
-	o.progress(&snap)
-	snap.Taken = time.Now()
-	return snap
 }
 
 func unanswered() topology.Source {

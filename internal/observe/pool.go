@@ -56,7 +56,8 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 	})
 	v.At = time.Now()
 	if err != nil {
-		v.Err = err.Error()
+		// Half a view is none: a node that is missing in it is not detached.
+		v.Err, v.Nodes, v.Primary, v.Watchdog = err.Error(), nil, topology.NoNode, topology.Watchdog{}
 	}
 	return v
 }

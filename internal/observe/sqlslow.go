@@ -1,0 +1,104 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// slowFacts change seldom and cost more.
+type slowFacts struct {
+	settings   map[string]string // nil: not read on this connection
+	settingsAt time.Time
+	bytes      uint64 // zero: unknown
+	bytesAt    time.Time
+}
+
+// watched are the settings that decisions and checks rest on.
+var watched = []string{"max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
+	"max_locks_per_transaction", "wal_log_hints", "data_checksums", "full_page_writes", "wal_level", "wal_keep_size",
+	"max_slot_wal_keep_size", "max_replication_slots", "hot_standby", "synchronous_standby_names", "synchronous_commit",
+	"archive_mode", "restore_command", "primary_conninfo", "primary_slot_name", "recovery_min_apply_delay",
+	"data_directory", "config_file", "hba_file", "port", "wal_segment_size", "recovery_target_timeline"}
+
+// refresh reads again what is older than every. The map of settings is never
+// changed after it was made: snapshots share it.
+func (s *slowFacts) refresh(ctx context.Context, conn *pgx.Conn, every time.Duration) error {
+	if s.settings == nil || time.Since(s.settingsAt) >= every {
+		settings, err := readSettings(ctx, conn)
+		if err != nil {
+			return err
+		}
+		s.settings, s.settingsAt = settings, time.Now()
+	}
+	if s.bytesAt.IsZero() || time.Since(s.bytesAt) >= every {
+		bytes, err := readSizes(ctx, conn)
+		if err != nil {
+			return err
+		}
+		s.bytes, s.bytesAt = bytes, time.Now()
+	}
+	return nil
+}
+
+func readSettings(ctx context.Context, conn *pgx.Conn) (map[string]string, error) {
+	rows, err := conn.Query(ctx, `SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY($1)`, watched)
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	settings := map[string]string{}
+	var name, value string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &value}, func() error {
+		settings[name] = maskPasswords(value)
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	return settings, nil
+}
+
+// readSizes gives 0 where the server takes too long to count: a big cluster's
+// estimate may be missing, its facts may not. One simple query, so that the
+// changed timeout ends with it, however it ends.
+func readSizes(ctx context.Context, conn *pgx.Conn) (uint64, error) {
+	res, err := conn.PgConn().Exec(ctx, `SET statement_timeout = `+sizesTimeout+`;
+		SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint FROM pg_database;
+		SET statement_timeout = `+statementTimeout).ReadAll()
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && !conn.IsClosed() {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read database sizes: %w", err)
+	}
+	if len(res) != 3 || len(res[1].Rows) != 1 {
+		return 0, fmt.Errorf("read database sizes: %d answers to 3 statements", len(res))
+	}
+	bytes, err := strconv.ParseUint(string(res[1].Rows[0][0]), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read database sizes: %w", err)
+	}
+	return bytes, nil
+}
+
+// passwords are the places of a password in a connection string or a command:
+// password, sslpassword or PGPASSWORD with its value, quoted or not, or in a URI.
+var passwords = regexp.MustCompile(`(?i)(\w*password\s*=\s*)('(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|[^\s\\&])*)|(://[^:@/\s]*:)[^@\s]*@`)
+
+// maskPasswords takes passwords out of a setting, so that they can never reach
+// a log, the API or a page (P10).
+func maskPasswords(value string) string {
+	return passwords.ReplaceAllStringFunc(value, func(s string) string {
+		m := passwords.FindStringSubmatch(s)
+		if m[3] != "" {
+			return m[3] + "***@"
+		}
+		return m[1] + "***"
+	})
+}
