@@ -65,10 +65,14 @@ func (s *subject) hasData() bool {
 	return s.n.Agent.Dir == topology.DirPresent || s.n.Agent.Dir == topology.DirAside
 }
 
+// aside says that the data directory is under repair. A server on it can only
+// be a dead agent's private one: the next run's first step ends it.
+func (s *subject) aside() bool { return s.agent && s.n.Agent.Dir == topology.DirAside }
+
 // down says that the node's server is certainly not there: both its agent and
 // SQL say so.
 func (s *subject) down() bool {
-	return s.agent && !s.sql && s.hasData() && s.n.Agent.Server == topology.ServerStopped
+	return s.agent && !s.sql && (s.aside() || s.n.Agent.Dir == topology.DirPresent && s.n.Agent.Server == topology.ServerStopped)
 }
 
 // standbyUp says that a standby's server is there: in recovery by its own
@@ -77,7 +81,7 @@ func (s *subject) standbyUp() bool {
 	if s.sql {
 		return s.n.SQL.InRecovery
 	}
-	return s.agent && s.n.Agent.Server == topology.ServerStarting && s.n.Agent.StandbySignal
+	return s.agent && !s.aside() && s.n.Agent.Server == topology.ServerStarting && s.n.Agent.StandbySignal
 }
 
 // slot is the name of the node's replication slot on every primary.

@@ -78,9 +78,7 @@ func (w *world) noteStreams() {
 			if s.m.NotStreamingSince.IsZero() {
 				s.m.NotStreamingSince = w.now
 			}
-			if s.sql {
-				s.m.Target = 0
-			}
+			s.m.Target = 0
 		}
 	}
 	w.noteAgreement()
@@ -106,14 +104,14 @@ func (s *subject) noteProgress() {
 		m.Target, m.TargetPrimary, m.TargetTLI, m.TargetAt = p.n.SQL.Current, p.n.ID, p.n.SQL.Timeline, s.w.now
 		m.ProgressAt, m.ProgressLSN = s.w.now, f.Replay
 	}
-	if f.Replay > m.ProgressLSN || f.Replay >= p.n.SQL.Current {
+	if f.Replay != m.ProgressLSN || f.Replay >= p.n.SQL.Current {
 		m.ProgressAt, m.ProgressLSN = s.w.now, f.Replay
 	}
 	if !s.attached || s.detached || s.foreign {
 		m.HealthySince = time.Time{}
 		return
 	}
-	m.Asked = "" // the wish is fulfilled
+	m.Target, m.Asked = 0, "" // nothing to verify; the wish is fulfilled
 	if m.HealthySince.IsZero() {
 		m.HealthySince = s.w.now
 	}

@@ -135,16 +135,16 @@ var stateRules = []rule{
 	}},
 	{CodeParked, func(s *subject) bool { return s.m.Parked != "" }, (*subject).parked},
 	{CodeAgentUnreachable, func(s *subject) bool { return !s.agent }, (*subject).noAgent},
-	{CodeServerStopping, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStopping }, func(s *subject) Decision {
+	{CodeServerStopping, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStopping && !s.aside() }, func(s *subject) Decision {
 		return s.decide(Wait, CodeServerStopping, "the node's server is shutting down")
 	}},
-	{CodeFrozen, func(s *subject) bool { return s.n.Agent.Server == topology.ServerFrozen && !s.sql }, func(s *subject) Decision {
+	{CodeFrozen, func(s *subject) bool { return s.n.Agent.Server == topology.ServerFrozen && !s.sql && !s.aside() }, func(s *subject) Decision {
 		return s.decide(Wait, CodeFrozen, "the node's server is frozen (SIGSTOP): it is left alone, since it may thaw")
 	}},
 	{CodeFactsStale, (*subject).contradictory, func(s *subject) Decision {
 		return s.decide(Wait, CodeFactsStale, fmt.Sprintf("what is known of node %s is incomplete or contradicts itself: data directory %s, server %s", s.n.ID, word(string(s.n.Agent.Dir)), word(string(s.n.Agent.Server))))
 	}},
-	{CodeServerSilent, func(s *subject) bool { return s.n.Agent.Server == topology.ServerRunning && !s.sql }, func(s *subject) Decision {
+	{CodeServerSilent, func(s *subject) bool { return s.n.Agent.Server == topology.ServerRunning && !s.sql && !s.aside() }, func(s *subject) Decision {
 		return s.decide(Wait, CodeServerSilent, "the node's server runs, and does not answer to SQL")
 	}},
 	{CodeReady, (*subject).streams, (*subject).verify},
@@ -206,8 +206,10 @@ func (s *subject) contradictory() bool {
 	switch {
 	case a.Dir == topology.DirUnknown:
 		return true
-	case s.hasData() && a.Server == topology.ServerUnknown:
+	case a.Dir == topology.DirPresent && a.Server == topology.ServerUnknown:
 		return true
+	case s.sql && s.aside():
+		return true // a server answers on the node's port, with the node's directory under repair
 	}
-	return s.sql && s.hasData() && a.Server == topology.ServerStopped
+	return s.sql && a.Dir == topology.DirPresent && a.Server == topology.ServerStopped
 }

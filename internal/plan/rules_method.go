@@ -49,13 +49,13 @@ var methodRules = []rule{
 	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() }, func(s *subject) Decision {
 		return s.decide(Wait, CodeNotStreaming, "the node is set to follow the primary, and its stream has not begun yet")
 	}},
-	{CodeStarting, (*subject).standbyUp, func(s *subject) Decision {
+	{CodeStarting, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStarting }, func(s *subject) Decision {
 		return s.decide(Wait, CodeStarting, "the node's server is starting and takes no connections yet")
 	}},
 }
 
 func (s *subject) garbled() Decision {
-	if s.sql || running(s.n.Agent.Server) {
+	if s.sql || running(s.n.Agent.Server) && !s.aside() {
 		return s.refuse(CodeGarbledControl, "the node's control file cannot be read, but its server runs: it is left alone")
 	}
 	return s.resync(CodeGarbledControl, "the node's control file cannot be read: its directory cannot be used as it is", topology.MethodBaseBackup)
