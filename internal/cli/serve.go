@@ -21,6 +21,8 @@ import (
 	"github.com/repool/repool/internal/controller"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/hook"
+	"github.com/repool/repool/internal/topology"
 )
 
 func newServe(g *globals) *cobra.Command {
@@ -68,7 +70,10 @@ func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
 	c, err := controller.New(ctx, controller.Options{
 		Observer: w.observer, Pools: w.pools, Nodes: w.nodes, Policy: p.Policy, Store: store, Log: log,
-		Interval: p.Controller.Interval, Version: Version, Unfinished: unfinishedHooks(p, w, log), Checkpoint: checkpointOn(p),
+		Interval: p.Controller.Interval, Version: Version, Unfinished: g.unfinishedHooks(p, w, log), Checkpoint: checkpointOn(p),
+		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History) error {
+			return hook.NotePrimary(p.Controller.StateDir, hook.Primary{Node: node, SystemID: system, History: h})
+		},
 	})
 	if err != nil {
 		return err
@@ -182,7 +187,7 @@ func (g *globals) runAgent(ctx context.Context, p *config.Pool, id int, socket s
 	mux.Handle(agentapi.NewHandler(a))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	group, gctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.Run(gctx) })
+	group.Go(func() error { return a.Serve(gctx) })
 	group.Go(func() error { return serveUntil(gctx, srv, func() error { return srv.Serve(l) }) })
 	log.Info("agent runs", "version", Version, "node", id, "socket", socket)
 	notify(daemon.SdNotifyReady)

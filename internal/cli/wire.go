@@ -17,6 +17,7 @@ import (
 	"github.com/repool/repool/internal/dbhost"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/observe"
+	"github.com/repool/repool/internal/pgpoolconf"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -124,6 +125,27 @@ func localAgent(p *config.Pool, n *config.NodeConf, log *slog.Logger) (*agent.Ag
 	return a, h, nil
 }
 
+// customCommand gives the operator's resync_command for a run, with Pgpool-II's
+// placeholders: the node to be resynced, and the primary as new main, new
+// primary and recovery source. nil: the built-in engine does it.
+func customCommand(p *config.Pool, n *config.NodeConf) func(topology.RunRequest) string {
+	if p.ResyncCommand == "" {
+		return nil
+	}
+	return func(req topology.RunRequest) string {
+		up := p.Node(req.Upstream.Node)
+		if up == nil {
+			up = &config.NodeConf{ID: req.Upstream.Node, Host: req.Upstream.Host, Port: req.Upstream.Port}
+		}
+		id, upID := strconv.Itoa(int(n.ID)), strconv.Itoa(int(up.ID))
+		return pgpoolconf.Expand(p.ResyncCommand, map[byte]string{
+			'd': id, 'h': n.Host, 'p': strconv.Itoa(n.Port), 'D': n.DataDir,
+			'm': upID, 'H': up.Host, 'r': strconv.Itoa(up.Port), 'R': up.DataDir,
+			'M': upID, 'P': upID, 'N': up.Host, 'S': strconv.Itoa(up.Port),
+		})
+	}
+}
+
 // mayWorkOn refuses a process that does not run as the data directory's owner:
 // files of another owner would keep the server, or the real agent, from
 // starting.
@@ -144,7 +166,7 @@ func mayWorkOn(n *config.NodeConf) error {
 // runAgents keeps the in-process agents' upkeep going until ctx is done.
 func (w *wiring) runAgents(ctx context.Context, run func(func() error)) {
 	for _, a := range w.local {
-		run(func() error { return a.Run(ctx) })
+		run(func() error { return a.Serve(ctx) })
 	}
 }
 
@@ -183,4 +205,3 @@ func checkpointOn(p *config.Pool) func(context.Context, topology.NodeID) error {
 		return sqlOn(ctx, p, n, "CHECKPOINT")
 	}
 }
-

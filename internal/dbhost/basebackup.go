@@ -94,11 +94,11 @@ func (h *Host) VerifyBackup(ctx context.Context) error {
 
 // Custom runs the operator's own resync command through the shell.
 func (h *Host) Custom(ctx context.Context, req topology.RunRequest) error {
-	if h.o.Custom == "" {
+	if h.o.Custom == nil {
 		return fail(CodeInternal, "set resync_command in pgpool.conf", "run the operator's resync command: none is configured")
 	}
 	defer h.busyNow()()
-	out, err := h.run(ctx, program{name: "/bin/sh", args: []string{"-c", h.o.Custom}, env: []string{
+	out, err := h.run(ctx, program{name: "/bin/sh", args: []string{"-c", h.o.Custom(req)}, env: []string{
 		"REPOOL_NODE=" + req.Node.String(), "REPOOL_RUN=" + req.ID,
 		"REPOOL_UPSTREAM=" + req.Upstream.Host + ":" + strconv.Itoa(req.Upstream.Port), "REPOOL_SLOT=" + req.Slot}})
 	if err != nil {

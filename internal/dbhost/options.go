@@ -44,8 +44,10 @@ type Options struct {
 	Env      map[string]string
 	MaxRate  string // of a base backup, as pg_basebackup -r takes it; empty: none
 	Headroom uint64 // bytes to keep free on the data directory's file system
-	Custom   string // the operator's resync command with its placeholders expanded
-	Log      *slog.Logger
+	// Custom gives the operator's resync command with its placeholders expanded;
+	// nil: there is none.
+	Custom func(topology.RunRequest) string
+	Log    *slog.Logger
 }
 
 // Host is one node's data directory, server and programs on this machine.

@@ -89,7 +89,11 @@ func DialSQL(pool *config.Pool) func(context.Context, topology.NodeID) (Server, 
 		if err != nil {
 			return nil, err
 		}
-		return connect(ctx, conf)
+		s, err := connect(ctx, conf)
+		if err != nil {
+			return nil, err // not s: a nil *sqlServer in the interface is not nil
+		}
+		return s, nil
 	}
 }
 

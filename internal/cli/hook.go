@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/controller"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/hook"
+	"github.com/repool/repool/internal/topology"
+)
+
+func nodeIDOf(i int) topology.NodeID { return topology.NodeID(i) }
+
+func newHook(g *globals) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "hook",
+		Short: "Commands that Pgpool-II calls",
+		Long: `What pgpool.conf's command lines call. Hooks return fast, may be called twice, and
+start nothing that outlives them. failover promotes without needing the
+controller; the others ask the controller and return.
+
+The arguments are Pgpool-II's placeholders, in one of the two orders in use or as
+key=value pairs; the files failover.sh, follow_primary.sh, resync.sh and the
+recovery scripts call these commands with what they are given.
+
+EXIT STATUS
+  0 done   2 wrong arguments or configuration   3 refused as unsafe
+  4 something did not answer   5 not finished in time`,
+	}
+	c.AddCommand(
+		hookEvent(g, hook.KindFailover, "failover", "Promote the best standby when the primary has failed", hook.Failover),
+		hookEvent(g, hook.KindFollow, "follow-primary", "Tell the controller that the primary has changed", hook.FollowPrimary),
+		hookEvent(g, hook.KindResync, "resync", "Ask the controller to resync a node", hook.Resync),
+		hookArgs(g, "recovery-1st-stage", "Resync a node for pcp_recovery_node", hook.Recovery1st),
+		hookArgs(g, "recovery-2nd-stage", "Bring sequences up to date for native replication", hook.Recovery2nd),
+		hookArgs(g, "remote-start", "Start a node for pcp_recovery_node", hook.RemoteStart),
+	)
+	for _, h := range c.Commands() {
+		// A node that Pgpool-II does not know is the argument "-1", and no flag.
+		h.Flags().SetInterspersed(false)
+	}
+	return c
+}
+
+type eventHook func(context.Context, hook.Deps, hook.Event) (hook.Result, error)
+
+// hookEvent is a hook whose arguments are Pgpool-II's placeholders.
+func hookEvent(g *globals, kind hook.Kind, use, short string, run eventHook) *cobra.Command {
+	return &cobra.Command{
+		Use:     use + " ARG…",
+		Short:   short,
+		Example: "  " + strings.ReplaceAll(use, "-", "_") + `_command = '/usr/bin/repool hook ` + use + ` ` + hook.KeyValueForm + `'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := g.hookDeps()
+			if err != nil {
+				return err
+			}
+			e, err := hook.ParseArgs(kind, args, d.Pool.Nodes)
+			if err != nil {
+				return exit.With(exit.Usage, err)
+			}
+			_, err = run(cmd.Context(), d, e)
+			return err
+		},
+	}
+}
+
+// hookArgs is a hook with an argument list of its own.
+func hookArgs(g *globals, use, short string, run func(context.Context, hook.Deps, []string) (hook.Result, error)) *cobra.Command {
+	return &cobra.Command{
+		Use:     use + " ARG…",
+		Short:   short,
+		Example: "  exec /usr/bin/repool hook " + use + ` "$@"`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := g.hookDeps()
+			if err != nil {
+				return err
+			}
+			_, err = run(cmd.Context(), d, args)
+			return err
+		},
+	}
+}
+
+// hookDeps wires a hook: only what a promotion needs, so that it starts fast.
+func (g *globals) hookDeps() (hook.Deps, error) {
+	l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
+	if err != nil {
+		return hook.Deps{}, exit.With(exit.Usage, err)
+	}
+	p, err := l.ResolveForHook()
+	if err != nil {
+		return hook.Deps{}, exit.With(exit.Usage, err)
+	}
+	return g.depsOf(p, g.quiet(), nil), nil
+}
+
+// depsOf makes the hook's dependencies; agents that exist already are used.
+func (g *globals) depsOf(p *config.Pool, log *slog.Logger, have *wiring) hook.Deps {
+	return hook.Deps{
+		Pool: p, Dial: hook.DialSQL(p), Control: control.NewClient(p.Controller.Socket), Out: g.err,
+		Agent: func(id topology.NodeID) (hook.Fencer, error) {
+			if have != nil {
+				for _, n := range have.nodes {
+					if n.ID == id && n.Agent != nil {
+						return n.Agent, nil
+					}
+				}
+			}
+			n := p.Node(id)
+			if n == nil {
+				return nil, exit.New(exit.Usage, "there is no node %d", id)
+			}
+			return g.agentOf(p, n, log, &wiring{})
+		},
+	}
+}
+
+// unfinished takes up promotions whose hook was killed.
+type unfinished struct {
+	deps hook.Deps
+	log  *slog.Logger
+}
+
+func (g *globals) unfinishedHooks(p *config.Pool, w *wiring, log *slog.Logger) controller.Unfinished {
+	return &unfinished{deps: g.depsOf(p, log, w), log: log}
+}
+
+// Pending is whether the spool holds anything.
+func (u *unfinished) Pending() bool {
+	events, err := hook.Pending(u.deps.Pool.Controller.StateDir)
+	return err == nil && len(events) > 0
+}
+
+// Resume goes on with each event whose hook is no longer there.
+func (u *unfinished) Resume(ctx context.Context) (int, error) {
+	events, err := hook.Pending(u.deps.Pool.Controller.StateDir)
+	if err != nil {
+		return 0, err
+	}
+	var errs []error
+	n := 0
+	for _, e := range events {
+		rctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		r, err := hook.Resume(rctx, u.deps, e)
+		cancel()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		n++
+		u.log.Info("took up a hook", "event", e.String(), "code", string(r.Code), "text", r.Text)
+	}
+	return n, errors.Join(errs...)
+}
