@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -375,119 +374,5 @@ func TestAlwaysPrimaryIsNeverReplaced(t *testing.T) {
 	d.Pool.Nodes[0].AlwaysPrimary = true
 	if r, err := Failover(t.Context(), d, lost); err != nil || r.Code != CodeAlwaysPrimary || len(w.order) != 0 {
 		t.Errorf("%+v, %v", r, err)
-	}
-}
-
-func TestSpoolSurvivesGarbage(t *testing.T) {
-	t.Parallel()
-	s := spoolOf(t.TempDir())
-	e := lost
-	e.At = time.Now()
-	for range 3 { // within one tick
-		if err := s.put(&e, true); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(s.path("0-garbled"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	events, err := s.pending()
-	if err == nil || len(events) != 3 || !strings.Contains(err.Error(), "0-garbled") {
-		t.Errorf("pending %v, %v", events, err)
-	}
-	if events, err := s.pending(); err != nil || len(events) != 3 {
-		t.Errorf("told twice: %v, %v", events, err)
-	}
-	for i := range keepDone + 5 {
-		e := Event{Kind: KindFollow, Failed: 1, At: e.At.Add(time.Duration(i) * time.Second)}
-		err := s.put(&e, false)
-		if err == nil {
-			_, err = s.note(e, try{Code: CodeNoted}, true)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	kept, err := finished(s)
-	if err != nil || kept != keepDone {
-		t.Errorf("%d finished events kept, %v", kept, err)
-	}
-}
-
-func finished(s spool) (int, error) {
-	ids, err := events(filepath.Join(s.dir, doneDir))
-	return len(ids), err
-}
-
-func TestFollowPrimaryOnlyNotes(t *testing.T) {
-	t.Parallel()
-	w := newWorld(dead(), primary(), standby(0x100))
-	d := w.deps(t)
-	r, err := FollowPrimary(t.Context(), d, event012(2, 0, 1))
-	if err != nil || r.Code != CodeNoted || w.pokes != 1 {
-		t.Errorf("%+v, %v, pokes %d", r, err, w.pokes)
-	}
-	if events, err := Pending(d.stateDir()); err != nil || len(events) != 0 {
-		t.Errorf("pending %v, %v", events, err)
-	}
-	d.Pool.Controller.StateDir = "/dev/null"
-	if _, err := FollowPrimary(t.Context(), d, event012(2, 0, 1)); exit.Code(err) != exit.Unreachable {
-		t.Errorf("no state directory: %v", err)
-	}
-}
-
-func TestRelate(t *testing.T) {
-	t.Parallel()
-	h := func(tli topology.TimelineID, anc ...topology.HistoryEntry) topology.History {
-		return topology.History{TLI: tli, Ancestors: anc}
-	}
-	at := func(tli topology.TimelineID, lsn topology.LSN) topology.HistoryEntry {
-		return topology.HistoryEntry{TLI: tli, Switch: lsn}
-	}
-	want := h(3, at(1, 100), at(2, 200))
-	for name, c := range map[string]struct {
-		h   topology.History
-		pos topology.LSN
-		rel relation
-	}{
-		"the same":                          {want, 300, onLine},
-		"same number, other switch point":   {h(3, at(1, 100), at(2, 210)), 300, offLine},
-		"same number, history unreadable":   {h(3), 300, onLine},
-		"ancestor, not past the switch":     {h(2, at(1, 100)), 200, behind},
-		"ancestor, past the switch":         {h(2, at(1, 100)), 201, offLine},
-		"ancestor's number, other history":  {h(2, at(1, 90)), 150, offLine},
-		"first timeline, before the switch": {h(1), 100, behind},
-		"first timeline, past it":           {h(1), 101, offLine},
-		"descendant":                        {h(4, at(1, 100), at(2, 200), at(3, 400)), 500, ahead},
-		"newer, of another line":            {h(4, at(1, 100), at(2, 300)), 500, offLine},
-		"newer, history unreadable":         {h(4), 500, ahead},
-	} {
-		if got := relate(c.h, c.pos, want); got != c.rel {
-			t.Errorf("%s: %d, want %d", name, got, c.rel)
-		}
-	}
-}
-
-func TestNodesOfTwoLinesAndNoRecord(t *testing.T) {
-	t.Parallel()
-	other := topology.History{TLI: 2, Ancestors: []topology.HistoryEntry{{TLI: 1, Switch: 0x2000000}}}
-	views := []view{
-		{node: 1, attached: true, facts: Facts{InRecovery: true, SystemID: 1, History: line2, Receive: 0x3000100}},
-		{node: 2, attached: true, facts: Facts{InRecovery: true, SystemID: 1, History: other, Receive: 0x3000200}},
-	}
-	if c := choose(views, Primary{}, 1); c.code != CodeLineUnclear {
-		t.Errorf("%+v", c)
-	}
-	if c := choose(views, Primary{SystemID: 1, History: line2}, 1); len(c.order) != 1 || c.order[0].node != 1 {
-		t.Errorf("with a record: %+v", c)
-	}
-	if c := choose(views, Primary{SystemID: 1, History: topology.History{TLI: 1}}, 1); c.code != CodeLineUnclear {
-		t.Errorf("with an older record: %+v", c)
-	}
-	if c := choose(nil, Primary{}, 1); c.code != CodeNoCandidate {
-		t.Errorf("nobody: %+v", c)
-	}
-	if c := choose([]view{{node: 1, err: errors.New("x")}}, Primary{}, 1); c.code != CodeNoCandidate || len(c.notes) != 1 {
-		t.Errorf("no answer: %+v", c)
 	}
 }
