@@ -334,6 +334,17 @@ func TestFailedStartShowsTheServersLog(t *testing.T) {
 	wantCode(t, n.StartServer(t.Context()), CodeStartFailed, "no_such_library")
 }
 
+func TestDebianClusterThatIsDisabledSaysSo(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 0, setup{debian: true})
+	l, err := n.layout()
+	if err != nil || !l.debian() {
+		t.Fatalf("layout %+v, %v", l, err)
+	}
+	writeFile(t, filepath.Join(filepath.Dir(l.config), "start.conf"), "disabled\n")
+	wantCode(t, n.StartServer(t.Context()), CodeStartFailed, "disabled")
+}
+
 func TestStraysOfADeadAgentAreKilled(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, 0, setup{})

@@ -34,7 +34,7 @@ func (h *Host) savedDir() string { return filepath.Join(h.workshop, "config") }
 
 // savedConfig says whether there is a copy.
 func (h *Host) savedConfig() bool {
-	_, err := os.Stat(filepath.Join(h.savedDir(), "postgresql.auto.conf"))
+	_, err := os.Stat(h.savedDir())
 	return err == nil
 }
 
@@ -53,7 +53,11 @@ func (h *Host) SaveConfig(from resync.Place) error {
 	if err != nil {
 		return fmt.Errorf("save the node's configuration: %w", err)
 	}
-	if !slices.Contains(names, "postgresql.auto.conf") {
+	l, err := h.layout()
+	if err != nil {
+		return err
+	}
+	if l.config == "" && !slices.Contains(names, "postgresql.conf") || len(names) == 0 {
 		return nil
 	}
 	tmp := h.savedDir() + ".tmp"

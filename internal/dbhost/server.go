@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -33,10 +34,10 @@ func (h *Host) Server() (topology.ServerState, error) {
 // serverIn is the state of the server in one place.
 func (h *Host) serverIn(p resync.Place) (topology.ServerState, pgdata.PostmasterPID, error) {
 	dir := h.path(p)
-	state, pm, err := pgdata.ServerState(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return topology.ServerStopped, pm, nil
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return topology.ServerStopped, pgdata.PostmasterPID{}, nil // spares a look at every process
 	}
+	state, pm, err := pgdata.ServerState(dir)
 	if err != nil {
 		return topology.ServerUnknown, pm, fmt.Errorf("look for the server: %w", err)
 	}

@@ -129,7 +129,7 @@ func (h *Host) reap(cmd *exec.Cmd, ended <-chan error) {
 // ended itself at the target, or has gone over from crash recovery to waiting
 // for more WAL, of which the control file tells.
 func (h *Host) awaitConsistent(ctx context.Context, dir string, before pgdata.Control, ended chan error) error {
-	last, seen := "", time.Now()
+	p := progress{patience: settlePatience}
 	return poll(ctx, 0, func() (bool, error) {
 		select {
 		case err := <-ended:
@@ -155,9 +155,7 @@ func (h *Host) awaitConsistent(ctx context.Context, dir string, before pgdata.Co
 		if before.State != pgdata.StateInArchiveRecovery && c.State == pgdata.StateInArchiveRecovery && c.MinRecoveryPoint != 0 {
 			return true, nil
 		}
-		if now := titlesIn(dir); now != last {
-			last, seen = now, time.Now()
-		} else if time.Since(seen) > settlePatience {
+		if !p.alive(string(pm.Status), dir) {
 			return false, fmt.Errorf("no progress for %s", settlePatience)
 		}
 		return false, nil

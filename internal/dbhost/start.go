@@ -110,7 +110,7 @@ func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''
 // awaitReady waits until the server at Home accepts connections, as long as it
 // shows progress.
 func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error {
-	begin, last, lastSeen := time.Now(), "", time.Now()
+	begin, p := time.Now(), progress{patience: startPatience}
 	appeared := l == nil
 	err := poll(ctx, 0, func() (bool, error) {
 		ended := l.ended() // before the look at the server
@@ -128,9 +128,7 @@ func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error 
 		if state == topology.ServerRunning && h.accepts(ctx) {
 			return true, nil
 		}
-		if now := string(state) + titlesIn(h.home); now != last {
-			last, lastSeen = now, time.Now()
-		} else if time.Since(lastSeen) > startPatience {
+		if !p.alive(string(state), h.home) {
 			return false, fmt.Errorf("the server is %s and made no progress for %s", state, startPatience)
 		}
 		return false, nil
@@ -150,6 +148,31 @@ func withOutput(msg string, l *launcher) string {
 		msg += " (" + strings.ReplaceAll(text, "\n", "; ") + ")"
 	}
 	return msg
+}
+
+// progress watches whether a server's processes do anything.
+type progress struct {
+	patience     time.Duration
+	last         string
+	moved, asked time.Time
+}
+
+// titlesEvery is how often process titles are read: that goes through every
+// process of the machine.
+const titlesEvery = 500 * time.Millisecond
+
+// alive is false once neither state nor the titles of dir's server processes
+// have changed for the patience.
+func (p *progress) alive(state, dir string) bool {
+	now := time.Now()
+	if now.Sub(p.asked) < titlesEvery {
+		return true
+	}
+	p.asked = now
+	if all := state + titlesIn(dir); all != p.last || p.moved.IsZero() {
+		p.last, p.moved = all, now
+	}
+	return now.Sub(p.moved) <= p.patience
 }
 
 // titlesIn are the process titles of a server's processes: the startup process

@@ -55,11 +55,12 @@ func (k *keeper) copyAll(ctx context.Context) ([]keptFile, error) {
 		open = open[:0]
 		return nil
 	}
+	buf := make([]byte, 1<<20)
 	for _, s := range k.files {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
-		out, sum, n, err := copyHashed(s.path, filepath.Join(k.tmp, s.name))
+		out, sum, n, err := copyHashed(s.path, filepath.Join(k.tmp, s.name), buf)
 		if out != nil {
 			open = append(open, out)
 		}
@@ -80,7 +81,7 @@ func (k *keeper) copyAll(ctx context.Context) ([]keptFile, error) {
 }
 
 // copyHashed copies one file, starts writing it to disk and gives it back open.
-func copyHashed(src, dst string) (*os.File, string, uint64, error) {
+func copyHashed(src, dst string, buf []byte) (*os.File, string, uint64, error) {
 	in, err := os.Open(src)
 	if err != nil {
 		return nil, "", 0, fmt.Errorf("copy to the vault: %w", err)
@@ -91,7 +92,7 @@ func copyHashed(src, dst string) (*os.File, string, uint64, error) {
 		return nil, "", 0, fmt.Errorf("copy to the vault: %w", err)
 	}
 	sum := sha256.New()
-	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(out, sum)}, struct{ io.Reader }{in}, make([]byte, 1<<20))
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(out, sum)}, struct{ io.Reader }{in}, buf)
 	if err != nil {
 		return out, "", 0, fmt.Errorf("copy %s to the vault: %w", src, err)
 	}

@@ -24,7 +24,8 @@ type Request struct {
 	// Diverged is the divergence point; zero when it is not known. Then all
 	// WAL of the node's own timelines is kept, and every commit in it listed.
 	Diverged topology.LSN
-	// From is the redo point of the last common checkpoint; zero: not known.
+	// From is the redo point of the last common checkpoint, where the copy
+	// begins unless that is far back (see window); zero: not known.
 	From topology.LSN
 	// End is where the node's WAL ends, as far as it is known.
 	End topology.LSN
@@ -174,15 +175,24 @@ func (k *keeper) segments() ([]segment, error) {
 	return all, nil
 }
 
-// start is where the copy begins: the last common checkpoint, else the segment
-// with the divergence point, else the oldest there is.
+// window is how much WAL before the divergence point is kept at most. That part
+// the primary holds too; it is there to read what a transaction open at the
+// divergence point did before it. Gigabytes of it would only delay the rewind.
+const window = 64 << 20
+
+// start is where the copy begins: the last common checkpoint or the window,
+// else the segment with the divergence point, else the oldest there is.
 func (k *keeper) start(segs []segment) topology.LSN {
 	size := topology.LSN(k.control.SegmentSize)
 	has := func(lsn topology.LSN) bool {
 		return lsn != 0 && slices.ContainsFunc(segs, func(s segment) bool { return s.start <= lsn && lsn < s.start+size })
 	}
 	if k.Diverged != 0 {
-		for _, lsn := range []topology.LSN{min(k.From, k.Diverged), k.Diverged &^ (size - 1)} {
+		from := min(k.From, k.Diverged)
+		if from != 0 && k.Diverged.Minus(from) > window {
+			from = (k.Diverged - window) &^ (size - 1)
+		}
+		for _, lsn := range []topology.LSN{from, k.Diverged &^ (size - 1)} {
 			if has(lsn) {
 				return lsn
 			}

@@ -136,7 +136,7 @@ func refillFile(src, dst string, want keptFile) error {
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("put kept WAL back: %w", err)
 	}
-	out, sum, _, err := copyHashed(src, tmp)
+	out, sum, _, err := copyHashed(src, tmp, make([]byte, 1<<20))
 	if out != nil {
 		err = errors.Join(err, out.Sync(), out.Chmod(0o600), out.Close())
 	}

@@ -56,11 +56,6 @@ type Commit struct {
 	Relations map[string]pgdata.RowCount `json:"relations,omitempty"`
 }
 
-// rowWindow is how far before the divergence point row changes are looked for:
-// a transaction that was open there may have begun earlier. Reading all WAL
-// since the last checkpoint would take longer than the rewind it delays.
-const rowWindow = 64 << 20
-
 // report reads the copy, not the original: so it also proves the copy. What
 // cannot be told goes into k.missing; there is always a report.
 func (k *keeper) report(ctx context.Context) Report {
@@ -81,9 +76,6 @@ func (k *keeper) report(ctx context.Context) Report {
 		return rep // nothing past the divergence point
 	}
 	from := k.entry.From
-	if k.Diverged > rowWindow+from {
-		from = (k.Diverged - rowWindow) &^ topology.LSN(k.control.WALBlockSize-1)
-	}
 	rep.RowsFrom = from
 	lost, err := k.list(ctx, w, from, &rep)
 	if k.Diverged != 0 && from != k.Diverged && errors.Is(err, errNoBegin) {
