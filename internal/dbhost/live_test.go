@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -118,6 +119,59 @@ func rewindCrashedDiverged(t *testing.T, s setup) {
 	if got := old.query("SHOW port"); got != itoa(old.port) {
 		t.Errorf("port %s, want the node's own %d", got, old.port)
 	}
+}
+
+// A standby promoted by hand and killed before its first checkpoint has a
+// minimum recovery point, yet pages beyond it may be on disk: the isolated
+// recovery must replay past it to the end.
+func TestSettleReplaysAllOfAPromotedNodesWAL(t *testing.T) {
+	t.Parallel()
+	primary, n := pair(t, setup{})
+	primary.crash()
+	checkpointer, err := strconv.Atoi(n.query("SELECT pid::text FROM pg_stat_activity WHERE backend_type = 'checkpointer'"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(checkpointer, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	n.promote(false)
+	n.exec("CREATE TABLE t (n int)", "INSERT INTO t SELECT generate_series(1, 1000)")
+	if f := n.crash(); f.Mode != "kill" {
+		t.Errorf("a server with a frozen process was stopped by %q", f.Mode)
+	}
+	n.settles(2)
+}
+
+func TestSettleOfACrashedStandby(t *testing.T) {
+	t.Parallel()
+	primary, n := pair(t, setup{})
+	primary.exec("CREATE TABLE t (n int)", "INSERT INTO t SELECT generate_series(1, 1000)")
+	n.caughtUp(primary)
+	n.crash()
+	n.settles(1)
+	n.move(resync.Aside, resync.Home)
+	n.start()
+	n.waitStreaming(primary)
+}
+
+// settles runs the isolated recovery of a crashed node and checks its end.
+func (n *node) settles(tli topology.TimelineID) {
+	n.t.Helper()
+	all, err := ownWAL(n.dir)
+	if err != nil || all.tli != tli {
+		n.t.Fatalf("%+v, %v", all, err)
+	}
+	n.move(resync.Home, resync.Aside)
+	for range 2 { // a second time there is nothing to do
+		if err := n.Settle(n.t.Context()); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+	if c := n.control(resync.Aside); !c.ShutDownInRecover || c.MinRecoveryPoint != all.end || c.MinRecoveryTLI != tli {
+		n.t.Errorf("settled at %s on timeline %d (%s), want %s on %d", c.MinRecoveryPoint, c.MinRecoveryTLI, c.State, all.end, tli)
+	}
+	n.want(topology.ServerStopped)
 }
 
 // Hazard 4: whatever kills pg_rewind, nothing startable is at Home, and a

@@ -15,14 +15,11 @@ import (
 )
 
 // Settle finishes crash recovery of Aside without adding WAL (hazard 2): a
-// server of our own replays what is there as a standby without an upstream, in
-// isolation (no TCP, a private socket folder, its own hba file, no archiving),
-// and is stopped once consistent. The control file then says "shut down in
-// recovery", which pg_rewind accepts. A directory that was shut down in order
-// is left alone.
-//
-// The recovery target's action is shutdown and not pause: a pause turns into a
-// promotion where hot standby cannot become active yet.
+// server of our own replays all that is there as a standby without an
+// upstream, in isolation (no TCP, a private socket folder, its own hba file, no
+// archiving), and is stopped. The control file then says "shut down in
+// recovery" at the end of the WAL, which pg_rewind accepts. A directory that
+// was shut down in order is left alone.
 func (h *Host) Settle(ctx context.Context) error {
 	dir := h.path(resync.Aside)
 	before, err := pgdata.ReadControl(dir)
@@ -39,7 +36,7 @@ func (h *Host) Settle(ctx context.Context) error {
 	if sig.BackupLabel {
 		return fail(CodeSettleFailed, "a base backup replaces it", "finish crash recovery: a backup_label is left in the directory, so where recovery must begin is unknown")
 	}
-	end, err := ownEnd(dir)
+	all, err := ownWAL(dir)
 	if err != nil {
 		return coded(CodeSettleFailed, "", err)
 	}
@@ -53,14 +50,14 @@ func (h *Host) Settle(ctx context.Context) error {
 		return coded(CodeSettleFailed, "", err)
 	}
 	defer h.busyNow()()
-	if err := h.recoverIsolated(ctx, before); err != nil {
+	if err := h.recoverIsolated(ctx, before, all); err != nil {
 		return coded(CodeSettleFailed, "a base backup replaces the directory if its recovery cannot be finished", err)
 	}
-	return settled(dir, end)
+	return settled(dir, all)
 }
 
 // settled proves that recovery ended as it must and added no WAL.
-func settled(dir string, end topology.LSN) error {
+func settled(dir string, before wholeWAL) error {
 	after, err := pgdata.ReadControl(dir)
 	if err != nil {
 		return coded(CodeSettleFailed, "", err)
@@ -68,24 +65,38 @@ func settled(dir string, end topology.LSN) error {
 	if after.State != pgdata.StateShutDownInRecovery {
 		return fail(CodeSettleFailed, "", "finish crash recovery: the directory is %q afterwards, want %q", after.State, pgdata.StateShutDownInRecovery)
 	}
-	now, err := ownEnd(dir)
+	now, err := ownWAL(dir)
 	if err != nil {
 		return coded(CodeSettleFailed, "", err)
 	}
-	if now > end {
-		return fail(CodeSettleFailed, "", "finish crash recovery: it added WAL, from %s to %s", end, now)
+	if now.end > before.end || now.tli != before.tli {
+		return fail(CodeSettleFailed, "", "finish crash recovery: it added WAL, from %s on timeline %d to %s on %d", before.end, before.tli, now.end, now.tli)
+	}
+	if after.MinRecoveryPoint < before.end {
+		return fail(CodeSettleFailed, "", "finish crash recovery: it ended at %s, before the end of the WAL at %s", after.MinRecoveryPoint, before.end)
 	}
 	return nil
 }
 
-// ownEnd is where the WAL of a data directory ends.
-func ownEnd(dir string) (topology.LSN, error) {
+// wholeWAL is what there is to replay in a data directory.
+type wholeWAL struct {
+	tli  topology.TimelineID
+	last topology.LSN // where the last record starts
+	end  topology.LSN
+}
+
+func ownWAL(dir string) (wholeWAL, error) {
 	w, c, err := pgdata.OpenOwnWAL(dir)
 	if err != nil {
-		return 0, err
+		return wholeWAL{}, err
 	}
 	defer w.Close()
-	return endOfWAL(w, dir, c)
+	end, err := endOfWAL(w, dir, c)
+	if err != nil {
+		return wholeWAL{}, err
+	}
+	last, err := w.RecordBefore(end)
+	return wholeWAL{tli: w.History().TLI, last: last.Start, end: end}, err
 }
 
 // settlePatience is how long the isolated recovery may go without any sign of
@@ -93,9 +104,9 @@ func ownEnd(dir string) (topology.LSN, error) {
 const settlePatience = 2 * time.Minute
 
 // recoverIsolated runs the isolated server until it is consistent.
-func (h *Host) recoverIsolated(ctx context.Context, before pgdata.Control) error {
+func (h *Host) recoverIsolated(ctx context.Context, before pgdata.Control, all wholeWAL) error {
 	dir := h.path(resync.Aside)
-	p, err := h.settleProgram(dir)
+	p, err := h.settleProgram(dir, before, all)
 	if err != nil {
 		return err
 	}
@@ -106,7 +117,7 @@ func (h *Host) recoverIsolated(ctx context.Context, before pgdata.Control) error
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	err = h.awaitConsistent(ctx, dir, before, ended)
+	err = h.awaitReplayed(ctx, dir, before, ended)
 	if _, serr := h.stopIn(context.WithoutCancel(ctx), dir, []stopMode{stopFast, stopImmediate, stopKill}); serr != nil {
 		err = errors.Join(err, serr)
 	}
@@ -125,10 +136,10 @@ func (h *Host) reap(cmd *exec.Cmd, ended <-chan error) {
 	}
 }
 
-// awaitConsistent returns when everything is replayed: the server is ready, or
-// ended itself at the target, or has gone over from crash recovery to waiting
-// for more WAL, of which the control file tells.
-func (h *Host) awaitConsistent(ctx context.Context, dir string, before pgdata.Control, ended chan error) error {
+// awaitReplayed returns when everything is replayed: the server has ended
+// itself at its target, or has gone over from crash recovery, which goes
+// through all WAL, to waiting for more, of which the control file tells.
+func (h *Host) awaitReplayed(ctx context.Context, dir string, before pgdata.Control, ended chan error) error {
 	p := progress{patience: settlePatience}
 	return poll(ctx, 0, func() (bool, error) {
 		select {
@@ -145,14 +156,11 @@ func (h *Host) awaitConsistent(ctx context.Context, dir string, before pgdata.Co
 		if err != nil {
 			return false, err
 		}
-		if pm.Status == pgdata.PostmasterReady {
-			return true, nil
-		}
 		c, err := pgdata.ReadControl(dir)
 		if err != nil {
 			return false, err
 		}
-		if before.State != pgdata.StateInArchiveRecovery && c.State == pgdata.StateInArchiveRecovery && c.MinRecoveryPoint != 0 {
+		if !targeted(before) && c.State == pgdata.StateInArchiveRecovery && c.MinRecoveryPoint != 0 {
 			return true, nil
 		}
 		if !p.alive(string(pm.Status), dir) {
@@ -162,9 +170,18 @@ func (h *Host) awaitConsistent(ctx context.Context, dir string, before pgdata.Co
 	}, "")
 }
 
+// targeted says whether the isolated recovery needs a target. With a minimum
+// recovery point (a standby, or a primary killed between its promotion and its
+// first checkpoint) PostgreSQL does archive recovery at once, and would call
+// itself consistent before all is replayed. pg_rewind would then not look at
+// the WAL after that point, though pages it changed may be on disk. Without
+// one PostgreSQL first does crash recovery to the end, where no target works.
+func targeted(c pgdata.Control) bool { return c.MinRecoveryPoint != 0 }
+
 // settleProgram is the isolated server's command line. What is given there
-// wins over every configuration file.
-func (h *Host) settleProgram(dir string) (program, error) {
+// wins over every configuration file. The target's action is shutdown and not
+// pause: a pause turns into a promotion where hot standby is not active yet.
+func (h *Host) settleProgram(dir string, before pgdata.Control, all wholeWAL) (program, error) {
 	major, err := pgdata.MajorVersion(dir)
 	if err != nil {
 		return program{}, err
@@ -186,7 +203,7 @@ func (h *Host) settleProgram(dir string) (program, error) {
 	set("unix_socket_directories", private)
 	for _, name := range []string{"listen_addresses", "external_pid_file", "archive_command", "restore_command",
 		"recovery_end_command", "archive_cleanup_command", "primary_conninfo", "primary_slot_name",
-		"recovery_target_lsn", "recovery_target_name", "recovery_target_time", "recovery_target_xid"} {
+		"recovery_target", "recovery_target_lsn", "recovery_target_name", "recovery_target_time", "recovery_target_xid"} {
 		set(name, "")
 	}
 	for _, name := range []string{"archive_mode", "ssl", "logging_collector"} {
@@ -202,9 +219,12 @@ func (h *Host) settleProgram(dir string) (program, error) {
 	set("lc_messages", "C")
 	set("hot_standby", "on")
 	set("wal_keep_size", "2147483647MB") // its restart points must not recycle what a rewind needs
-	set("recovery_target", "immediate")
+	set("recovery_target_timeline", all.tli.String())
 	set("recovery_target_action", "shutdown")
-	set("recovery_target_timeline", "current")
+	if targeted(before) {
+		set("recovery_target_lsn", all.last.String())
+		set("recovery_target_inclusive", "on")
+	}
 	return program{name: "postgres", args: args}, nil
 }
 

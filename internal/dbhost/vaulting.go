@@ -17,7 +17,7 @@ func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.P
 	if err := h.refuseInUse(dir); err != nil {
 		return topology.VaultEntry{}, err
 	}
-	end, err := ownEnd(dir)
+	all, err := ownWAL(dir)
 	if err != nil {
 		return topology.VaultEntry{}, fail(CodeVaultFailed, "the data directory itself is then the only record: keep it", "keep the node's WAL: %w", err)
 	}
@@ -28,7 +28,7 @@ func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.P
 	names := newRelationNames(h, req.Upstream)
 	defer names.close()
 	e, err := vault.Keep(ctx, vault.Request{
-		Vault: h.o.VaultDir, DataDir: dir, Node: h.o.Node, Diverged: req.Divergence, From: redo, End: end,
+		Vault: h.o.VaultDir, DataDir: dir, Node: h.o.Node, Diverged: req.Divergence, From: redo, End: all.end,
 		Headroom: h.o.Headroom, Name: func(r pgdata.RelFile) string { return names.name(ctx, r) }, Progress: see,
 	})
 	if err != nil {
