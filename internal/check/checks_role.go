@@ -255,7 +255,7 @@ func checkHBA(f *Facts, r *results) {
 func (f *Facts) hbaFrom(r *results, n, other *NodeFacts) {
 	for _, c := range HBAConns(f.Pool.Database.User, f.Pool.Database.DBName, f.Pool.Replication.User) {
 		c.SSL = n.SQL.Settings["ssl"] == "on"
-		for _, from := range other.sources(n) {
+		for _, from := range other.Sources(n) {
 			c.From = from
 			rule, ok := MatchHBA(n.HBA, c)
 			if ok && !rule.Refuses() {

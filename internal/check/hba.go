@@ -247,9 +247,9 @@ func where(c HBAConn) string {
 	return c.From.String()
 }
 
-// sources is where connections from n to the server of to come from: the zero
+// Sources is where connections from n to the server of to come from: the zero
 // address stands for a unix socket.
-func (n *NodeFacts) sources(to *NodeFacts) []netip.Addr {
+func (n *NodeFacts) Sources(to *NodeFacts) []netip.Addr {
 	if to.Conf.Host == "" || filepath.IsAbs(to.Conf.Host) {
 		return []netip.Addr{{}}
 	}

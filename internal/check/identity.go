@@ -108,3 +108,13 @@ func (id Identity) mayRun(path string) string {
 	}
 	return ""
 }
+
+// PgpoolOwner is the user that runs the Pgpool-II of that pgpool.conf, and so
+// its hooks.
+func PgpoolOwner(conf string) Identity {
+	file, err := pgpoolconf.Load(conf)
+	if err != nil {
+		return Identity{Name: "postgres", Guessed: true}
+	}
+	return pgpoolIdentity(file)
+}

@@ -8,7 +8,7 @@ func commands(g *globals) []*cobra.Command {
 		newServe(g), newAgent(g), newHook(g),
 		newStatus(g), newPlan(g), newHistory(g), newVault(g),
 		newResync(g), newHold(g), newRelease(g),
-		newCheck(g),
+		newCheck(g), newSetup(g),
 		newDemo(g), newLab(g), newVersion(g),
 	}
 }

@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/setup"
+)
+
+const unitDir = "/etc/systemd/system"
+
+func newSetup(g *globals) *cobra.Command {
+	o := setup.Options{}
+	var apply, dryRun bool
+	c := &cobra.Command{
+		Use:   "setup",
+		Short: "Make what check misses: role, rules, passwords, hooks, unit",
+		Long: `Prints what has to be done beside an existing pool so that repool check finds no
+problem, and with --apply does it: the database role with its grants (as the
+superuser --admin-user), lines of pg_hba.conf on nodes of this machine, entries of
+.pgpass and .pcppass, a user of PCP, lines of pgpool.conf, repool.yaml and the
+systemd unit. Passwords are random and are written to those files only.
+
+Every file is copied to <file>.repool-<time> before it is edited. Running it again
+changes nothing. No PostgreSQL server is restarted and no node is touched; what
+needs a restart, or is for a person to decide, is only said.
+
+EXIT STATUS
+  0 done, or the plan was shown   1 a step failed   2 wrong usage or configuration`,
+		Example: "  sudo repool setup\n  sudo repool setup --apply\n  sudo repool setup --apply --shims --recovery",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if apply && dryRun {
+				return exit.New(exit.Usage, "--apply and --dry-run exclude each other")
+			}
+			return g.setup(cmd.Context(), o, apply)
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&apply, "apply", false, "do it")
+	f.BoolVar(&dryRun, "dry-run", false, "only show what would be done (the default)")
+	f.StringVar(&o.AdminUser, "admin-user", "postgres", "superuser of PostgreSQL, a database `role`")
+	f.StringVar(&o.AdminHost, "admin-host", "", "`host` or socket directory for that user (default: the node's own socket, then its host)")
+	f.StringVar(&o.ServiceUser, "service-user", "", "`user` of this system that runs repool (default: Pgpool-II's, or yourself without root)")
+	f.StringVar(&o.Program, "program", "", "`path` of repool for hooks and unit (default: this program's)")
+	f.StringVar(&o.StateDir, "state-dir", "", "controller's state `directory`, for a new repool.yaml")
+	f.StringVar(&o.PGPass, "pgpass", "", "password `file` for PostgreSQL, for a new repool.yaml (default: ~/.pgpass of the service user)")
+	f.StringVar(&o.PCPPass, "pcppass", "", "password `file` for PCP, for a new repool.yaml (default: ~/.pcppass of the service user)")
+	f.StringVar(&o.PCPConf, "pcp-conf", "", "Pgpool-II's pcp.conf `file` (default: beside pgpool.conf)")
+	f.BoolVar(&o.Shims, "shims", false, "install failover.sh, follow_primary.sh and resync.sh, and have pgpool.conf call them")
+	f.StringVar(&o.ShimDir, "shim-dir", "", "`directory` for them (default: beside pgpool.conf)")
+	f.BoolVar(&o.Recovery, "recovery", false, "set up pcp_recovery_node: scripts in the data directories, extension, pgpool.conf")
+	f.StringVar(&o.UnitDir, "unit-dir", "auto", "`directory` for the systemd unit; empty for none (default: "+unitDir+" unless a package has installed one)")
+	f.BoolVar(&o.ResetPassword, "reset-password", false, "give existing roles a new password where the present one is not known")
+	f.BoolVar(&o.NoReload, "no-reload", false, "do not reload Pgpool-II")
+	f.DurationVar(&o.Timeout, "timeout", 5*time.Second, "longest `time` for each question")
+	return c
+}
+
+func (g *globals) setup(ctx context.Context, o setup.Options, apply bool) error {
+	l, err := config.LoadOrDefault(g.configFile, false, g.pgpoolConf)
+	if err != nil {
+		return exit.With(exit.Usage, err)
+	}
+	o.Loaded, o.ConfigFile = l, g.configFile
+	if o.ConfigFile != "" {
+		if o.ConfigFile, err = filepath.Abs(o.ConfigFile); err != nil {
+			return exit.With(exit.Usage, err)
+		}
+	}
+	if o.UnitDir == "auto" {
+		o.UnitDir = wantedUnitDir()
+	}
+	p, err := setup.Make(ctx, o)
+	if err != nil {
+		return exit.With(exit.Usage, err)
+	}
+	defer p.Close()
+	if !apply {
+		return g.showPlan(p)
+	}
+	told := func(i setup.Item) {
+		if !g.json {
+			fmt.Fprintln(g.out, doneLine(i))
+		}
+	}
+	if err := p.Apply(ctx, told); err != nil {
+		return exit.With(exit.Internal, err, "what was done before it stays; repair the cause and run setup again")
+	}
+	if g.json {
+		return printJSON(g.out, p)
+	}
+	return renderManual(g.out, p)
+}
+
+func (g *globals) showPlan(p *setup.Plan) error {
+	if g.json {
+		return printJSON(g.out, p)
+	}
+	if err := renderSetup(g.out, p, isTerminal(g.out)); err != nil {
+		return err
+	}
+	if p.ToDo() > 0 {
+		fmt.Fprintln(g.err, "nothing was done; add --apply to do it")
+	}
+	return renderManual(g.out, p)
+}
+
+// wantedUnitDir is empty where there is no systemd, or a unit from a package.
+func wantedUnitDir() string {
+	for _, packaged := range []string{"/lib/systemd/system/repool.service", "/usr/lib/systemd/system/repool.service"} {
+		if _, err := os.Stat(packaged); err == nil {
+			return ""
+		}
+	}
+	if st, err := os.Stat(unitDir); err != nil || !st.IsDir() || os.Geteuid() != 0 {
+		return ""
+	}
+	return unitDir
+}
+
+// renderSetup prints what would be done, in order.
+func renderSetup(w io.Writer, p *setup.Plan, colour bool) error {
+	var b strings.Builder
+	n := 0
+	for _, i := range p.Items {
+		if i.Manual {
+			continue
+		}
+		n++
+		fmt.Fprintf(&b, "%d. %s: %s  (%s)\n", n, i.Subject, i.What, i.ID)
+		if i.File != "" {
+			fmt.Fprintf(&b, "   %s\n", i.File)
+		}
+		for _, l := range i.Lines {
+			if paint := map[bool]string{true: green, false: red}[strings.HasPrefix(l, "+")]; colour {
+				l = paint + l + plain
+			}
+			fmt.Fprintf(&b, "     %s\n", l)
+		}
+		for _, s := range i.SQL {
+			fmt.Fprintf(&b, "     %s;\n", s)
+		}
+	}
+	if n == 0 {
+		b.WriteString("nothing to do\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// renderManual prints what is left to a person.
+func renderManual(w io.Writer, p *setup.Plan) error {
+	var b strings.Builder
+	for _, i := range p.Items {
+		if !i.Manual {
+			continue
+		}
+		if b.Len() == 0 {
+			b.WriteString("\nleft to you:\n")
+		}
+		fmt.Fprintf(&b, "  %s: %s  (%s)\n", i.Subject, i.What, i.ID)
+		for _, l := range i.Lines {
+			fmt.Fprintf(&b, "    %s\n", l)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func doneLine(i setup.Item) string {
+	line := fmt.Sprintf("done: %s: %s", i.Subject, i.What)
+	if i.File != "" {
+		line += "\n      " + i.File
+	}
+	if i.Backup != "" {
+		line += " (before: " + i.Backup + ")"
+	}
+	return line
+}
