@@ -208,6 +208,8 @@ func (s *subject) contradictory() bool {
 		return true
 	case a.Dir == topology.DirPresent && a.Server == topology.ServerUnknown:
 		return true
+	case a.Control != nil && a.Control.SystemID == 0:
+		return true // whose data these are is unknown, and no control file says 0
 	case s.sql && s.aside():
 		return true // a server answers on the node's port, with the node's directory under repair
 	}
