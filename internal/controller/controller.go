@@ -2,9 +2,11 @@ package controller
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,9 +18,12 @@ import (
 	"github.com/repool/repool/internal/topology"
 )
 
-// Observer gathers one snapshot.
+// Observer gathers snapshots.
 type Observer interface {
+	// Observe gives what is known now; it may join questions already open.
 	Observe(ctx context.Context) topology.Snapshot
+	// ObserveAnew gives only what was asked for after the call began.
+	ObserveAnew(ctx context.Context) topology.Snapshot
 }
 
 // Pool changes what one Pgpool-II routes to. Both calls return when Pgpool-II
@@ -43,7 +48,8 @@ type Unfinished interface {
 	Resume(ctx context.Context) (n int, err error)
 }
 
-// Options wire a Controller. All but Unfinished and Checkpoint are needed.
+// Options wire a Controller. All but Unfinished, NotePrimary and Checkpoint are
+// needed.
 type Options struct {
 	Observer   Observer
 	Pools      []Pool // in the order of the snapshot's Pools
@@ -54,72 +60,142 @@ type Options struct {
 	Interval   time.Duration // between passes when nothing is under way
 	Version    string
 	Unfinished Unfinished
+	// NotePrimary keeps the one unambiguous primary for the failover hook; called
+	// when it has changed. May be nil.
+	NotePrimary func(node topology.NodeID, system topology.SystemID, h topology.History) error
 	// Checkpoint runs a checkpoint on a node and returns when it is done.
 	Checkpoint func(ctx context.Context, node topology.NodeID) error
 }
 
-// busyInterval is the pace while something is under way.
-const busyInterval = 150 * time.Millisecond
+const (
+	// busyInterval is the pace while something is under way.
+	busyInterval = 150 * time.Millisecond
+	// passGap is the least time between two passes, however often somebody asks
+	// for one: Pgpool-II logs each PCP connection.
+	passGap = 50 * time.Millisecond
+)
 
-// Controller is the loop. Create it with New, run it with Run.
+// Controller is the loop. Create it with New, run it with Run, once.
 type Controller struct {
 	o       Options
 	holder  string
 	started time.Time
 	look    chan string
 	status  atomic.Pointer[control.Status]
+	keeper  keeper
+	acts    sync.WaitGroup
+	// life ends with Run; it is the context of all that goes on beside the loop.
+	life context.Context
+	end  context.CancelFunc
 
 	mu       sync.Mutex // guards what follows
 	mem      plan.Memory
-	memSaved string
-	busy     map[topology.NodeID]string
-	recovers map[topology.NodeID]time.Time // online recovery: Pgpool-II attaches, not we, until then
-	said     map[topology.NodeID]string    // the decision last recorded in the history
-	watching map[string]bool               // runs that a goroutine follows
-	pass     uint64
-	acts     sync.WaitGroup
+	stopping bool
+	busy     map[slot]string
+	recovers map[topology.NodeID]recovery
+	said     map[topology.NodeID]string // the decision last recorded in the history
+	warned   map[string]string          // trouble last logged, by what it is about
+	noStart  map[topology.NodeID]noStart
+	foreign  map[string]time.Time // runs under another controller's token: when to ask again
+	// checkpoints under way; true: asked for once more meanwhile.
+	checkpoints map[topology.NodeID]bool
+	pass        uint64
+	noted       string // the primary last given to NotePrimary
+	hooksAt     time.Time
+	pruneAt     time.Time
 }
 
-// New makes a controller and loads what it must remember.
+// New makes a controller and loads what it must remember. ctx bounds its life.
 func New(ctx context.Context, o Options) (*Controller, error) {
+	c := &Controller{o: o, started: time.Now(), look: make(chan string, 1), keeper: newKeeper(),
+		busy: map[slot]string{}, recovers: map[topology.NodeID]recovery{}, said: map[topology.NodeID]string{},
+		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, foreign: map[string]time.Time{},
+		checkpoints: map[topology.NodeID]bool{}}
+	var err error
+	if c.mem, err = LoadMemory(ctx, o.Store); err != nil {
+		return nil, fmt.Errorf("load the planner's memory: %w", err)
+	}
+	c.keeper.saved = durablePart(c.mem)
+	if c.holder, err = holderName(ctx, o.Store); err != nil {
+		return nil, err
+	}
+	c.life, c.end = context.WithCancel(ctx)
+	c.status.Store(&control.Status{At: c.started, Started: c.started, Version: o.Version, PID: os.Getpid(), Why: "starting", Memory: c.mem})
+	return c, nil
+}
+
+// holderName is the name under which this controller holds nodes. It is that of
+// the state directory, of which there is one process at a time, and not the
+// process's: after a restart the controller must be let in to its own runs.
+func holderName(ctx context.Context, s *history.Store) (string, error) {
+	const kept = "controller-id"
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	c := &Controller{o: o, holder: fmt.Sprintf("%s/%d", host, os.Getpid()), started: time.Now(), look: make(chan string, 1),
-		busy: map[topology.NodeID]string{}, recovers: map[topology.NodeID]time.Time{}, said: map[topology.NodeID]string{},
-		watching: map[string]bool{}}
-	c.mem.Primary = topology.NoNode
-	if _, err := o.Store.Kept(ctx, memoryName, &c.mem); err != nil {
-		return nil, fmt.Errorf("load the planner's memory: %w", err)
+	var id string
+	found, err := s.Kept(ctx, kept, &id)
+	if err != nil {
+		return "", fmt.Errorf("load the controller's name: %w", err)
 	}
-	c.status.Store(&control.Status{At: c.started, Started: c.started, Version: o.Version, PID: os.Getpid(), Why: "starting", Memory: c.mem})
-	return c, nil
+	if !found || id == "" {
+		id = strings.ToLower(rand.Text()[:8])
+		if err := s.Keep(ctx, kept, id); err != nil {
+			return "", fmt.Errorf("choose the controller's name: %w", err)
+		}
+	}
+	return host + "/" + id, nil
 }
 
 // Run passes until ctx is done, then waits for the acts under way to return.
 // Runs on the nodes belong to their agents and go on.
 func (c *Controller) Run(ctx context.Context) error {
-	c.record(ctx, history.Event{Node: topology.NoNode, Kind: "controller", Code: "started", Text: "controller started, version " + c.o.Version})
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	defer context.AfterFunc(ctx, c.end)()
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		c.keep()
+	}()
+	c.record(history.Event{Node: topology.NoNode, Kind: "controller", Code: "started", Text: "controller started, version " + c.o.Version})
+	c.loop(ctx)
+	c.end()
+	c.mu.Lock()
+	c.stopping = true
+	c.mu.Unlock()
+	c.acts.Wait()
+	c.record(history.Event{Node: topology.NoNode, Kind: "controller", Code: "stopped", Text: "controller stopped"})
+	close(c.keeper.quit)
+	<-kept
+	return nil
+}
+
+func (c *Controller) loop(ctx context.Context) {
+	next := time.NewTimer(0)
+	defer next.Stop()
+	gap := time.NewTimer(0)
+	defer gap.Stop()
 	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-gap.C:
+		}
 		reason := "interval"
 		select {
 		case <-ctx.Done():
-			c.acts.Wait()
-			return nil
-		case <-timer.C:
+			return
+		case <-next.C:
 		case reason = <-c.look:
 		}
 		busy := c.onePass(ctx, reason)
-		timer.Reset(c.pace(busy))
+		next.Reset(c.pace(busy))
+		gap.Reset(passGap)
 	}
 }
 
 func (c *Controller) pace(busy bool) time.Duration {
-	if busy && busyInterval < c.o.Interval {
-		return busyInterval
+	if busy {
+		return min(busyInterval, c.o.Interval)
 	}
 	return c.o.Interval
 }
@@ -135,54 +211,23 @@ func (c *Controller) Look(reason string) {
 // Status is the newest published state.
 func (c *Controller) Status() control.Status { return *c.status.Load() }
 
-// onePass observes, plans, acts and publishes. It reports whether something is
-// under way that deserves a closer look soon.
-func (c *Controller) onePass(ctx context.Context, reason string) bool {
-	begun := time.Now()
-	snap := c.o.Observer.Observe(ctx)
-	if ctx.Err() != nil {
+// begin runs f beside the loop, unless the controller is stopping.
+func (c *Controller) begin(f func(ctx context.Context)) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopping {
 		return false
 	}
-	c.mu.Lock()
-	mem, decisions := plan.Step(c.mem, snap, c.o.Policy, time.Now())
-	c.mem = mem
-	c.pass++
-	pass := c.pass
-	c.mu.Unlock()
-	c.save(ctx, mem)
-
-	acting, why := mayAct(&snap)
-	busy := false
-	for _, d := range decisions {
-		c.say(ctx, d)
-		busy = busy || d.Severity == plan.Work
-		if acting {
-			c.act(ctx, d, &snap)
-		}
-	}
-	if acting {
-		c.adopt(ctx, &snap)
-		c.resumeHooks(ctx)
-	}
-	st := control.Status{At: time.Now(), Version: c.o.Version, PID: os.Getpid(), Started: c.started, Acting: acting, Why: why,
-		Pass: pass, PassTook: time.Since(begun), Snapshot: snap, Decisions: decisions, Memory: mem}
-	c.status.Store(&st)
-	c.o.Log.Debug("pass", "reason", reason, "took", st.PassTook, "busy", busy)
-	return busy
+	c.acts.Go(func() { f(c.life) })
+	return true
 }
 
-// mayAct is the watchdog rule: only beside the leader with quorum, and only
-// while the local Pgpool-II answers at all.
-func mayAct(snap *topology.Snapshot) (bool, string) {
-	if len(snap.Pools) == 0 {
-		return false, "no Pgpool-II is configured"
+// agent gives a node's agent, or nil.
+func (c *Controller) agent(id topology.NodeID) agentapi.Agent {
+	for _, n := range c.o.Nodes {
+		if n.ID == id {
+			return n.Agent
+		}
 	}
-	p := snap.Pools[0]
-	if !p.OK() {
-		return false, "the local Pgpool-II does not answer: " + p.Err
-	}
-	if !p.Watchdog.MayAct() {
-		return false, fmt.Sprintf("the local Pgpool-II is a watchdog member in state %s with quorum %d: only the leader with quorum acts", p.Watchdog.State, p.Watchdog.Quorum)
-	}
-	return true, ""
+	return nil
 }

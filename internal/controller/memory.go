@@ -21,27 +21,9 @@ func LoadMemory(ctx context.Context, s *history.Store) (plan.Memory, error) {
 	return mem, err
 }
 
-// save writes the memory where it changed in more than its clocks. What it
-// holds must survive a crash (parked nodes, holds, the last primary), but not
-// each tick of a verification.
-func (c *Controller) save(ctx context.Context, mem plan.Memory) {
-	key := durablePart(mem)
-	c.mu.Lock()
-	same := key == c.memSaved
-	c.mu.Unlock()
-	if same {
-		return
-	}
-	if err := c.o.Store.Keep(ctx, memoryName, mem); err != nil {
-		c.o.Log.Error("memory not saved", "err", err)
-		return
-	}
-	c.mu.Lock()
-	c.memSaved = key
-	c.mu.Unlock()
-}
-
-// durablePart is the memory without what the next pass would find anew.
+// durablePart is the memory without what the next pass would find anew. What
+// it holds must survive a crash (parked nodes, holds, the last primary), but
+// not each tick of a verification.
 func durablePart(mem plan.Memory) string {
 	nodes := append([]plan.NodeMemory(nil), mem.Nodes...)
 	for i := range nodes {
@@ -57,8 +39,30 @@ func durablePart(mem plan.Memory) string {
 	return string(b)
 }
 
+// notePrimary hands a new primary to the failover hook's memory.
+func (c *Controller) notePrimary(mem plan.Memory, snap *topology.Snapshot) {
+	n := snap.Node(mem.Primary)
+	if c.o.NotePrimary == nil || n == nil || !n.SQL.OK() || n.SQL.InRecovery || !mem.History.Known() || n.SQL.Timeline != mem.History.TLI {
+		return
+	}
+	key := n.ID.String() + " " + n.SQL.SystemID.String() + " " + mem.History.Text()
+	c.mu.Lock()
+	same := c.noted == key
+	c.mu.Unlock()
+	if same {
+		return
+	}
+	err := c.o.NotePrimary(n.ID, n.SQL.SystemID, mem.History)
+	c.warn("note primary", "primary not noted for the failover hook", err)
+	if err == nil {
+		c.mu.Lock()
+		c.noted = key
+		c.mu.Unlock()
+	}
+}
+
 // say records a decision when it differs from the node's last one.
-func (c *Controller) say(ctx context.Context, d plan.Decision) {
+func (c *Controller) say(d plan.Decision) {
 	key := strings.Join([]string{string(d.Action), string(d.Method), string(d.Code)}, "/")
 	c.mu.Lock()
 	same := c.said[d.Node] == key
@@ -68,15 +72,7 @@ func (c *Controller) say(ctx context.Context, d plan.Decision) {
 		return
 	}
 	c.o.Log.Info("decision", "node", int(d.Node), "action", string(d.Action), "method", string(d.Method), "code", string(d.Code), "reason", d.Reason)
-	c.record(ctx, history.Event{Node: d.Node, Kind: "decision", Code: string(d.Code), Text: d.Reason, Data: asJSON(d)})
-}
-
-// record appends to the history. A history that cannot be written is logged
-// and does not stop the healing: the node's own journal has the facts.
-func (c *Controller) record(ctx context.Context, e history.Event) {
-	if err := c.o.Store.Add(context.WithoutCancel(ctx), e); err != nil {
-		c.o.Log.Error("history not written", "err", err, "event", e.Text)
-	}
+	c.record(history.Event{Node: d.Node, Kind: "decision", Code: string(d.Code), Text: d.Reason, Data: asJSON(d)})
 }
 
 func asJSON(v any) json.RawMessage {

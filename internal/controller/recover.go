@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,17 +11,27 @@ import (
 	"github.com/repool/repool/internal/topology"
 )
 
-// handOver is how long Pgpool-II has, after an online recovery's first stage,
-// to attach the node itself before this controller does.
-const handOver = 20 * time.Second
+const (
+	// handOver is how long Pgpool-II has, after an online recovery's first
+	// stage, to attach the node itself before this controller does.
+	handOver = 20 * time.Second
+	// refusalLasts is how long a refusal must stand to be the answer: one may be
+	// of this very moment (stale facts).
+	refusalLasts = 3 * time.Second
+)
 
-// leftToPgpool says whether an online recovery is under way, so that
-// Pgpool-II's own attach comes first.
+// recovery is an online recovery of one node: Pgpool-II attaches it, not we,
+// while it is under way and until then.
+type recovery struct {
+	underWay bool
+	until    time.Time
+}
+
+// leftToPgpool says whether Pgpool-II's own attach of the node comes first.
+// c.mu is held.
 func (c *Controller) leftToPgpool(node topology.NodeID) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	until, ok := c.recovers[node]
-	if ok && time.Now().After(until) {
+	r, ok := c.recovers[node]
+	if ok && !r.underWay && !time.Now().Before(r.until) {
 		delete(c.recovers, node)
 		return false
 	}
@@ -34,23 +45,35 @@ func (c *Controller) Recover(ctx context.Context, node topology.NodeID, say func
 		return err
 	}
 	c.mu.Lock()
-	_, twice := c.recovers[node]
-	c.recovers[node] = time.Now().Add(24 * time.Hour)
+	twice := c.recovers[node].underWay
+	if !twice {
+		c.recovers[node] = recovery{underWay: true}
+	}
 	c.mu.Unlock()
 	if twice {
 		return &control.RefusedError{Code: "recovering", Msg: fmt.Sprintf("an online recovery of node %d is under way already", node)}
 	}
-	release := time.Now()
+	var until time.Time // zero: this controller attaches the node as any other
 	defer func() {
 		c.mu.Lock()
-		c.recovers[node] = release
+		c.recovers[node] = recovery{until: until}
 		c.mu.Unlock()
 		c.Look("online recovery ended")
 	}()
-	if err := c.Resync(ctx, control.ResyncRequest{Node: node, Who: "pcp_recovery_node"}); err != nil {
+	pass, err := c.resyncAsked(ctx, control.ResyncRequest{Node: node, Who: "pcp_recovery_node"})
+	if err != nil {
 		return err
 	}
-	asked := time.Now()
+	if err := c.awaitReady(ctx, node, pass, say); err != nil {
+		return err
+	}
+	until = time.Now().Add(handOver)
+	return nil
+}
+
+// awaitReady returns when a pass after that one finds the node ready for its
+// attach, or a refusal that lasts.
+func (c *Controller) awaitReady(ctx context.Context, node topology.NodeID, pass uint64, say func(string)) error {
 	told, refusedSince := "", time.Time{}
 	tick := time.NewTicker(busyInterval)
 	defer tick.Stop()
@@ -58,34 +81,42 @@ func (c *Controller) Recover(ctx context.Context, node topology.NodeID, say func
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-c.life.Done():
+			return errors.New("the controller is stopping")
 		case <-tick.C:
 		}
 		st := c.Status()
 		d := decisionFor(st, node)
-		if d == nil || st.At.Before(asked) {
+		if d == nil || st.Pass <= pass {
 			continue
 		}
 		if line := fmt.Sprintf("%s: %s", d.Code, d.Reason); line != told {
 			told = line
 			say(line)
 		}
+		refusal := refusalIn(st, d)
 		switch {
-		case d.Action == plan.Attach, d.Code == plan.CodeHealthy:
-			release = time.Now().Add(handOver)
+		case refusal == nil && (d.Action == plan.Attach || d.Code == plan.CodeHealthy):
 			return nil
-		case d.Severity == plan.Refused:
-			// A refusal may be of this very moment (stale facts); one that
-			// lasts is the answer.
-			if refusedSince.IsZero() {
-				refusedSince = time.Now()
-			}
-			if time.Since(refusedSince) > 3*time.Second {
-				return &control.RefusedError{Code: string(d.Code), Msg: d.Reason, Hint: d.Hint}
-			}
-		default:
+		case refusal == nil:
 			refusedSince = time.Time{}
+		case refusedSince.IsZero():
+			refusedSince = time.Now()
+		case time.Since(refusedSince) >= refusalLasts:
+			return refusal
 		}
 	}
+}
+
+// refusalIn is why nothing will come of d, or nil.
+func refusalIn(st control.Status, d *plan.Decision) *control.RefusedError {
+	switch {
+	case !st.Acting:
+		return &control.RefusedError{Code: "not-acting", Msg: "this controller only looks: " + st.Why, Hint: "ask the Pgpool-II that leads the watchdog"}
+	case d.Severity == plan.Refused:
+		return &control.RefusedError{Code: string(d.Code), Msg: d.Reason, Hint: d.Hint}
+	}
+	return nil
 }
 
 func decisionFor(st control.Status, node topology.NodeID) *plan.Decision {

@@ -2,8 +2,8 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -17,85 +17,111 @@ import (
 // agentDeadline bounds the short calls to an agent.
 const agentDeadline = 10 * time.Second
 
+// noStart is how often in a row a run could not even be started on a node, and
+// until when it is not tried again. The planner counts only runs that began.
+type noStart struct {
+	times int
+	until time.Time
+	text  string
+}
+
 // resync starts a run on the node's agent and follows it to its end. The run
 // is the agent's: if this controller dies, it goes on, up to the next step
 // that needs clearance.
-func (c *Controller) resync(ctx context.Context, d plan.Decision) {
+func (c *Controller) resync(ctx context.Context, d plan.Decision) bool {
 	a := c.agent(d.Node)
-	if a == nil {
-		return
-	}
+	begun := time.Now()
 	actx, cancel := context.WithTimeout(ctx, agentDeadline)
 	defer cancel()
 	token, err := a.Acquire(actx, c.holder)
-	if err != nil {
-		c.runNotStarted(ctx, d, err)
-		return
+	if err == nil && time.Since(begun) > orderAge {
+		return true
 	}
 	req := *d.Request
 	req.Token = token
 	req.ID = fmt.Sprintf("%s-n%d-%s-%d", time.Now().UTC().Format("20060102T150405.000"), d.Node, d.Method, token)
-	if err := a.StartRun(actx, req); err != nil {
-		c.runNotStarted(ctx, d, err)
-		return
+	if err == nil {
+		err = a.StartRun(actx, req)
 	}
+	if err != nil {
+		c.runNotStarted(ctx, d, err)
+		return false
+	}
+	c.mu.Lock()
+	delete(c.noStart, d.Node)
+	c.mu.Unlock()
 	c.o.Log.Info("run started", "run", req.ID, "node", int(d.Node), "method", string(d.Method), "code", string(d.Code))
-	c.record(ctx, history.Event{Node: d.Node, Kind: "run", Code: "started",
+	c.record(history.Event{Node: d.Node, Kind: "run", Code: "started",
 		Text: fmt.Sprintf("%s from node %d started: %s", d.Method, req.Upstream.Node, d.Reason), Data: asJSON(d)})
+	c.Look("run started")
 	c.follow(ctx, a, req.ID, token, &req)
+	return true
 }
 
 func (c *Controller) runNotStarted(ctx context.Context, d plan.Decision, err error) {
-	if errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil {
+		return // it is we who stop
+	}
+	c.mu.Lock()
+	n := c.noStart[d.Node]
+	again := n.text == err.Error()
+	n.times, n.text = n.times+1, err.Error()
+	n.until = time.Now().Add(min(time.Minute, time.Second<<min(n.times, 6)))
+	c.noStart[d.Node] = n
+	c.mu.Unlock()
+	if again {
 		return
 	}
 	c.o.Log.Warn("run not started", "node", int(d.Node), "method", string(d.Method), "err", err)
-	c.record(ctx, history.Event{Node: d.Node, Kind: "run", Code: "not-started", Text: fmt.Sprintf("%s not started: %v", d.Method, err)})
+	c.record(history.Event{Node: d.Node, Kind: "run", Code: "not-started", Text: fmt.Sprintf("%s not started: %v", d.Method, err)})
 }
 
+// foreignAgain is how often another controller's run is asked for again.
+const foreignAgain = 5 * time.Second
+
 // adopt follows runs that an earlier controller started and that still go on.
-func (c *Controller) adopt(ctx context.Context, snap *topology.Snapshot) {
+func (c *Controller) adopt(snap *topology.Snapshot) {
+	now := time.Now()
+	c.mu.Lock()
+	maps.DeleteFunc(c.foreign, func(_ string, again time.Time) bool { return now.After(again) })
+	foreign := maps.Clone(c.foreign)
+	c.mu.Unlock()
 	for i := range snap.Nodes {
 		n := &snap.Nodes[i]
 		r := n.Agent.Run
-		if !n.Agent.OK() || r == nil || r.Outcome.Ended() {
+		a := c.agent(n.ID)
+		if !n.Agent.OK() || r == nil || r.Outcome.Ended() || a == nil {
 			continue
 		}
-		c.mu.Lock()
-		known := c.watching[r.ID] || c.busy[n.ID] != ""
-		c.mu.Unlock()
-		if known {
+		if _, known := foreign[r.ID]; known {
 			continue
 		}
 		run := *r
-		c.one(ctx, n.ID, "follow run", func(ctx context.Context) {
-			a := c.agent(run.Node)
-			if a == nil {
-				return
-			}
-			actx, cancel := context.WithTimeout(ctx, agentDeadline)
-			token, err := a.Acquire(actx, c.holder)
-			cancel()
-			if err != nil {
-				c.o.Log.Info("run of another controller", "run", run.ID, "err", err)
-				return
-			}
-			c.follow(ctx, a, run.ID, token, nil)
-		})
+		c.launchIfFree(order{slot: slot{node: n.ID}, what: "follow a run", do: func(ctx context.Context) bool {
+			return c.takeOver(ctx, a, run)
+		}})
 	}
 }
 
-// follow watches a run, clears its destructive steps after a fresh look, and
-// records its end.
-func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, token topology.Token, req *topology.RunRequest) {
-	c.mu.Lock()
-	c.watching[id] = true
-	c.mu.Unlock()
-	defer func() {
+// takeOver asks for the token of a run under way and follows it.
+func (c *Controller) takeOver(ctx context.Context, a agentapi.Agent, run topology.RunState) bool {
+	actx, cancel := context.WithTimeout(ctx, agentDeadline)
+	token, err := a.Acquire(actx, c.holder)
+	cancel()
+	if err != nil {
+		c.warn("run "+run.ID, "run of another controller", err, "run", run.ID)
 		c.mu.Lock()
-		delete(c.watching, id)
+		c.foreign[run.ID] = time.Now().Add(foreignAgain)
 		c.mu.Unlock()
-	}()
+		return false
+	}
+	c.o.Log.Info("run taken over", "run", run.ID, "node", int(run.Node), "step", run.Step())
+	return c.follow(ctx, a, run.ID, token, nil)
+}
+
+// follow watches a run, clears its destructive steps after a fresh look, and
+// records its end. It reports whether the run has ended.
+func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, token topology.Token, req *topology.RunRequest) bool {
 	var last topology.RunState
 	cleared := map[string]bool{}
 	err := a.Watch(ctx, id, func(s topology.RunState) {
@@ -111,40 +137,27 @@ func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, to
 	})
 	if err != nil && ctx.Err() == nil {
 		c.o.Log.Warn("run lost from sight", "run", id, "err", err)
+		actx, cancel := context.WithTimeout(ctx, agentDeadline)
+		defer cancel()
+		if s, err := a.Run(actx, id); err == nil {
+			last = s // else the next pass that sees it takes it up again
+		}
 	}
-	if !last.Outcome.Ended() {
-		return
-	}
-	text := fmt.Sprintf("%s %s in %s, %s moved", last.Method, last.Outcome, last.Ended.Sub(last.Started).Round(time.Millisecond), humanize.IBytes(last.BytesDone))
-	if last.Vault != nil {
-		text += fmt.Sprintf(", %d lost commits in the vault", last.Vault.Commits)
-	}
-	if last.Error != "" {
-		text += ": " + last.Error
+	if !last.Outcome.Ended() || last.ID == "" {
+		return false
 	}
 	c.o.Log.Info("run ended", "run", id, "outcome", string(last.Outcome), "code", last.Code, "bytes", last.BytesDone, "err", last.Error)
-	c.record(ctx, history.Event{Node: last.Node, Kind: "run", Code: string(last.Outcome), Text: text, Data: asJSON(last)})
+	c.record(history.Event{Node: last.Node, Kind: "run", Code: string(last.Outcome), Text: endText(last), Data: asJSON(last)})
+	return true
 }
 
-// clear is P2's second key: look anew at everything, and let the run pass its
-// destructive step only if the primary is still the one it was started for and
-// Pgpool-II agrees.
-func (c *Controller) clear(ctx context.Context, a agentapi.Agent, s topology.RunState, token topology.Token, req *topology.RunRequest) {
-	octx, cancel := context.WithTimeout(ctx, agentDeadline)
-	defer cancel()
-	snap := c.o.Observer.Observe(octx)
-	c.mu.Lock()
-	mem := c.mem
-	c.mu.Unlock()
-	if err := plan.Confirm(mem, snap, c.o.Policy, time.Now(), s, req); err != nil {
-		c.o.Log.Warn("clearance withheld", "run", s.ID, "step", s.Step(), "err", err)
-		c.record(ctx, history.Event{Node: s.Node, Kind: "run", Code: "no-clearance", Text: "clearance withheld for " + s.Step() + ": " + err.Error()})
-		if err := a.Cancel(octx, token, s.ID); err != nil {
-			c.o.Log.Warn("run not cancelled", "run", s.ID, "err", err)
-		}
-		return
+func endText(r topology.RunState) string {
+	text := fmt.Sprintf("%s %s in %s, %s moved", r.Method, r.Outcome, r.Ended.Sub(r.Started).Round(time.Millisecond), humanize.IBytes(r.BytesDone))
+	if r.Vault != nil {
+		text += fmt.Sprintf(", %d lost commits in the vault", r.Vault.Commits)
 	}
-	if err := a.Clear(octx, token, s.ID, s.Step()); err != nil {
-		c.o.Log.Warn("clearance not taken", "run", s.ID, "step", s.Step(), "err", err)
+	if r.Error != "" {
+		text += ": " + r.Error
 	}
+	return text
 }
