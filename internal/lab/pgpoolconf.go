@@ -61,7 +61,7 @@ func (l *Lab) pgpoolLines(p Pgpool) []string {
 		{"sr_check_period", "1"},
 		{"sr_check_user", "pgpool"}, {"sr_check_password", l.Passwords["pgpool"]}, {"sr_check_database", "postgres"},
 		{"failover_on_backend_error", "on"}, {"failover_on_backend_shutdown", "off"}, {"auto_failback", "off"},
-		{"search_primary_node_timeout", "30"},
+		{"search_primary_node_timeout", "5"},
 	}
 	for _, n := range l.Nodes {
 		i := strconv.Itoa(n.ID)

@@ -81,9 +81,15 @@ func isServerProgram(pid int) bool {
 func serverName(name string) bool { return name == "postgres" || name == "postmaster" }
 
 // worksIn says whether the working directory of pid is dir: every PostgreSQL
-// process stays in its data directory. A process that has gone works nowhere.
+// process stays in its data directory, also in one that was deleted under it:
+// such a server still holds its port and its memory. A process that has gone
+// works nowhere.
 func worksIn(pid int, dir string) (bool, error) {
-	cwd, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
+	link := filepath.Join("/proc", strconv.Itoa(pid), "cwd")
+	if path, err := os.Readlink(link); err == nil && path == dir+" (deleted)" {
+		return true, nil
+	}
+	cwd, err := os.Stat(link)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return false, nil
 	}
