@@ -45,6 +45,10 @@ func (h *Host) inspect(in *topology.Inspection) error {
 	if err != nil {
 		return err
 	}
+	if state == topology.ServerStopping && (dir == topology.DirMissing || dir == topology.DirEmpty) {
+		// Its directory was deleted under it: nothing to wait for, the next run kills it.
+		state = topology.ServerStopped
+	}
 	in.Server, in.PID = state, pm.PID
 	in.SavedConfig = h.savedConfig()
 	if in.FreeBytes, err = h.FreeBytes(); err != nil {

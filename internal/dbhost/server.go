@@ -34,7 +34,7 @@ func (h *Host) Server() (topology.ServerState, error) {
 // serverIn is the state of the server in one place.
 func (h *Host) serverIn(p resync.Place) (topology.ServerState, pgdata.PostmasterPID, error) {
 	dir := h.path(p)
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) && p != resync.Home {
 		return topology.ServerStopped, pgdata.PostmasterPID{}, nil // spares a look at every process
 	}
 	state, pm, err := pgdata.ServerState(dir)

@@ -17,6 +17,10 @@ import (
 // stopPatience is how long each way of stopping gets before the next one.
 const stopPatience = 10 * time.Second
 
+// orphanPatience is for processes whose postmaster is dead, or cannot be told
+// because its directory was deleted under it: nobody hears a signal.
+const orphanPatience = time.Second
+
 // stopMode is a way to stop a server.
 type stopMode string
 
@@ -105,13 +109,15 @@ func (h *Host) stopBy(ctx context.Context, dir string, mode stopMode) error {
 		if err != nil {
 			return err
 		}
+		patience := orphanPatience
 		if alive {
+			patience = stopPatience
 			if err := signal(pm.PID, map[stopMode]unix.Signal{stopFast: unix.SIGINT, stopImmediate: unix.SIGQUIT}[mode]); err != nil {
 				return err
 			}
 		}
-		return poll(ctx, stopPatience, func() (bool, error) { return gone(dir) },
-			fmt.Sprintf("the server in %s did not stop within %s of a %s stop", dir, stopPatience, mode))
+		return poll(ctx, patience, func() (bool, error) { return gone(dir) },
+			fmt.Sprintf("the server in %s did not stop within %s of a %s stop", dir, patience, mode))
 	}
 	return poll(ctx, stopPatience, func() (bool, error) { return killAll(dir) },
 		fmt.Sprintf("processes of the server in %s survive SIGKILL", dir))
