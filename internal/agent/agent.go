@@ -107,7 +107,7 @@ func New(o Options) (*Agent, error) {
 	}
 	// Another agent process may own the node at the moment: then it is that
 	// one's run, and taken over when its lock is free.
-	err = a.withNode(context.Background(), func() error { return nil })
+	err = a.withNodeIn(context.Background(), 0, func() error { return nil })
 	if err != nil && !errors.Is(err, agentapi.ErrLocked) {
 		return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
 	}
@@ -170,6 +170,11 @@ const turnWait = 5 * time.Second
 // change the node. It does not exclude a run of this agent: f looks for one.
 // agentapi.ErrLocked: somebody else has the node.
 func (a *Agent) withNode(ctx context.Context, f func() error) error {
+	return a.withNodeIn(ctx, lockWait, f)
+}
+
+// withNodeIn is withNode with the patience for other processes.
+func (a *Agent) withNodeIn(ctx context.Context, patience time.Duration, f func() error) error {
 	wait := time.NewTimer(turnWait)
 	defer wait.Stop()
 	select {
@@ -188,7 +193,7 @@ func (a *Agent) withNode(ctx context.Context, f func() error) error {
 	if a.runs.current() != nil {
 		return f() // the run holds the file lock for this process
 	}
-	if err := a.lock.take(ctx); err != nil {
+	if err := a.lock.take(ctx, patience); err != nil {
 		return err
 	}
 	err := a.takeOver(ctx)

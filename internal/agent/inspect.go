@@ -60,7 +60,7 @@ func (a *Agent) settled(ctx context.Context, rec journal.Record) topology.RunSta
 	if !rec.Live() || a.lock.busy() {
 		return rec.Run
 	}
-	err := a.withNode(ctx, func() error { return nil })
+	err := a.withNodeIn(ctx, 0, func() error { return nil })
 	if err != nil {
 		a.log.Debug("take over an interrupted run", "run", rec.Run.ID, "error", err)
 		return rec.Run

@@ -28,14 +28,14 @@ func newFileLock(workshop string) *fileLock {
 	return &fileLock{path: filepath.Join(workshop, "lock")}
 }
 
-// take waits a little for the lock; agentapi.ErrLocked names who has it. The
+// take waits that long for the lock; agentapi.ErrLocked names who has it. The
 // caller must not hold it already.
-func (l *fileLock) take(ctx context.Context) error {
+func (l *fileLock) take(ctx context.Context, patience time.Duration) error {
 	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the node's lock: %w", err)
 	}
-	deadline := time.Now().Add(lockWait)
+	deadline := time.Now().Add(patience)
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
