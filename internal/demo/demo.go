@@ -95,6 +95,9 @@ func (s *show) play(ctx context.Context) error {
 		return fmt.Errorf("the client: %w", err)
 	}
 	for _, act := range []func(context.Context, *Act) error{s.nothingLost, s.commitsLost, s.standbyKilled, s.dataDestroyed, s.secondPrimary} {
+		if err := s.calm(ctx); err != nil {
+			return err
+		}
 		a := &Act{Number: len(s.report.Acts) + 1}
 		actx, cancel := context.WithTimeout(ctx, actDeadline)
 		err := act(actx, a)
@@ -184,6 +187,28 @@ func (s *show) whole(ctx context.Context, after time.Time) error {
 		}
 	}
 	return lab.Healthy(s.lab.Status(ctx))
+}
+
+// calm waits until the pool has been whole for a moment, as long as Pgpool-II
+// needs to look for the primary after an attach: a primary that dies within
+// that search is only noticed when the search has timed out (pgpool-facts 4.1).
+func (s *show) calm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, actDeadline)
+	defer cancel()
+	var since time.Time
+	return lab.WaitFor(ctx, "a calm pool", func(ctx context.Context) error {
+		if err := s.whole(ctx, time.Time{}); err != nil {
+			since = time.Time{}
+			return err
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if time.Since(since) < 1500*time.Millisecond {
+			return errors.New("whole, but only just")
+		}
+		return nil
+	})
 }
 
 // settled waits until the pool is whole.
