@@ -260,7 +260,7 @@ func (w *world) noPrimary() trouble {
 		}
 	}
 	if since := w.failoverSince(); since > 0 {
-		return trouble{CodeFailoverRunning, fmt.Sprintf("Pgpool-II gave up its primary %s ago, and no node accepts writes yet", since.Round(time.Second)), nil}
+		return trouble{CodeFailoverRunning, fmt.Sprintf("Pgpool-II gave up its primary %s ago, and no node accepts writes yet", since.Round(roundTo)), nil}
 	}
 	return trouble{CodeNoPrimary, "no node accepts writes: there is nothing to bring a node level with", nil}
 }

@@ -197,6 +197,15 @@ func TestPoolBlind(t *testing.T) {
 			t.Errorf("memory %+v", s.mem)
 		}
 	})
+	t.Run("a failover command that takes its time is not disturbed", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t).learn()
+		s.promoted(1).poolPrimary(0).standby(2, 1).learn()
+		s.later(2 * s.pol.NudgeAfter)
+		s.expect("", "wait pool-blind", "none healthy")
+		s.later(failoverPatience)
+		s.expect("", "nudge pool-blind", "none healthy")
+	})
 	t.Run("a proven standby makes it look again without a nudge", func(t *testing.T) {
 		t.Parallel()
 		s := newScene(t).learn()

@@ -30,6 +30,8 @@ func (s *subject) nudge(attaching bool) Decision {
 	switch {
 	case w.mem.PoolBlindSince.IsZero() || blind < w.pol.NudgeAfter:
 		return s.decide(Wait, CodePoolBlind, reason+"; it may be in the middle of a failover")
+	case w.midFailover():
+		return s.decide(Wait, CodePoolBlind, reason+"; its failover command or its search may still be running")
 	case attaching:
 		return s.decide(Wait, CodePoolBlind, reason+"; the attach of another node makes it look again")
 	case s.quarantined:
@@ -49,4 +51,15 @@ func holds(w *world) string {
 		return "no node for it"
 	}
 	return fmt.Sprintf("node %s for it", w.local.Primary)
+}
+
+// midFailover says that Pgpool-II still names a primary that it marked down a
+// while ago only: it sets the new one when failover_command and its search have
+// ended, and a nudge now would be queued behind them and end sessions for nothing.
+func (w *world) midFailover() bool {
+	if w.local == nil {
+		return false
+	}
+	v := w.local.Node(w.local.Primary)
+	return v != nil && !v.Attached() && w.now.Sub(v.LastChange) < failoverPatience
 }
