@@ -9,6 +9,6 @@ func commands(g *globals) []*cobra.Command {
 		newStatus(g), newPlan(g), newHistory(g), newVault(g),
 		newResync(g), newHold(g), newRelease(g),
 		newCheck(g), newSetup(g),
-		newDemo(g), newLab(g), newVersion(g),
+		newDemo(g), newBench(g), newLab(g), newVersion(g),
 	}
 }
