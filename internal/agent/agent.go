@@ -20,6 +20,9 @@ type Node interface {
 	// Inspect gives the facts of directory and server; the agent adds Run, Lock
 	// and AgentVersion.
 	Inspect(ctx context.Context) (topology.Inspection, error)
+	// Sending says whether the node's server has WAL senders: standbys that a
+	// fast stop would still bring level.
+	Sending() (bool, error)
 	// RecordEnding reads the record of the node's line that ends at lsn;
 	// agentapi.ErrNoWAL when the segment is gone.
 	RecordEnding(lsn topology.LSN) (topology.WALRecord, error)

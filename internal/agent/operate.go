@@ -184,8 +184,14 @@ func (a *Agent) Fence(ctx context.Context, token topology.Token) (topology.Fence
 			}
 			limited, cancel := context.WithTimeout(a.ctx, fenceLimit)
 			defer cancel()
-			var err error
-			res.fenced, err = a.opts.Host.StopServer(limited, false)
+			// A primary with standbys ends politely: a fast stop sends them all
+			// its WAL, and nothing is lost. A lone one is a second primary:
+			// its shutdown checkpoint could recycle WAL that a rewind needs.
+			sending, err := a.opts.Host.Sending()
+			if err != nil {
+				return fmt.Errorf("fence node %s: %w", a.opts.Node, err)
+			}
+			res.fenced, err = a.opts.Host.StopServer(limited, !sending)
 			if err != nil {
 				return fmt.Errorf("fence node %s: %w", a.opts.Node, err)
 			}

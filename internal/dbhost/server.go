@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +54,22 @@ func (h *Host) serverIn(p resync.Place) (topology.ServerState, pgdata.Postmaster
 		return topology.ServerStopping, pm, nil
 	}
 	return topology.ServerStopped, pm, nil
+}
+
+// Sending says whether the node's server has a WAL sender process, by the title
+// that PostgreSQL gives it ("postgres: [cluster name: ]walsender …").
+func (h *Host) Sending() (bool, error) {
+	pids, err := pgdata.ServerProcesses(h.home)
+	if err != nil {
+		return false, fmt.Errorf("look for WAL senders: %w", err)
+	}
+	for _, pid := range pids {
+		title, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		if err == nil && strings.Contains(string(title), "walsender ") {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Reload makes the running server read its configuration again.

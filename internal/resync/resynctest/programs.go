@@ -244,3 +244,6 @@ func (l Link) Size(context.Context, topology.Upstream) (uint64, error) {
 func (l Link) Position(context.Context, topology.Upstream) (topology.LSN, error) {
 	return 0x5000100, l.ask("Position")
 }
+
+// Sending is part of agent.Node; the model has no WAL senders.
+func (w *World) Sending() (bool, error) { return false, nil }
