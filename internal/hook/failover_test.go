@@ -169,6 +169,13 @@ func TestFailover(t *testing.T) {
 			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, polls: 4}, standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{1},
 		},
+		"the request for promotion is lost": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(n *fakeNode) error {
+				n.onPromote = nil
+				return nil
+			}}, standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{1},
+		},
 		"the best refuses, the second is taken": {
 			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(*fakeNode) error { return ErrNotAsked }}, standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{2},

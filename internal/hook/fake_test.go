@@ -219,8 +219,10 @@ func (w *world) Recover(_ context.Context, _ topology.NodeID, say func(string)) 
 	say("half way")
 	return nil
 }
-func (w *world) Resync(context.Context, topology.NodeID) error     { return nil }
-func (w *world) Checkpoint(context.Context, topology.NodeID) error { return nil }
+func (w *world) Resync(context.Context, topology.NodeID) error { return nil }
+
+// Checkpoint is the controller's; it cannot, so that the hook must.
+func (w *world) Checkpoint(context.Context, topology.NodeID) error { return errors.New("not now") }
 
 // primaries lists the nodes that are up and not in recovery.
 func (w *world) primaries() (ids []topology.NodeID) {

@@ -10,6 +10,9 @@ import (
 	"github.com/repool/repool/internal/topology"
 )
 
+// askAgain is how long a promotion that was asked for is left to begin.
+const askAgain = 100 * time.Millisecond
+
 // holder is the name under which a failover takes a node from its agent.
 const holder = "failover hook"
 
@@ -84,7 +87,7 @@ func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.Hist
 	if err := s.Promote(ctx); err != nil {
 		return 0, err
 	}
-	for {
+	for asked := time.Now(); ; {
 		tli, err := s.Timeline(ctx)
 		switch {
 		case err != nil:
@@ -93,6 +96,15 @@ func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.Hist
 			return tli, nil
 		case tli != 0:
 			return 0, fmt.Errorf("out of recovery, but on timeline %s still", tli)
+		}
+		// A request is lost when it meets the end of a try to connect to the dead
+		// primary: the server then sleeps for wal_retrieve_retry_interval, 5 s,
+		// before it looks (seen on 15). Asking again wakes it, and is harmless.
+		if time.Since(asked) > askAgain {
+			if err := s.Promote(ctx); err != nil && !errors.Is(err, ErrNotAsked) {
+				return 0, err
+			}
+			asked = time.Now()
 		}
 		select {
 		case <-time.After(pollEvery):
@@ -129,13 +141,21 @@ func (d *Deps) settle(ctx context.Context, s Server, node topology.NodeID) (note
 	if err == nil {
 		fail(NotePrimary(d.stateDir(), Primary{Node: node, SystemID: f.SystemID, History: f.History}))
 	}
-	if err := s.Checkpoint(ctx); err != nil {
-		fail(err)
-		if d.Control != nil {
-			fail(d.Control.Checkpoint(ctx, node))
+	fail(d.checkpoint(ctx, s, node))
+	return notes
+}
+
+// checkpoint asks for one without waiting: by the controller, or else directly,
+// at the price of a complaint in the server's log that its client has left.
+func (d *Deps) checkpoint(ctx context.Context, s Server, node topology.NodeID) error {
+	if d.Control != nil {
+		short, cancel := context.WithTimeout(ctx, d.Limits.Poke)
+		defer cancel()
+		if err := d.Control.Checkpoint(short, node); err == nil {
+			return nil
 		}
 	}
-	return notes
+	return s.Checkpoint(ctx)
 }
 
 // stopped makes sure that a candidate which was told to promote itself will
