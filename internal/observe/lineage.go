@@ -29,7 +29,7 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew b
 	}
 	line := p.ID.String() + " " + history.Text()
 	walFrom := sync.OnceValue(func() topology.LSN {
-		from, _ := o.walFrom.get(context.WithoutCancel(ctx), o.opts, want[topology.LSN]{key: line, anew: anew, ask: func(ctx context.Context) topology.LSN {
+		from, _ := o.walFrom.get(context.WithoutCancel(ctx), want[topology.LSN]{key: line, anew: anew, ask: func(ctx context.Context) topology.LSN {
 			own, err := pa.ProbeWAL(ctx, history)
 			if err != nil {
 				return 0 // unknown: then no gap is proven
@@ -46,7 +46,7 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew b
 		}
 		c := comparison{primary: p.ID, history: history, node: o.inspectorOf(n.ID), with: pa, walFrom: walFrom}
 		wg.Go(func() {
-			l, answered := o.nodes[i].lineage.get(ctx, o.opts, want[topology.Lineage]{key: line, anew: anew, ask: c.make})
+			l, answered := o.nodes[i].lineage.get(ctx, want[topology.Lineage]{key: line, anew: anew, ask: c.make})
 			if !answered {
 				l = topology.Lineage{Source: unanswered(), Primary: p.ID}
 			}

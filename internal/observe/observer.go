@@ -92,16 +92,16 @@ type nodeSource struct {
 func New(pools []PoolReader, nodes []Node, opts Options) *Observer {
 	opts.fill()
 	o := &Observer{opts: opts, last: map[topology.NodeID]topology.LSN{}, proven: map[topology.NodeID]string{},
-		walFrom: &source[topology.LSN]{deadline: opts.WALDeadline, ok: func(l topology.LSN) bool { return l != 0 }}}
+		walFrom: &source[topology.LSN]{opts: opts, deadline: opts.WALDeadline, ok: func(l topology.LSN) bool { return l != 0 }}}
 	for _, p := range pools {
 		o.pools = append(o.pools, poolSource{reader: p,
-			view: &source[topology.PoolView]{deadline: opts.Deadline, ok: func(v topology.PoolView) bool { return v.OK() }}})
+			view: &source[topology.PoolView]{opts: opts, deadline: opts.Deadline, ok: func(v topology.PoolView) bool { return v.OK() }}})
 	}
 	for _, n := range nodes {
 		o.nodes = append(o.nodes, nodeSource{Node: n,
-			sql:     &source[topology.SQLFacts]{deadline: opts.Deadline, ok: func(f topology.SQLFacts) bool { return f.OK() || f.Refused }},
-			inspect: &source[topology.Inspection]{deadline: opts.Deadline, ok: func(i topology.Inspection) bool { return i.OK() }},
-			lineage: &source[topology.Lineage]{deadline: opts.WALDeadline, ok: func(l topology.Lineage) bool { return l.OK() }},
+			sql:     &source[topology.SQLFacts]{opts: opts, deadline: opts.Deadline, ok: func(f topology.SQLFacts) bool { return f.OK() || f.Refused }},
+			inspect: &source[topology.Inspection]{opts: opts, deadline: opts.Deadline, ok: func(i topology.Inspection) bool { return i.OK() }},
+			lineage: &source[topology.Lineage]{opts: opts, deadline: opts.WALDeadline, ok: func(l topology.Lineage) bool { return l.OK() }},
 		})
 	}
 	return o
@@ -128,7 +128,7 @@ func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
 	var wg sync.WaitGroup
 	for i, p := range o.pools {
 		wg.Go(func() {
-			v, answered := p.view.get(ctx, o.opts, want[topology.PoolView]{anew: anew, ask: p.reader.View})
+			v, answered := p.view.get(ctx, want[topology.PoolView]{anew: anew, ask: p.reader.View})
 			if !answered {
 				v = topology.PoolView{Source: unanswered(), Primary: topology.NoNode}
 			}
@@ -139,14 +139,14 @@ func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
 		snap.Nodes[i] = topology.Node{ID: n.ID, Host: n.Host, Port: n.Port, AppName: n.AppName,
 			AlwaysPrimary: n.AlwaysPrimary, NoFailover: n.NoFailover}
 		wg.Go(func() {
-			f, answered := n.sql.get(ctx, o.opts, want[topology.SQLFacts]{anew: anew, ask: n.SQL.Probe})
+			f, answered := n.sql.get(ctx, want[topology.SQLFacts]{anew: anew, ask: n.SQL.Probe})
 			if !answered {
 				f = topology.SQLFacts{Source: unanswered()}
 			}
 			snap.Nodes[i].SQL = f
 		})
 		wg.Go(func() {
-			a, answered := n.inspect.get(ctx, o.opts, want[topology.Inspection]{anew: anew, ask: n.ask})
+			a, answered := n.inspect.get(ctx, want[topology.Inspection]{anew: anew, ask: n.ask})
 			if !answered {
 				a = topology.Inspection{Source: unanswered()}
 			}

@@ -12,10 +12,13 @@ import (
 type source[T any] struct {
 	ok       func(T) bool
 	deadline time.Duration // ends a question for good
+	opts     Options
 
 	mu   sync.Mutex
 	open *question[T] // nil: none
-	sick bool         // the newest question had no answer in time, or an error for one
+	// late is the newest answer that came when its callers had given up.
+	late *question[T]
+	sick bool // the newest question was answered late, or by an error, or is open still
 }
 
 // question is one call of ask. Its answer is there when done is closed.
@@ -24,6 +27,7 @@ type question[T any] struct {
 	asked  time.Time
 	done   chan struct{}
 	answer T
+	lost   bool // a caller has given it up
 }
 
 // want is what a caller takes for an answer.
@@ -37,34 +41,35 @@ type want[T any] struct {
 }
 
 // get asks, or joins the open question, and waits as long as the source's
-// record deserves. answered is false when there is no answer in that time.
-func (s *source[T]) get(ctx context.Context, opts Options, w want[T]) (answer T, answered bool) {
+// record deserves. answered is false when there is no answer in that time, nor
+// one that came too late for the call before.
+func (s *source[T]) get(ctx context.Context, w want[T]) (answer T, answered bool) {
 	began := time.Now()
-	timer := time.NewTimer(s.patience(opts))
+	timer := time.NewTimer(s.patience(w))
 	defer timer.Stop()
 	for {
 		q := s.join(ctx, w)
 		select {
 		case <-q.done:
 			if q.key == w.key && (!w.anew || !q.asked.Before(began)) {
+				s.taken(q)
 				return q.answer, true
 			}
 		case <-timer.C:
-			s.giveUp(q)
-			return answer, false
+			return s.giveUp(q, w)
 		case <-ctx.Done():
 			return answer, false // says nothing about the source
 		}
 	}
 }
 
-func (s *source[T]) patience(opts Options) time.Duration {
+func (s *source[T]) patience(w want[T]) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sick {
-		return opts.SickPatience
+	if s.sick && !w.anew {
+		return s.opts.SickPatience
 	}
-	return opts.Patience
+	return s.opts.Patience
 }
 
 // join gives the open question, and opens one where there is none. The answer
@@ -85,15 +90,36 @@ func (s *source[T]) run(ctx context.Context, q *question[T], ask func(context.Co
 	q.answer = ask(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sick, s.open = !s.ok(q.answer), nil
+	s.open, s.late = nil, nil
+	s.sick = !s.ok(q.answer) || time.Since(q.asked) > s.opts.Patience
+	if q.lost {
+		s.late = q
+	}
 	close(q.done)
 }
 
-// giveUp notes that q outlived its caller, unless it was answered meanwhile.
-func (s *source[T]) giveUp(q *question[T]) {
+// taken notes that somebody got q's answer after all.
+func (s *source[T]) taken(q *question[T]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.late == q {
+		s.late = nil
+	}
+}
+
+// giveUp leaves q open and takes, once, what came too late for the call before.
+func (s *source[T]) giveUp(q *question[T], w want[T]) (answer T, answered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == q {
-		s.sick = true
+		q.lost, s.sick = true, true
+	} else if s.late == nil {
+		s.late = q // answered in this very moment
 	}
+	late := s.late
+	if late == nil || w.anew || late.key != w.key {
+		return answer, false
+	}
+	s.late = nil
+	return late.answer, true
 }
