@@ -49,7 +49,7 @@ func (l *Login) fail(err error) {
 	if err == nil {
 		return
 	}
-	l.Err = err.Error()
+	l.Err = strings.Join(strings.Fields(err.Error()), " ") // one line
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		l.Code, l.Err = pg.Code, pg.Severity+": "+pg.Message

@@ -132,7 +132,7 @@ func TestSetupMakesAPlainPoolReady(t *testing.T) {
 		}
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := lab.WaitFor(ctx, "check to be content", try); err != nil {
 		t.Fatal(err)
@@ -248,6 +248,12 @@ func healthChecked(ctx context.Context, t *testing.T, l *lab.Lab) {
 		})
 	})
 	if err != nil {
+		log, _ := os.ReadFile(l.Pgpools[0].LogFile) // for the message only
+		for line := range strings.Lines(string(log)) {
+			if !strings.Contains(line, "pcp") && !strings.Contains(line, "PCP") && !strings.Contains(line, "status_changed") {
+				t.Log(line)
+			}
+		}
 		t.Error(err)
 	}
 }

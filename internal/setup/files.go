@@ -21,6 +21,8 @@ type fileEdit struct {
 	// perm and owner are for a new file.
 	perm  os.FileMode
 	owner owner
+	// inPlace keeps the file itself: somebody has it open and goes on reading it.
+	inPlace bool
 }
 
 // file reads a file for editing; one that does not exist is empty.
@@ -63,6 +65,9 @@ func (e *fileEdit) write(suffix string) (backup string, err error) {
 		if err != nil {
 			return "", fmt.Errorf("keep a backup of %s: %w", e.path, err)
 		}
+		if e.inPlace {
+			return backup, e.overwrite()
+		}
 		return backup, pgdata.ReplaceFile(e.path, []byte(e.after))
 	}
 	if err := os.MkdirAll(filepath.Dir(e.path), 0o755); err != nil {
@@ -72,6 +77,21 @@ func (e *fileEdit) write(suffix string) (backup string, err error) {
 		return "", err
 	}
 	return "", errors.Join(e.owner.take(e.path), os.Chmod(e.path, e.perm))
+}
+
+// overwrite writes into the file that is there. What is only added is written in
+// one piece, so that a reader sees the old file or the new one.
+func (e *fileEdit) overwrite() error {
+	text, how := e.after, os.O_WRONLY|os.O_TRUNC
+	if added, ok := strings.CutPrefix(e.after, e.before); ok {
+		text, how = added, os.O_WRONLY|os.O_APPEND
+	}
+	f, err := os.OpenFile(e.path, how, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // take gives a file to the owner. Only root can, and only root has to.

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/repool/repool/internal/check"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/pgpoolconf"
 	"github.com/repool/repool/internal/topology"
-	"github.com/repool/repool/pcp"
 )
 
 const pgpoolSubject = "pgpool"
@@ -110,6 +108,7 @@ func (m *maker) poolPassword(path, user string, s secret) error {
 	if err != nil {
 		return err
 	}
+	e.inPlace = true // Pgpool-II's processes have opened it at their start
 	line := user + ":TEXT" + s.clear
 	var out []string
 	for have := range strings.Lines(e.after) {
@@ -251,6 +250,7 @@ func (m *maker) nodeSettings() {
 			}
 			used = append(used, app)
 			m.set(name, app)
+			m.handled["application-name "+n.Subject()] = true
 		}
 		dir := fmt.Sprintf("backend_data_directory%d", n.Conf.ID)
 		real := n.SQL.Settings["data_directory"]
@@ -259,63 +259,9 @@ func (m *maker) nodeSettings() {
 		}
 		if m.bad("data-directory", n.Subject()) && real != "" {
 			m.set(dir, real)
+			m.handled["agent "+n.Subject()] = n.Conf.DataDir == ""
 		}
 	}
-}
-
-// reloadPgpool is the last item when Pgpool-II has to read something again.
-func (m *maker) reloadPgpool() {
-	m.handled["reload-pending"] = m.reload
-	if !m.reload {
-		return
-	}
-	if m.o.NoReload {
-		m.manual("reload", pgpoolSubject, "reload Pgpool-II: pcp_reload_config -w, or systemctl reload pgpool2")
-		return
-	}
-	m.add(Item{ID: "reload", Subject: pgpoolSubject, What: "have Pgpool-II read its configuration again", do: m.doReload})
-	if m.facts.Pool.Pgpool.Watchdog.Use {
-		m.manual("reload", pgpoolSubject, "make the same changes beside every other member of the watchdog cluster (repool setup --apply there)")
-	}
-}
-
-// doReload asks over PCP, and waits until the settings in effect are the new ones.
-func (m *maker) doReload(ctx context.Context, _ *Item) error {
-	conf, err := m.facts.Pool.PCP.Config()
-	if err != nil {
-		return err
-	}
-	if err := pcp.With(ctx, conf, func(c *pcp.Conn) error { return c.Reload(ctx, pcp.ScopeLocal) }); err != nil {
-		return fmt.Errorf("%w; reload it by hand: systemctl reload pgpool2", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	for {
-		pending, err := m.reloadPending(ctx, conf)
-		if err == nil && !pending {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("Pgpool-II does not run with the new settings after the reload (its log says why); last: %v", err)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
-func (m *maker) reloadPending(ctx context.Context, conf pcp.Config) (pending bool, err error) {
-	err = pcp.With(ctx, conf, func(c *pcp.Conn) error {
-		running, err := c.PoolStatus(ctx)
-		for _, s := range running {
-			for _, want := range m.settings {
-				if s.Name == want[0] && strings.HasSuffix(s.Name, "_command") && s.Value != want[1] {
-					pending = true
-				}
-			}
-		}
-		return err
-	})
-	return pending, err
 }
 
 // subject names a node in items.

@@ -88,7 +88,8 @@ type maker struct {
 	settings [][2]string
 	// reload: something changed that Pgpool-II must read again.
 	reload bool
-	// handled are the checks whose findings have an item of their own.
+	// handled are the checks whose findings have an item of their own, by id, or
+	// by id and subject with a blank between.
 	handled map[string]bool
 }
 
@@ -144,7 +145,7 @@ func (m *maker) report() check.Report { return check.Run(m.facts) }
 // rest lists the findings that no item stands for.
 func (m *maker) rest() {
 	for _, f := range m.report().Findings {
-		if f.Severity == check.OK || m.handled[f.ID] {
+		if f.Severity == check.OK || m.handled[f.ID] || m.handled[f.ID+" "+f.Subject] {
 			continue
 		}
 		m.add(Item{ID: f.ID, Subject: f.Subject, What: f.Found, Lines: []string{"→ " + f.Remedy}, Manual: true})

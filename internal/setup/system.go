@@ -140,9 +140,26 @@ func (m *maker) repoolYAML(context.Context) error {
 	if err != nil || e.exists {
 		return err
 	}
+	for _, path := range []string{m.o.Loaded.Config.Database.Passfile, m.o.Loaded.Config.Replication.Passfile, m.o.Loaded.Config.Pgpool.PCP.Passfile} {
+		if err := m.emptyPassfile(path); err != nil {
+			return err
+		}
+	}
 	e.after = m.yaml()
 	m.handled["config"] = true
 	m.edit("repool-yaml", "controller", "say where everything is", e, plus(e.after))
+	return nil
+}
+
+// emptyPassfile makes a passfile that would have no line yet: repool.yaml may
+// only name files that exist.
+func (m *maker) emptyPassfile(path string) error {
+	e, err := m.file(path, 0o600)
+	if err != nil || e.exists || e.after != "" {
+		return err
+	}
+	e.after = "# host:port:database:user:password\n"
+	m.edit("pgpass", "files", "make the file for passwords, still without one", e, plus(e.after))
 	return nil
 }
 

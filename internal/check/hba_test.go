@@ -1,0 +1,96 @@
+package check
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+)
+
+func TestFirstRuleThatFitsDecides(t *testing.T) {
+	all := rules(
+		`local all all peer`,
+		`# a comment`,
+		`host "my db",app  alice, bob 10.1.0.0/16 md5`,
+		`hostssl all repool 10.2.0.0 255.255.0.0 scram-sha-256 clientcert=verify-ca`,
+		`hostnossl all repool 10.3.0.0/16 trust`,
+		`host replication repl samehost \`,
+		`  scram-sha-256 # continued`,
+		`host all all all reject`,
+		`nonsense`,
+	)
+	for _, c := range []struct {
+		name string
+		conn HBAConn
+		line int
+	}{
+		{"socket", HBAConn{Database: "app", User: "x"}, 1},
+		{"quoted name with a blank", conn("10.1.2.3", "my db", "alice", false), 3},
+		{"list of users", conn("10.1.2.3", "app", "bob", false), 3},
+		{"older form of a network, with SSL", conn("10.2.9.9", "x", "repool", true), 4},
+		{"the same without SSL", conn("10.2.9.9", "x", "repool", false), 8},
+		{"only without SSL", conn("10.3.9.9", "x", "repool", false), 5},
+		{"IPv4 in IPv6", conn("::ffff:10.3.9.9", "x", "repool", false), 5},
+		{"all is not replication", HBAConn{From: netip.MustParseAddr("10.3.9.9"), Replication: true, User: "repool"}, 0},
+		{"replication on the same host", HBAConn{From: netip.MustParseAddr("127.0.0.1"), Replication: true, User: "repl"}, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, ok := MatchHBA(all, c.conn)
+			if ok != (c.line > 0) || r.Line != c.line {
+				t.Errorf("line %d (%v), want %d", r.Line, ok, c.line)
+			}
+		})
+	}
+}
+
+func conn(from, db, user string, ssl bool) HBAConn {
+	return HBAConn{From: netip.MustParseAddr(from), Database: db, User: user, SSL: ssl}
+}
+
+func TestHBALineIsReadBackAsItIsMeant(t *testing.T) {
+	for _, c := range []HBAConn{
+		conn("10.0.0.1", "postgres", "repool", false), conn("fd00::1", "my db", "re,pool", false),
+		{Database: "postgres", User: "repool"}, {Replication: true, From: netip.MustParseAddr("10.0.0.1"), User: "repool"},
+	} {
+		line := HBALine(c, "md5")
+		r, ok := MatchHBA(rules(line), c)
+		if !ok || r.Method != "md5" {
+			t.Errorf("%q does not let %+v in: %+v", line, c, r)
+		}
+	}
+}
+
+func TestIncludesAreTold(t *testing.T) {
+	if _, partial := ParseHBA("f", "include_dir 'more'\n"); !partial {
+		t.Error("an include was passed over")
+	}
+}
+
+func FuzzParseHBA(f *testing.F) {
+	f.Add("host all all 127.0.0.1/32 md5\n")
+	f.Add("local \"a b\",c all peer map=x\\\n y\n")
+	f.Add("host all all 1.2.3.4 255.0.0.0 trust")
+	f.Fuzz(func(t *testing.T, text string) {
+		a, _ := ParseHBA("f", text)
+		b, _ := ParseHBA("f", text)
+		if !reflect.DeepEqual(a, b) {
+			t.Error("not the same twice")
+		}
+		for _, c := range HBAConns("repool", "postgres", "repl") {
+			c.From = netip.MustParseAddr("10.0.0.1")
+			MatchHBA(a, c)
+		}
+	})
+}
+
+func TestShellWords(t *testing.T) {
+	for line, want := range map[string][]string{
+		`/usr/bin/repool hook failover "" 'a b' c\ d`: {"/usr/bin/repool", "hook", "failover", "", "a b", "c d"},
+		``:         nil,
+		`a"b"'c'`:  {"abc"},
+		`"x\"y" z`: {`x"y`, "z"},
+	} {
+		if got := shellWords(line); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s → %q, want %q", line, got, want)
+		}
+	}
+}
