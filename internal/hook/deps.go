@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/repool/repool/internal/agentapi"
@@ -128,10 +129,10 @@ func (r Result) err() error {
 
 func (d *Deps) stateDir() string { return d.Pool.Controller.StateDir }
 
-// say writes one line to Pgpool-II's log.
+// say writes one line to Pgpool-II's log, also when an error has several.
 func (d *Deps) say(format string, args ...any) {
 	if d.Out != nil {
-		fmt.Fprintf(d.Out, "repool: "+format+"\n", args...)
+		fmt.Fprintln(d.Out, "repool:", strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
 	}
 }
 

@@ -70,8 +70,8 @@ func (w *world) deps(t *testing.T) Deps {
 	}
 	return Deps{
 		Pool: pool, Out: w, Dial: w.dial, Agent: w.agent, Control: w,
-		Limits: Limits{Probe: 100 * time.Millisecond, Promote: 200 * time.Millisecond, FenceDead: 100 * time.Millisecond,
-			FenceAlive: 200 * time.Millisecond, Lock: 5 * time.Second},
+		Limits: Limits{Probe: 200 * time.Millisecond, Promote: 2 * time.Second, FenceDead: time.Second,
+			FenceAlive: 2 * time.Second, Lock: 30 * time.Second},
 	}
 }
 
