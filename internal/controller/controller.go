@@ -70,6 +70,8 @@ type Options struct {
 const (
 	// busyInterval is the pace while something is under way.
 	busyInterval = 150 * time.Millisecond
+	// busyFor is how long after the last change of a decision that pace is kept.
+	busyFor = 15 * time.Second
 	// passGap is the least time between two passes, however often somebody asks
 	// for one: Pgpool-II logs each PCP connection.
 	passGap = 50 * time.Millisecond
@@ -92,6 +94,7 @@ type Controller struct {
 	mem      plan.Memory
 	stopping bool
 	busy     map[slot]string
+	changed  time.Time // when a decision last changed
 	recovers map[topology.NodeID]recovery
 	said     map[topology.NodeID]string // the decision last recorded in the history
 	warned   map[string]string          // trouble last logged, by what it is about
@@ -193,8 +196,14 @@ func (c *Controller) loop(ctx context.Context) {
 	}
 }
 
+// pace is quick while something is under way and lately changed. What has stood
+// still for a while (a replay of hours, a backoff, a frozen node) does not need
+// a look seven times a second; hooks and runs still make a pass come at once.
 func (c *Controller) pace(busy bool) time.Duration {
-	if busy {
+	c.mu.Lock()
+	lately := time.Since(c.changed) < busyFor
+	c.mu.Unlock()
+	if busy && lately {
 		return min(busyInterval, c.o.Interval)
 	}
 	return c.o.Interval

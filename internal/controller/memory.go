@@ -67,6 +67,9 @@ func (c *Controller) say(d plan.Decision) {
 	c.mu.Lock()
 	same := c.said[d.Node] == key
 	c.said[d.Node] = key
+	if !same {
+		c.changed = time.Now()
+	}
 	c.mu.Unlock()
 	if same {
 		return
