@@ -169,7 +169,15 @@ func (d *Deps) journal(e Event, r Result, err error) {
 	}
 }
 
+// maxLog is the size at which hooks.log becomes hooks.log.1.
+const maxLog = 10 << 20
+
 func appendFile(path string, text []byte) error {
+	if info, err := os.Stat(path); err == nil && info.Size() > maxLog {
+		if err := os.Rename(path, path+".1"); err != nil {
+			return err
+		}
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
