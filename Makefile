@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps build demo test bench lint fuzz ci clean
+.PHONY: all deps build demo test bench lint fuzz ci clean proto
 
 all: build
 
@@ -36,3 +36,7 @@ ci: lint test
 
 clean:
 	rm -rf bin
+
+proto: ## generate the wire code from proto/ (protoc, protoc-gen-go, protoc-gen-connect-go)
+	protoc -I proto --go_out=. --go_opt=module=github.com/repool/repool --connect-go_out=. \
+		--connect-go_opt=module=github.com/repool/repool,simple proto/repool/agent/v1/agent.proto
