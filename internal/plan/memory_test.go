@@ -196,6 +196,26 @@ func TestAttachedWithoutAStream(t *testing.T) {
 	s.expect("", "resync/follow not-streaming")
 }
 
+// Pgpool-II's main process can hang on the login to a frozen node, and then
+// carries out neither the detach nor any failover.
+func TestAFrozenNodeThatPgpoolCannotDetachIsKilled(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	s.stopped(1)
+	s.node(1).SQL.Refused, s.node(1).Agent.Server = false, topology.ServerFrozen
+	s.expect("", "wait frozen")
+	s.later(s.pol.FollowGrace + time.Second)
+	s.expect("", "detach attached-not-streaming")
+	s.later(frozenPatience - 2*time.Second)
+	s.expect("", "detach attached-not-streaming")
+	s.later(2 * time.Second)
+	s.expect("", "fence frozen")
+	s.later(time.Second)
+	s.expect("", "detach attached-not-streaming") // once a fence, then a pause
+	s.status(1, topology.PoolDown).later(time.Minute)
+	s.expect("", "wait frozen") // once detached it may thaw in peace
+}
+
 func TestTheGraceBeginsAnewWithANewPrimary(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()

@@ -38,6 +38,9 @@ const (
 	failoverPatience = 30 * time.Second
 	// softBackoff follows a run that ended because the world changed.
 	softBackoff = time.Second
+	// frozenPatience is how long, after FollowGrace, Pgpool-II may take to carry
+	// out the detach of a frozen node before that node's server is killed.
+	frozenPatience = 15 * time.Second
 	// maxNudges before only a restart of Pgpool-II can help; nudgeMax is the
 	// longest pause between two.
 	maxNudges = 6

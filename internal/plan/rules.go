@@ -61,6 +61,9 @@ var attachedRules = []rule{
 	{CodeForeignSystem, func(s *subject) bool { return s.mayJudge() && s.attached && s.foreign }, func(s *subject) Decision {
 		return s.detach(CodeForeignSystem, fmt.Sprintf("node %s has system identifier %s, the pool's is %s", s.n.ID, s.systemID(), s.w.primary.n.SQL.SystemID))
 	}},
+	{CodeFrozen, (*subject).holdsPoolUp, func(s *subject) Decision {
+		return s.decide(Fence, CodeFrozen, fmt.Sprintf("node %s is frozen (SIGSTOP) and still attached, though its detach has been asked for: Pgpool-II waits for its answer and does nothing else, so its server is killed", s.n.ID))
+	}},
 	{CodeAttachedSecondPrimary, func(s *subject) bool { return s.mayJudge() && s.attached && s.second }, func(s *subject) Decision {
 		return s.detach(CodeAttachedSecondPrimary, fmt.Sprintf("node %s is attached and accepts writes beside the primary, node %s", s.n.ID, s.w.primary.n.ID))
 	}},
@@ -94,6 +97,18 @@ func (s *subject) noDirectory() bool {
 // long. A node of which nothing is known is Pgpool-II's health check's to judge.
 func (s *subject) graceOver() bool {
 	return (s.sql || s.agent) && !s.m.NotStreamingSince.IsZero() && s.w.now.Sub(s.m.NotStreamingSince) > s.w.pol.FollowGrace
+}
+
+// holdsPoolUp says that Pgpool-II hangs on a frozen standby. Its main process
+// logs in to every attached node when it searches for the primary (after each
+// attach and failover), without any timeout (4.3.5, seen live): until the node
+// answers, no failover, attach or detach is carried out. A killed standby
+// loses nothing and is started again; the kernel then ends the login.
+func (s *subject) holdsPoolUp() bool {
+	since := s.m.NotStreamingSince
+	return s.mayJudge() && s.attached && !s.sql && s.agent && !s.aside() && s.n.Agent.Server == topology.ServerFrozen &&
+		!since.IsZero() && s.m.LastDetach.After(since) && s.w.now.Sub(since) > s.w.pol.FollowGrace+frozenPatience &&
+		s.w.pol.fenceMode() == Auto && s.w.now.Sub(s.m.LastFence) >= backoff(s.w.pol.BackoffBase, s.w.pol.BackoffMax, s.n.ID, s.m.Fences)
 }
 
 // detach asks for the detach, once in a while until it shows.
