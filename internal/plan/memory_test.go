@@ -121,6 +121,19 @@ func TestVerificationTarget(t *testing.T) {
 	s.expect("", "attach ready")
 }
 
+func TestLagGate(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	s.status(1, topology.PoolDown)
+	s.node(1).SQL.Replay = 0x4FFF000
+	s.expect("", "wait replaying")
+	s.node(1).SQL.Replay = 0x5000000 // the target, but the primary has run away
+	s.node(0).SQL.Current = 0x5000000 + topology.LSN(s.pol.MaxLagBytes) + 1
+	s.expect("", "wait replaying")
+	s.node(0).SQL.Current--
+	s.expect("", "attach ready")
+}
+
 func TestTargetOfAnOldPrimaryDoesNotCount(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()

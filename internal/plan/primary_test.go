@@ -222,6 +222,20 @@ func TestPoolBlind(t *testing.T) {
 		s.later(time.Second)
 		s.expect("", "wait attaching", "none healthy")
 	})
+	t.Run("while Pgpool-II routes writes to a standby, no other node is judged or changed", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t).learn()
+		s.mem = Memory{Primary: topology.NoNode}
+		s.poolPrimary(1).lineage(2, 0, topology.LineageDiverged)
+		s.node(2).SQL.Receiver = topology.WALReceiver{}
+		s.expect("wait pool-blind", "none healthy", "wait pool-blind")
+		s.stopped(2).status(2, topology.PoolDown).lineage(2, 0, topology.LineageOnLine)
+		s.expect("wait pool-blind", "none healthy", "wait pool-blind")
+		s.node(2).Agent.StandbySignal, s.node(2).Agent.Server = false, topology.ServerStarting
+		s.expect("wait pool-blind", "none healthy", "wait pool-blind")
+		s.later(s.pol.NudgeAfter)
+		s.expect("nudge pool-blind")
+	})
 	t.Run("DISALLOW_TO_FAILOVER cannot be nudged", func(t *testing.T) {
 		t.Parallel()
 		s := newScene(t).learn()
