@@ -100,7 +100,10 @@ func TestNode(t *testing.T) {
 			s.stopped(1).status(1, down)
 			s.node(1).Agent.Control, s.node(1).Agent.Server = nil, topology.ServerStarting
 		}, "none garbled-control"},
-		"no space for a copy (S10)": {func(s *scene) { lost(s, 1, topology.DirMissing).status(1, down); s.node(1).Agent.FreeBytes = gib + gib/2 }, "none no-space"},
+		"no space for a copy (S10)": {func(s *scene) {
+			lost(s, 1, topology.DirMissing).status(1, down)
+			s.node(1).Agent.FreeBytes = gib + gib/2
+		}, "none no-space"},
 		"size of the copy unknown": {func(s *scene) {
 			lost(s, 1, topology.DirMissing).status(1, down)
 			s.node(0).SQL.DatabaseBytes, s.node(0).Agent.DataBytes = 0, 0
@@ -129,8 +132,11 @@ func TestNode(t *testing.T) {
 			s.node(0).SQL.Settings["max_wal_senders"] = "1"
 			s.node(0).SQL.Senders = []topology.WALSender{{AppName: "repool_node2", State: "streaming"}}
 		}, "none no-senders"},
-		"history shares nothing":          {func(s *scene) { s.stopped(1).status(1, down).lineage(1, 0, topology.LineageForeign) }, "none unrelated-history"},
-		"the same, and a person asked":    {func(s *scene) { s.stopped(1).status(1, down).lineage(1, 0, topology.LineageForeign); s.memory(1).Asked = "any" }, "resync/base-backup unrelated-history"},
+		"history shares nothing": {func(s *scene) { s.stopped(1).status(1, down).lineage(1, 0, topology.LineageForeign) }, "none unrelated-history"},
+		"the same, and a person asked": {func(s *scene) {
+			s.stopped(1).status(1, down).lineage(1, 0, topology.LineageForeign)
+			s.memory(1).Asked = "any"
+		}, "resync/base-backup unrelated-history"},
 		"agent silent, server down":       {func(s *scene) { s.stopped(1).status(1, down); noAgent(s, 1) }, "wait agent-unreachable"},
 		"agent silent, streams, detached": {func(s *scene) { s.status(1, down); noAgent(s, 1) }, "none lineage-unknown"},
 		"agent silent, streams, attached": {func(s *scene) { noAgent(s, 1) }, "none healthy"},
@@ -225,7 +231,9 @@ func diverge(s *scene, id topology.NodeID) *scene {
 	return s
 }
 
-func hintsOnly(n *topology.Node) { n.Agent.Control.Checksums, n.Agent.Control.WALLogHints = false, true }
+func hintsOnly(n *topology.Node) {
+	n.Agent.Control.Checksums, n.Agent.Control.WALLogHints = false, true
+}
 
 func lost(s *scene, id topology.NodeID, d topology.DirState) *scene {
 	s.stopped(id)

@@ -1,0 +1,70 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/repool/repool/internal/topology"
+)
+
+// established says that s, on that history, has been the pool's primary before.
+func (w *world) established(s *subject, h topology.History) bool {
+	return w.remembers() && w.mem.Primary == s.n.ID && h.Equal(w.mem.History)
+}
+
+// againstMemory refuses a primary that the remembered one has left behind.
+func (w *world) againstMemory(p *subject, h topology.History) trouble {
+	if w.established(p, h) {
+		return trouble{}
+	}
+	if newer := w.newerLine(p, h); newer != nil {
+		return trouble{CodePrimaryStale, fmt.Sprintf("node %s accepts writes on timeline %s, and node %s holds the newer line %s that descends from it", p.n.ID, h.TLI, newer.n.ID, newer.n.Agent.History.Text()), describe([]*subject{p})}
+	}
+	if !w.remembers() || h.Descends(w.mem.History) || w.superseded(p) {
+		return trouble{}
+	}
+	old := fmt.Sprintf("the pool's last primary was node %s on %s", w.mem.Primary, w.mem.History.Text())
+	if w.mem.History.Descends(h) {
+		return trouble{CodePrimaryStale, fmt.Sprintf("node %s accepts writes on timeline %s, which the pool has left: its last primary was node %s on timeline %s", p.n.ID, h.TLI, w.mem.Primary, w.mem.History.TLI), append(describe([]*subject{p}), old)}
+	}
+	return trouble{CodePrimaryAmbiguous, fmt.Sprintf("node %s accepts writes on %s, which does not descend from the line of the pool's last primary, node %s", p.n.ID, h.Text(), w.mem.Primary), append(describe([]*subject{p}), old)}
+}
+
+// newerLine finds a node that holds a line of WAL that descends from h: p then
+// is an old primary that came back first. A node under a person's resync
+// request does not count.
+func (w *world) newerLine(p *subject, h topology.History) *subject {
+	for _, s := range w.nodes {
+		a := &s.n.Agent
+		if s == p || !s.agent || s.m.Asked != "" || a.Control == nil || a.Control.SystemID != p.n.SQL.SystemID {
+			continue
+		}
+		if a.History.Descends(h) {
+			return s
+		}
+	}
+	return nil
+}
+
+// superseded says that the remembered primary itself follows p now: somebody
+// has rebuilt it, and the memory is out of date.
+func (w *world) superseded(p *subject) bool {
+	s := w.node(w.mem.Primary)
+	return s != nil && s != p && s.streamsFrom(p)
+}
+
+// contested refuses where Pgpool-II routes writes to another node that accepts
+// them too, or may: a standby promoted behind Pgpool-II's back. It does not
+// when p has been the pool's primary before: then Pgpool-II is wrong.
+func (w *world) contested(p *subject, h topology.History) trouble {
+	if w.local == nil || w.local.Primary == p.n.ID || w.established(p, h) {
+		return trouble{}
+	}
+	s, v := w.node(w.local.Primary), w.local.Node(w.local.Primary)
+	if s == nil || v == nil || !v.Attached() || s.m.Asked != "" {
+		return trouble{}
+	}
+	if s.sql && s.n.SQL.InRecovery || !s.sql && s.agent && !running(s.n.Agent.Server) {
+		return trouble{}
+	}
+	return trouble{CodePrimaryContested, fmt.Sprintf("node %s accepts writes on the newest line, but Pgpool-II routes writes to node %s, which accepts them too or does not answer", p.n.ID, s.n.ID), describe([]*subject{p})}
+}
