@@ -1,0 +1,180 @@
+package packaging_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/pgpoolconf"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/packaging"
+)
+
+func example(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("examples", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// keys are all keys of a configuration type, with a dot between levels.
+func keys(t reflect.Type, under string) []string {
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return []string{strings.TrimSuffix(under, ".")}
+	}
+	var all []string
+	for i := range t.NumField() {
+		if tag := t.Field(i).Tag.Get("yaml"); tag != "" && tag != "-" {
+			all = append(all, keys(t.Field(i).Type, under+tag+".")...)
+		}
+	}
+	return all
+}
+
+func TestExampleExplainsEveryKey(t *testing.T) {
+	var have map[string]any
+	if err := yaml.Unmarshal([]byte(example(t, "repool.yaml")), &have); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys(reflect.TypeFor[config.Config](), "") {
+		if strings.HasPrefix(key, "peers.pcp.") { // as under pgpool
+			continue
+		}
+		var at any = have
+		for part := range strings.SplitSeq(key, ".") {
+			if list, ok := at.([]any); ok {
+				at = list[0]
+			}
+			m, ok := at.(map[string]any)
+			if !ok || m[part] == nil {
+				t.Errorf("the example lacks %s", key)
+				break
+			}
+			at = m[part]
+		}
+	}
+}
+
+// TestExampleIsValidAndSaysTheDefaults: what the example shows is accepted, and
+// its policy is the one that holds without it.
+func TestExampleIsValidAndSaysTheDefaults(t *testing.T) {
+	dir := t.TempDir()
+	pass := filepath.Join(dir, "pass")
+	conf := filepath.Join(dir, "pgpool.conf")
+	for path, text := range map[string]string{pass: "", conf: "backend_hostname0 = ''\nbackend_port0 = 5432\nbackend_data_directory0 = '/d'\n" +
+		"backend_hostname1 = ''\nbackend_port1 = 5433\nbackend_data_directory1 = '/e'\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := regexp.MustCompile(`passfile: .*`).ReplaceAllString(example(t, "repool.yaml"), "passfile: "+pass)
+	text = regexp.MustCompile(`conf: /etc/pgpool2.*`).ReplaceAllString(text, "conf: "+conf)
+	l, err := config.Bytes("repool.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := l.Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := p.Policy, plan.DefaultPolicy()
+	if got.MaxLagBytes != want.MaxLagBytes || got.MaxAttempts != want.MaxAttempts || got.BackoffBase != want.BackoffBase || got.BackoffMax != want.BackoffMax ||
+		got.FollowGrace != want.FollowGrace || got.StreamPatience != want.StreamPatience || got.NudgeAfter != want.NudgeAfter || got.SpaceHeadroom != want.SpaceHeadroom || got.Fence != want.Fence {
+		t.Errorf("the example's policy is not the default one:\n got %+v\nwant %+v", got, want)
+	}
+	empty, err := config.Bytes("none", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, e := empty.Config, l.Config
+	if e.Controller.StateDir != d.Controller.StateDir || e.Controller.Socket != d.Controller.Socket || e.Controller.Interval != d.Controller.Interval ||
+		e.Vault.MaxBytes != d.Vault.MaxBytes || e.Database.User != d.Database.User || e.Pgpool.PCP.Timeout != d.Pgpool.PCP.Timeout {
+		t.Errorf("the example says other values than the defaults:\n got %+v\nwant %+v", e, d)
+	}
+}
+
+func TestPgpoolLinesAreAccepted(t *testing.T) {
+	f, err := pgpoolconf.Parse("pgpool.conf", example(t, "pgpool.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errs := f.Rejected(pgpoolconf.Version{}); len(errs) > 0 {
+		t.Error(errs)
+	}
+	if unknown := f.Unknown(); len(unknown) > 0 {
+		t.Error(unknown)
+	}
+}
+
+// TestUnits lets systemd itself judge, where it is installed.
+func TestUnits(t *testing.T) {
+	for _, name := range []string{"repool.service", "repool-agent@.service"} {
+		text, err := packaging.Unit(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"Type=notify", "KillMode=process", "Restart=on-failure", "User=postgres"} {
+			if !strings.Contains(text, want+"\n") {
+				t.Errorf("%s lacks %s", name, want)
+			}
+		}
+		if strings.Contains(text, "PrivateTmp=") || strings.Contains(text, "NoNewPrivileges=") {
+			t.Errorf("%s forbids something to the PostgreSQL servers that it starts", name)
+		}
+		verify(t, name, text)
+	}
+}
+
+func verify(t *testing.T, name, text string) {
+	t.Helper()
+	tool, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Logf("%s: no systemd-analyze here to judge it", name)
+		return
+	}
+	// The program need not be installed, and the user exists with PostgreSQL.
+	text = strings.ReplaceAll(text, "/usr/bin/repool", "/bin/true")
+	path := filepath.Join(t.TempDir(), strings.Replace(name, "@", "@1", 1))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(tool, "verify", path).CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, filepath.Base(path)) {
+			t.Errorf("%s: %s (%v)", name, line, err)
+		}
+	}
+}
+
+func TestEveryPackagedFileExists(t *testing.T) {
+	text, err := os.ReadFile("nfpm.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nfpm struct {
+		Contents []struct{ Src, Dst string }
+	}
+	if err := yaml.Unmarshal(text, &nfpm); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range nfpm.Contents {
+		if c.Src == "" || strings.HasPrefix(c.Src, "bin/") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join("..", c.Src)); err != nil {
+			t.Error(err)
+		}
+	}
+}
