@@ -91,8 +91,17 @@ func diesAt(point string, m topology.Method) func(r *rig) {
 	}
 }
 
-// mids are the moments inside an operation at which a process can die.
-var mids = []string{"mid:WriteStandby", "mid:Settle", "mid:StartServer"}
+// pointsOf are the points that an undisturbed run in situation s passes, and
+// the moments inside operations at which a process can die.
+func pointsOf(t *testing.T, s situation) (points []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := prepared(t, s)
+		r.run(s.method)
+		points = slices.Sorted(maps.Keys(r.reached))
+	})
+	return points
+}
 
 // TestKilledAtEveryPoint is P4 and P5, hazards 6, 8, 9, 46 and 47: the agent
 // dies at each point of each method, once with an outside hand that starts the
@@ -106,7 +115,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 				name += ", an outside hand starts the server"
 			}
 			t.Run(name, func(t *testing.T) {
-				for _, point := range append(resync.PointsOf(s.method), mids...) {
+				for _, point := range pointsOf(t, s) {
 					if hand && strings.HasSuffix(point, ":before") {
 						continue // nothing has happened since the point before it
 					}
@@ -160,7 +169,7 @@ func TestOutsideHandAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	for _, s := range situations() {
 		t.Run(s.name+", "+string(s.method), func(t *testing.T) {
-			for _, point := range append(resync.PointsOf(s.method), mids...) {
+			for _, point := range pointsOf(t, s) {
 				if strings.HasSuffix(point, ":after") {
 					continue // the next one is the same moment
 				}

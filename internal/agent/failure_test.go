@@ -116,7 +116,7 @@ func TestCancelAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	for _, s := range situations() {
 		t.Run(s.name+", "+string(s.method), func(t *testing.T) {
-			for _, point := range resync.PointsOf(s.method) {
+			for _, point := range pointsOf(t, s) {
 				synctest.Test(t, func(t *testing.T) {
 					r := prepared(t, s)
 					r.stopping = true
@@ -152,7 +152,7 @@ func TestShutdownAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	for _, s := range situations() {
 		t.Run(s.name+", "+string(s.method), func(t *testing.T) {
-			for _, point := range resync.PointsOf(s.method) {
+			for _, point := range pointsOf(t, s) {
 				synctest.Test(t, func(t *testing.T) {
 					r := prepared(t, s)
 					closed := make(chan error, 1)

@@ -71,6 +71,10 @@ func (l *fileLock) release() error {
 	if f == nil {
 		return nil
 	}
+	// Closing alone would not do: a child between fork and exec has the file too.
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN); err != nil {
+		return errors.Join(fmt.Errorf("unlock %s: %w", l.path, err), f.Close())
+	}
 	return f.Close()
 }
 
@@ -81,7 +85,11 @@ func (l *fileLock) busy() bool {
 		return false
 	}
 	defer f.Close() //nolint:errcheck // opened for reading only
-	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if err == nil {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	}
+	return errors.Is(err, syscall.EWOULDBLOCK)
 }
 
 // owner names the holder as far as the file tells.
