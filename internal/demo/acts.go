@@ -27,7 +27,7 @@ func (s *show) nothingLost(ctx context.Context, a *Act) error {
 		return err
 	}
 	fault := time.Now()
-	s.tell.title(a, fault)
+	s.begin(a, fault)
 	err = s.lab.KillNode(ctx, p)
 	resume()
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *show) commitsLost(ctx context.Context, a *Act) error {
 	}
 	s.lost = append(s.lost, rows...)
 	fault := time.Now()
-	s.tell.title(a, fault)
+	s.begin(a, fault)
 	if err := s.lab.KillNode(ctx, p); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (s *show) standbyKilled(ctx context.Context, a *Act) error {
 	}
 	a.Node, a.Title, a.Expected = n, "a standby is killed", string(topology.MethodStart)
 	fault := time.Now()
-	s.tell.title(a, fault)
+	s.begin(a, fault)
 	if err := s.lab.KillNode(ctx, n); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *show) dataDestroyed(ctx context.Context, a *Act) error {
 	}
 	a.Node, a.Title, a.Expected = n, "a standby's data directory is destroyed", string(topology.MethodBaseBackup)
 	fault := time.Now()
-	s.tell.title(a, fault)
+	s.begin(a, fault)
 	if err := s.lab.DestroyData(ctx, n); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (s *show) secondPrimary(ctx context.Context, a *Act) error {
 	}
 	a.Node, a.Title, a.Expected = p, "the old primary is started by hand as a second primary", string(topology.MethodRewind)
 	fault := time.Now()
-	s.tell.title(a, fault)
+	s.begin(a, fault)
 	node := topology.NodeID(p)
 	if err := s.ctl.Hold(ctx, control.HoldRequest{Node: node, Who: "demo", Why: "someone looks at the crashed node by hand", Until: time.Now().Add(actDeadline)}); err != nil {
 		return err
@@ -114,6 +114,9 @@ func (s *show) secondPrimary(ctx context.Context, a *Act) error {
 	}
 	s.tell.say(time.Now(), "kill -9 of node %d, the primary, which someone has put on hold", p)
 	if _, err := s.lab.WaitNewPrimary(ctx, p); err != nil {
+		return err
+	}
+	if err := s.events(ctx, a, fault); err != nil {
 		return err
 	}
 	if err := s.lab.StartNode(ctx, p); err != nil {
@@ -130,6 +133,12 @@ func (s *show) secondPrimary(ctx context.Context, a *Act) error {
 		return err
 	}
 	return s.heal(ctx, a, fault)
+}
+
+// begin opens an act at the moment of its fault.
+func (s *show) begin(a *Act, fault time.Time) {
+	s.tell.title(a, fault)
+	s.writer.ResetGap()
 }
 
 // pauseClient stops the client until resume is called, and waits until every

@@ -38,6 +38,7 @@ type show struct {
 	writer *lab.Writer
 	tell   *teller
 	guard  *guard
+	told   int64     // the newest event of the history that was told
 	lost   []lab.Row // committed directly on a node, to be lost there
 	report Report
 }
@@ -114,18 +115,9 @@ func (s *show) play(ctx context.Context) error {
 // heal waits until the pool is whole again after a fault at node, telling what
 // the controller records meanwhile, and fills in the act.
 func (s *show) heal(ctx context.Context, a *Act, fault time.Time) error {
-	s.writer.ResetGap()
-	seen := int64(0)
 	err := lab.WaitFor(ctx, "full redundancy", func(ctx context.Context) error {
-		events, err := s.ctl.History(ctx, history.Filter{Since: fault.Truncate(time.Second), Limit: 500})
-		if err != nil {
+		if err := s.events(ctx, a, fault); err != nil {
 			return err
-		}
-		for _, e := range events {
-			if e.ID > seen && !e.At.Before(fault) {
-				seen = e.ID
-				s.event(a, e)
-			}
 		}
 		return s.whole(ctx, fault)
 	})
@@ -135,10 +127,29 @@ func (s *show) heal(ctx context.Context, a *Act, fault time.Time) error {
 		a.Note = err.Error()
 		return err
 	}
+	if err := s.events(ctx, a, fault); err != nil {
+		return err
+	}
 	s.tell.say(time.Now(), "full redundancy: all nodes attached, level with the primary, proven")
 	a.Healed = a.Method == a.Expected
 	if !a.Healed {
 		a.Note = fmt.Sprintf("healed by %q, expected %q", a.Method, a.Expected)
+	}
+	return nil
+}
+
+// events tells what the controller has recorded since the fault and was not
+// told yet.
+func (s *show) events(ctx context.Context, a *Act, fault time.Time) error {
+	events, err := s.ctl.History(ctx, history.Filter{Since: fault.Truncate(time.Second), Limit: 500})
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if e.ID > s.told && !e.At.Before(fault) {
+			s.told = e.ID
+			s.event(a, e)
+		}
 	}
 	return nil
 }

@@ -92,13 +92,13 @@ func (t *teller) say(at time.Time, format string, args ...any) {
 // summary is the table at the end.
 func (t *teller) summary(r Report) {
 	fmt.Fprintf(t.w, "\n%s\n", t.paint("\x1b[1m", "Summary"))
-	fmt.Fprintf(t.w, "  %-3s %-52s %-12s %8s %10s %6s %10s\n", "act", "what happened", "method", "seconds", "copied", "lost", "write gap")
+	fmt.Fprintf(t.w, "  %-3s %-57s %-12s %8s %10s %6s %10s\n", "act", "what happened", "method", "seconds", "copied", "lost", "write gap")
 	for _, a := range r.Acts {
 		mark := ""
 		if !a.Healed {
 			mark = "  " + t.paint("\x1b[31m", "not as it should be: "+a.Note)
 		}
-		fmt.Fprintf(t.w, "  %-3d %-52s %-12s %8.2f %10s %6d %9.2fs%s\n", a.Number, clip(a.Title, 52), a.Method, a.Seconds, humanize.IBytes(a.Bytes), a.LostCommits, a.WriteGap, mark)
+		fmt.Fprintf(t.w, "  %-3d %-57s %-12s %8.2f %10s %6d %9.2fs%s\n", a.Number, clip(a.Title, 57), a.Method, a.Seconds, humanize.IBytes(a.Bytes), a.LostCommits, a.WriteGap, mark)
 	}
 	row := func(what, result string, good bool) {
 		c := "\x1b[32m"
