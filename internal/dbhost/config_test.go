@@ -2,10 +2,12 @@ package dbhost
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/repool/repool/internal/pgdata"
 	"github.com/repool/repool/internal/resync"
@@ -169,6 +171,36 @@ func TestInspectSaysWhatItSees(t *testing.T) {
 	}
 	if err := os.Chmod(n.dir, 0o700); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Hazard 32: a setting made right before a crash counts in the first look after
+// it, or the node would be started with what keeps it from starting.
+func TestInspectSeesANewSettingAtOnce(t *testing.T) {
+	t.Parallel()
+	n := fakeNode(t, map[string]string{"PG_VERSION": "15\n", "postgresql.conf": "max_connections = 60\n", "postgresql.auto.conf": ""})
+	look := func() int {
+		t.Helper()
+		in, err := n.Inspect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return in.HotStandby["max_connections"]
+	}
+	if got := look(); got != 60 {
+		t.Fatalf("max_connections is %d, want 60", got)
+	}
+	for i, file := range []string{"postgresql.conf", "postgresql.auto.conf"} {
+		want := 20 - i
+		path := filepath.Join(n.dir, file)
+		writeFile(t, path, fmt.Sprintf("max_connections = %d\n", want))
+		later := time.Now().Add(time.Duration(i+1) * time.Second) // whatever the clock's grain
+		if err := os.Chtimes(path, later, later); err != nil {
+			t.Fatal(err)
+		}
+		if got := look(); got != want {
+			t.Errorf("max_connections is %d after a change of %s, want %d", got, file, want)
+		}
 	}
 }
 

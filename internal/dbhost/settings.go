@@ -144,24 +144,29 @@ type settingsCache struct {
 	mu   sync.Mutex
 	at   time.Time
 	of   resync.Place
-	auto int64 // modification time of postgresql.auto.conf
+	seen [2]int64 // modification times of the two files themselves
 	conf pgdata.Conf
 	err  error
 }
 
-// settings is effective, read again when postgresql.auto.conf changed or the
-// last reading is a few seconds old.
+// settings is effective, read again when postgresql.conf or postgresql.auto.conf
+// changed, or the last reading is a few seconds old: what they include may have
+// changed as well. A setting made right before a crash must count at once, or
+// the node would be started with what keeps it from starting.
 func (h *Host) settings(p resync.Place) (pgdata.Conf, error) {
-	var auto int64
-	if st, err := os.Stat(filepath.Join(h.path(p), "postgresql.auto.conf")); err == nil {
-		auto = st.ModTime().UnixNano()
+	var seen [2]int64
+	base, _ := h.configFile(p) // effective gives the error
+	for i, file := range []string{base, filepath.Join(h.path(p), "postgresql.auto.conf")} {
+		if st, err := os.Stat(file); err == nil {
+			seen[i] = st.ModTime().UnixNano()
+		}
 	}
 	c := &h.hot
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.at.IsZero() || c.of != p || c.auto != auto || time.Since(c.at) > settingsAge {
+	if c.at.IsZero() || c.of != p || c.seen != seen || time.Since(c.at) > settingsAge {
 		c.conf, c.err = h.effective(p)
-		c.at, c.of, c.auto = time.Now(), p, auto
+		c.at, c.of, c.seen = time.Now(), p, seen
 	}
 	return c.conf, c.err
 }
