@@ -99,7 +99,9 @@ type Controller struct {
 	said     map[topology.NodeID]string // the decision last recorded in the history
 	warned   map[string]string          // trouble last logged, by what it is about
 	noStart  map[topology.NodeID]noStart
-	foreign  map[string]time.Time // runs under another controller's token: when to ask again
+	// passedBy are runs not to be taken up before a time: they are under another
+	// controller's token, or have just ended and older facts still show them.
+	passedBy map[string]time.Time
 	// checkpoints under way; true: asked for once more meanwhile.
 	checkpoints map[topology.NodeID]bool
 	pass        uint64
@@ -112,7 +114,7 @@ type Controller struct {
 func New(ctx context.Context, o Options) (*Controller, error) {
 	c := &Controller{o: o, started: time.Now(), look: make(chan string, 1), keeper: newKeeper(),
 		busy: map[slot]string{}, recovers: map[topology.NodeID]recovery{}, said: map[topology.NodeID]string{},
-		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, foreign: map[string]time.Time{},
+		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, passedBy: map[string]time.Time{},
 		checkpoints: map[topology.NodeID]bool{}}
 	var err error
 	if c.mem, err = LoadMemory(ctx, o.Store); err != nil {

@@ -76,15 +76,17 @@ func (c *Controller) runNotStarted(ctx context.Context, d plan.Decision, err err
 	c.record(history.Event{Node: d.Node, Kind: "run", Code: "not-started", Text: fmt.Sprintf("%s not started: %v", d.Method, err)})
 }
 
-// foreignAgain is how often another controller's run is asked for again.
-const foreignAgain = 5 * time.Second
+// passByFor is how long a run is not taken up: one of another controller, since
+// asking again at once is of no use, and one that has just ended, since facts
+// asked for before its end may still come in.
+const passByFor = 5 * time.Second
 
 // adopt follows runs that an earlier controller started and that still go on.
 func (c *Controller) adopt(snap *topology.Snapshot) {
 	now := time.Now()
 	c.mu.Lock()
-	maps.DeleteFunc(c.foreign, func(_ string, again time.Time) bool { return now.After(again) })
-	foreign := maps.Clone(c.foreign)
+	maps.DeleteFunc(c.passedBy, func(_ string, until time.Time) bool { return now.After(until) })
+	passedBy := maps.Clone(c.passedBy)
 	c.mu.Unlock()
 	for i := range snap.Nodes {
 		n := &snap.Nodes[i]
@@ -93,7 +95,7 @@ func (c *Controller) adopt(snap *topology.Snapshot) {
 		if !n.Agent.OK() || r == nil || r.Outcome.Ended() || a == nil {
 			continue
 		}
-		if _, known := foreign[r.ID]; known {
+		if _, pass := passedBy[r.ID]; pass {
 			continue
 		}
 		run := *r
@@ -110,9 +112,7 @@ func (c *Controller) takeOver(ctx context.Context, a agentapi.Agent, run topolog
 	cancel()
 	if err != nil {
 		c.warn("run "+run.ID, "run of another controller", err, "run", run.ID)
-		c.mu.Lock()
-		c.foreign[run.ID] = time.Now().Add(foreignAgain)
-		c.mu.Unlock()
+		c.passBy(run.ID)
 		return false
 	}
 	c.o.Log.Info("run taken over", "run", run.ID, "node", int(run.Node), "step", run.Step())
@@ -146,9 +146,17 @@ func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, to
 	if !last.Outcome.Ended() || last.ID == "" {
 		return false
 	}
+	c.passBy(id)
 	c.o.Log.Info("run ended", "run", id, "outcome", string(last.Outcome), "code", last.Code, "bytes", last.BytesDone, "err", last.Error)
 	c.record(history.Event{Node: last.Node, Kind: "run", Code: string(last.Outcome), Text: endText(last), Data: asJSON(last)})
 	return true
+}
+
+// passBy keeps a run from being taken up for a while.
+func (c *Controller) passBy(run string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.passedBy[run] = time.Now().Add(passByFor)
 }
 
 func endText(r topology.RunState) string {
