@@ -84,7 +84,7 @@ func checkWatchdog(f *Facts, r *results) {
 		r.ok(pgpoolSubject, "no watchdog: a single Pgpool-II")
 	case w.MayAct():
 		r.ok(pgpoolSubject, "this member leads with quorum: repool acts here")
-	case w.Quorum < 1:
+	case w.Quorum < 0:
 		r.warn(Finding{Subject: pgpoolSubject, Found: fmt.Sprintf("state %s, quorum %d: no member may act", w.State, w.Quorum),
 			Remedy: "pcp_watchdog_info -v -w   # and start the missing members"})
 	default:

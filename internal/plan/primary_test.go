@@ -18,9 +18,12 @@ func TestPrimary(t *testing.T) {
 			s.stopped(1).status(1, topology.PoolDown)
 			s.snap.Pools[0].Watchdog = topology.Watchdog{Enabled: true, State: "STANDBY", Quorum: 1}
 		}, []string{"none not-leader", "none not-leader", "none not-leader"}},
-		"leader on the edge of quorum": {func(s *scene) {
-			s.snap.Pools[0].Watchdog = topology.Watchdog{Enabled: true, Leader: true, State: "LEADER", Quorum: 0}
+		"leader without quorum": {func(s *scene) {
+			s.snap.Pools[0].Watchdog = topology.Watchdog{Enabled: true, Leader: true, State: "LEADER", Quorum: -1}
 		}, []string{"none not-leader", "none not-leader", "none not-leader"}},
+		"leader with a quorum on the edge, as after the loss of one member of three": {func(s *scene) {
+			s.snap.Pools[0].Watchdog = topology.Watchdog{Enabled: true, Leader: true, State: "LEADER", Quorum: 0}
+		}, []string{"none primary", "none healthy", "none healthy"}},
 		"leader with quorum": {func(s *scene) {
 			s.snap.Pools[0].Watchdog = topology.Watchdog{Enabled: true, Leader: true, State: "LEADER", Quorum: 1}
 		}, []string{"none primary", "none healthy", "none healthy"}},

@@ -66,15 +66,18 @@ type Watchdog struct {
 	Enabled bool `json:"enabled"`
 	// Leader says that the answering member is the leader.
 	Leader bool `json:"leader"`
-	// Quorum is Pgpool-II's number: 1 yes, 0 on the edge, -1 no, -2 unknown.
+	// Quorum is Pgpool-II's number: 1 yes, 0 just so many members that one less
+	// would be too few, -1 no, -2 unknown.
 	Quorum int `json:"quorum"`
 	// State is Pgpool-II's word for the member's state, such as "LEADER".
 	State string `json:"state,omitempty"`
 }
 
 // MayAct says whether a controller beside this Pgpool-II may change anything:
-// there is no watchdog, or this member leads with quorum (quorum 1, strictly).
-func (w Watchdog) MayAct() bool { return !w.Enabled || (w.Leader && w.Quorum == 1) }
+// there is no watchdog, or this member leads with quorum. A quorum on the edge
+// is one: Pgpool-II fails nodes over with it, and in a watchdog of three it has
+// no other after one member is lost.
+func (w Watchdog) MayAct() bool { return !w.Enabled || (w.Leader && w.Quorum >= 0) }
 
 // PoolStatus is Pgpool-II's status of a backend slot.
 type PoolStatus string
