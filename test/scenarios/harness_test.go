@@ -293,3 +293,18 @@ func (p *pool) detachedStill(node int) error {
 	}
 	return nil
 }
+
+// happened is an error until the history has an event of that kind and code.
+func (p *pool) happened(ctx context.Context, node int, since time.Time, kind string, code plan.Code) error {
+	id := topology.NodeID(node)
+	events, err := p.ctl.History(ctx, history.Filter{Node: &id, Kind: kind, Since: since.Truncate(time.Second), Limit: 500})
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if e.Code == string(code) && !e.At.Before(since) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no %s of node %d under code %s yet", kind, node, code)
+}

@@ -1,0 +1,238 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/topology"
+)
+
+// S10, causes on one node: another cluster's data in a node's place (hazard
+// 30), even running and attached by hand, and a max_connections lower than the
+// primary's (hazard 32). Both are refused with their codes and nothing is
+// touched; both heal by themselves when the cause has gone.
+func TestS10ForeignSystemAndLowSettings(t *testing.T) {
+	p := up(t, lab.Options{})
+	low, foreign := p.standbys()[0], p.standbys()[1]
+
+	since := time.Now()
+	p.otherCluster(foreign)
+	p.code(foreign, plan.CodeForeignSystem)
+	p.must(p.Attach(p.ctx, foreign))
+	p.wait("the foreign node to be attached and detached again", func(ctx context.Context) error {
+		return p.happened(ctx, foreign, since, "detach", plan.CodeForeignSystem)
+	})
+	p.code(foreign, plan.CodeForeignSystem)
+	if got, err := p.Value(p.ctx, foreign, "SELECT count(*) FROM pg_database WHERE datname = 'mine'"); err != nil || got != "1" {
+		t.Errorf("the other cluster was touched: %q, %v", got, err)
+	}
+	p.noRuns(foreign, since)
+	p.must(p.StopNode(p.ctx, foreign, lab.Fast))
+	p.must(os.Rename(p.Nodes[foreign].DataDir, p.Nodes[foreign].DataDir+".other"))
+	p.whole("the other cluster moved away", since)
+	p.healedBy(foreign, since, topology.MethodBaseBackup)
+
+	since = time.Now()
+	p.setting(low, "max_connections", "20")
+	p.must(p.KillNode(p.ctx, low))
+	before := p.listing(low)
+	p.code(low, plan.CodeSettingsTooLow)
+	p.untouched(low, since, before)
+	p.setting(low, "max_connections", "60")
+	p.whole("max_connections raised", since)
+	p.healedBy(low, since, topology.MethodStart)
+	p.equal()
+}
+
+// S10: no room for a base backup beside the old directory (hazard 50).
+func TestS10NoSpace(t *testing.T) {
+	o := lab.Options{Standbys: 1}
+	root := os.Geteuid() == 0
+	if root {
+		o.DiskMB, o.RepoolConfig = 400, "policy: {headroom: 16MB}\n"
+	} else { // without a file system of its own, the headroom stands for it
+		o.RepoolConfig = "policy: {headroom: 900TB}\n"
+	}
+	p := up(t, o)
+	n := p.standbys()[0]
+	if root {
+		p.must(p.FillDisk(p.ctx, n, 20<<20))
+	}
+	since := time.Now()
+	p.must(p.KillNode(p.ctx, n))
+	p.must(p.DestroyData(p.ctx, n))
+	if root {
+		p.must(p.FillDisk(p.ctx, n, 20<<20))
+	}
+	p.code(n, plan.CodeNoSpace)
+	p.untouched(n, since, p.listing(n))
+	if root {
+		p.must(p.FreeDisk(p.ctx, n))
+	} else {
+		p.must(p.StopController(p.ctx, 0))
+		p.rewrite(p.RepoolConf(), "headroom: 900TB", "headroom: 1MB")
+		p.must(p.StartController(p.ctx, 0))
+	}
+	p.whole("room again", since)
+	p.healedBy(n, since, topology.MethodBaseBackup)
+	p.equal()
+}
+
+// S10, causes in the pool: no primary at all, and two primaries of which none
+// descends from the other. Nothing is done to any node until it is clear again.
+// No failover_command that works is what makes both last.
+func TestS10NoPrimaryAndTwoPrimaries(t *testing.T) {
+	p := up(t, lab.Options{Pgpool: noFailoverCommand})
+	old := p.primary()
+	a, b := p.standbys()[0], p.standbys()[1]
+
+	since := time.Now()
+	p.hold(b)
+	p.must(p.KillNode(p.ctx, old))
+	p.must(p.KillNode(p.ctx, b))
+	before := p.listing(b)
+	p.must(p.WaitDetached(p.ctx, b))
+	p.release(b)
+	p.code(b, plan.CodeNoPrimary, plan.CodeFailoverRunning)
+	p.untouched(b, since, before)
+	p.must(p.StartNode(p.ctx, old))
+	p.whole("the last primary started by hand", since)
+	p.noRuns(old, since)
+	p.healedBy(b, since, topology.MethodStart)
+
+	since = time.Now()
+	p.must(p.KillNode(p.ctx, old))
+	p.poolWithoutPrimary()
+	before = p.listing(old)
+	for _, n := range []int{-1, a, b} { // hold all, so that neither promotion is seen alone
+		if n < 0 {
+			p.hold(n)
+			continue
+		}
+		p.must(p.PromoteByHand(p.ctx, n))
+		_, err := p.CommitRows(p.ctx, n, 1)
+		p.must(err)
+	}
+	p.release(-1)
+	p.code(old, plan.CodePrimaryAmbiguous)
+	p.untouched(old, since, before)
+	p.noRuns(a, since)
+	p.noRuns(b, since)
+	for _, n := range []int{a, b} {
+		if p.Postmaster(n) == 0 {
+			t.Errorf("node %d, one of two primaries, was stopped without a reason to choose", n)
+		}
+	}
+	p.must(p.StopNode(p.ctx, b, lab.Fast))
+	p.whole("one of two primaries stopped", since)
+	if got := p.primary(); got != a {
+		t.Errorf("node %d is the primary, want node %d", got, a)
+	}
+	p.equal()
+}
+
+// otherCluster puts a new cluster into a node's place and starts it.
+func (p *pool) otherCluster(node int) {
+	p.t.Helper()
+	n := p.Nodes[node]
+	p.hold(node)
+	p.must(p.StopNode(p.ctx, node, lab.Fast))
+	kept := n.DataDir + ".kept"
+	p.must(os.Rename(n.DataDir, kept))
+	out, err := p.Command(p.ctx, filepath.Join(p.BinDir, "initdb"), "-D", n.DataDir, "-A", "trust", "-U", "postgres", "--no-sync").CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	for _, name := range []string{"postgresql.conf", "pg_hba.conf"} {
+		b, err := os.ReadFile(filepath.Join(kept, name))
+		p.must(err)
+		p.must(os.WriteFile(filepath.Join(n.DataDir, name), b, 0o600)) // keeps the owner
+	}
+	p.must(p.StartNode(p.ctx, node))
+	p.must(p.Exec(p.ctx, node, "CREATE DATABASE mine"))
+	p.release(node)
+}
+
+// setting changes one setting in a node's postgresql.conf; it counts from the
+// next start on.
+func (p *pool) setting(node int, name, value string) {
+	p.t.Helper()
+	path := p.Nodes[node].ConfigFile()
+	b, err := os.ReadFile(path)
+	p.must(err)
+	lines := strings.Split(string(b), "\n")
+	for i, l := range lines {
+		if strings.HasPrefix(l, name+" = ") {
+			lines[i] = fmt.Sprintf("%s = '%s'", name, value)
+		}
+	}
+	p.must(os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600))
+}
+
+// rewrite replaces one text in a file that must have it.
+func (p *pool) rewrite(path, from, to string) {
+	p.t.Helper()
+	b, err := os.ReadFile(path)
+	p.must(err)
+	if !strings.Contains(string(b), from) {
+		p.t.Fatalf("%s has no %q", path, from)
+	}
+	p.must(os.WriteFile(path, []byte(strings.ReplaceAll(string(b), from, to)), 0o600))
+}
+
+// listing is a node's data directory with sizes and times, to see whether
+// anything in it was touched.
+func (p *pool) listing(node int) string {
+	p.t.Helper()
+	var out strings.Builder
+	dir := p.Nodes[node].DataDir
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			fmt.Fprintln(&out, strings.TrimPrefix(path, dir), info.Mode(), info.Size(), info.ModTime().UnixNano())
+		}
+		return err
+	})
+	p.must(err)
+	return out.String()
+}
+
+// untouched lets a few passes go by, then asserts that nothing was run on a
+// stopped node and that its directory is as it was.
+func (p *pool) untouched(node int, since time.Time, before string) {
+	p.t.Helper()
+	begun := time.Now()
+	p.wait("three more passes", func(anyContext) error { return p.passes(begun, 3) })
+	p.noRuns(node, since)
+	if after := p.listing(node); after != before {
+		p.t.Errorf("node %d: its data directory was touched:\n%s", node, changes(before, after))
+	}
+}
+
+// changes are the lines of one text that the other lacks.
+func changes(before, after string) string {
+	var out []string
+	for _, pair := range [][2]string{{before, after}, {after, before}} {
+		for l := range strings.SplitSeq(pair[0], "\n") {
+			if !strings.Contains(pair[1], l+"\n") && len(out) < 20 {
+				out = append(out, l)
+			}
+		}
+	}
+	return strings.Join(out, "\n")
+}
