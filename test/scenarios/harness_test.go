@@ -250,14 +250,18 @@ func (p *pool) dump() {
 	if out, err := p.Repool(ctx, "status", "--config", p.RepoolConf()); err == nil {
 		p.t.Logf("status:\n%s", out)
 	}
-	if out, err := p.Repool(ctx, "history", "--config", p.RepoolConf(), "--limit", "80"); err == nil {
+	if out, err := p.Repool(ctx, "history", "--config", p.RepoolConf(), "--limit", "200"); err == nil {
 		p.t.Logf("history:\n%s", out)
 	}
-	for _, log := range []string{p.ControllerLog(0)} {
+	logs := []string{p.ControllerLog(0)}
+	for _, pg := range p.Pgpools {
+		logs = append(logs, pg.LogFile)
+	}
+	for _, log := range logs {
 		if b, err := os.ReadFile(log); err == nil {
 			lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-			if len(lines) > 60 {
-				lines = lines[len(lines)-60:]
+			if len(lines) > 200 {
+				lines = lines[len(lines)-200:]
 			}
 			p.t.Logf("%s:\n%s", log, strings.Join(lines, "\n"))
 		}

@@ -17,16 +17,23 @@ func TestS03DetachedThoughHealthy(t *testing.T) {
 
 	since := time.Now()
 	p.must(p.Detach(p.ctx, n))
+	p.wait("the node to be detached and attached again", func(ctx anyContext) error {
+		return p.happened(ctx, n, since, "attach", plan.CodeReady)
+	})
 	p.whole("detached by hand", since)
 	p.noRuns(n, since)
 
 	p.hold(n)
 	p.must(p.Detach(p.ctx, n))
+	p.detached(n)
 	p.code(n, plan.CodeOnHold)
 	held := time.Now()
 	p.wait("three more passes", func(anyContext) error { return p.passes(held, 3) })
 	if err := p.detachedStill(n); err != nil {
 		t.Error(err)
+	}
+	if err := p.happened(p.ctx, n, held, "attach", plan.CodeReady); err == nil {
+		t.Error("the attach of a node on hold was asked for")
 	}
 	since = time.Now()
 	p.release(n)

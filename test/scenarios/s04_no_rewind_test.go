@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,25 +13,37 @@ import (
 )
 
 // S4, first cause: neither checksums nor wal_log_hints (hazard 15). The
-// diverged old primary cannot be rewound: base backup beside it, the vault
-// filled first (P3), the old copy there until the new one streams (P5).
+// diverged old primary cannot be rewound: base backup beside it, its slot
+// reserved before the copy (hazard 37), the vault filled first (P3), the old
+// directory there until the new one streams (P5, hazard 47).
 func TestS04NoChecksumsNoHintsBaseBackup(t *testing.T) {
-	p := up(t, lab.Options{NoWALLogHints: true})
+	p := up(t, lab.Options{NoWALLogHints: true, Layout: lab.LayoutDebian})
 	old := p.primary()
 	lost, err := p.Diverge(p.ctx, old, 20)
 	p.must(err)
 	since := time.Now()
 	p.must(p.KillNode(p.ctx, old))
-	watch := p.watchPlaces(old)
+	watch := p.watchOld(old)
+	resume := p.caught(p.backupOf(old)...)
+	p.slotReserved(old)
+	if !there(p.workshop(old)+"/aside") || there(p.Nodes[old].DataDir) {
+		t.Error("the old directory is not aside while the new one is copied")
+	}
+	p.vaulted(old, lost)
+	resume()
 	p.whole("no way to rewind", since)
 	run := p.healedBy(old, since, topology.MethodBaseBackup)
 	p.lostInVault(run, lost)
-	watch.oldKeptUntilStreaming(t)
+	watch.keptUntilStreaming(t, run)
+	if there(p.workshop(old) + "/old") {
+		t.Error("the old directory is still there, though all that only it held is in the vault")
+	}
 	p.equal()
 }
 
 // S4, second cause: the WAL that a rewind reads is recycled on the old
-// primary (hazard 13), so that its common checkpoint cannot be found.
+// primary (hazard 13), so that its common checkpoint cannot be found. The vault
+// cannot be complete then, so the old directory stays for good.
 func TestS04RewindWALRecycledBaseBackup(t *testing.T) {
 	p := up(t, lab.Options{WALKeepSize: "0", NoSlots: true, Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB"}})
 	old := p.primary()
@@ -39,18 +52,23 @@ func TestS04RewindWALRecycledBaseBackup(t *testing.T) {
 	p.must(p.RecycleWAL(p.ctx, old))
 	since := time.Now()
 	p.must(p.KillNode(p.ctx, old))
+	watch := p.watchOld(old)
 	p.whole("WAL recycled", since)
 	run := p.healedBy(old, since, topology.MethodBaseBackup)
+	watch.keptUntilStreaming(t, run)
 	if run.Vault == nil {
 		t.Fatalf("nothing was vaulted of %d lost commits", len(lost))
 	}
-	if run.Vault.Complete {
+	if run.Vault.Complete || run.Vault.Missing == "" {
 		t.Errorf("the vault calls itself complete though the WAL of the lost commits is gone: %+v", run.Vault)
+	}
+	if !there(p.workshop(old) + "/old") {
+		t.Error("the vault is incomplete, and the old directory is not kept")
 	}
 	p.equal()
 }
 
-// lostInVault asserts that the run's vault lists at least the lost rows.
+// lostInVault asserts that the run's vault lists the lost rows.
 func (p *pool) lostInVault(run topology.RunState, lost []lab.Row) {
 	p.t.Helper()
 	if run.Vault == nil {
@@ -62,22 +80,31 @@ func (p *pool) lostInVault(run topology.RunState, lost []lab.Row) {
 	if _, err := os.Stat(run.Vault.Path); err != nil {
 		p.t.Errorf("the vault entry is not where it says: %v", err)
 	}
+	p.vaulted(int(run.Node), lost)
 }
 
-// places watches a node's home and workshop while it is resynced.
-type places struct {
-	stop   context.CancelFunc
-	done   chan struct{}
-	naked  bool // neither home streaming-capable nor an old copy anywhere
-	copied bool
+// slotReserved asserts that the node's slot on the primary holds WAL already.
+func (p *pool) slotReserved(node int) {
+	p.t.Helper()
+	got, err := p.Value(p.ctx, p.primary(), "SELECT restart_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = $1", p.Nodes[node].Slot())
+	if err != nil || got != "true" {
+		p.t.Errorf("slot %s on the primary holds WAL: %q, %v", p.Nodes[node].Slot(), got, err)
+	}
 }
 
-// watchPlaces begins to sample where the node's copies of data are.
-func (p *pool) watchPlaces(node int) *places {
+// oldCopy watches whether the replaced directory is somewhere.
+type oldCopy struct {
+	stop  context.CancelFunc
+	done  chan struct{}
+	moved time.Time // first seen away from home
+	gone  time.Time // first seen nowhere, after that; zero: it was there to the end
+}
+
+// watchOld begins to sample where the old directory of a node is.
+func (p *pool) watchOld(node int) *oldCopy {
 	ctx, cancel := context.WithCancel(p.ctx)
-	w := &places{stop: cancel, done: make(chan struct{})}
-	dir := p.Nodes[node].DataDir
-	there := func(path string) bool { _, err := os.Stat(path + "/PG_VERSION"); return err == nil }
+	w := &oldCopy{stop: cancel, done: make(chan struct{})}
+	at := func(place string) bool { return there(filepath.Join(p.workshop(node), place)) }
 	go func() {
 		defer close(w.done)
 		tick := time.NewTicker(5 * time.Millisecond)
@@ -88,50 +115,73 @@ func (p *pool) watchPlaces(node int) *places {
 				return
 			case <-tick.C:
 			}
-			aside, old := there(dir+".repool/aside"), there(dir+".repool/old")
-			if there(dir + ".repool/new") {
-				w.copied = true
-				if !aside && !old && !there(dir) {
-					w.naked = true
-				}
+			switch kept := at("aside") || at("old") || at("aside"); { // it may move in between
+			case w.moved.IsZero() && kept:
+				w.moved = time.Now()
+			case !w.moved.IsZero() && !kept && w.gone.IsZero():
+				w.gone = time.Now()
 			}
 		}
 	}()
 	return w
 }
 
-func (w *places) oldKeptUntilStreaming(t *testing.T) {
+// keptUntilStreaming asserts P5: the old directory was kept until the run had
+// seen the new one stream.
+func (w *oldCopy) keptUntilStreaming(t *testing.T, run topology.RunState) {
 	t.Helper()
 	w.stop()
 	<-w.done
-	if !w.copied {
-		t.Error("no base backup was seen being made beside the data directory")
+	var streamed time.Time
+	for _, s := range run.Steps {
+		if s.Name == "wait-streaming" && s.Error == "" {
+			streamed = s.Ended
+		}
 	}
-	if w.naked {
-		t.Error("while the base backup was made there was no old copy anywhere (P5)")
+	switch {
+	case streamed.IsZero():
+		t.Errorf("run %s has not waited until the new copy streams: %+v", run.ID, run.Steps)
+	case w.moved.IsZero():
+		t.Error("the old directory was never moved aside")
+	case !w.gone.IsZero() && w.gone.Before(streamed):
+		t.Errorf("the old directory was gone at %s, and the new one streamed at %s", w.gone, streamed)
 	}
 }
 
 // S5: a rewind asked for right after the promotion, before the new primary's
-// checkpoint, must not be taken for "no rewind required" (hazard 2).
+// checkpoint, must not be taken for "no rewind required" (hazard 2). The
+// checkpointers are frozen, so that the checkpoint lasts as long as we like.
 func TestS05RewindRightAfterPromotion(t *testing.T) {
-	// A checkpoint on the new primary would hide the hazard; a long timeout
-	// and much room keep it from making one by itself.
-	p := up(t, lab.Options{Settings: map[string]string{"checkpoint_timeout": "30min", "max_wal_size": "4GB"}})
+	p := up(t, lab.Options{})
 	old := p.primary()
 	lost, err := p.Diverge(p.ctx, old, 10)
 	p.must(err)
+	resume := p.caught("postgres: ", "checkpointer")
+	defer resume()
 	since := time.Now()
 	p.must(p.KillNode(p.ctx, old))
+	p.wait("the rewind to wait for the checkpoint", func(ctx context.Context) error {
+		if runs := p.runs(old, since); len(runs) > 0 {
+			return lab.Stop(errors.New("it has ended before the new primary's checkpoint: " + runs[0].Error))
+		}
+		st, err := p.ctl.Status(ctx)
+		if err != nil {
+			return err
+		}
+		run := st.Snapshot.Node(topology.NodeID(old)).Agent.Run
+		if run == nil || run.Started.Before(since) || run.Step() != "checkpoint-upstream" {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	resume()
 	p.whole("rewound at once", since)
 	run := p.healedBy(old, since, topology.MethodRewind)
 	p.lostInVault(run, lost)
-	p.wait("the lost rows to be gone from the node", func(ctx context.Context) error {
-		missing, err := p.Missing(ctx, old, lost)
-		if err == nil && len(missing) != len(lost) {
-			err = errors.New("the rewound node still shows lost rows")
-		}
-		return err
-	})
+	missing, err := p.Missing(p.ctx, old, lost)
+	p.must(err)
+	if len(missing) != len(lost) {
+		t.Errorf("the rewound node still shows %d of %d lost rows", len(lost)-len(missing), len(lost))
+	}
 	p.equal()
 }

@@ -1,72 +1,95 @@
 package scenarios
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/topology"
 )
 
 // S7: the new primary dies while the others are still being resynced from it:
 // the newest primary is followed, and the pool is never left without one
-// (pgpool-facts 3.5, hazards 8 and 26).
+// (pgpool-facts 3.5, hazards 8 and 26). First at once, while Pgpool-II still
+// has the other standbys down; then in the middle of a rewind.
 func TestS07NewPrimaryDiesDuringResync(t *testing.T) {
 	p := up(t, lab.Options{Standbys: 3})
+	p.guarded()
 	w := p.StartWriter(lab.WriterOptions{})
 	p.must(w.WaitAcked(p.ctx, 20))
+
+	since := time.Now()
 	first := p.primary()
-	_, err := p.Diverge(p.ctx, first, 10)
+	lost, err := p.Diverge(p.ctx, first, 10)
 	p.must(err)
 	p.must(p.KillNode(p.ctx, first))
-	second, err := p.WaitNewPrimary(p.ctx, first)
-	p.must(err)
-	since := time.Now()
+	second := p.newPrimary(first)
 	p.must(p.KillNode(p.ctx, second))
-	third, err := p.WaitNewPrimary(p.ctx, second)
-	p.must(err)
-	if third == first {
-		t.Errorf("node %d, which had lost commits of its own, became primary", first)
+	if third := p.newPrimary(second); third == first {
+		t.Fatalf("node %d, which had lost commits of its own, became primary", first)
 	}
 	p.must(w.WaitAcked(p.ctx, 20))
-	p.whole("two failovers in a row", since)
+	p.whole("two failovers at once", since)
+	p.vaulted(first, lost)
+
+	since = time.Now()
+	first = p.primary()
+	lost, err = p.Diverge(p.ctx, first, 10)
+	p.must(err)
+	p.must(p.KillNode(p.ctx, first))
+	second = p.newPrimary(first)
+	resume := p.caught(p.rewindOf(first)...)
+	p.must(p.KillNode(p.ctx, second))
+	third := p.newPrimary(second)
+	resume()
+	p.must(w.WaitAcked(p.ctx, 20))
+	p.whole("the source of a rewind killed", since)
+	if run := p.healedBy(first, since, topology.MethodBaseBackup); int(run.Upstream) != third {
+		t.Errorf("node %d was copied from node %d, want node %d", first, run.Upstream, third)
+	}
+	p.vaulted(first, lost)
 	w.Stop()
 	p.equal()
+}
+
+// newPrimary waits for a primary other than node old.
+func (p *pool) newPrimary(old int) int {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	id, err := p.WaitNewPrimary(ctx, old)
+	p.must(err)
+	return id
 }
 
 // S8: five nodes; the primary and two standbys fail at once and are resynced
-// side by side.
+// side by side: each copy is held in mid-work until all three are under way.
 func TestS08FiveNodesThreeResyncs(t *testing.T) {
 	p := up(t, lab.Options{Standbys: 4})
+	p.guarded()
 	w := p.StartWriter(lab.WriterOptions{})
-	old := p.primary()
-	sb := p.standbys()
+	p.must(w.WaitAcked(p.ctx, 20))
+	old, sb := p.primary(), p.standbys()
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, sb[2]))
-	p.must(p.DestroyData(p.ctx, sb[3]))
+	lost, err := p.Diverge(p.ctx, old, 10)
+	p.must(err)
+	for _, n := range sb[2:] {
+		p.must(p.KillNode(p.ctx, n))
+		p.must(p.DestroyData(p.ctx, n))
+	}
 	p.must(p.KillNode(p.ctx, old))
+	var resume []func()
+	for _, program := range [][]string{p.backupOf(sb[2]), p.backupOf(sb[3]), p.rewindOf(old)} {
+		resume = append(resume, p.caught(program...))
+	}
+	for _, f := range resume {
+		f()
+	}
 	p.whole("three at once", since)
+	p.healedBy(sb[2], since, topology.MethodBaseBackup)
+	p.healedBy(sb[3], since, topology.MethodBaseBackup)
+	p.lostInVault(p.healedBy(old, since, topology.MethodRewind), lost)
 	w.Stop()
 	p.equal()
-	if !p.overlapped(since, old, sb[2], sb[3]) {
-		t.Log("the three runs were too short to overlap on this machine")
-	}
-}
-
-// overlapped says whether any two of the nodes were resynced at the same time.
-func (p *pool) overlapped(since time.Time, nodes ...int) bool {
-	type span struct{ a, b time.Time }
-	var spans []span
-	for _, n := range nodes {
-		for _, r := range p.runs(n, since) {
-			spans = append(spans, span{r.Started, r.Ended})
-		}
-	}
-	for i, x := range spans {
-		for _, y := range spans[i+1:] {
-			if x.a.Before(y.b) && y.a.Before(x.b) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -1,0 +1,184 @@
+package scenarios
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/repool/repool/internal/lab"
+)
+
+// guard samples the pool all the while, and ends with the test: no node may be
+// attached that is a primary beside the newest one, and none under watch may
+// accept writes at all.
+type guard struct {
+	p    *pool
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu      sync.Mutex
+	watched map[int]bool
+	samples int
+	bad     []string
+}
+
+// guarded starts a guard; its findings fail the test.
+func (p *pool) guarded() *guard {
+	ctx, cancel := context.WithCancel(p.ctx)
+	g := &guard{p: p, stop: cancel, done: make(chan struct{}), watched: map[int]bool{}}
+	go func() {
+		defer close(g.done)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			watched := g.watching()
+			all := p.Lab.Status(ctx)
+			if ctx.Err() == nil {
+				g.sample(all, watched)
+			}
+		}
+	}()
+	p.t.Cleanup(g.end)
+	return g
+}
+
+// end stops the sampling and reports what was seen; a second call does nothing.
+func (g *guard) end() {
+	g.stop()
+	<-g.done
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, b := range g.bad {
+		g.p.t.Error(b)
+	}
+	if g.bad = nil; g.samples == 0 {
+		g.p.t.Error("the guard has never looked")
+	}
+	g.samples++
+}
+
+// mustNotWrite says whether a node, from now on, may accept no writes.
+func (g *guard) mustNotWrite(node int, must bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.watched[node] = must
+}
+
+func (g *guard) watching() []int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []int
+	for n, on := range g.watched {
+		if on {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (g *guard) sample(all []lab.NodeStatus, watched []int) {
+	top := -1
+	for i, n := range all {
+		if n.Primary && (top < 0 || n.Timeline > all[top].Timeline) {
+			top = i
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.samples++
+	for i, n := range all {
+		if n.Primary && n.Attached && i != top {
+			g.note("node %d is attached and a primary on timeline %s, beside node %d on %s", i, n.Timeline, top, all[top].Timeline)
+		}
+		if n.Primary && slices.Contains(watched, i) && g.watched[i] {
+			g.note("node %d accepts writes on timeline %s in the middle of its resync", i, n.Timeline)
+		}
+	}
+}
+
+func (g *guard) note(format string, args ...any) {
+	if len(g.bad) < 5 {
+		g.bad = append(g.bad, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+	}
+}
+
+// caught stops (SIGSTOP) a program of the lab in mid-work, as soon as it runs:
+// one whose command line contains every one of words. A rewind's dry run is
+// not meant. The function it returns lets it go on.
+func (p *pool) caught(words ...string) (resume func()) {
+	p.t.Helper()
+	resume = func() { p.Signal(syscall.SIGCONT, words...) }
+	p.wait(fmt.Sprintf("a program with %v", words), func(anyContext) error {
+		if p.Signal(syscall.SIGSTOP, words...) == 0 {
+			return errors.New("none runs")
+		}
+		if p.Signal(syscall.SIGSTOP, append([]string{"--dry-run"}, words...)...) > 0 {
+			resume()
+			return errors.New("only a dry run so far")
+		}
+		return nil
+	})
+	return resume
+}
+
+// rewindOf and backupOf tell a node's programs from all others.
+func (p *pool) rewindOf(node int) []string {
+	return []string{"pg_rewind", "--target-pgdata=" + p.workshop(node)}
+}
+
+func (p *pool) backupOf(node int) []string {
+	return []string{"pg_basebackup", "--pgdata=" + p.workshop(node)}
+}
+
+func (p *pool) workshop(node int) string { return p.Nodes[node].DataDir + ".repool" }
+
+// there says whether a PostgreSQL directory is at the path.
+func there(path string) bool {
+	_, err := os.Stat(filepath.Join(path, "PG_VERSION"))
+	return err == nil
+}
+
+// detached waits until Pgpool-II does not route to the node.
+func (p *pool) detached(node int) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	p.must(p.WaitDetached(ctx, node))
+}
+
+// vaulted asserts that reports in the node's vault list each of the rows.
+func (p *pool) vaulted(node int, rows []lab.Row) {
+	p.t.Helper()
+	reports, err := filepath.Glob(filepath.Join(p.workshop(node), "vault", "*", "report.json"))
+	p.must(err)
+	saved := map[uint64]bool{}
+	for _, path := range reports {
+		b, err := os.ReadFile(path)
+		p.must(err)
+		var report struct {
+			Commits []struct {
+				XID uint64 `json:"xid"`
+			} `json:"commits"`
+		}
+		p.must(json.Unmarshal(b, &report))
+		for _, c := range report.Commits {
+			saved[c.XID] = true
+		}
+	}
+	missing := slices.DeleteFunc(slices.Clone(rows), func(r lab.Row) bool { return saved[r.XID] })
+	if len(missing) > 0 {
+		p.t.Errorf("%d of %d lost rows are in none of the %d vault entries of node %d, the first: %+v", len(missing), len(rows), len(reports), node, missing[0])
+	}
+}

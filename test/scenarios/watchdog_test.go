@@ -1,0 +1,106 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/pcp"
+)
+
+// Two Pgpool-IIs with a watchdog, a controller beside each, one agent per node
+// for both. Only the controller beside the leader acts; when the leader is
+// killed in the middle of a resync, the other one takes over, the run included.
+func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
+	p := up(t, lab.Options{Watchdog: 2, Agents: lab.AgentsSeparate, RepoolConfig: "policy: {max_rate: 4MB}\n"})
+	second := control.NewClient(p.ControllerSocket(1))
+	p.wait("the second controller to see that it only looks", func(ctx context.Context) error {
+		st, err := second.Status(ctx)
+		if err == nil && (st.Acting || len(st.Decisions) == 0) {
+			err = fmt.Errorf("acting: %v, %d decisions", st.Acting, len(st.Decisions))
+		}
+		return err
+	})
+	n := p.standbys()[0]
+	since := time.Now()
+	p.must(p.KillNode(p.ctx, n))
+	p.whole("beside the leader", since)
+	p.healedBy(n, since, topology.MethodStart)
+	st, err := second.Status(p.ctx)
+	p.must(err)
+	for _, d := range st.Decisions {
+		if d.Code != plan.CodeNotLeader {
+			t.Errorf("the controller that only looks has code %s for node %d", d.Code, d.Node)
+		}
+	}
+	if ran := eventsOf(p, second, "run"); ran != 0 {
+		t.Errorf("the controller that only looks has %d events of runs", ran)
+	}
+
+	p.must(p.KillNode(p.ctx, n))
+	p.must(p.DestroyData(p.ctx, n))
+	p.during(n, "copy")
+	p.must(p.KillPgpool(p.ctx, 0, false))
+	p.must(p.KillController(p.ctx, 0))
+	p.wait("the other side to have healed the node", func(ctx context.Context) error { return p.healedSeenBy(ctx, second, 1) })
+	if ran := eventsOf(p, second, "run"); ran == 0 {
+		t.Error("the controller that took over has no event of the run")
+	}
+	p.must(p.StartPgpool(p.ctx, 0))
+	p.must(p.StartController(p.ctx, 0))
+	p.wait("the first controller to look on", func(ctx context.Context) error {
+		st, err := p.ctl.Status(ctx)
+		if err == nil && (st.Acting || len(st.Decisions) == 0) {
+			err = fmt.Errorf("acting: %v: %s", st.Acting, st.Why)
+		}
+		return err
+	})
+	p.equal()
+}
+
+// eventsOf counts a controller's events of one kind.
+func eventsOf(p *pool, c *control.Client, kind string) int {
+	p.t.Helper()
+	events, err := c.History(p.ctx, history.Filter{Kind: kind, Limit: 500})
+	p.must(err)
+	return len(events)
+}
+
+// healedSeenBy says what is missing until one controller holds every node for
+// well, and Pgpool-II i routes to all of them.
+func (p *pool) healedSeenBy(ctx context.Context, c *control.Client, i int) error {
+	st, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !st.Acting {
+		return fmt.Errorf("it does not act: %s", st.Why)
+	}
+	for _, d := range st.Decisions {
+		if d.Severity != plan.OK {
+			return fmt.Errorf("node %d: %s: %s", d.Node, d.Code, d.Reason)
+		}
+	}
+	nodes, err := p.PoolNodes(ctx, i)
+	if err != nil {
+		return err
+	}
+	primary := false
+	for _, n := range nodes {
+		if !n.Attached() {
+			return fmt.Errorf("node %d is %s", n.ID, n.Status)
+		}
+		primary = primary || n.Role == pcp.RolePrimary
+	}
+	if !primary {
+		return errors.New("Pgpool-II knows no primary")
+	}
+	return nil
+}
