@@ -75,3 +75,20 @@ func (c *Controller) withhold(ctx context.Context, a agentapi.Agent, s topology.
 	c.record(history.Event{Node: s.Node, Kind: "run", Code: "no-clearance", Text: "clearance withheld for " + s.Step() + ": " + why.Error()})
 	return a.Cancel(ctx, token, s.ID)
 }
+
+// cancel ends a run whose upstream is the primary no more. It takes effect at
+// the run's next safe point; asked for once a run.
+func (c *Controller) cancel(ctx context.Context, d plan.Decision, run topology.RunState) bool {
+	ctx, cancel := context.WithTimeout(ctx, agentDeadline)
+	defer cancel()
+	err := c.agent(d.Node).Cancel(ctx, run.Token, run.ID)
+	c.warn("cancel "+run.ID, "run not cancelled", err, "node", int(d.Node), "run", run.ID)
+	if err != nil && !final(err) {
+		return false
+	}
+	c.mu.Lock()
+	c.cancelled[d.Node] = run.ID
+	c.mu.Unlock()
+	c.record(history.Event{Node: d.Node, Kind: "run", Code: "cancel-asked", Text: d.Reason})
+	return false
+}

@@ -95,10 +95,12 @@ type Controller struct {
 	stopping bool
 	busy     map[slot]string
 	changed  time.Time // when a decision last changed
-	recovers map[topology.NodeID]recovery
-	said     map[topology.NodeID]string // the decision last recorded in the history
-	warned   map[string]string          // trouble last logged, by what it is about
-	noStart  map[topology.NodeID]noStart
+	// cancelled is the run of each node whose cancel was asked for last.
+	cancelled map[topology.NodeID]string
+	recovers  map[topology.NodeID]recovery
+	said      map[topology.NodeID]string // the decision last recorded in the history
+	warned    map[string]string          // trouble last logged, by what it is about
+	noStart   map[topology.NodeID]noStart
 	// passedBy are runs not to be taken up before a time: they are under another
 	// controller's token, or have just ended and older facts still show them.
 	passedBy map[string]time.Time
@@ -113,7 +115,7 @@ type Controller struct {
 // New makes a controller and loads what it must remember. ctx bounds its life.
 func New(ctx context.Context, o Options) (*Controller, error) {
 	c := &Controller{o: o, started: time.Now(), look: make(chan string, 1), keeper: newKeeper(),
-		busy: map[slot]string{}, recovers: map[topology.NodeID]recovery{}, said: map[topology.NodeID]string{},
+		busy: map[slot]string{}, cancelled: map[topology.NodeID]string{}, recovers: map[topology.NodeID]recovery{}, said: map[topology.NodeID]string{},
 		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, passedBy: map[string]time.Time{},
 		checkpoints: map[topology.NodeID]bool{}}
 	var err error

@@ -11,9 +11,9 @@ import (
 	"github.com/repool/repool/internal/topology"
 )
 
-// slot is what one act at a time may have of a node. A detach has its own: a
-// node that was attached by hand in the middle of its resync must not wait for
-// the end of the run (P1).
+// slot is what one act at a time may have of a node. A detach, and the cancel of
+// a run, have their own: a node that was attached by hand in the middle of its
+// resync must not wait for the end of the run (P1).
 type slot struct {
 	node   topology.NodeID
 	detach bool
@@ -30,7 +30,7 @@ type order struct {
 // take makes d an order, if it asks for anything and the node is free for it.
 // c.mu is held.
 func (c *Controller) take(d plan.Decision, snap *topology.Snapshot) (order, bool) {
-	o := order{slot: slot{node: d.Node, detach: d.Action == plan.Detach}, what: string(d.Action)}
+	o := order{slot: slot{node: d.Node, detach: d.Action == plan.Detach || d.Action == plan.Cancel}, what: string(d.Action)}
 	switch d.Action {
 	case plan.Attach:
 		pools := poolsWhere(snap, func(p *topology.PoolView) bool {
@@ -56,6 +56,14 @@ func (c *Controller) take(d plan.Decision, snap *topology.Snapshot) (order, bool
 	case plan.Fence:
 		o.do = func(ctx context.Context) bool { return c.fence(ctx, d) }
 		return o, c.agent(d.Node) != nil && c.free(o.slot)
+	case plan.Cancel:
+		n := snap.Node(d.Node)
+		if n == nil || n.Agent.Run == nil {
+			return o, false
+		}
+		run := *n.Agent.Run
+		o.do = func(ctx context.Context) bool { return c.cancel(ctx, d, run) }
+		return o, c.agent(d.Node) != nil && c.free(o.slot) && c.cancelled[d.Node] != run.ID
 	case plan.Resync:
 		o.do = func(ctx context.Context) bool { return c.resync(ctx, d) }
 		return o, d.Request != nil && c.agent(d.Node) != nil && c.free(o.slot) && !time.Now().Before(c.noStart[d.Node].until)

@@ -24,6 +24,9 @@ const (
 	Fence Action = "fence"
 	// Resync: run Decision.Method on the node's agent.
 	Resync Action = "resync"
+	// Cancel: the run in progress follows a node that is the primary no more; end
+	// it at its next safe point, and plan anew.
+	Cancel Action = "cancel"
 	// Nudge: Pgpool-II does not see the primary; detach and attach it again.
 	Nudge Action = "nudge"
 )

@@ -175,6 +175,10 @@ func TestNode(t *testing.T) {
 		"run in progress": {func(s *scene) {
 			s.stopped(1).status(1, down).run(1, topology.RunState{ID: "r", Method: topology.MethodRewind, Outcome: topology.RunWaiting, Steps: []topology.StepRun{{Name: "rewind"}}, BytesDone: 1, BytesTotal: 9})
 		}, "wait resyncing"},
+		// Hazards 8 and 26: a run must not go on from a node that is the primary no more.
+		"run from a former primary": {func(s *scene) {
+			s.stopped(1).status(1, down).run(1, topology.RunState{ID: "r", Upstream: 2, Method: topology.MethodStart, Outcome: topology.RunRunning})
+		}, "cancel resyncing"},
 		"attached here, detached at an independent Pgpool-II": {func(s *scene) {
 			p := s.snap.Pools[0]
 			p.Nodes = append([]topology.PoolNode(nil), p.Nodes...)

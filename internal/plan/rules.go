@@ -175,6 +175,10 @@ func (s *subject) resyncing() Decision {
 	}
 	d := s.decide(Wait, CodeResyncing, text)
 	d.Method = r.Method
+	if w := s.w; w.primary != nil && w.pool == agrees && w.primary.n.ID != r.Upstream && s != w.primary {
+		d.Action = Cancel
+		d.Reason = fmt.Sprintf("%s; the primary is node %s now, so this run is ended where that is safe", text, w.primary.n.ID)
+	}
 	return d
 }
 

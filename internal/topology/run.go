@@ -148,5 +148,5 @@ type VaultEntry struct {
 type Fenced struct {
 	WasRunning bool          `json:"was_running"`
 	Mode       string        `json:"mode,omitempty"` // fast, immediate or kill
-	Took       time.Duration `json:"took"` // nanoseconds in JSON
+	Took       time.Duration `json:"took"`           // nanoseconds in JSON
 }
