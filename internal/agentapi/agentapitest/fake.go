@@ -53,6 +53,15 @@ func (f *Fake) Calls() []string {
 	return slices.Clone(f.calls)
 }
 
+// Close ends a run in progress. A test in a bubble needs it at its end.
+func (f *Fake) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.active(); r != nil {
+		r.cancel()
+	}
+}
+
 // enter begins a call.
 func (f *Fake) enter(ctx context.Context, call string) error {
 	if err := ctx.Err(); err != nil {

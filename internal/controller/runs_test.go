@@ -1,0 +1,174 @@
+package controller
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/repool/repool/internal/agentapi"
+	"github.com/repool/repool/internal/agentapi/agentapitest"
+	"github.com/repool/repool/internal/topology"
+)
+
+// TestRunOfAnEarlierControllerIsTakenOver: killed and started again, it is let
+// in to its own run and clears it.
+func TestRunOfAnEarlierControllerIsTakenOver(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.diverged(2)
+		w.agents[2].StepTime = 5 * time.Second
+		first, stop := w.run()
+		w.pass(2 * time.Second)
+		stop()
+		if err := w.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.wantCalls(2, "StartRun rewind")
+		w.reopen()
+		second, stop := w.run()
+		defer stop()
+		if first.holder != second.holder {
+			t.Errorf("holder %q after %q", second.holder, first.holder)
+		}
+		w.pass(30 * time.Second)
+		w.wantCalls(2, "StartRun rewind, Clear rewind")
+		w.wantDone("attach 2 on pool0")
+		if got := codes(w.events("run")); got != "started done" {
+			t.Errorf("events: %s", got)
+		}
+	})
+}
+
+// TestRunOfAnotherControllerIsLeftAlone, and asked for now and then, not in a
+// hot loop.
+func TestRunOfAnotherControllerIsLeftAlone(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.diverged(2)
+		w.agents[2].ClearanceWait = time.Hour
+		w.agents[2].Adopt("another controller", topology.RunRequest{ID: "other", Node: 2, Method: topology.MethodRewind})
+		var asked atomic.Int32
+		w.agents[2].Fail = func(call string) error {
+			if call == "Acquire" {
+				asked.Add(1)
+			}
+			return nil
+		}
+		_, stop := w.run()
+		defer stop()
+		w.pass(time.Minute)
+		w.wantCalls(2, "")
+		if n := asked.Load(); n < 2 || n > 15 {
+			t.Errorf("asked %d times in a minute", n)
+		}
+		if w.passes > 60_000/150+10 {
+			t.Errorf("%d passes in a minute", w.passes)
+		}
+	})
+}
+
+func TestRunThatCannotBeStarted(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.dies(2)
+		var asked atomic.Int32
+		w.agents[2].Fail = func(call string) error {
+			if call == "StartRun" {
+				asked.Add(1)
+				return agentapi.ErrRefused
+			}
+			return nil
+		}
+		c, stop := w.run()
+		defer stop()
+		w.pass(time.Hour)
+		if n := asked.Load(); n < 10 || n > 80 {
+			t.Errorf("asked %d times in an hour", n)
+		}
+		if ev := w.events("run"); len(ev) != 1 || ev[0].Code != "not-started" {
+			t.Errorf("events: %s", codes(ev))
+		}
+		// A person's word ends the waiting.
+		before := asked.Load()
+		if err := c.Release(t.Context(), 2, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Second)
+		if asked.Load() == before {
+			t.Error("a release does not make it try again")
+		}
+	})
+}
+
+// TestWatchThatBreaks: the run is taken up again, and its end is recorded.
+func TestWatchThatBreaks(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.diverged(2)
+		w.agents[2].StepTime = 2 * time.Second
+		broken := 3
+		w.agents[2].Fail = func(call string) error {
+			if call == "Watch" && broken > 0 {
+				broken--
+				return errors.New("connection reset")
+			}
+			return nil
+		}
+		_, stop := w.run()
+		defer stop()
+		w.pass(30 * time.Second)
+		w.wantCalls(2, "StartRun rewind, Clear rewind")
+		if got := codes(w.events("run")); got != "started done" {
+			t.Errorf("events: %s", got)
+		}
+	})
+}
+
+// TestAgentThatStallsGetsNoOldOrder: what was decided before an agent was free
+// is decided anew.
+func TestAgentThatStallsGetsNoOldOrder(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.dies(2)
+		stalls := 1
+		w.agents[2].Fail = func(call string) error {
+			if call == "Acquire" && stalls > 0 {
+				stalls--
+				time.Sleep(4 * time.Second)
+				w.change(func() { // meanwhile somebody else has started it
+					w.streams(2)
+				})
+			}
+			return nil
+		}
+		_, stop := w.run()
+		defer stop()
+		w.pass(30 * time.Second)
+		w.wantCalls(2, "")
+		w.wantDone("attach 2 on pool0")
+	})
+}
+
+func TestRunThatFailsIsRecordedAndRetried(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.diverged(2)
+		w.agents[2].ClearanceWait = time.Second
+		w.agents[2].OnDone = nil
+		w.agents[2].Fail = func(call string) error {
+			if call == "Clear" {
+				return errNoRoute
+			}
+			return nil
+		}
+		_, stop := w.run()
+		defer stop()
+		w.pass(time.Minute)
+		ev := w.events("run")
+		failed := 0
+		for _, e := range ev {
+			if e.Code == "failed" && len(e.Data) > 0 {
+				failed++
+			}
+		}
+		if failed < 2 {
+			t.Errorf("events: %s", codes(ev))
+		}
+		w.agents[2].Change(func(f *agentapitest.Fake) { f.Fail = nil })
+	})
+}
