@@ -202,7 +202,7 @@ func (s *show) whole(ctx context.Context, after time.Time) error {
 
 // calm waits until the pool has been whole for a moment, as long as Pgpool-II
 // needs to look for the primary after an attach: a primary that dies within
-// that search is only noticed when the search has timed out (pgpool-facts 4.1).
+// that search is only noticed when the search has timed out.
 func (s *show) calm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, actDeadline)
 	defer cancel()

@@ -10,7 +10,7 @@ import (
 
 // S3: a healthy node that was detached is attached again; on hold it is left
 // alone until released (an administrator's detach cannot be told from a
-// failure by status alone, pgpool-facts 9.14).
+// failure by status alone; seen on Pgpool-II 4.3.5).
 func TestS03DetachedThoughHealthy(t *testing.T) {
 	p := up(t, lab.Options{})
 	n := p.standbys()[0]
