@@ -56,10 +56,10 @@ func PgpoolUser(file *pgpoolconf.File, pool *config.Pool, node int, kind string)
 	if password == "" {
 		password = poolPassword(file, pool.PgpoolConf, user)
 	}
-	clear, ok := strings.CutPrefix(password, "TEXT")
+	inClear, ok := strings.CutPrefix(password, "TEXT")
 	switch {
 	case ok:
-		return user, db, clear, true
+		return user, db, inClear, true
 	case strings.HasPrefix(password, "AES"), isMD5(password):
 		return user, db, "", false
 	}

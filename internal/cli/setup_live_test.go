@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,11 +90,7 @@ func command(t *testing.T, args ...string) (code int, out string) {
 // check finds what is missing, setup --apply makes it, check is content.
 func TestSetupMakesAPlainPoolReady(t *testing.T) {
 	l := plainPool(t)
-	// Hooks are not called here: that Pgpool-II's user can run them is enough.
-	program := filepath.Join(l.Dir, "repool")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	program := installProgram(t, l)
 	yaml := filepath.Join(l.Dir, "etc-repool", "repool.yaml")
 	common := []string{"--pgpool-conf", l.Pgpools[0].Conf}
 
@@ -145,6 +142,69 @@ func TestSetupMakesAPlainPoolReady(t *testing.T) {
 	}
 	if again := tree(t, l); !maps.Equal(done, again) {
 		t.Error("setup --apply once more has changed files")
+	}
+	heals(t, l, program, yaml)
+}
+
+// installProgram puts repool where Pgpool-II's user can run it.
+func installProgram(t *testing.T, l *lab.Lab) string {
+	t.Helper()
+	built := os.Getenv("REPOOL_BIN")
+	if _, err := os.Stat(built); err != nil {
+		built = filepath.Join(t.TempDir(), "repool")
+		if out, err := exec.Command("go", "build", "-o", built, "../../cmd/repool").CombinedOutput(); err != nil {
+			t.Fatalf("build repool: %v\n%s", err, out)
+		}
+	}
+	text, err := os.ReadFile(built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(l.Dir, "repool")
+	if err := os.WriteFile(program, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// heals proves what all of it is for: the primary is killed, and comes back.
+func heals(t *testing.T, l *lab.Lab, program, yaml string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	serve := l.Command(ctx, program, "serve", "--config", yaml)
+	var log bytes.Buffer
+	serve.Stdout, serve.Stderr = &log, &log
+	if err := serve.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = serve.Process.Signal(os.Interrupt) // it may have ended already
+		_ = serve.Wait()                       // ended by a signal
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	}()
+	err := lab.WaitFor(ctx, "the controller", func(context.Context) error {
+		if code, _ := command(t, "status", "--fail", "--config", yaml); code != exit.OK {
+			return fmt.Errorf("status %d", code)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.KillNode(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := l.WaitNewPrimary(ctx, 0); err != nil || now != 1 {
+		t.Fatalf("node %d is primary: %v", now, err)
+	}
+	if err := l.WaitHealthy(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := command(t, "check", "--config", yaml); code != exit.OK {
+		t.Errorf("check after a failover: status %d", code)
 	}
 }
 

@@ -51,7 +51,7 @@ func options(t *testing.T, dir string) Options {
 	return Options{Loaded: l, ConfigFile: filepath.Join(dir, "repool.yaml"), Program: "/usr/bin/repool",
 		StateDir: filepath.Join(dir, "state"), PGPass: filepath.Join(dir, "pgpass"), PCPPass: filepath.Join(dir, "pcppass"),
 		UnitDir: filepath.Join(dir, "units"), Shims: true, NoReload: true, Suffix: ".repool-20260102T030405",
-		AdminHost: dir}
+		AdminHost: dir, ServiceUser: "postgres"}
 }
 
 func write(t *testing.T, path, text string, mode os.FileMode) {
