@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -14,13 +15,13 @@ func TestHealthyPoolIsLeftAlone(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		c, stop := w.run()
 		defer stop()
-		w.pass(10 * time.Minute)
+		w.pass(5 * time.Minute)
 		w.wantDone("")
 		for i := range w.nodes {
 			w.wantCalls(i, "")
 		}
-		if w.passes < 590 || w.passes > 610 {
-			t.Errorf("%d passes in ten minutes, want one a second", w.passes)
+		if n := w.seen(); n < 295 || n > 305 {
+			t.Errorf("%d passes in five minutes, want one a second", n)
 		}
 		st := c.Status()
 		if !st.Acting || len(st.Decisions) != 3 || st.Decisions[1].Code != plan.CodeHealthy || st.Pass == 0 || st.Version != "test" {
@@ -89,7 +90,9 @@ func TestSecondPrimaryIsFenced(t *testing.T) {
 		w.agents[2].State.History = topology.History{TLI: 1}
 		w.agents[2].Fail = func(call string) error {
 			if call == "Fence" { // what the fence brings about, an instant early
-				w.nodes[2].SQL = topology.SQLFacts{Source: topology.Source{Err: "refused"}, Refused: true}
+				w.change(func() {
+					w.nodes[2].SQL = topology.SQLFacts{Source: topology.Source{Err: "refused"}, Refused: true}
+				})
 			}
 			return nil
 		}
@@ -118,9 +121,9 @@ func TestFenceThatFailsIsTriedAgainInTime(t *testing.T) {
 		}
 		_, stop := w.run()
 		defer stop()
-		w.pass(10 * time.Minute)
-		if n := len(w.events("fence")); n < 3 || n > 30 {
-			t.Errorf("%d tries in ten minutes", n)
+		w.pass(3 * time.Minute)
+		if n := len(w.events("fence")); n < 3 || n > 15 {
+			t.Errorf("%d tries in three minutes", n)
 		}
 	})
 }
@@ -164,8 +167,8 @@ func TestOneOrderAtATime(t *testing.T) {
 		defer stop()
 		w.pass(4 * time.Second)
 		w.wantDone("attach 1 on pool0")
-		if w.passes < 10 {
-			t.Errorf("%d passes: the loop waits for Pgpool-II", w.passes)
+		if n := w.seen(); n < 10 {
+			t.Errorf("%d passes: the loop waits for Pgpool-II", n)
 		}
 		w.pass(20 * time.Second)
 		w.wantDone("attach 1 on pool0")
@@ -205,7 +208,7 @@ func TestOnlyTheLeaderWithQuorumActs(t *testing.T) {
 					w.pools[0].view.Err = "no answer"
 				}
 				w.agents[1].Adopt("somebody", topology.RunRequest{ID: "other", Node: 1, Method: topology.MethodRewind})
-				hooks := &fakeHooks{pending: 1}
+				hooks := hooksLeft(1, nil)
 				w.opts.Unfinished = hooks
 				c, stop := w.run()
 				defer stop()
@@ -216,7 +219,7 @@ func TestOnlyTheLeaderWithQuorumActs(t *testing.T) {
 				if st := c.Status(); st.Acting || st.Why == "" {
 					t.Errorf("acting %v, why %q", st.Acting, st.Why)
 				}
-				if hooks.calls != 0 {
+				if hooks.calls.Load() != 0 {
 					t.Error("it resumed hooks")
 				}
 			})
@@ -236,13 +239,14 @@ func TestHistoryThatCannotBeWritten(t *testing.T) {
 		w.pass(20 * time.Second)
 		w.wantDone("attach 2 on pool0")
 		w.wantCalls(2, "StartRun rewind, Clear rewind")
+		before := c.Status()
 		if err := c.Hold(t.Context(), holdOf(1)); err == nil || !strings.Contains(err.Error(), "would be forgotten") {
 			t.Errorf("a hold that is not on disk: %v", err)
 		}
-		if st := c.Status(); len(st.Memory.Holds) != 0 {
+		w.pass(2 * time.Second)
+		if len(before.Memory.Holds) != 0 {
 			t.Error("a status changes after it was published")
 		}
-		w.pass(2 * time.Second)
 		if st := c.Status(); len(st.Memory.Holds) != 1 {
 			t.Error("the hold is not in force")
 		}
@@ -254,18 +258,18 @@ func TestLookNeverBlocksNorRacesTheLoop(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		c, stop := w.run()
 		w.pass(interval / 2)
-		before := w.passes
+		before := w.seen()
 		c.Look("once")
 		w.pass(10 * time.Millisecond)
-		if w.passes != before+1 {
-			t.Errorf("%d passes right after a look was asked for", w.passes-before)
+		if n := w.seen(); n != before+1 {
+			t.Errorf("%d passes right after a look was asked for", n-before)
 		}
-		before = w.passes
+		before = w.seen()
 		for range 10_000 {
 			c.Look("storm")
 			time.Sleep(time.Millisecond)
 		}
-		if n := w.passes - before; n < 100 || n > 201 {
+		if n := w.seen() - before; n < 100 || n > 201 {
 			t.Errorf("%d passes in 10 s of asking all the time", n)
 		}
 		stop()
@@ -275,26 +279,30 @@ func TestLookNeverBlocksNorRacesTheLoop(t *testing.T) {
 	})
 }
 
+// TestLookDuringAPassIsNotLost: what changes after a pass has looked is seen by
+// the next, at once.
 func TestLookDuringAPassIsNotLost(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
-		asked := false
-		w.opts.NotePrimary = func(topology.NodeID, topology.SystemID, topology.History) error { // called in the pass
-			asked = true
+		var c *Controller
+		// The primary is noted in the middle of the first pass.
+		w.opts.NotePrimary = func(topology.NodeID, topology.SystemID, topology.History) error {
+			w.change(func() { w.pools[0].set(2, topology.PoolDown) })
+			c.Look("in the middle of a pass")
 			return nil
 		}
-		c, stop := w.run()
-		defer stop()
-		w.agents[1].Fail = func(call string) error {
-			if call == "Inspect" && asked {
-				asked = false
-				w.pools[0].set(2, topology.PoolDown) // seen by this pass or the next
-				c.Look("in the middle of a pass")
-			}
-			return nil
+		w.opts.Store = w.store
+		var err error
+		if c, err = New(t.Context(), w.opts); err != nil {
+			t.Fatal(err)
 		}
-		w.pass(interval + interval/2)
-		if w.done() != "attach 2 on pool0" {
-			t.Errorf("asked: %q", w.done())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		w.pass(interval / 2)
+		w.wantDone("attach 2 on pool0")
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -59,12 +59,12 @@ func TestHoldEndsByItself(t *testing.T) {
 		c, stop := w.run()
 		defer stop()
 		r := holdOf(1)
-		r.Until = time.Now().Add(time.Hour)
+		r.Until = time.Now().Add(10 * time.Minute)
 		if err := c.Hold(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 		w.change(func() { w.pools[0].set(1, topology.PoolDown) })
-		w.pass(59 * time.Minute)
+		w.pass(9 * time.Minute)
 		w.wantDone("")
 		w.pass(2 * time.Minute)
 		w.wantDone("attach 1 on pool0")
@@ -239,36 +239,43 @@ func TestHistoryShowsWhatHasJustHappened(t *testing.T) {
 
 // fakeHooks has hooks that were killed.
 type fakeHooks struct {
-	pending, calls int
-	fails          error
+	pending, calls atomic.Int32
+	fails          atomic.Pointer[error]
 }
 
-func (h *fakeHooks) Pending() bool { return h.pending > 0 }
+func hooksLeft(n int32, fails error) *fakeHooks {
+	h := &fakeHooks{}
+	h.pending.Store(n)
+	if fails != nil {
+		h.fails.Store(&fails)
+	}
+	return h
+}
+
+func (h *fakeHooks) Pending() bool { return h.pending.Load() > 0 }
 
 func (h *fakeHooks) Resume(context.Context) (int, error) {
-	h.calls++
-	if h.fails != nil {
-		return 0, h.fails
+	h.calls.Add(1)
+	if err := h.fails.Load(); err != nil {
+		return 0, *err
 	}
-	n := h.pending
-	h.pending = 0
-	return n, nil
+	return int(h.pending.Swap(0)), nil
 }
 
 func TestUnfinishedHooksAreTakenUp(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
-		h := &fakeHooks{pending: 2, fails: errNoRoute}
+		h := hooksLeft(2, errNoRoute)
 		w.opts.Unfinished = h
 		_, stop := w.run()
 		defer stop()
 		w.pass(time.Minute)
-		if h.calls < 10 || h.calls > 31 {
-			t.Errorf("%d tries in a minute", h.calls)
+		if n := h.calls.Load(); n < 10 || n > 31 {
+			t.Errorf("%d tries in a minute", n)
 		}
-		h.fails = nil
+		h.fails.Store(nil)
 		w.pass(time.Minute)
-		if h.pending != 0 || len(w.events("hook")) != 1 {
-			t.Errorf("%d pending, %d events", h.pending, len(w.events("hook")))
+		if h.Pending() || len(w.events("hook")) != 1 {
+			t.Errorf("pending %v, %d events", h.Pending(), len(w.events("hook")))
 		}
 	})
 }

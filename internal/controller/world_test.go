@@ -140,6 +140,13 @@ func (w *world) change(f func()) {
 	f()
 }
 
+// seen is how many passes there were.
+func (w *world) seen() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.passes
+}
+
 // note adds to what was done to the world, in order.
 func (w *world) note(format string, args ...any) {
 	w.trace = append(w.trace, fmt.Sprintf(format, args...))
