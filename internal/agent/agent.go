@@ -48,6 +48,9 @@ type Options struct {
 	ShutdownLimit time.Duration
 	// KeepEvery is how often Serve saves the configuration; zero: a minute.
 	KeepEvery time.Duration
+	// ReadOnly: for questions alone. New makes nothing, no run is taken over, and
+	// no order may be given.
+	ReadOnly bool
 	// Points is called at each of resync.AllPoints. Nil: the point named in the
 	// environment variable resync.CrashEnv, if any, kills the process.
 	Points func(string)
@@ -91,9 +94,12 @@ func New(o Options) (*Agent, error) {
 	if o.Points == nil {
 		o.Points = resync.CrashAt(os.Getenv(resync.CrashEnv))
 	}
-	j, err := journal.Open(o.Workshop)
-	if err != nil {
-		return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
+	j := journal.OpenReadOnly(o.Workshop)
+	if !o.ReadOnly {
+		var err error
+		if j, err = journal.Open(o.Workshop); err != nil {
+			return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
+		}
 	}
 	a := &Agent{
 		opts:    o,
@@ -105,12 +111,15 @@ func New(o Options) (*Agent, error) {
 		closing: make(chan struct{}),
 	}
 	a.ctx, a.stop = context.WithCancel(context.Background())
+	if o.ReadOnly {
+		return a, nil
+	}
 	if _, err := a.tokens.read(); err != nil {
 		return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
 	}
 	// Another agent process may own the node at the moment: then it is that
 	// one's run, and taken over when its lock is free.
-	err = a.withNodeIn(context.Background(), 0, func() error { return nil })
+	err := a.withNodeIn(context.Background(), 0, func() error { return nil })
 	if err != nil && !errors.Is(err, agentapi.ErrLocked) {
 		return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
 	}

@@ -57,7 +57,7 @@ func (a *Agent) settled(ctx context.Context, rec journal.Record) topology.RunSta
 		st, _ := r.look()
 		return st
 	}
-	if !rec.Live() || a.lock.busy() {
+	if !rec.Live() || a.opts.ReadOnly || a.lock.busy() {
 		return rec.Run
 	}
 	err := a.withNodeIn(ctx, 0, func() error { return nil })

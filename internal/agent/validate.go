@@ -12,7 +12,7 @@ import (
 )
 
 // slotPattern is what PostgreSQL takes for a replication slot's name.
-var slotPattern = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
+var slotPattern = regexp.MustCompile(`^[a-z0-9_]+$`)
 
 // validate refuses a request that is not for this node, or that holds anything
 // a configuration line or a file name should not.
@@ -34,7 +34,7 @@ func (a *Agent) validate(req topology.RunRequest) error {
 		bad = fmt.Sprintf("upstream host %q", up.Host)
 	case up.SystemID == 0 || !up.History.Known():
 		bad = "the upstream's system identifier and history must be known"
-	case !slotPattern.MatchString(req.Slot):
+	case len(req.Slot) > 63 || !slotPattern.MatchString(req.Slot):
 		bad = fmt.Sprintf("slot %q: want 1 to 63 lower case letters, digits and underscores", req.Slot)
 	case !printable(req.AppName, 63):
 		bad = fmt.Sprintf("application name %q: want at most 63 printable bytes", req.AppName)

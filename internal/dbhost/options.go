@@ -47,7 +47,9 @@ type Options struct {
 	// Custom gives the operator's resync command with its placeholders expanded;
 	// nil: there is none.
 	Custom func(topology.RunRequest) string
-	Log    *slog.Logger
+	// ReadOnly: for Inspect and the vault's reports alone; New makes nothing.
+	ReadOnly bool
+	Log      *slog.Logger
 }
 
 // Host is one node's data directory, server and programs on this machine.
@@ -87,7 +89,9 @@ func New(o Options) (*Host, error) {
 		h.log = slog.New(slog.DiscardHandler)
 	}
 	h.log = h.log.With("node", int(o.Node))
-	if h.children, err = journal.OpenChildren(h.workshop); err != nil {
+	if o.ReadOnly {
+		h.children = journal.OpenChildrenReadOnly(h.workshop)
+	} else if h.children, err = journal.OpenChildren(h.workshop); err != nil {
 		return nil, fmt.Errorf("open node %s: %w", o.Node, err)
 	}
 	return h, nil

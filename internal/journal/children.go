@@ -35,6 +35,11 @@ func OpenChildren(workshop string) (*Children, error) {
 	return &Children{path: filepath.Join(workshop, "children.json")}, nil
 }
 
+// OpenChildrenReadOnly is OpenChildren for one that only reads.
+func OpenChildrenReadOnly(workshop string) *Children {
+	return &Children{path: filepath.Join(workshop, "children.json")}
+}
+
 // Add records a child just started; call it before the child may do harm, or
 // kill the child when Add fails.
 func (c *Children) Add(pid int, startTicks uint64, name string) error {

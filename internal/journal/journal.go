@@ -38,7 +38,8 @@ func (e *GarbledError) Unwrap() error { return e.Err }
 // Journal is one node's records. It may be used from several goroutines; who
 // may write is decided by the agent's lock, not here.
 type Journal struct {
-	dir string
+	dir      string
+	readOnly bool
 
 	mu    sync.Mutex
 	cache map[string]cached // by file name
@@ -58,6 +59,12 @@ func Open(workshop string) (*Journal, error) {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	return &Journal{dir: dir, cache: map[string]cached{}}, nil
+}
+
+// OpenReadOnly is Open for one that only reads: nothing is made, and a workshop
+// that is not there holds no runs.
+func OpenReadOnly(workshop string) *Journal {
+	return &Journal{dir: filepath.Join(workshop, "journal"), readOnly: true, cache: map[string]cached{}}
 }
 
 // Put makes rec durable under its run's id, replacing what was there.
@@ -119,7 +126,7 @@ func (j *Journal) List() ([]Record, error) {
 // readAll reads every file: the records, newest first, and the garbled ones.
 func (j *Journal) readAll() (good, bad []cached, err error) {
 	entries, err := os.ReadDir(j.dir)
-	if err != nil {
+	if err != nil && (!j.readOnly || !errors.Is(err, fs.ErrNotExist)) {
 		return nil, nil, fmt.Errorf("list the journal: %w", err)
 	}
 	j.mu.Lock()
