@@ -48,7 +48,7 @@ var may = map[string]string{
 	"internal/control":    "internal/topology internal/plan internal/history internal/exit",
 	"internal/controller": "internal/topology pcp internal/plan internal/history internal/agentapi internal/control",
 	"internal/hook":       "internal/topology internal/agentapi internal/config internal/exit internal/pgpoolconf",
-	"internal/check":      "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
+	"internal/check":      "internal/topology pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
 	"internal/setup":      "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/hook internal/check internal/exit packaging",
 	"internal/web":        "internal/topology internal/plan internal/history internal/control",
 	// A real pool to try it on.
