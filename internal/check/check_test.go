@@ -51,6 +51,9 @@ var changes = []change{
 	{name: "a name that Pgpool-II does not know", conf: "failover_comand = 'x'\n",
 		id: "pgpool-unknown", severity: Warning, subject: "pgpool", found: "failover_comand", remedy: "write failover_command"},
 	{name: "a value out of range", conf: "num_init_children = -7\n", id: "pgpool-conf", severity: Problem, subject: "pgpool", found: "num_init_children"},
+	{name: "a vault that has outgrown its bound", do: func(f *Facts) {
+		f.Nodes[1].Local.Vault = []topology.VaultEntry{{Commits: 7, Bytes: f.Pool.VaultMax + 1}}
+	}, id: "vault", severity: Warning, subject: "node 1", found: "7 lost commits", remedy: "repool vault"},
 	{name: "the strict reading refuses", do: func(f *Facts) { f.ConfigErr = "node 2: no agent" }, id: "config", severity: Problem, subject: "controller", found: "no agent"},
 	{name: "no health check", conf: "health_check_period = 0\n", id: "health-check-off", severity: Problem, subject: "node 0", found: "is 0", remedy: "health_check_period = '5'"},
 	{name: "one node without health check", conf: "health_check_period1 = 0\n", id: "health-check-off", severity: Problem, subject: "node 1"},

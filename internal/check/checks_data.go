@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/repool/repool/internal/config"
 )
 
 var dataChecks = []Check{
@@ -20,6 +22,7 @@ var dataChecks = []Check{
 	{"disk-space", "space for a copy beside the data directory",
 		"The old directory is kept until the new one streams, so both need room.", checkSpace},
 	{"workshop", "the place for repairs", "Repairs, journal and vault live in the workshop, on the data directory's own file system.", checkWorkshop},
+	{"vault", "what is kept of lost commits", "Lost commits wait in the vault for a person; repool removes nothing from it.", checkVault},
 }
 
 var fileChecks = []Check{
@@ -187,4 +190,27 @@ func checkController(f *Facts, r *results) {
 	default:
 		r.warn(Finding{Subject: "controller", Found: c.Why, Remedy: "systemctl enable --now repool"})
 	}
+}
+
+// checkVault tells of lost commits that wait for a person, and of a vault that
+// has outgrown vault.max_bytes.
+func checkVault(f *Facts, r *results) {
+	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
+		if n.Conf.Agent.Kind != config.AgentLocal {
+			return // its host's own check tells
+		}
+		var bytes uint64
+		commits := 0
+		for _, e := range l.Vault {
+			bytes += e.Bytes
+			commits += e.Commits
+		}
+		found := fmt.Sprintf("%d entries, %d lost commits, %s", len(l.Vault), commits, humanize.IBytes(bytes))
+		if f.Pool.VaultMax > 0 && bytes > f.Pool.VaultMax {
+			r.warn(Finding{Subject: n.Subject(), Found: found + ", more than vault.max_bytes",
+				Remedy: "look at the reports (repool vault), and remove the entries in " + n.Conf.VaultDir + " that nobody needs any more"})
+			return
+		}
+		r.ok(n.Subject(), found)
+	})
 }

@@ -166,6 +166,8 @@ type LocalFacts struct {
 	DataBytes   uint64
 	WALBytes    uint64
 	FreeBytes   uint64
+	// Vault is what is kept of the node's lost lines.
+	Vault []topology.VaultEntry
 	// WorkshopErr says why the workshop could not be made or be used for renames.
 	WorkshopErr string
 	// Scripts are the recovery scripts in the directory, with their mode.

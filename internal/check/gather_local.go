@@ -14,6 +14,7 @@ import (
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/pgdata"
 	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/vault"
 )
 
 // recoveryScripts are what Pgpool-II's online recovery looks for in a data directory.
@@ -94,6 +95,9 @@ func lookInto(n config.NodeConf, scripts []string) (*LocalFacts, error) {
 		}
 	}
 	f.WorkshopErr = workshop(n, info)
+	if f.Vault, err = vault.List(n.VaultDir, n.ID); err != nil {
+		return nil, err
+	}
 	return f, f.measure()
 }
 

@@ -91,8 +91,8 @@ type Policy struct {
 type Vault struct {
 	// Directory defaults to <workshop>/vault on each node.
 	Directory string `yaml:"directory"`
-	// MaxBytes is the size at which the oldest entries that a person has
-	// released make room; nothing unreleased is ever removed. Default 10GB.
+	// MaxBytes is the size of one node's vault above which `repool check` warns.
+	// repool itself removes nothing from a vault. Default 10GB.
 	MaxBytes string `yaml:"max_bytes"`
 }
 
