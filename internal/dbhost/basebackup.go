@@ -102,7 +102,7 @@ func (h *Host) Custom(ctx context.Context, req topology.RunRequest) error {
 		"REPOOL_NODE=" + req.Node.String(), "REPOOL_RUN=" + req.ID,
 		"REPOOL_UPSTREAM=" + req.Upstream.Host + ":" + strconv.Itoa(req.Upstream.Port), "REPOOL_SLOT=" + req.Slot}})
 	if err != nil {
-		return fail(CodeCopyFailed, "look at the command's own log", "run the operator's resync command: %w", errors.Join(err, printed(out)))
+		return fail(CodeCustomFailed, "look at the command's own log", "run the operator's resync command: %w", errors.Join(err, printed(out)))
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ const (
 	CodeSlotFailed    = "slot-failed"
 	CodeCopyFailed    = "copy-failed"
 	CodeVerifyFailed  = "verify-failed"
+	CodeCustomFailed  = "custom-failed"
 	CodeNoSpace       = "no-space"
 	CodeMountPoint    = "datadir-mountpoint"
 	CodeConfigMissing = "config-missing"

@@ -45,6 +45,9 @@ func (h *Host) run(ctx context.Context, p program) (string, error) {
 	go func() { done <- cmd.Wait() }()
 	select {
 	case err = <-done:
+		if errors.Is(err, exec.ErrWaitDelay) {
+			err = nil // it ended well, and a server that it started keeps our pipe
+		}
 	case <-ctx.Done():
 		// ESRCH: it ended by itself just now, and Wait tells how.
 		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)

@@ -119,3 +119,16 @@ func TestStraysOfADeadAgentAreKilled(t *testing.T) {
 		t.Error("the trash is still there")
 	}
 }
+
+// A resync_command that starts the server with pg_ctl and does not redirect
+// its output ends while the server still holds the pipe: that is no failure.
+func TestOwnCommandMayLeaveAServerWithItsOutput(t *testing.T) {
+	t.Parallel()
+	n := fakeNode(t, map[string]string{"PG_VERSION": "15\n"})
+	n.o.Custom = func(topology.RunRequest) string { return "sleep 8 & exit 0" }
+	if err := n.Custom(t.Context(), topology.RunRequest{}); err != nil {
+		t.Error(err)
+	}
+	n.o.Custom = func(topology.RunRequest) string { return "echo no way >&2; exit 3" }
+	wantCode(t, n.Custom(t.Context(), topology.RunRequest{}), CodeCustomFailed)
+}

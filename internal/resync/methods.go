@@ -39,7 +39,7 @@ var steps = map[topology.Method][]Step{
 		retire(), discardOld(),
 	},
 	topology.MethodCustom: {
-		takeStock(), confirm(), ensureSlot(), vault(), moveHome(),
+		takeStock(), confirm(), ensureSlot(), stopServer(), vault(), moveHome(),
 		custom(), waitStreaming(),
 		retire(), discardOld(),
 	},
