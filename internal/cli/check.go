@@ -42,7 +42,7 @@ EXIT STATUS
 			if g.json {
 				err = printJSON(g.out, rep)
 			} else {
-				err = renderCheck(g.out, rep, all, isTerminal(g.out))
+				err = renderCheck(g.out, rep, all, wantsColour(g.out))
 			}
 			if err != nil {
 				return err

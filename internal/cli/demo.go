@@ -33,7 +33,7 @@ EXIT STATUS
 			if err != nil {
 				return fmt.Errorf("find this program: %w", err)
 			}
-			o := demo.Options{Repool: bin, Out: g.out, Colour: isTerminal(g.out), Keep: keep}
+			o := demo.Options{Repool: bin, Out: g.out, Colour: wantsColour(g.out), Keep: keep}
 			if g.json {
 				o.Out = nil
 			}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ import (
 func nodeIDOf(i int) topology.NodeID { return topology.NodeID(i) }
 
 func newHook(g *globals) *cobra.Command {
-	c := &cobra.Command{
+	c := family(&cobra.Command{
 		Use:   "hook",
 		Short: "Commands that Pgpool-II calls",
 		Long: `What pgpool.conf's command lines call. Hooks return fast, may be called twice, and
@@ -34,7 +35,18 @@ recovery scripts call these commands with what they are given.
 EXIT STATUS
   0 done   2 wrong arguments or configuration   3 refused as unsafe
   4 something did not answer   5 not finished in time`,
-	}
+		Example: "  failover_command = '/usr/bin/repool hook failover " + hook.KeyValueForm + "'",
+		// Pgpool-II leaves its listening sockets open in the hooks it starts, and
+		// other things that a child of ours must not have.
+		PersistentPreRun: func(*cobra.Command, []string) {
+			if g.prepare == nil {
+				return
+			}
+			if err := g.prepare(); err != nil {
+				fmt.Fprintln(g.err, "repool: hook:", err)
+			}
+		},
+	})
 	c.AddCommand(
 		hookEvent(g, hook.KindFailover, "failover", "Promote the best standby when the primary has failed", hook.Failover),
 		hookEvent(g, hook.KindFollow, "follow-primary", "Tell the controller that the primary has changed", hook.FollowPrimary),
@@ -50,6 +62,12 @@ EXIT STATUS
 	return c
 }
 
+// hookStatus ends the help of each hook; docs/exit-codes.md has the details.
+const hookStatus = `
+EXIT STATUS
+  0 done   2 wrong arguments or configuration   3 refused as unsafe
+  4 something did not answer   5 not finished in time`
+
 type eventHook func(context.Context, hook.Deps, hook.Event) (hook.Result, error)
 
 // hookEvent is a hook whose arguments are Pgpool-II's placeholders.
@@ -57,6 +75,7 @@ func hookEvent(g *globals, kind hook.Kind, use, short string, run eventHook) *co
 	return &cobra.Command{
 		Use:     use + " ARG…",
 		Short:   short,
+		Long:    short + ".\n" + hookStatus,
 		Example: "  " + strings.ReplaceAll(use, "-", "_") + `_command = '/usr/bin/repool hook ` + use + ` ` + hook.KeyValueForm + `'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := g.hookDeps()
@@ -78,6 +97,7 @@ func hookArgs(g *globals, use, short string, run func(context.Context, hook.Deps
 	return &cobra.Command{
 		Use:     use + " ARG…",
 		Short:   short,
+		Long:    short + ".\n" + hookStatus,
 		Example: "  exec /usr/bin/repool hook " + use + ` "$@"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := g.hookDeps()
@@ -119,7 +139,7 @@ func (g *globals) depsOf(p *config.Pool, log *slog.Logger, have *wiring) hook.De
 			if n == nil {
 				return nil, exit.New(exit.Usage, "there is no node %d", id)
 			}
-			return g.agentOf(p, n, log, &wiring{})
+			return g.agentOf(p, n, log, &wiring{}, readWrite)
 		},
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 func newLab(g *globals) *cobra.Command {
 	var dir string
-	c := &cobra.Command{
+	c := family(&cobra.Command{
 		Use:   "lab",
 		Short: "Build a real pool on this machine to try things on",
 		Long: `A lab is a real pool under one directory: PostgreSQL nodes, Pgpool-II, and
@@ -27,7 +27,7 @@ everything in it runs as the user postgres.
 EXIT STATUS
   0 done   1 it could not be built   2 wrong usage`,
 		Example: "  repool lab up --dir /tmp/lab\n  repool lab fault kill 0 --dir /tmp/lab\n  repool lab status --dir /tmp/lab\n  repool lab down --dir /tmp/lab",
-	}
+	})
 	c.PersistentFlags().StringVar(&dir, "dir", filepath.Join(os.TempDir(), "repool-lab"), "the lab's `directory`")
 	c.AddCommand(newLabUp(g, &dir), newLabDown(g, &dir), newLabStatus(g, &dir), newLabFault(g, &dir))
 	return c
@@ -37,8 +37,12 @@ func newLabUp(g *globals, dir *string) *cobra.Command {
 	o := lab.Options{Hooks: true, Controller: true}
 	var debian, separate, bare bool
 	c := &cobra.Command{
-		Use:     "up",
-		Short:   "Build the pool and leave it running",
+		Use:   "up",
+		Short: "Build the pool and leave it running",
+		Long: `Builds the pool and prints how to connect. It runs until repool lab down.
+
+EXIT STATUS
+  0 it runs   1 it could not be built   2 wrong usage`,
 		Example: "  repool lab up --standbys 4 --debian",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -81,8 +85,12 @@ func newLabUp(g *globals, dir *string) *cobra.Command {
 func newLabDown(g *globals, dir *string) *cobra.Command {
 	var keep bool
 	c := &cobra.Command{
-		Use:     "down",
-		Short:   "Stop everything in the lab and remove it",
+		Use:   "down",
+		Short: "Stop everything in the lab and remove it",
+		Long: `Stops every process of the lab and removes its directory, and nothing else.
+
+EXIT STATUS
+  0 gone   1 something could not be stopped   2 no lab there`,
 		Example: "  repool lab down --dir /tmp/lab",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -105,8 +113,12 @@ func newLabDown(g *globals, dir *string) *cobra.Command {
 
 func newLabStatus(g *globals, dir *string) *cobra.Command {
 	return &cobra.Command{
-		Use:     "status",
-		Short:   "Show the lab's nodes as Pgpool-II and PostgreSQL see them",
+		Use:   "status",
+		Short: "Show the lab's nodes as Pgpool-II and PostgreSQL see them",
+		Long: `Asks the lab's own Pgpool-II and PostgreSQL servers, without repool.
+
+EXIT STATUS
+  0 shown   2 no lab there`,
 		Example: "  repool lab status --json",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -133,7 +145,7 @@ func newLabStatus(g *globals, dir *string) *cobra.Command {
 				}
 				t.add(txt("%d", n.ID), txt("%d", n.Port), txt("%s %s", n.Pool, n.PoolRole), txt("%s", server), txt("%d", n.Timeline), txt("%s", n.LSN))
 			}
-			return t.write(g.out, isTerminal(g.out))
+			return t.write(g.out, wantsColour(g.out))
 		},
 	}
 }
@@ -181,6 +193,7 @@ func newLabFault(g *globals, dir *string) *cobra.Command {
 	for _, n := range names {
 		long += fmt.Sprintf("  %-13s %s\n", n, labFaults[n].what)
 	}
+	long += "\nEXIT STATUS\n  0 done   1 it could not be done   2 wrong usage, or no lab there"
 	return &cobra.Command{
 		Use:       "fault NAME NODE",
 		Short:     "Do something bad to a node of the lab",
@@ -191,7 +204,7 @@ func newLabFault(g *globals, dir *string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, ok := labFaults[args[0]]
 			if !ok {
-				return exit.New(exit.Usage, "there is no fault %q: see repool lab fault --help", args[0])
+				return exit.With(exit.Usage, fmt.Errorf("there is no fault %q", args[0]), "repool lab fault --help lists them")
 			}
 			node, err := strconv.Atoi(args[1])
 			if err != nil || node < 0 {

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/history"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
 )
@@ -35,11 +36,20 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
+			if length < 0 {
+				return exit.New(exit.Usage, "--for %s lies in the past", length)
+			}
 			r := control.HoldRequest{Node: node, Who: who(), Why: why}
+			until := "until released"
 			if length > 0 {
 				r.Until = time.Now().Add(length)
+				until = "until " + r.Until.Format(time.DateTime)
 			}
-			return g.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error { return c.Hold(ctx, r) })
+			err = g.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error { return c.Hold(ctx, r) })
+			if err == nil {
+				_, err = fmt.Fprintf(g.out, "%s is on hold %s: repool release %s ends it\n", nodeText(node), until, args[0])
+			}
+			return err
 		},
 	}
 	c.Flags().StringVar(&why, "why", "", "the `reason`, shown to others")
@@ -62,7 +72,11 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
-			return g.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error { return c.Release(ctx, node, who()) })
+			err = g.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error { return c.Release(ctx, node, who()) })
+			if err == nil {
+				_, err = fmt.Fprintf(g.out, "%s is released\n", nodeText(node))
+			}
+			return err
 		},
 	}
 }
@@ -87,22 +101,18 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
+			if err := knownMethod(method); err != nil {
+				return err
+			}
 			return g.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error {
-				st, err := c.Status(ctx)
-				if err != nil {
+				if err := g.showDecision(ctx, c, node); err != nil {
 					return err
 				}
-				d := decisionOf(st, node)
-				if d == nil {
-					return exit.New(exit.Refused, "there is no node %d", node)
+				if dryRun {
+					return nil
 				}
-				if err := renderPlan(g.out, []plan.Decision{*d}, isTerminal(g.out)); err != nil {
-					return err
-				}
-				if dryRun || !yes {
-					if !dryRun {
-						fmt.Fprintln(g.err, "nothing was done; add --yes to do it")
-					}
+				if !yes {
+					fmt.Fprintln(g.err, "nothing was done; add --yes to do it")
 					return nil
 				}
 				if err := c.ResyncWith(ctx, control.ResyncRequest{Node: node, Method: topology.Method(method), Who: who()}); err != nil {
@@ -122,48 +132,41 @@ EXIT STATUS
 	return c
 }
 
-// waitHealthy follows a node until it is healthy or refused for good.
-func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topology.NodeID) error {
-	told, refused := "", 0
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return exit.New(exit.Unfinished, "stopped waiting; the resync goes on: see repool status")
-		case <-tick.C:
-		}
-		st, err := c.Status(ctx)
-		if err != nil {
-			return err
-		}
-		d := decisionOf(st, node)
-		if d == nil {
-			continue
-		}
-		line := fmt.Sprintf("node %d: %s (%s)", node, d.Reason, d.Code)
-		if n := st.Snapshot.Node(node); n != nil && n.Agent.Run != nil && !n.Agent.Run.Outcome.Ended() {
-			line = "node " + node.String() + ": " + runLine(*n.Agent.Run, time.Now())
-		}
-		if line != told {
-			told = line
-			fmt.Fprintln(g.err, line)
-		}
-		switch {
-		case d.Severity == plan.OK:
-			return nil
-		case d.Severity == plan.Refused:
-			if refused++; refused > 6 {
-				code := exit.Refused
-				if d.Code == plan.CodeOnHold {
-					code = exit.Parked
-				}
-				return exit.With(code, fmt.Errorf("%s (%s)", d.Reason, d.Code), d.Hint)
-			}
-		default:
-			refused = 0
-		}
+// showDecision prints what the controller has decided for one node.
+func (g *globals) showDecision(ctx context.Context, c *control.Client, node topology.NodeID) error {
+	st, err := c.Status(ctx)
+	if err != nil {
+		return err
 	}
+	d := decisionOf(st, node)
+	switch {
+	case d == nil && len(st.Decisions) > 0:
+		return exit.With(exit.Refused, fmt.Errorf("there is no node %d in pgpool.conf", node), "repool status lists the nodes")
+	case d == nil:
+		return exit.With(exit.Unreachable, errors.New("the controller has not looked at the pool yet"), "try again in a moment")
+	case g.json:
+		return printJSON(g.out, *d)
+	}
+	return renderPlan(g.out, []plan.Decision{*d}, wantsColour(g.out))
+}
+
+// knownMethod refuses a word for --method that names none.
+func knownMethod(m string) error {
+	if m == "" || slices.Contains(topology.Methods, topology.Method(m)) {
+		return nil
+	}
+	var names []string
+	for _, k := range topology.Methods {
+		names = append(names, string(k))
+	}
+	return exit.With(exit.Usage, fmt.Errorf("there is no method %q", m), "--method takes one of "+strings.Join(names, ", "))
+}
+
+func nodeText(id topology.NodeID) string {
+	if id == topology.NoNode {
+		return "the pool"
+	}
+	return "node " + id.String()
 }
 
 func decisionOf(st control.Status, node topology.NodeID) *plan.Decision {
@@ -173,70 +176,6 @@ func decisionOf(st control.Status, node topology.NodeID) *plan.Decision {
 		}
 	}
 	return nil
-}
-
-func newHistory(g *globals) *cobra.Command {
-	var f history.Filter
-	var node int
-	var since time.Duration
-	c := &cobra.Command{
-		Use:   "history",
-		Short: "Show what happened: decisions, runs, attaches, holds",
-		Long: `Prints the newest events, oldest first. Works without a running controller.
-
-EXIT STATUS
-  0 shown   2 wrong usage   4 no history can be read`,
-		Example: "  repool history --node 1 --since 12h\n  repool history --kind run --json",
-		Args:    usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := g.pool()
-			if err != nil {
-				return err
-			}
-			if cmd.Flags().Changed("node") {
-				id := topology.NodeID(node)
-				f.Node = &id
-			}
-			if since > 0 {
-				f.Since = time.Now().Add(-since)
-			}
-			events, err := readHistory(cmd.Context(), p.Controller.Socket, p.Controller.StateDir, f)
-			if err != nil {
-				return exit.With(exit.Unreachable, err)
-			}
-			if g.json {
-				return printJSON(g.out, events)
-			}
-			t := &table{head: []string{"TIME", "NODE", "KIND", "CODE", "WHAT"}}
-			for _, e := range events {
-				n := "pool"
-				if e.Node >= 0 {
-					n = e.Node.String()
-				}
-				t.add(txt("%s", e.At.Format("2006-01-02 15:04:05.000")), txt("%s", n), txt("%s", e.Kind), txt("%s", e.Code), txt("%s", e.Text))
-			}
-			return t.write(g.out, isTerminal(g.out))
-		},
-	}
-	c.Flags().IntVar(&node, "node", 0, "only this node's `id`")
-	c.Flags().StringVar(&f.Kind, "kind", "", "only this `kind`: decision, run, attach, detach, fence, hold, release, hook")
-	c.Flags().DurationVar(&since, "since", 0, "only this `time` back")
-	c.Flags().IntVar(&f.Limit, "limit", 100, "at most this `number`")
-	return c
-}
-
-// readHistory asks the controller, or reads its file where none is running.
-func readHistory(ctx context.Context, socket, stateDir string, f history.Filter) ([]history.Event, error) {
-	events, err := control.NewClient(socket).History(ctx, f)
-	if !errors.Is(err, control.ErrNotRunning) {
-		return events, err
-	}
-	s, err := history.OpenReadOnly(stateDir)
-	if err != nil {
-		return nil, err
-	}
-	events, err = s.List(ctx, f)
-	return events, errors.Join(err, s.Close())
 }
 
 // ask runs f with a client and gives its errors the right status.

@@ -36,7 +36,7 @@ func renderStatus(w io.Writer, st control.Status, colour bool) error {
 	var b strings.Builder
 	for _, p := range snap.Pools {
 		if p.Err != "" {
-			fmt.Fprintf(&b, "\nPgpool-II at %s does not answer: %s\n", p.Endpoint, p.Err)
+			fmt.Fprintf(&b, "\nPgpool-II at %s does not answer: %s\n", p.Endpoint, indent(p.Err, "    "))
 		} else if p.Watchdog.Enabled {
 			fmt.Fprintf(&b, "\nPgpool-II at %s is watchdog member in state %s, quorum %d\n", p.Endpoint, p.Watchdog.State, p.Watchdog.Quorum)
 		}
@@ -45,12 +45,12 @@ func renderStatus(w io.Writer, st control.Status, colour bool) error {
 		if d.Severity == plan.OK {
 			continue
 		}
-		fmt.Fprintf(&b, "\nnode %d: %s (%s)\n", d.Node, d.Reason, d.Code)
+		fmt.Fprintf(&b, "\nnode %d: %s (%s)\n", d.Node, indent(d.Reason, "    "), d.Code)
 		if n := snap.Node(d.Node); n != nil && n.Agent.Run != nil && !n.Agent.Run.Outcome.Ended() {
 			fmt.Fprintf(&b, "  %s\n", runLine(*n.Agent.Run, time.Now()))
 		}
 		if d.Hint != "" {
-			fmt.Fprintf(&b, "  → %s\n", d.Hint)
+			fmt.Fprintf(&b, "  → %s\n", indent(d.Hint, "    "))
 		}
 	}
 	if st.Why != "" {
@@ -156,21 +156,6 @@ func decisionCell(st control.Status, id topology.NodeID) cell {
 	return painted(faint, "-")
 }
 
-// runLine is one run's progress with an estimate of what is left.
-func runLine(r topology.RunState, now time.Time) string {
-	s := fmt.Sprintf("%s from node %d, step %s, since %s", r.Method, r.Upstream, r.Step(), now.Sub(r.Started).Round(time.Second))
-	if r.BytesDone == 0 {
-		return s
-	}
-	s += ", " + humanize.IBytes(r.BytesDone)
-	if r.BytesTotal > r.BytesDone {
-		took := now.Sub(r.Started).Seconds()
-		left := time.Duration(took / float64(r.BytesDone) * float64(r.BytesTotal-r.BytesDone) * float64(time.Second))
-		s += fmt.Sprintf(" of %s, about %s left", humanize.IBytes(r.BytesTotal), left.Round(time.Second))
-	}
-	return s
-}
-
 // renderPlan prints each node's decision with its evidence and the methods
 // that were not chosen.
 func renderPlan(w io.Writer, decisions []plan.Decision, colour bool) error {
@@ -186,16 +171,22 @@ func renderPlan(w io.Writer, decisions []plan.Decision, colour bool) error {
 			b.WriteString("\n")
 		}
 		what := string(d.Action)
-		if d.Action == plan.Resync {
+		switch d.Action {
+		case plan.Resync:
 			what = string(d.Method)
+		case plan.None:
+			what = "nothing to do"
+			if d.Severity == plan.Refused {
+				what = "left alone"
+			}
 		}
 		colourOf := map[plan.Severity]string{plan.OK: green, plan.Work: yellow, plan.Refused: red}[d.Severity]
-		fmt.Fprintf(&b, "node %d: %s (%s)\n  %s\n", d.Node, paint(colourOf, what), d.Code, d.Reason)
+		fmt.Fprintf(&b, "node %d: %s (%s)\n  %s\n", d.Node, paint(colourOf, what), d.Code, indent(d.Reason, "    "))
 		for _, e := range d.Evidence {
-			fmt.Fprintf(&b, "  · %s\n", e)
+			fmt.Fprintf(&b, "  · %s\n", indent(e, "    "))
 		}
 		for _, r := range d.Rejected {
-			fmt.Fprintf(&b, "  not %s: %s\n", r.Method, r.Why)
+			fmt.Fprintf(&b, "  not %s: %s\n", r.Method, indent(r.Why, "    "))
 		}
 		if d.Action == plan.Resync {
 			fmt.Fprintf(&b, "  estimate: %s to copy, about %.1f s", humanize.IBytes(d.Estimate.Bytes), d.Estimate.Seconds)
@@ -205,7 +196,7 @@ func renderPlan(w io.Writer, decisions []plan.Decision, colour bool) error {
 			b.WriteString("\n")
 		}
 		if d.Hint != "" {
-			fmt.Fprintf(&b, "  → %s\n", d.Hint)
+			fmt.Fprintf(&b, "  → %s\n", indent(d.Hint, "    "))
 		}
 	}
 	_, err := io.WriteString(w, b.String())

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"runtime/debug"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/hook"
 )
 
 // Version is the release; the build's revision is added by `repool version`.
@@ -24,26 +24,34 @@ type globals struct {
 	json       bool
 	verbose    bool
 	out, err   io.Writer
+	// prepare makes the process fit to be one that Pgpool-II has started; it is
+	// run before anything of a hook. Nil: nothing.
+	prepare func() error
 }
 
 // Main runs one command line and returns the exit status.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	// Few objects live long here; a tight collector keeps an idle controller small.
 	debug.SetGCPercent(50)
-	g := &globals{out: out, err: errOut}
+	g := &globals{out: out, err: errOut, prepare: hook.Prepare}
+	return g.main(ctx, args)
+}
+
+func (g *globals) main(ctx context.Context, args []string) int {
 	root := newRoot(g)
 	root.SetArgs(args)
-	root.SetOut(out)
-	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	root.SetOut(g.out)
+	root.SetErr(g.err)
+	at, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exit.OK
 	}
-	fmt.Fprintf(errOut, "repool: %v\n", err)
-	var e *exit.Error
-	if errors.As(err, &e) && e.Hint != "" {
-		fmt.Fprintf(errOut, "  → %s\n", e.Hint)
+	var known *exit.Error
+	if at == root && !errors.As(err, &known) {
+		// The root does nothing itself: its only error is a word it does not know.
+		err = unknownCommand(root, firstWord(root, args))
 	}
+	complain(g.err, err)
 	if ctx.Err() != nil && exit.Code(err) == exit.Internal {
 		return exit.Interrupted
 	}
@@ -62,6 +70,10 @@ EXIT STATUS
   0 done   1 internal error   2 wrong usage or configuration   3 refused as unsafe
   4 something did not answer   5 not finished in time   6 a check found problems
   7 parked or on hold   130 interrupted`,
+		Example: `  repool status
+  repool plan
+  repool resync 2 --yes
+  repool demo`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -73,7 +85,7 @@ EXIT STATUS
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return exit.With(exit.Usage, err, "see "+c.CommandPath()+" --help")
 	})
-	root.AddCommand(commands(g)...)
+	addCommands(root, g)
 	return root
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -52,6 +53,18 @@ EXIT STATUS
 }
 
 func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
+	// Before anything is made: a file of another owner in the state directory
+	// would keep the right controller from starting.
+	for i := range p.Nodes {
+		if n := &p.Nodes[i]; n.Agent.Kind == config.AgentLocal {
+			if err := mayWorkOn(n); err != nil {
+				return err
+			}
+		}
+	}
+	if err := mayWrite(p.Controller.StateDir); err != nil {
+		return err
+	}
 	unlock, err := lockStateDir(p.Controller.StateDir)
 	if err != nil {
 		return err
@@ -71,8 +84,8 @@ func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
 	c, err := controller.New(ctx, controller.Options{
 		Observer: w.observer, Pools: w.pools, Nodes: w.nodes, Policy: p.Policy, Store: store, Log: log,
 		Interval: p.Controller.Interval, Version: Version, Unfinished: g.unfinishedHooks(p, w, log), Checkpoint: checkpointOn(p),
-		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History) error {
-			return hook.NotePrimary(p.Controller.StateDir, hook.Primary{Node: node, SystemID: system, History: h})
+		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
+			return hook.NotePrimary(p.Controller.StateDir, hook.Primary{Node: node, SystemID: system, History: h, At: at})
 		},
 	})
 	if err != nil {
@@ -118,6 +131,19 @@ func notify(state string) {
 	_, _ = daemon.SdNotify(false, state) // no manager that listens is no error
 }
 
+// mayWrite refuses a state directory that belongs to another user.
+func mayWrite(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil //nolint:nilerr // what is missing is made, and told about when that cannot be
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+		return exit.With(exit.Usage, fmt.Errorf("the state directory %s belongs to user id %d and this process runs as %d", dir, st.Uid, os.Geteuid()),
+			"run repool as the directory's owner, such as: sudo -u postgres repool …, or set controller.state_dir")
+	}
+	return nil
+}
+
 // lockStateDir makes this the only controller with this state directory.
 func lockStateDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -150,6 +176,9 @@ EXIT STATUS
 		Example: "  repool agent --config /etc/repool/repool.yaml --node 1",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if node < 0 {
+				return exit.With(exit.Usage, errors.New("it is not said which node this agent is for"), "give --node with the node's id in pgpool.conf")
+			}
 			p, err := g.pool()
 			if err != nil {
 				return err
@@ -165,7 +194,7 @@ EXIT STATUS
 func (g *globals) runAgent(ctx context.Context, p *config.Pool, id int, socket string) (err error) {
 	n := p.Node(nodeIDOf(id))
 	if n == nil {
-		return exit.New(exit.Usage, "there is no node %d in %s", id, p.PgpoolConf)
+		return noSuchNode(p, id)
 	}
 	if socket == "" {
 		socket = n.Agent.Path
@@ -174,7 +203,7 @@ func (g *globals) runAgent(ctx context.Context, p *config.Pool, id int, socket s
 		return exit.New(exit.Usage, "node %d: give --socket, or say agent: unix:/path in repool.yaml", id)
 	}
 	log := g.log()
-	a, h, err := localAgent(p, n, log)
+	a, h, err := localAgent(p, n, log, readWrite)
 	if err != nil {
 		return err
 	}

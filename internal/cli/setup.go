@@ -106,7 +106,7 @@ func (g *globals) showPlan(p *setup.Plan) error {
 	if g.json {
 		return printJSON(g.out, p)
 	}
-	if err := renderSetup(g.out, p, isTerminal(g.out)); err != nil {
+	if err := renderSetup(g.out, p, wantsColour(g.out)); err != nil {
 		return err
 	}
 	if p.ToDo() > 0 {

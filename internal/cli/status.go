@@ -41,7 +41,7 @@ EXIT STATUS
 			if g.json {
 				err = printJSON(g.out, st)
 			} else {
-				err = renderStatus(g.out, st, isTerminal(g.out))
+				err = renderStatus(g.out, st, wantsColour(g.out))
 			}
 			if err != nil {
 				return err
@@ -82,7 +82,7 @@ EXIT STATUS
 			if g.json {
 				return printJSON(g.out, st.Decisions)
 			}
-			return renderPlan(g.out, st.Decisions, isTerminal(g.out))
+			return renderPlan(g.out, st.Decisions, wantsColour(g.out))
 		},
 	}
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -81,18 +80,28 @@ func (t *table) write(w io.Writer, colour bool) error {
 	return err
 }
 
-// isTerminal says whether w is a terminal that wants colour.
+// isTerminal says whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// printJSON prints v as indented JSON with a newline.
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("print JSON: %w", err)
+// oneLine makes text fit a row: line ends and runs of blanks become one blank.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// firstLine is text's first line, with the number of those left out.
+func firstLine(s string) string {
+	s = strings.TrimSpace(s)
+	first, rest, more := strings.Cut(s, "\n")
+	first = oneLine(first)
+	if !more {
+		return first
 	}
-	return nil
+	n := strings.Count(rest, "\n") + 1
+	return fmt.Sprintf("%s … (+%s)", first, count(n, "line"))
+}
+
+// indent puts by before every line of text but the first.
+func indent(s, by string) string {
+	return strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n"+by)
 }

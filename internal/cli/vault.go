@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/dustin/go-humanize"
@@ -19,45 +22,40 @@ the vault, with a report of every transaction that was lost. This lists the
 entries of all nodes, or prints one entry's report.
 
 EXIT STATUS
-  0 shown   2 wrong usage   4 no agent answers`,
+  0 shown   2 wrong usage   4 an agent does not answer; the others' entries are shown`,
 		Example: "  repool vault\n  repool vault report 1 20260501T030201-n1",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := g.pool()
-			if err != nil {
-				return err
-			}
-			w, err := g.wire(p, g.quiet(), readOnly)
+			w, err := g.look()
 			if err != nil {
 				return err
 			}
 			defer w.close()
-			all := []topology.VaultEntry{}
-			for _, n := range w.nodes {
-				entries, err := n.Agent.Vault(cmd.Context())
-				if err != nil {
-					return exit.With(exit.Unreachable, err)
-				}
-				all = append(all, entries...)
-			}
+			all, missed := w.vaults(cmd.Context())
 			if g.json {
-				return printJSON(g.out, all)
+				err = printJSON(g.out, all)
+			} else {
+				err = renderVault(g.out, all, wantsColour(g.out))
 			}
-			t := &table{head: []string{"NODE", "ID", "MADE", "DIVERGED", "LOST COMMITS", "SIZE", "COMPLETE", "PATH"}}
-			for _, e := range all {
-				complete := painted(green, "yes")
-				if !e.Complete {
-					complete = painted(red, "no: "+e.Missing)
-				}
-				t.add(txt("%d", e.Node), txt("%s", e.ID), txt("%s", e.Made.Local().Format("2006-01-02 15:04:05")), txt("%s", e.Diverged),
-					txt("%d", e.Commits), txt("%s", humanize.IBytes(e.Bytes)), complete, txt("%s", e.Path))
+			if err != nil {
+				return err
 			}
-			return t.write(g.out, isTerminal(g.out))
+			return missed
 		},
 	}
-	c.AddCommand(&cobra.Command{
-		Use:     "report NODE ENTRY",
-		Short:   "Print the report of one vault entry as JSON: each lost commit",
+	c.AddCommand(newVaultReport(g))
+	return c
+}
+
+func newVaultReport(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "report NODE ENTRY",
+		Short: "Print the report of one vault entry as JSON: each lost commit",
+		Long: `Prints what is known of each transaction of the entry: its commit time, the
+relations it wrote to, and how many rows.
+
+EXIT STATUS
+  0 printed   2 wrong usage   4 the node's agent does not answer, or has no such entry`,
 		Example: "  repool vault report 1 20260501T030201-n1 | jq '.commits | length'",
 		Args:    usage(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,24 +67,82 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
+			if p.Node(topology.NodeID(id)) == nil {
+				return noSuchNode(p, id)
+			}
 			w, err := g.wire(p, g.quiet(), readOnly)
 			if err != nil {
 				return err
 			}
 			defer w.close()
+			if err := w.unreached[topology.NodeID(id)]; err != nil {
+				return err
+			}
 			for _, n := range w.nodes {
 				if int(n.ID) != id {
 					continue
 				}
 				b, err := n.Agent.VaultReport(cmd.Context(), args[1])
 				if err != nil {
-					return exit.With(exit.Unreachable, err)
+					return exit.With(exit.Unreachable, err, "repool vault lists the entries")
 				}
 				_, err = g.out.Write(b)
 				return err
 			}
-			return exit.New(exit.Usage, "no agent of a node %d can be reached", id)
+			return noSuchNode(p, id)
 		},
-	})
-	return c
+	}
+}
+
+// look wires what a command needs that only reads.
+func (g *globals) look() (*wiring, error) {
+	p, err := g.pool()
+	if err != nil {
+		return nil, err
+	}
+	return g.wire(p, g.quiet(), readOnly)
+}
+
+// vaults gathers the entries of every node, and an error for those nodes whose
+// vault could not be read.
+func (w *wiring) vaults(ctx context.Context) (all []topology.VaultEntry, missed error) {
+	all = []topology.VaultEntry{}
+	note := func(id topology.NodeID, err error) {
+		if missed == nil {
+			missed = exit.With(exit.Unreachable, fmt.Errorf("the vault of node %d cannot be read: %w", id, err), exit.Hint(err))
+			return
+		}
+		missed = exit.With(exit.Unreachable, fmt.Errorf("%w\nthe vault of node %d cannot be read: %w", missed, id, err), exit.Hint(missed))
+	}
+	for _, id := range w.ids {
+		if err := w.unreached[id]; err != nil {
+			note(id, err)
+		}
+	}
+	for _, n := range w.nodes {
+		entries, err := n.Agent.Vault(ctx)
+		if err != nil {
+			note(n.ID, err)
+			continue
+		}
+		all = append(all, entries...)
+	}
+	return all, missed
+}
+
+func renderVault(w io.Writer, all []topology.VaultEntry, colour bool) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "The vault is empty: no node has lost a commit.")
+		return err
+	}
+	t := &table{head: []string{"NODE", "ID", "MADE", "DIVERGED", "LOST COMMITS", "SIZE", "COMPLETE", "PATH"}}
+	for _, e := range all {
+		complete := painted(green, "yes")
+		if !e.Complete {
+			complete = painted(red, "no: "+oneLine(e.Missing))
+		}
+		t.add(txt("%d", e.Node), txt("%s", e.ID), txt("%s", e.Made.Local().Format("2006-01-02 15:04:05")), txt("%s", e.Diverged),
+			txt("%d", e.Commits), txt("%s", humanize.IBytes(e.Bytes)), complete, txt("%s", e.Path))
+	}
+	return t.write(w, colour)
 }

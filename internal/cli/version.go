@@ -20,6 +20,7 @@ func newVersion(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
+		Long:    "Prints the release, the revision it was built from, Go's version and the platform.\n\nEXIT STATUS\n  0 printed",
 		Example: "  repool version --json",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/repool/repool/internal/controller"
 	"github.com/repool/repool/internal/dbhost"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/hook"
 	"github.com/repool/repool/internal/observe"
 	"github.com/repool/repool/internal/pgpoolconf"
 	"github.com/repool/repool/internal/topology"
@@ -26,9 +27,12 @@ type wiring struct {
 	observer *observe.Observer
 	pools    []controller.Pool
 	nodes    []controller.Node
-	local    []*agent.Agent
-	hosts    []*dbhost.Host
-	probers  []*observe.SQLProber
+	ids      []topology.NodeID
+	// unreached says, of a wiring that only reads, why a node has no agent.
+	unreached map[topology.NodeID]error
+	local     []*agent.Agent
+	hosts     []*dbhost.Host
+	probers   []*observe.SQLProber
 }
 
 // access says what a command is going to do with the nodes.
@@ -42,15 +46,14 @@ const (
 // wire connects nothing yet: it makes the parts, and finds what can be found
 // wrong without asking anybody.
 func (g *globals) wire(p *config.Pool, log *slog.Logger, acc access) (*wiring, error) {
-	w := &wiring{}
+	w := &wiring{ids: nodeIDs(p), unreached: map[topology.NodeID]error{}}
 	var readers []observe.PoolReader
-	ids := nodeIDs(p)
 	for _, e := range append([]config.Endpoint{p.PCP}, p.Peers...) {
 		conf, err := e.Config()
 		if err != nil {
 			return nil, exit.With(exit.Usage, err, "repool setup prints the lines for .pcppass and pcp.conf")
 		}
-		readers = append(readers, observe.NewPCPReader(conf, ids))
+		readers = append(readers, observe.NewPCPReader(conf, w.ids))
 		w.pools = append(w.pools, controller.NewPCPPool(conf))
 	}
 	var nodes []observe.Node
@@ -63,29 +66,40 @@ func (g *globals) wire(p *config.Pool, log *slog.Logger, acc access) (*wiring, e
 		prober := observe.NewSQLProber(conf)
 		w.probers = append(w.probers, prober)
 		on := observe.Node{ID: n.ID, Host: n.Host, Port: n.Port, AppName: n.AppName, AlwaysPrimary: n.AlwaysPrimary, NoFailover: n.NoFailover, SQL: prober}
-		a, err := g.agentOf(p, n, log, w)
+		a, err := g.agentOf(p, n, log, w, acc)
 		switch {
 		case err == nil:
 			on.Agent = a
 			w.nodes = append(w.nodes, controller.Node{ID: n.ID, Agent: a})
 		case acc == readOnly:
-			on.AgentErr = err.Error()
+			on.AgentErr, w.unreached[n.ID] = err.Error(), err
 		default:
 			return nil, errors.Join(err, w.close())
 		}
 		nodes = append(nodes, on)
 	}
-	w.observer = observe.New(readers, nodes, observe.Options{})
+	w.observer = observe.New(readers, nodes, observe.Options{Promoted: promotedOf(p)})
 	return w, nil
 }
 
+// promotedOf reads the failover hook's record of the last primary.
+func promotedOf(p *config.Pool) func() topology.Promotion {
+	return func() topology.Promotion {
+		last, ok := hook.LastPrimary(p.Controller.StateDir)
+		if !ok {
+			return topology.Promotion{}
+		}
+		return topology.Promotion{Node: last.Node, SystemID: last.SystemID, History: last.History}
+	}
+}
+
 // agentOf reaches a node's agent, or makes one in this process.
-func (g *globals) agentOf(p *config.Pool, n *config.NodeConf, log *slog.Logger, w *wiring) (agentapi.Agent, error) {
+func (g *globals) agentOf(p *config.Pool, n *config.NodeConf, log *slog.Logger, w *wiring, acc access) (agentapi.Agent, error) {
 	switch n.Agent.Kind {
 	case config.AgentUnix:
 		return agentapi.DialUnix(n.Agent.Path), nil
 	case config.AgentLocal:
-		a, h, err := localAgent(p, n, log)
+		a, h, err := localAgent(p, n, log, acc)
 		if err != nil {
 			return nil, err
 		}
@@ -96,8 +110,9 @@ func (g *globals) agentOf(p *config.Pool, n *config.NodeConf, log *slog.Logger, 
 	}
 }
 
-// localAgent makes the agent of a node on this machine.
-func localAgent(p *config.Pool, n *config.NodeConf, log *slog.Logger) (*agent.Agent, *dbhost.Host, error) {
+// localAgent makes the agent of a node on this machine. One that only reads
+// makes nothing on disk and takes no run over.
+func localAgent(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access) (*agent.Agent, *dbhost.Host, error) {
 	if err := mayWorkOn(n); err != nil {
 		return nil, nil, err
 	}
@@ -111,13 +126,13 @@ func localAgent(p *config.Pool, n *config.NodeConf, log *slog.Logger) (*agent.Ag
 	h, err := dbhost.New(dbhost.Options{
 		Node: n.ID, DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.Workshop, VaultDir: n.VaultDir,
 		Database: login(p.Database), Replication: login(p.Replication), Port: n.Port, Host: n.Host,
-		Env: p.Environment, MaxRate: rate, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n), Log: log,
+		Env: p.Environment, MaxRate: rate, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n), Log: log, ReadOnly: acc == readOnly,
 	})
 	if err != nil {
 		return nil, nil, exit.With(exit.Usage, err)
 	}
 	up := agent.NewUpstream(agent.UpstreamOptions{User: p.Database.User, DBName: p.Database.DBName, Passfile: p.Database.Passfile, SSLMode: p.Database.SSLMode})
-	a, err := agent.New(agent.Options{Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: up, Version: Version, Log: log, Headroom: p.Policy.SpaceHeadroom})
+	a, err := agent.New(agent.Options{Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: up, Version: Version, Log: log, Headroom: p.Policy.SpaceHeadroom, ReadOnly: acc == readOnly})
 	if err != nil {
 		h.Close()
 		return nil, nil, err

@@ -78,9 +78,9 @@ var primaryCodes = []CodeInfo{
 	{CodeNoPrimary, Refused, "no node accepts writes, and no failover is under way", "start the last primary, or promote a standby: repool history shows what happened"},
 	{CodeFailoverRunning, Work, "Pgpool-II gave up its primary a moment ago", ""},
 	{CodePrimaryUnreachable, Refused, "the last primary does not answer, but seems to be alive", "look at the primary's host; Pgpool-II decides on a failover"},
-	{CodePrimaryStale, Refused, "only a node on a line that the pool has left accepts writes", "start the newer primary; if its data are lost for good, agree to overwrite that node: repool resync NEWER-NODE"},
-	{CodePrimaryAmbiguous, Refused, "several nodes may be the primary, and their lines do not settle which", "stop the node that is not to be the primary, or agree to overwrite it: repool resync THAT-NODE"},
-	{CodePrimaryContested, Refused, "a node accepts writes on a newer line, while Pgpool-II routes writes to another", "stop the one that is not to be the primary, or agree to overwrite it: repool resync THAT-NODE"},
+	{CodePrimaryStale, Refused, "only a node on a line that the pool has left accepts writes", "start the newer primary; if its data are lost for good, agree to overwrite that node: repool resync NEWER-NODE --yes"},
+	{CodePrimaryAmbiguous, Refused, "several nodes may be the primary, and their lines do not settle which", "stop the node that is not to be the primary, or agree to overwrite it: repool resync THAT-NODE --yes"},
+	{CodePrimaryContested, Refused, "a node accepts writes on a newer line, while Pgpool-II routes writes to another", "stop the one that is not to be the primary, or agree to overwrite it: repool resync THAT-NODE --yes"},
 	{CodePrimaryHistoryUnknown, Work, "the primary's timeline history is not known yet", "if it lasts, look at the agent on the primary's host"},
 }
 
@@ -167,14 +167,14 @@ var refusalCodes = []CodeInfo{
 	{CodeNoSlots, Refused, "the primary has no replication slot left", "drop unused slots or raise max_replication_slots on the primary"},
 	{CodeNoSenders, Refused, "the primary has no WAL sender left", "raise max_wal_senders on the primary"},
 	{CodeLineageUnknown, Refused, "it cannot be told whether the node's WAL is the primary's", "look at the agents on the node and on the primary; if the node's data are not needed, move its data directory away"},
-	{CodeUnrelatedHistory, Refused, "the node's history shares no timeline with the primary's", "if its data are not needed: repool resync NODE"},
+	{CodeUnrelatedHistory, Refused, "the node's history shares no timeline with the primary's", "if its data are not needed: repool resync NODE --yes"},
 	{CodeFactsStale, Refused, "what is known of the node is old, incomplete or contradicts itself", "if it lasts, look at the agent on the node's host"},
 	{CodeAgentUnreachable, Refused, "the node's agent does not answer", "start repool agent on the node's host"},
 	{CodeServerSilent, Refused, "the node's server runs and does not answer to SQL", "log in by hand as repool's role: pg_hba.conf, password, connection limit"},
 	{CodeFrozen, Refused, "the node's server is frozen by SIGSTOP", "kill -CONT its processes, or stop it"},
 	{CodeReplayPaused, Refused, "the node streams, and its replay is paused", "SELECT pg_wal_replay_resume() on it"},
 	{CodeReplayStalled, Refused, "the node streams, and its replay does not move", "look for conflicts, recovery_min_apply_delay and slow disks on it"},
-	{CodeNeedsConsent, Refused, "policy wants a person's word first", "repool resync NODE"},
+	{CodeNeedsConsent, Refused, "policy wants a person's word first", "repool resync NODE --yes"},
 	{CodeNotAllowed, Refused, "policy forbids every method that would help", "change policy.methods in repool.yaml"},
 }
 
