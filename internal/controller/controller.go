@@ -60,9 +60,9 @@ type Options struct {
 	Interval   time.Duration // between passes when nothing is under way
 	Version    string
 	Unfinished Unfinished
-	// NotePrimary keeps the one unambiguous primary for the failover hook; called
-	// when it has changed. May be nil.
-	NotePrimary func(node topology.NodeID, system topology.SystemID, h topology.History) error
+	// NotePrimary keeps the one unambiguous primary, seen at that time, for the
+	// failover hook; called when it has changed. May be nil.
+	NotePrimary func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error
 	// Checkpoint runs a checkpoint on a node and returns when it is done.
 	Checkpoint func(ctx context.Context, node topology.NodeID) error
 }

@@ -52,7 +52,7 @@ func (c *Controller) notePrimary(mem plan.Memory, snap *topology.Snapshot) {
 	if same {
 		return
 	}
-	err := c.o.NotePrimary(n.ID, n.SQL.SystemID, mem.History)
+	err := c.o.NotePrimary(n.ID, n.SQL.SystemID, mem.History, n.SQL.At)
 	c.warn("note primary", "primary not noted for the failover hook", err)
 	if err == nil {
 		c.mu.Lock()

@@ -283,7 +283,7 @@ func TestUnfinishedHooksAreTakenUp(t *testing.T) {
 func TestPrimaryIsNotedOnceAndUntilItIsTaken(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		calls, fails := 0, 3
-		w.opts.NotePrimary = func(n topology.NodeID, id topology.SystemID, h topology.History) error {
+		w.opts.NotePrimary = func(n topology.NodeID, id topology.SystemID, h topology.History, _ time.Time) error {
 			if calls++; calls <= fails {
 				return errNoRoute
 			}

@@ -242,6 +242,37 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// A controller's pass that began before a failover ends after it.
+func TestAnOlderPassDoesNotUndoTheRecordOfAFailover(t *testing.T) {
+	t.Parallel()
+	dir, now := t.TempDir(), time.Now()
+	note := func(node topology.NodeID, at time.Time) topology.NodeID {
+		t.Helper()
+		if err := NotePrimary(dir, Primary{Node: node, SystemID: 7, History: topology.History{TLI: 1}, At: at}); err != nil {
+			t.Fatal(err)
+		}
+		p, ok := LastPrimary(dir)
+		if !ok {
+			t.Fatal("nothing on record")
+		}
+		return p.Node
+	}
+	if _, ok := LastPrimary(dir); ok {
+		t.Error("a record, and nothing was noted")
+	}
+	note(1, now.Add(-time.Minute))
+	if got := note(2, now); got != 2 {
+		t.Errorf("node %s on record after the failover", got)
+	}
+	if got := note(1, now.Add(-time.Second)); got != 2 {
+		t.Errorf("node %s on record after an older look", got)
+	}
+	note(2, now.Add(time.Hour)) // a clock that was set back must not keep it for ever
+	if got := note(1, now.Add(time.Millisecond)); got != 1 {
+		t.Errorf("node %s on record after a newer look", got)
+	}
+}
+
 func TestFailoverTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(dead(), standby(0x100), standby(0x200))

@@ -139,7 +139,7 @@ func (d *Deps) settle(ctx context.Context, s Server, node topology.NodeID) (note
 	f, err := s.Facts(ctx)
 	fail(err)
 	if err == nil {
-		fail(NotePrimary(d.stateDir(), Primary{Node: node, SystemID: f.SystemID, History: f.History}))
+		fail(NotePrimary(d.stateDir(), Primary{Node: node, SystemID: f.SystemID, History: f.History, At: time.Now()}))
 	}
 	fail(d.checkpoint(ctx, s, node))
 	return notes

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/repool/repool/internal/topology"
 )
@@ -15,6 +16,8 @@ type Primary struct {
 	Node     topology.NodeID   `json:"node"`
 	SystemID topology.SystemID `json:"system_id"`
 	History  topology.History  `json:"history"`
+	// At is when it was seen to be the primary; zero: by an older repool.
+	At time.Time `json:"at,omitzero"`
 }
 
 func (p Primary) known() bool { return p.History.Known() }
@@ -26,9 +29,10 @@ func (p Primary) equal(o Primary) bool {
 // NotePrimary keeps p on disk for the hook of the next failover, which can then
 // tell a standby of the right line from one that is not. The controller calls
 // it whenever the one unambiguous primary has changed; nothing is written when
-// p is what stands there already.
+// p is what stands there already, or when what stands there was seen later: a
+// controller's pass that began before a failover must not undo its record.
 func NotePrimary(stateDir string, p Primary) error {
-	if old, err := readPrimary(stateDir); err == nil && old.equal(p) {
+	if old, err := readPrimary(stateDir); err == nil && (old.equal(p) || old.At.After(p.At) && !old.At.After(time.Now())) {
 		return nil
 	}
 	text, err := encode(p)
@@ -39,6 +43,13 @@ func NotePrimary(stateDir string, p Primary) error {
 		return fmt.Errorf("note primary: %w", err)
 	}
 	return nil
+}
+
+// LastPrimary gives what was noted last, by the controller or by a failover
+// since; ok is false where nothing was, or it cannot be read.
+func LastPrimary(stateDir string) (p Primary, ok bool) {
+	p, err := readPrimary(stateDir)
+	return p, err == nil && p.known()
 }
 
 // readPrimary gives what was noted last; the zero value where nothing was.

@@ -42,6 +42,8 @@ type Options struct {
 	// Deadline ends a question for good; WALDeadline one that reads WAL, of
 	// which there can be much. Zero: 5 s and 30 s.
 	Deadline, WALDeadline time.Duration
+	// Promoted reads the failover hook's record of the last primary. Nil: none.
+	Promoted func() topology.Promotion
 }
 
 func (o *Options) fill() {
@@ -124,6 +126,9 @@ func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
 	snap := topology.Snapshot{
 		Pools: make([]topology.PoolView, len(o.pools)),
 		Nodes: make([]topology.Node, len(o.nodes)),
+	}
+	if o.opts.Promoted != nil {
+		snap.Promoted = o.opts.Promoted()
 	}
 	var wg sync.WaitGroup
 	for i, p := range o.pools {

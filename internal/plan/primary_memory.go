@@ -11,9 +11,18 @@ func (w *world) established(s *subject, h topology.History) bool {
 	return w.remembers() && w.mem.Primary == s.n.ID && h.Equal(w.mem.History)
 }
 
+// appointed says that a failover has promoted s to that very line, after
+// whatever is remembered. It may not descend from the remembered primary's line:
+// when that one dies right after its own promotion, the next standby has seen
+// nothing of it, and its new timeline may even have the same number.
+func (w *world) appointed(s *subject, h topology.History) bool {
+	p := w.promoted
+	return p.History.Known() && p.Node == s.n.ID && p.SystemID == s.n.SQL.SystemID && h.Equal(p.History)
+}
+
 // againstMemory refuses a primary that the remembered one has left behind.
 func (w *world) againstMemory(p *subject, h topology.History) trouble {
-	if w.established(p, h) {
+	if w.established(p, h) || w.appointed(p, h) {
 		return trouble{}
 	}
 	if newer := w.newerLine(p, h); newer != nil {

@@ -170,6 +170,21 @@ func TestOldPrimaryIsNotLearnedWhilePgpoolRoutesElsewhere(t *testing.T) {
 	}
 }
 
+// S7: the new primary dies right after its promotion, and the next standby, that
+// has seen nothing of it, is promoted to a line of its own under the same number.
+func TestAFailoverOutranksTheRememberedPrimary(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).promoted(1).learn()
+	s.stopped(1).status(1, topology.PoolDown).status(2, topology.PoolDown)
+	s.primary(2, "1@0/5000000 2", 0x5001000)
+	s.expect("wait primary-ambiguous", "wait primary-ambiguous", "wait primary-ambiguous")
+	p := s.node(2)
+	s.snap.Promoted = topology.Promotion{Node: 2, SystemID: p.SQL.SystemID, History: hist("1@0/4000000 2")}
+	s.expect("wait primary-ambiguous", "wait primary-ambiguous", "wait primary-ambiguous")
+	s.snap.Promoted.History = hist("1@0/5000000 2")
+	s.expect("", "", "attach primary-detached")
+}
+
 func TestPoolBlind(t *testing.T) {
 	t.Parallel()
 	t.Run("someone promotes a standby while Pgpool-II knows no primary (S18)", func(t *testing.T) {

@@ -38,7 +38,9 @@ type world struct {
 	mem   Memory // a copy; its Nodes are in the subjects
 	pools []topology.PoolView
 	local *topology.PoolView // Pools[0], nil when there is none or it is stale
-	nodes []*subject
+	// promoted is what the last failover made the primary.
+	promoted topology.Promotion
+	nodes    []*subject
 
 	primary *subject         // nil: see trouble
 	history topology.History // the primary's
@@ -61,7 +63,7 @@ type subject struct {
 }
 
 func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *world {
-	w := &world{now: now, pol: pol, mem: mem}
+	w := &world{now: now, pol: pol, mem: mem, promoted: snap.Promoted}
 	w.mem.Holds, w.mem.History = slices.Clone(mem.Holds), cloneHistory(mem.History)
 	haveLocal := false
 	for i, p := range snap.Pools {

@@ -26,6 +26,17 @@ type Snapshot struct {
 	Taken time.Time  `json:"taken"`
 	Pools []PoolView `json:"pools"`
 	Nodes []Node     `json:"nodes"`
+	// Promoted is the last primary on the record of the failover hook, which
+	// may be ahead of the planner's memory.
+	Promoted Promotion `json:"promoted,omitzero"`
+}
+
+// Promotion is a node that was proven to be the primary, with its line. The
+// zero value: none is on record.
+type Promotion struct {
+	Node     NodeID   `json:"node"`
+	SystemID SystemID `json:"system_id"`
+	History  History  `json:"history"`
 }
 
 // Node returns the node with that id, or nil.
