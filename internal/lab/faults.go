@@ -188,9 +188,8 @@ func (l *Lab) ballast(i int) string { return filepath.Join(l.Nodes[i].Home, "bal
 func (l *Lab) Signal(sig syscall.Signal, words ...string) int {
 	n := 0
 	for _, p := range labProcs(l.Dir) {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
-		line := strings.ReplaceAll(string(b), "\x00", " ")
-		if err != nil || slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+		line := p.cmdline()
+		if slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
 			continue
 		}
 		p.signal(sig)

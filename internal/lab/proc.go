@@ -104,7 +104,8 @@ func (p proc) hasEnv(line string) bool {
 const labMark = "REPOOL_LAB"
 
 // belongs says whether p is a process of the lab in dir: it carries the lab's
-// mark, or it is a server that works below dir.
+// mark, or it is a server that works below dir, or one of PostgreSQL's tools,
+// which agents start with an environment of their own, on something in dir.
 func (p proc) belongs(dir string) bool {
 	if p.PID == os.Getpid() {
 		return false
@@ -112,7 +113,16 @@ func (p proc) belongs(dir string) bool {
 	if exe := p.exe(); exe == "postgres" || exe == "pgpool" {
 		return within(dir, p.cwd())
 	}
-	return p.hasEnv(labMark + "=" + dir)
+	return p.hasEnv(labMark+"="+dir) || strings.HasPrefix(p.exe(), "pg_") && strings.Contains(p.cmdline(), dir+"/")
+}
+
+// cmdline is p's command line with blanks between the arguments.
+func (p proc) cmdline() string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
+	if err != nil {
+		return ""
+	}
+	return strings.ReplaceAll(string(b), "\x00", " ")
 }
 
 func within(dir, path string) bool {
