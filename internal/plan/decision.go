@@ -156,6 +156,11 @@ type NodeMemory struct {
 	// ProgressAt and ProgressLSN: when and to where replay last moved.
 	ProgressAt  time.Time    `json:"progress_at"`
 	ProgressLSN topology.LSN `json:"progress_lsn"`
+	// AheadLSN is where a streaming node was when it was seen past the primary's
+	// position, on AheadTLI at AheadAt; zero: it is not. See subject.ahead.
+	AheadLSN topology.LSN        `json:"ahead_lsn,omitempty"`
+	AheadTLI topology.TimelineID `json:"ahead_tli,omitempty"`
+	AheadAt  time.Time           `json:"ahead_at"`
 	// HealthySince is since when the node has passed P1 while attached.
 	HealthySince time.Time `json:"healthy_since"`
 	// Asked is set by `repool resync NODE`: the operator agrees to this method

@@ -21,6 +21,8 @@ func (s *subject) gate() (Code, string) {
 		return CodeReplayPaused, fmt.Sprintf("its replay is paused at %s", f.Replay)
 	case f.Replay < s.m.Target:
 		return CodeReplaying, fmt.Sprintf("it has replayed to %s of %s, where the primary was when verification began", f.Replay, s.m.Target)
+	case s.m.AheadLSN != 0:
+		return CodeReplaying, fmt.Sprintf("it is at %s, and the primary was not there yet: it is looked at again", s.m.AheadLSN)
 	case s.lag() > s.w.pol.MaxLagBytes:
 		return CodeReplaying, fmt.Sprintf("it is %s behind the primary, and %s is the most at an attach", size(s.lag()), size(s.w.pol.MaxLagBytes))
 	}

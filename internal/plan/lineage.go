@@ -124,6 +124,15 @@ func (s *subject) listedBy(p *subject) bool {
 // streams says that the node streams from the primary of this pass.
 func (s *subject) streams() bool { return s.w.primary != nil && s.streamsFrom(s.w.primary) }
 
+// ahead says that the node has replayed WAL that the primary has not written
+// even a good while later, by an answer that was asked for after the node's.
+// Such a node holds WAL of its own under the primary's timeline number: it was
+// a second primary for a while. It streams all the same, into its own old WAL,
+// and goes on to until the primary reaches the place (hazards 5 and 7).
+func (s *subject) ahead() bool {
+	return s.m.AheadLSN != 0 && s.w.primary.n.SQL.At.Sub(s.m.AheadAt) >= aheadFor
+}
+
 // upstreamRight says that the node's directory names the primary and our slot
 // as its upstream.
 func (s *subject) upstreamRight() bool {
@@ -170,6 +179,9 @@ func (s *subject) sqlEvidence() []string {
 	return []string{line}
 }
 
+// maxOdd is how many odd files are named as evidence.
+const maxOdd = 5
+
 func (s *subject) agentEvidence() []string {
 	a := &s.n.Agent
 	if !s.agent {
@@ -186,6 +198,13 @@ func (s *subject) agentEvidence() []string {
 		parts = append(parts, "standby.signal there")
 	}
 	out := []string{strings.Join(parts, ", ")}
+	for i, odd := range a.Odd {
+		if i == maxOdd {
+			out = append(out, fmt.Sprintf("and %d more files that are odd", len(a.Odd)-i))
+			break
+		}
+		out = append(out, "file: "+odd)
+	}
 	if s.w.primary == nil || s.w.primary == s {
 		return out
 	}

@@ -80,6 +80,7 @@ func (w *world) noteStreams() {
 			}
 			s.m.Target = 0
 		}
+		s.noteAhead()
 	}
 	w.noteAgreement()
 }
@@ -94,6 +95,17 @@ func (s *subject) beginPrimary() {
 		if !s.detached {
 			m.Attaches = 0
 		}
+	}
+}
+
+// noteAhead keeps since when a streaming node stands past the primary's position.
+func (s *subject) noteAhead() {
+	m, p := &s.m, s.w.primary
+	if p == nil || s == p || !s.streams() || m.AheadTLI != p.n.SQL.Timeline || p.n.SQL.Current >= m.AheadLSN {
+		m.AheadLSN, m.AheadTLI, m.AheadAt = 0, 0, time.Time{}
+	}
+	if p != nil && s != p && s.streams() && m.AheadLSN == 0 && s.n.SQL.Replay > p.n.SQL.Current {
+		m.AheadLSN, m.AheadTLI, m.AheadAt = s.n.SQL.Replay, p.n.SQL.Timeline, s.w.now
 	}
 }
 

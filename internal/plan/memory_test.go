@@ -287,3 +287,43 @@ func TestBackoffIsDeterministicAndBounded(t *testing.T) {
 		t.Error("a pause without a failure")
 	}
 }
+
+// Hazards 5 and 7: a standby that was a second primary on the same timeline for
+// a while streams into its old WAL. Only that it stands where the primary has
+// not been shows it.
+func TestStreamingAheadOfThePrimary(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	s.node(1).SQL.Replay = 0x5000100
+	s.expect("", "none healthy") // the primary's answer may be the older one
+	s.later(time.Second)
+	s.expect("", "none healthy")
+	s.later(aheadFor)
+	s.expect("", "detach attached-diverged")
+	s.later(time.Second).status(1, topology.PoolDown)
+	s.expect("", "resync/base-backup diverged")
+}
+
+func TestNothingIsAttachedThatIsAhead(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	s.status(1, topology.PoolDown).node(1).SQL.Replay = 0x5000100
+	s.expect("", "wait replaying")
+	s.later(aheadFor)
+	s.expect("", "resync/base-backup diverged")
+}
+
+func TestAheadForAMomentIsNoFault(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	s.status(1, topology.PoolDown)
+	for i := range topology.LSN(20) { // under load, the node is asked later each time
+		s.later(time.Second).node(0).SQL.Current = 0x5000000 + i*0x1000
+		s.node(1).SQL.Replay = 0x5000100 + i*0x1000
+		if d := s.step()[1]; d.Action == Detach || d.Action == Resync {
+			t.Fatalf("%s: %s", short(d), d.Reason)
+		}
+	}
+	s.later(time.Second).node(0).SQL.Current += 0x1000
+	s.expect("", "attach ready")
+}

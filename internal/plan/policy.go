@@ -33,6 +33,9 @@ const (
 	askAgain = 3 * time.Second
 	// runAgain is the same for a run: its journal shows at the agent at once.
 	runAgain = 2 * time.Second
+	// aheadFor is longer than any question to a server may take: an answer that
+	// comes so long after another one was asked for after it.
+	aheadFor = 5 * time.Second
 	// failoverPatience is how long after Pgpool-II gave up a primary a missing
 	// one counts as a failover under way.
 	failoverPatience = 30 * time.Second
@@ -45,6 +48,9 @@ const (
 	// longest pause between two.
 	maxNudges = 6
 	nudgeMax  = time.Minute
+	// deafNudges is how many nudges must have left no trace at all, before it is
+	// said that Pgpool-II carries out no requests.
+	deafNudges = 3
 	// maxAttaches without the node staying attached, before it is parked.
 	maxAttaches = 8
 )

@@ -200,6 +200,7 @@ func TestPoolBlind(t *testing.T) {
 		for range 1000 {
 			if s.later(time.Second).step()[1].Action == Nudge {
 				nudges++
+				s.status(1, topology.PoolUp) // carried out, and to no avail
 			}
 		}
 		if nudges != maxNudges {
@@ -214,6 +215,27 @@ func TestPoolBlind(t *testing.T) {
 		if s.mem.Nudges != 0 || s.mem.Primary != 1 {
 			t.Errorf("memory %+v", s.mem)
 		}
+	})
+	t.Run("a Pgpool-II that carries out no request needs a restart, which is said soon", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t).learn()
+		s.poolPrimary(topology.NoNode)
+		s.expect("wait pool-blind", "none healthy", "none healthy")
+		nudges, since := 0, s.now
+		for s.now.Sub(since) < time.Minute {
+			ds := s.later(time.Second).step()
+			if ds[0].Action == Nudge {
+				nudges++
+			}
+			if ds[0].Severity == Refused {
+				break
+			}
+		}
+		if nudges != deafNudges || s.now.Sub(since) > 30*time.Second {
+			t.Errorf("given up after %d nudges in %s", nudges, s.now.Sub(since))
+		}
+		s.poolPrimary(0)
+		s.expect("none primary")
 	})
 	t.Run("a failover command that takes its time is not disturbed", func(t *testing.T) {
 		t.Parallel()

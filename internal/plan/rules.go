@@ -68,7 +68,7 @@ var attachedRules = []rule{
 		return s.detach(CodeAttachedSecondPrimary, fmt.Sprintf("node %s is attached and accepts writes beside the primary, node %s", s.n.ID, s.w.primary.n.ID))
 	}},
 	{CodeAttachedDiverged, func(s *subject) bool {
-		return s.mayJudge() && s.attached && !s.streams() && (s.verdict() == topology.LineageDiverged || s.verdict() == topology.LineageForeign)
+		return s.mayJudge() && s.attached && (s.ahead() || !s.streams() && (s.verdict() == topology.LineageDiverged || s.verdict() == topology.LineageForeign))
 	}, func(s *subject) Decision {
 		return s.detach(CodeAttachedDiverged, fmt.Sprintf("node %s is attached and holds WAL that the primary does not have", s.n.ID))
 	}},
@@ -161,6 +161,9 @@ var stateRules = []rule{
 	}},
 	{CodeServerSilent, func(s *subject) bool { return s.n.Agent.Server == topology.ServerRunning && !s.sql && !s.aside() }, func(s *subject) Decision {
 		return s.decide(Wait, CodeServerSilent, "the node's server runs, and does not answer to SQL")
+	}},
+	{CodeDiverged, (*subject).ahead, func(s *subject) Decision {
+		return s.resync(CodeDiverged, fmt.Sprintf("node %s streams, and has replayed to %s, which the primary has not written at all: it holds WAL of its own on timeline %s", s.n.ID, s.m.AheadLSN, s.m.AheadTLI), topology.MethodBaseBackup)
 	}},
 	{CodeReady, (*subject).streams, (*subject).verify},
 }
