@@ -15,7 +15,7 @@ import (
 
 // renderStatus prints one pool for a person: a line for each node, then what
 // repool does about those that need something.
-func renderStatus(w io.Writer, st control.Status, colour bool) error {
+func renderStatus(w io.Writer, st control.Status, colour bool, now time.Time) error {
 	snap := &st.Snapshot
 	t := &table{head: []string{"NODE", "ADDRESS", "PGPOOL-II", "POSTGRESQL", "TIMELINE", "LAG", "REPOOL"}}
 	var primary *topology.Node
@@ -45,9 +45,9 @@ func renderStatus(w io.Writer, st control.Status, colour bool) error {
 		if d.Severity == plan.OK {
 			continue
 		}
-		fmt.Fprintf(&b, "\nnode %d: %s (%s)\n", d.Node, indent(d.Reason, "    "), d.Code)
+		fmt.Fprintf(&b, "\nnode %d: %s\n", d.Node, withCode(d.Reason, d.Code))
 		if n := snap.Node(d.Node); n != nil && n.Agent.Run != nil && !n.Agent.Run.Outcome.Ended() {
-			fmt.Fprintf(&b, "  %s\n", runLine(*n.Agent.Run, time.Now()))
+			fmt.Fprintf(&b, "  %s\n", runLine(*n.Agent.Run, now))
 		}
 		if d.Hint != "" {
 			fmt.Fprintf(&b, "  → %s\n", indent(d.Hint, "    "))
@@ -58,6 +58,16 @@ func renderStatus(w io.Writer, st control.Status, colour bool) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// withCode is a reason with its code behind its first line.
+func withCode(reason string, code plan.Code) string {
+	first, rest, more := strings.Cut(strings.TrimSpace(reason), "\n")
+	first += " (" + string(code) + ")"
+	if more {
+		first += "\n    " + indent(rest, "    ")
+	}
+	return first
 }
 
 func address(n *topology.Node) string {

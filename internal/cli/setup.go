@@ -67,16 +67,22 @@ EXIT STATUS
 }
 
 func (g *globals) setup(ctx context.Context, o setup.Options, apply bool) error {
+	// Hooks and the unit are run from anywhere: they need whole paths.
+	for _, path := range []*string{&g.configFile, &g.pgpoolConf} {
+		if *path == "" {
+			continue
+		}
+		whole, err := filepath.Abs(*path)
+		if err != nil {
+			return exit.With(exit.Usage, err)
+		}
+		*path = whole
+	}
 	l, err := config.LoadOrDefault(g.configFile, false, g.pgpoolConf)
 	if err != nil {
 		return exit.With(exit.Usage, err)
 	}
 	o.Loaded, o.ConfigFile = l, g.configFile
-	if o.ConfigFile != "" {
-		if o.ConfigFile, err = filepath.Abs(o.ConfigFile); err != nil {
-			return exit.With(exit.Usage, err)
-		}
-	}
 	if o.UnitDir == "auto" {
 		o.UnitDir = wantedUnitDir()
 	}

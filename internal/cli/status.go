@@ -41,7 +41,7 @@ EXIT STATUS
 			if g.json {
 				err = printJSON(g.out, st)
 			} else {
-				err = renderStatus(g.out, st, wantsColour(g.out))
+				err = renderStatus(g.out, st, wantsColour(g.out), time.Now())
 			}
 			if err != nil {
 				return err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -32,9 +33,10 @@ EXIT STATUS
 			}
 			defer w.close()
 			all, missed := w.vaults(cmd.Context())
-			if g.json {
+			switch {
+			case g.json:
 				err = printJSON(g.out, all)
-			} else {
+			case missed == nil || len(all) > 0:
 				err = renderVault(g.out, all, wantsColour(g.out))
 			}
 			if err != nil {
@@ -104,15 +106,18 @@ func (g *globals) look() (*wiring, error) {
 }
 
 // vaults gathers the entries of every node, and an error for those nodes whose
-// vault could not be read.
-func (w *wiring) vaults(ctx context.Context) (all []topology.VaultEntry, missed error) {
-	all = []topology.VaultEntry{}
+// vault could not be read; its hint and status are the first one's.
+func (w *wiring) vaults(ctx context.Context) ([]topology.VaultEntry, error) {
+	all, code, hint := []topology.VaultEntry{}, exit.Unreachable, ""
+	var missed []error
 	note := func(id topology.NodeID, err error) {
-		if missed == nil {
-			missed = exit.With(exit.Unreachable, fmt.Errorf("the vault of node %d cannot be read: %w", id, err), exit.Hint(err))
-			return
+		if len(missed) == 0 {
+			hint = exit.Hint(err)
+			if c := exit.Code(err); c != exit.Internal {
+				code = c
+			}
 		}
-		missed = exit.With(exit.Unreachable, fmt.Errorf("%w\nthe vault of node %d cannot be read: %w", missed, id, err), exit.Hint(missed))
+		missed = append(missed, fmt.Errorf("read the vault of node %d: %w", id, err))
 	}
 	for _, id := range w.ids {
 		if err := w.unreached[id]; err != nil {
@@ -127,7 +132,7 @@ func (w *wiring) vaults(ctx context.Context) (all []topology.VaultEntry, missed 
 		}
 		all = append(all, entries...)
 	}
-	return all, missed
+	return all, exit.With(code, errors.Join(missed...), hint)
 }
 
 func renderVault(w io.Writer, all []topology.VaultEntry, colour bool) error {

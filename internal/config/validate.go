@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
 	"net"
@@ -192,6 +194,8 @@ func private(ps *problems, at, path string) {
 	}
 	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		ps.addAt(at, "%s does not exist: make it with mode 0600, or let repool setup do it", path)
 	case err != nil:
 		ps.addAt(at, "%v", err)
 	case !info.Mode().IsRegular():
