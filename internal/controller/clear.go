@@ -81,7 +81,17 @@ func (c *Controller) withhold(ctx context.Context, a agentapi.Agent, s topology.
 func (c *Controller) cancel(ctx context.Context, d plan.Decision, run topology.RunState) bool {
 	ctx, cancel := context.WithTimeout(ctx, agentDeadline)
 	defer cancel()
-	err := c.agent(d.Node).Cancel(ctx, run.Token, run.ID)
+	a := c.agent(d.Node)
+	c.mu.Lock()
+	token := c.tokens[run.ID]
+	c.mu.Unlock()
+	var err error
+	if token == 0 { // nobody here follows it, so there is nobody's token to end
+		token, err = a.Acquire(ctx, c.holder)
+	}
+	if err == nil {
+		err = a.Cancel(ctx, token, run.ID)
+	}
 	c.warn("cancel "+run.ID, "run not cancelled", err, "node", int(d.Node), "run", run.ID)
 	if err != nil && !final(err) {
 		return false
@@ -89,6 +99,8 @@ func (c *Controller) cancel(ctx context.Context, d plan.Decision, run topology.R
 	c.mu.Lock()
 	c.cancelled[d.Node] = run.ID
 	c.mu.Unlock()
-	c.record(history.Event{Node: d.Node, Kind: "run", Code: "cancel-asked", Text: d.Reason})
+	if err == nil {
+		c.record(history.Event{Node: d.Node, Kind: "run", Code: "cancel-asked", Text: d.Reason})
+	}
 	return false
 }

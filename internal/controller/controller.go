@@ -95,8 +95,10 @@ type Controller struct {
 	stopping bool
 	busy     map[slot]string
 	changed  time.Time // when a decision last changed
-	// cancelled is the run of each node whose cancel was asked for last.
+	// cancelled is the run of each node whose cancel was asked for last; tokens
+	// are of the runs that we lead.
 	cancelled map[topology.NodeID]string
+	tokens    map[string]topology.Token
 	recovers  map[topology.NodeID]recovery
 	said      map[topology.NodeID]string // the decision last recorded in the history
 	warned    map[string]string          // trouble last logged, by what it is about
@@ -115,7 +117,7 @@ type Controller struct {
 // New makes a controller and loads what it must remember. ctx bounds its life.
 func New(ctx context.Context, o Options) (*Controller, error) {
 	c := &Controller{o: o, started: time.Now(), look: make(chan string, 1), keeper: newKeeper(),
-		busy: map[slot]string{}, cancelled: map[topology.NodeID]string{}, recovers: map[topology.NodeID]recovery{}, said: map[topology.NodeID]string{},
+		busy: map[slot]string{}, cancelled: map[topology.NodeID]string{}, tokens: map[string]topology.Token{}, recovers: map[topology.NodeID]recovery{}, said: map[topology.NodeID]string{},
 		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, passedBy: map[string]time.Time{},
 		checkpoints: map[topology.NodeID]bool{}}
 	var err error

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -54,7 +55,7 @@ func (c *Controller) resync(ctx context.Context, d plan.Decision) bool {
 	c.record(history.Event{Node: d.Node, Kind: "run", Code: "started",
 		Text: fmt.Sprintf("%s from node %d started: %s", d.Method, req.Upstream.Node, d.Reason), Data: asJSON(d)})
 	c.Look("run started")
-	c.follow(ctx, a, req.ID, token, &req)
+	c.lead(ctx, a, req.ID, token, &req)
 	return true
 }
 
@@ -105,23 +106,42 @@ func (c *Controller) adopt(snap *topology.Snapshot) {
 	}
 }
 
-// takeOver asks for the token of a run under way and follows it.
+// takeOver asks for the token of a run under way and follows it. A run that
+// another controller holds is only watched: whether that one is still alive
+// cannot be known from here, and without its clearance the run ends by itself.
 func (c *Controller) takeOver(ctx context.Context, a agentapi.Agent, run topology.RunState) bool {
 	actx, cancel := context.WithTimeout(ctx, agentDeadline)
 	token, err := a.Acquire(actx, c.holder)
 	cancel()
-	if err != nil {
-		c.warn("run "+run.ID, "run of another controller", err, "run", run.ID)
-		c.passBy(run.ID)
-		return false
+	if err == nil {
+		c.o.Log.Info("run taken over", "run", run.ID, "node", int(run.Node), "step", run.Step())
+		return c.lead(ctx, a, run.ID, token, nil)
 	}
-	c.o.Log.Info("run taken over", "run", run.ID, "node", int(run.Node), "step", run.Step())
-	return c.follow(ctx, a, run.ID, token, nil)
+	c.warn("run "+run.ID, "run of another controller", err, "run", run.ID)
+	if errors.Is(err, agentapi.ErrLocked) && c.follow(ctx, a, run.ID, func(topology.RunState) {}) {
+		return true
+	}
+	c.passBy(run.ID)
+	return false
 }
 
-// follow watches a run, clears its destructive steps after a fresh look, and
+// lead follows a run that is ours by its token. req is nil where an earlier
+// process of this controller has started it.
+func (c *Controller) lead(ctx context.Context, a agentapi.Agent, id string, token topology.Token, req *topology.RunRequest) (ended bool) {
+	c.mu.Lock()
+	c.tokens[id] = token
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.tokens, id)
+		c.mu.Unlock()
+	}()
+	return c.follow(ctx, a, id, func(s topology.RunState) { c.clear(ctx, a, s, token, req) })
+}
+
+// follow watches a run, has its destructive steps cleared, each once, and
 // records its end. It reports whether the run has ended.
-func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, token topology.Token, req *topology.RunRequest) bool {
+func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, clear func(topology.RunState)) bool {
 	var last topology.RunState
 	cleared := map[string]bool{}
 	err := a.Watch(ctx, id, func(s topology.RunState) {
@@ -132,7 +152,7 @@ func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, to
 		last = s
 		if s.Outcome == topology.RunWaiting && !cleared[s.Step()] {
 			cleared[s.Step()] = true
-			c.clear(ctx, a, s, token, req)
+			clear(s)
 		}
 	})
 	if err != nil && ctx.Err() == nil {

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,31 +40,77 @@ func TestRunOfAnEarlierControllerIsTakenOver(t *testing.T) {
 	})
 }
 
-// TestRunOfAnotherControllerIsLeftAlone, and asked for now and then, not in a
-// hot loop.
-func TestRunOfAnotherControllerIsLeftAlone(t *testing.T) {
+// TestRunOfAnotherControllerIsWatchedOnly: it may be alive, and clears what it
+// has begun, or it is dead; then the run ends without, and ours follows.
+func TestRunOfAnotherControllerIsWatchedOnly(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		w.diverged(2)
-		w.agents[2].ClearanceWait = time.Hour
+		w.agents[2].ClearanceWait = time.Minute
 		w.agents[2].Adopt("another controller", topology.RunRequest{ID: "other", Node: 2, Method: topology.MethodRewind})
 		var asked atomic.Int32
 		w.agents[2].Fail = func(call string) error {
-			if call == "Acquire" {
+			switch call {
+			case "Acquire":
 				asked.Add(1)
+			case "Watch":
+				if asked.Load() < 4 {
+					return errNoRoute
+				}
 			}
 			return nil
 		}
 		_, stop := w.run()
 		defer stop()
-		w.pass(time.Minute)
+		w.pass(50 * time.Second)
 		w.wantCalls(2, "")
-		if n := asked.Load(); n < 2 || n > 15 {
-			t.Errorf("asked %d times in a minute", n)
+		if n := asked.Load(); n != 4 {
+			t.Errorf("asked %d times for a token, want each five seconds until it could be watched", n)
 		}
-		if n := w.seen(); n > 60_000/150+10 {
-			t.Errorf("%d passes in a minute", n)
+		if n := w.seen(); n > 50_000/150+10 {
+			t.Errorf("%d passes in 50 s", n)
+		}
+		w.pass(time.Minute)
+		w.wantCalls(2, "StartRun rewind, Clear rewind")
+		if got := codes(w.events("run")); got != "failed started done" {
+			t.Errorf("events: %s", got)
 		}
 	})
+}
+
+// TestRunFromALostPrimaryIsCancelled, also by a controller that took it over
+// with a token of its own.
+func TestRunFromALostPrimaryIsCancelled(t *testing.T) {
+	for name, restart := range map[string]bool{"by the one that began it": false, "after a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 1, func(t *testing.T, w *world) {
+				w.dies(2)
+				w.agents[2].StepTime = time.Minute
+				_, stop := w.run()
+				w.pass(2 * time.Second)
+				if restart {
+					stop()
+					_, stop = w.run()
+					w.pass(2 * time.Second)
+				}
+				defer stop()
+				w.wantCalls(2, "StartRun start")
+				w.change(func() {
+					w.dies(0)
+					line3 := topology.History{TLI: 3, Ancestors: append(line2.Ancestors[:1:1], topology.HistoryEntry{TLI: 2, Switch: 0x6000000})}
+					w.nodes[1].SQL = topology.SQLFacts{SystemID: 42, Version: 150000, Timeline: 3, Current: 0x6000100}
+					w.agents[1].Change(func(f *agentapitest.Fake) { f.State.History, f.State.StandbySignal = line3, false })
+					w.pools[0].view.Primary = 1
+				})
+				w.pass(2 * time.Second)
+				if got := w.agents[2].Calls(); len(got) < 2 || got[1] != "Cancel" {
+					t.Errorf("asked of its agent: %v", got)
+				}
+				if ev := codes(w.events("run")); !strings.Contains(ev, "cancel-asked cancelled") {
+					t.Errorf("events: %s", ev)
+				}
+			})
+		})
+	}
 }
 
 func TestRunThatCannotBeStarted(t *testing.T) {
