@@ -204,9 +204,9 @@ func babble(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: babble unix|tcp address text")
 	}
 	text := strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\0`, "\x00", `\x7f`, "\x7f").Replace(args[2])
-	address := args[1]
-	if args[0] == "tcp" {
-		address = "127.0.0.1:" + address
+	address := "127.0.0.1:" + args[1]
+	if args[0] == "unix" {
+		address = ts.MkAbs(args[1])
 	}
 	l, err := net.Listen(args[0], address)
 	ts.Check(err)
