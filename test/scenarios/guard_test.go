@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/topology"
 )
 
 // guard samples the pool all the while, and ends with the test: no node may be
@@ -117,16 +118,21 @@ func (g *guard) note(format string, args ...any) {
 // caught stops (SIGSTOP) a program of the lab in mid-work, as soon as it runs:
 // one whose command line contains every one of words. A rewind's dry run is
 // not meant. The function it returns lets it go on.
-func (p *pool) caught(words ...string) (resume func()) {
+func (p *pool) caught(words ...string) (resume func()) { return p.catch(false, words) }
+
+// caughtDry does the same with a rewind's dry run.
+func (p *pool) caughtDry(words ...string) (resume func()) { return p.catch(true, words) }
+
+func (p *pool) catch(dry bool, words []string) (resume func()) {
 	p.t.Helper()
 	resume = func() { p.Signal(syscall.SIGCONT, words...) }
 	p.wait(fmt.Sprintf("a program with %v", words), func(anyContext) error {
 		if p.Signal(syscall.SIGSTOP, words...) == 0 {
 			return errors.New("none runs")
 		}
-		if p.Signal(syscall.SIGSTOP, append([]string{"--dry-run"}, words...)...) > 0 {
+		if isDry := p.Signal(syscall.SIGSTOP, append([]string{"--dry-run"}, words...)...) > 0; isDry != dry {
 			resume()
-			return errors.New("only a dry run so far")
+			return errors.New("it is not the one that is meant")
 		}
 		return nil
 	})
@@ -181,4 +187,26 @@ func (p *pool) vaulted(node int, rows []lab.Row) {
 	if len(missing) > 0 {
 		p.t.Errorf("%d of %d lost rows are in none of the %d vault entries of node %d, the first: %+v", len(missing), len(rows), len(reports), node, missing[0])
 	}
+}
+
+// journal is what the node's own journal says of the runs begun since a time,
+// oldest first.
+func (p *pool) journal(node int, since time.Time) []topology.RunState {
+	p.t.Helper()
+	files, err := filepath.Glob(filepath.Join(p.workshop(node), "journal", "*.json"))
+	p.must(err)
+	var out []topology.RunState
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		p.must(err)
+		var rec struct {
+			Run topology.RunState `json:"run"`
+		}
+		p.must(json.Unmarshal(b, &rec))
+		if rec.Run.Started.After(since) {
+			out = append(out, rec.Run)
+		}
+	}
+	slices.SortFunc(out, func(a, b topology.RunState) int { return a.Started.Compare(b.Started) })
+	return out
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -259,13 +260,24 @@ func (p *pool) dump() {
 	}
 	for _, log := range logs {
 		if b, err := os.ReadFile(log); err == nil {
-			lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+			lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(b)), "\n"), chatter)
 			if len(lines) > 200 {
 				lines = lines[len(lines)-200:]
 			}
 			p.t.Logf("%s:\n%s", log, strings.Join(lines, "\n"))
 		}
 	}
+}
+
+// chatter is what Pgpool-II logs of each PCP request and of its own processes.
+func chatter(line string) bool {
+	for _, c := range []string{"status_changed_time", "forked new pcp worker", "PCP process with pid", "watchdog is not enabled",
+		"informing watchdog info", "child process with pid", "fork a new child", "CONTEXT:  while"} {
+		if strings.Contains(line, c) {
+			return true
+		}
+	}
+	return false
 }
 
 // anyContext keeps the conditions of wait short to write.

@@ -115,7 +115,7 @@ pg_ctl -D "$dir" -m immediate -w stop || true
 keep=$(mktemp -d)
 cp -p "$dir/postgresql.conf" "$dir/pg_hba.conf" "$dir/pg_ident.conf" "$keep"
 rm -rf "$dir"
-pg_basebackup -h "$5" -p "$6" -U repl -D "$dir" -R -X stream -c fast
+pg_basebackup -h "$5" -p "$6" -U repl -D "$dir" -R -S "$REPOOL_SLOT" -X stream -c fast
 cp -p "$keep"/* "$dir"
 rm -r "$keep"
 pg_ctl -D "$dir" -w start

@@ -11,7 +11,7 @@ import (
 
 // S7: the new primary dies while the others are still being resynced from it:
 // the newest primary is followed, and the pool is never left without one
-// (pgpool-facts 3.5, hazards 8 and 26). First at once, while Pgpool-II still
+// (hazards 8 and 26). First at once, while Pgpool-II still
 // has the other standbys down; then in the middle of a rewind.
 func TestS07NewPrimaryDiesDuringResync(t *testing.T) {
 	p := up(t, lab.Options{Standbys: 3})

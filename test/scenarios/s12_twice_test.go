@@ -13,7 +13,7 @@ import (
 )
 
 // S12: Pgpool-II may call failover_command again for a node already handled
-// (pgpool-facts 3.4), and several Pgpool-IIs may call it at once: one promotion
+// (seen on Pgpool-II 4.3.5), and several Pgpool-IIs may call it at once: one promotion
 // comes of it, and every call ends well.
 func TestS12FailoverCommandTwice(t *testing.T) {
 	p := up(t, lab.Options{})

@@ -13,7 +13,7 @@ import (
 
 // S13: Pgpool-II is killed and started again while a node is resynced, once
 // with its status file and once without, when it takes every node for good
-// (pgpool-facts 4.4). The resync goes on, and ends as it would have.
+// (seen on Pgpool-II 4.3.5). The resync goes on, and ends as it would have.
 func TestS13PgpoolRestartedDuringResync(t *testing.T) {
 	p := up(t, lab.Options{RepoolConfig: "policy: {max_rate: 6MB}\n"})
 	n := p.standbys()[1]

@@ -1,10 +1,13 @@
 package scenarios
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/plan"
 )
 
 // S17: every process is killed at once, and the machines come back in
@@ -45,6 +48,7 @@ func TestS17PowerCut(t *testing.T) {
 		since := time.Now()
 		p.must(p.PowerCut(p.ctx))
 		c.order(pr, sb)
+		p.restartDeafPgpool()
 		p.whole(c.name, since)
 		missing, err := p.Missing(p.ctx, p.primary(), append(w.Acked(), own...))
 		p.must(err)
@@ -64,4 +68,33 @@ func TestS17PowerCut(t *testing.T) {
 	}
 	w.Stop()
 	p.equal()
+}
+
+// restartDeafPgpool does what a person is told to: Pgpool-II, started while no
+// node answers and clients knock, may end up with a full queue that it never
+// looks at again, and repool says so. It returns when all is well, too.
+func (p *pool) restartDeafPgpool() {
+	p.t.Helper()
+	restart := false
+	p.wait("Pgpool-II to find the primary, or to be found deaf", func(ctx context.Context) error {
+		st, err := p.ctl.Status(ctx)
+		if err != nil {
+			return err
+		}
+		for _, d := range st.Decisions {
+			switch {
+			case d.Code == plan.CodePrimary:
+				return nil
+			case d.Code == plan.CodePoolBlind && d.Severity == plan.Refused:
+				restart = true
+				return nil
+			}
+		}
+		return errors.New("the controller sees no primary yet")
+	})
+	if restart {
+		p.t.Log("Pgpool-II carries out no requests: it is restarted")
+		p.must(p.KillPgpool(p.ctx, 0, false))
+		p.must(p.StartPgpool(p.ctx, 0))
+	}
 }

@@ -16,7 +16,7 @@ var noFailoverCommand = map[string]string{"failover_command": ""}
 
 // S18: with no failover_command that works, the primary dies, Pgpool-II gives
 // up its search, and somebody promotes a standby by hand. Pgpool-II does not
-// notice by itself (pgpool-facts 3.6): repool brings it to look, and then the
+// notice by itself: repool brings it to look, and then the
 // rest back.
 func TestS18PromotedByHand(t *testing.T) {
 	p := up(t, lab.Options{Pgpool: noFailoverCommand})

@@ -17,7 +17,8 @@ import (
 
 // Two Pgpool-IIs with a watchdog, a controller beside each, one agent per node
 // for both. Only the controller beside the leader acts; when the leader is
-// killed in the middle of a resync, the other one takes over, the run included.
+// killed in the middle of a resync, the other one takes over: the run is the
+// agent's and goes on, and its end and the attach are the other one's.
 func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
 	p := up(t, lab.Options{Watchdog: 2, Agents: lab.AgentsSeparate, RepoolConfig: "policy: {max_rate: 4MB}\n"})
 	second := control.NewClient(p.ControllerSocket(1))
@@ -50,8 +51,8 @@ func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
 	p.must(p.KillPgpool(p.ctx, 0, false))
 	p.must(p.KillController(p.ctx, 0))
 	p.wait("the other side to have healed the node", func(ctx context.Context) error { return p.healedSeenBy(ctx, second, 1) })
-	if ran := eventsOf(p, second, "run"); ran == 0 {
-		t.Error("the controller that took over has no event of the run")
+	if n := eventsOf(p, second, "attach"); n == 0 {
+		t.Error("the controller that took over has attached nothing")
 	}
 	p.must(p.StartPgpool(p.ctx, 0))
 	p.must(p.StartController(p.ctx, 0))

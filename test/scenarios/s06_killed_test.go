@@ -1,0 +1,223 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/internal/topology"
+)
+
+// S6 (hazards 6 to 9, P4): whatever works on a node is killed -9 in mid-work,
+// and from that moment an outside hand starts the node's server as soon as it
+// can, as a service manager does. The node never accepts writes, nothing that
+// it alone held is lost, and it ends attached; only what fails again and again
+// is parked until a person releases it.
+
+// outsideHand starts the node's server whenever there is one to start, until
+// the function it returns is called. The guard lets it accept no writes.
+func (p *pool) outsideHand(g *guard, node int) (stop func()) {
+	g.mustNotWrite(node, true)
+	end := p.Supervise(node)
+	return func() { end(); g.mustNotWrite(node, false) }
+}
+
+// crashAt restarts the node's agent so that it kills itself at the point.
+func (p *pool) crashAt(node int, point string) {
+	p.t.Helper()
+	p.must(p.SetEnv(resync.CrashEnv, point))
+	p.must(p.StopAgent(p.ctx, node))
+	p.must(p.StartAgent(p.ctx, node))
+	p.must(p.SetEnv(resync.CrashEnv, ""))
+}
+
+// crashed waits until the node's agent has killed itself.
+func (p *pool) crashed(node int, point string) {
+	p.t.Helper()
+	p.wait(fmt.Sprintf("the agent of node %d to come to %s", node, point), func(anyContext) error {
+		if p.AgentRuns(node) {
+			return errors.New("it lives")
+		}
+		return nil
+	})
+}
+
+// S6: the agent of a diverged old primary dies in the rewind.
+func TestS06AgentKilledDuringRewind(t *testing.T) {
+	p := up(t, lab.Options{Agents: lab.AgentsSeparate})
+	g := p.guarded()
+	for _, blow := range []struct {
+		point string
+		heals topology.Method
+	}{
+		{"rewind:move-aside:effect", topology.MethodRewind},
+		{"rewind:settle:intent", topology.MethodRewind},
+		{"rewind:rewind:marked", topology.MethodBaseBackup},
+		{"rewind:rewind:progress", topology.MethodBaseBackup},
+		{"rewind:write-standby:effect", topology.MethodRewind},
+		{"rewind:move-home:effect", topology.MethodStart},
+	} {
+		old := p.primary()
+		lost, err := p.Diverge(p.ctx, old, 5)
+		p.must(err)
+		p.crashAt(old, blow.point)
+		since := time.Now()
+		p.must(p.KillNode(p.ctx, old))
+		p.crashed(old, blow.point)
+		release := p.outsideHand(g, old)
+		p.must(p.StartAgent(p.ctx, old))
+		p.whole(blow.point, since)
+		release()
+		if blow.heals != topology.MethodStart { // the outside hand may have been first
+			p.healedBy(old, since, blow.heals)
+		}
+		p.vaulted(old, lost)
+	}
+	p.equal()
+}
+
+// S6: the agent dies while the old primary is copied anew.
+func TestS06AgentKilledDuringBaseBackup(t *testing.T) {
+	p := up(t, lab.Options{Agents: lab.AgentsSeparate, NoWALLogHints: true, Layout: lab.LayoutDebian})
+	g := p.guarded()
+	for _, point := range []string{
+		"base-backup:copy:progress",
+		"base-backup:move-home:intent",
+		"base-backup:move-home:effect",
+		"base-backup:retire:effect",
+	} {
+		old := p.primary()
+		lost, err := p.Diverge(p.ctx, old, 5)
+		p.must(err)
+		p.crashAt(old, point)
+		since := time.Now()
+		p.must(p.KillNode(p.ctx, old))
+		p.crashed(old, point)
+		release := p.outsideHand(g, old)
+		p.must(p.StartAgent(p.ctx, old))
+		p.whole(point, since)
+		release()
+		p.vaulted(old, lost)
+	}
+	p.equal()
+}
+
+// S6: the controller dies while the node's agent, in a process of its own, is
+// at work. The run goes on without it up to the step that needs clearance; the
+// next controller clears it, and one run is all there is.
+func TestS06ControllerKilledAgentsLive(t *testing.T) {
+	p := up(t, lab.Options{Agents: lab.AgentsSeparate})
+	g := p.guarded()
+	for _, dry := range []bool{true, false} {
+		old := p.primary()
+		lost, err := p.Diverge(p.ctx, old, 5)
+		p.must(err)
+		since := time.Now()
+		p.must(p.KillNode(p.ctx, old))
+		var resume func()
+		if dry { // before the clearance
+			resume = p.caughtDry(p.rewindOf(old)...)
+		} else { // after it
+			resume = p.caught(p.rewindOf(old)...)
+		}
+		p.must(p.KillController(p.ctx, 0))
+		release := p.outsideHand(g, old)
+		resume()
+		if !dry {
+			p.wait("the run to end without a controller", func(ctx context.Context) error {
+				if s := p.Lab.Status(ctx)[old]; !s.Streaming {
+					return errors.New("the node does not stream")
+				}
+				return nil
+			})
+		}
+		p.must(p.StartController(p.ctx, 0))
+		p.whole("controller killed", since)
+		release()
+		p.onlyRun(old, since, topology.MethodRewind)
+		p.vaulted(old, lost)
+	}
+	p.equal()
+}
+
+// onlyRun asserts, by the node's own journal, that one run was made and that
+// it ended well.
+func (p *pool) onlyRun(node int, since time.Time, m topology.Method) {
+	p.t.Helper()
+	runs := p.journal(node, since)
+	if len(runs) != 1 || runs[0].Method != m || runs[0].Outcome != topology.RunDone {
+		p.t.Errorf("runs of node %d: %+v, want one %s that ended well", node, runs, m)
+	}
+}
+
+// S6: pg_rewind and pg_basebackup are killed, then the controller with its
+// agents in it while they are at work, then pg_basebackup again and again.
+func TestS06ProgramsKilled(t *testing.T) {
+	p := up(t, lab.Options{RepoolConfig: "policy: {max_attempts: 3, backoff_base: 1s}\n"})
+	g := p.guarded()
+	for _, whole := range []bool{false, true} {
+		old := p.primary()
+		lost, err := p.Diverge(p.ctx, old, 5)
+		p.must(err)
+		since := time.Now()
+		p.must(p.KillNode(p.ctx, old))
+		p.caught(p.rewindOf(old)...)
+		release := p.outsideHand(g, old)
+		p.killed(whole, p.rewindOf(old))
+		p.caught(p.backupOf(old)...) // a half-rewound directory can only be replaced
+		p.killed(whole, p.backupOf(old))
+		p.whole("pg_rewind and pg_basebackup killed", since)
+		release()
+		p.healedBy(old, since, topology.MethodBaseBackup)
+		p.vaulted(old, lost)
+	}
+
+	n := p.standbys()[0]
+	since := time.Now()
+	p.must(p.KillNode(p.ctx, n))
+	p.must(p.DestroyData(p.ctx, n))
+	release := p.outsideHand(g, n)
+	p.wait("the node to be parked", func(ctx context.Context) error {
+		p.Signal(syscall.SIGKILL, p.backupOf(n)...)
+		st, err := p.ctl.Status(ctx)
+		if err != nil {
+			return err
+		}
+		for _, d := range st.Decisions {
+			if int(d.Node) == n && d.Code == plan.CodeCopyFailed && d.Severity == plan.Refused {
+				return nil
+			}
+		}
+		return errors.New("it is not")
+	})
+	parked := time.Now()
+	p.wait("three more passes", func(anyContext) error { return p.passes(parked, 3) })
+	p.noRuns(n, parked)
+	if err := p.detachedStill(n); err != nil {
+		t.Error(err)
+	}
+	p.release(n)
+	p.whole("released", since)
+	release()
+	p.equal()
+}
+
+// killed kills a stopped program, or the controller with its agents, whose
+// next life has to deal with the program that the last one left.
+func (p *pool) killed(controller bool, program []string) {
+	p.t.Helper()
+	if controller {
+		p.must(p.KillController(p.ctx, 0))
+		p.must(p.StartController(p.ctx, 0))
+		return
+	}
+	if p.Signal(syscall.SIGKILL, program...) == 0 {
+		p.t.Errorf("%v has ended before it could be killed", program)
+	}
+}
