@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -173,7 +174,7 @@ var labFaults = map[string]labFault{
 	"start-pgpool": {"start Pgpool-II number NODE", func(ctx context.Context, l *lab.Lab, n int) error { return l.StartPgpool(ctx, n) }},
 	"kill-repool":  {"kill -9 controller number NODE", func(ctx context.Context, l *lab.Lab, n int) error { return l.KillController(ctx, n) }},
 	"start-repool": {"start controller number NODE", func(ctx context.Context, l *lab.Lab, n int) error { return l.StartController(ctx, n) }},
-	"power-cut":    {"kill -9 everything at once (NODE is ignored)", func(ctx context.Context, l *lab.Lab, _ int) error { return l.PowerCut(ctx) }},
+	"power-cut":    {"kill -9 everything at once (the number is ignored)", func(ctx context.Context, l *lab.Lab, _ int) error { return l.PowerCut(ctx) }},
 }
 
 func divergeAndKill(ctx context.Context, l *lab.Lab, n int) error {
@@ -220,7 +221,11 @@ func newLabFault(g *globals, dir *string) *cobra.Command {
 			if err := f.do(cmd.Context(), l, node); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(g.out, "done: %s, node %d\n", f.what, node)
+			what := strings.ReplaceAll(f.what, "NODE", args[1])
+			if what == f.what {
+				what = "node " + args[1] + ": " + what
+			}
+			_, err = fmt.Fprintln(g.out, "done:", what)
 			return err
 		},
 	}

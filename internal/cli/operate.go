@@ -134,7 +134,7 @@ EXIT STATUS
 
 // showDecision prints what the controller has decided for one node.
 func (g *globals) showDecision(ctx context.Context, c *control.Client, node topology.NodeID) error {
-	st, err := c.Status(ctx)
+	st, err := firstLook(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -148,6 +148,24 @@ func (g *globals) showDecision(ctx context.Context, c *control.Client, node topo
 		return printJSON(g.out, *d)
 	}
 	return renderPlan(g.out, []plan.Decision{*d}, wantsColour(g.out))
+}
+
+// firstLook is the controller's status; of one that has just begun, after its
+// first look at the pool, for which it has ten seconds.
+func firstLook(ctx context.Context, c *control.Client) (control.Status, error) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(10 * time.Second); ; {
+		st, err := c.Status(ctx)
+		if err != nil || len(st.Decisions) > 0 || time.Now().After(until) {
+			return st, err
+		}
+		select {
+		case <-ctx.Done():
+			return st, ctx.Err()
+		case <-tick.C:
+		}
+	}
 }
 
 // knownMethod refuses a word for --method that names none.
