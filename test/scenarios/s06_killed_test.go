@@ -60,7 +60,7 @@ func TestS06AgentKilledDuringRewind(t *testing.T) {
 		{"rewind:settle:intent", topology.MethodRewind},
 		{"rewind:rewind:marked", topology.MethodBaseBackup},
 		{"rewind:rewind:progress", topology.MethodBaseBackup},
-		{"rewind:write-standby:effect", topology.MethodRewind},
+		{"rewind:write-standby:effect", topology.MethodAdopt}, // rewound already, and on the line
 		{"rewind:move-home:effect", topology.MethodStart},
 	} {
 		old := p.primary()
