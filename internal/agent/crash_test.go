@@ -64,6 +64,7 @@ func situations() []situation {
 			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)(r)
 		}},
 		{"the operator's own command", topology.MethodCustom, world(lost), nil},
+		{"a second primary that runs, the operator's own command", topology.MethodCustom, world(lost), func(r *rig) { r.w.OutsideStart() }},
 		{"the operator's own command, the directory aside", topology.MethodCustom, world(lost), diesAt("rewind:settle:before", topology.MethodRewind)},
 	}
 }

@@ -61,6 +61,7 @@ var may = map[string]string{
 	"cmd/repool":     "internal/cli internal/hook",
 	"internal/arch":  "",
 	"test/scenarios": "",
+	"test/cli":       "",
 }
 
 type listed struct {

@@ -229,6 +229,22 @@ func TestAFrozenNodeThatPgpoolCannotDetachIsKilled(t *testing.T) {
 	s.expect("", "wait frozen") // once detached it may thaw in peace
 }
 
+// A restarted agent says nothing about the method; a rewind that fails, or that
+// is broken off again and again, is not tried for ever.
+func TestAnInterruptedRewindIsTriedOnceMore(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).promoted(1).learn().lineage(0, 1, topology.LineageDiverged)
+	s.expect("resync/rewind diverged")
+	s.failed(0, "run1", topology.MethodRewind, CodeInterrupted).learn().later(s.pol.BackoffMax)
+	s.expect("resync/rewind diverged")
+	s.failed(0, "run2", topology.MethodRewind, CodeInterrupted).learn().later(s.pol.BackoffMax)
+	s.expect("resync/base-backup diverged")
+
+	s = newScene(t).promoted(1).learn().lineage(0, 1, topology.LineageDiverged)
+	s.failed(0, "run1", topology.MethodRewind, CodeRewindFailed).learn().later(s.pol.BackoffMax)
+	s.expect("resync/base-backup diverged")
+}
+
 func TestTheGraceBeginsAnewWithANewPrimary(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()

@@ -155,7 +155,7 @@ func (s *subject) rewindObstacle(dearer bool) obstacle {
 		return no("a file in the directory would stop it: " + s.n.Agent.Odd[0])
 	case s.n.Agent.Tablespaces != p.Agent.Tablespaces:
 		return no("the node's tablespaces are not the primary's")
-	case dearer && s.m.Attempts > 0 && (s.m.LastMethod == topology.MethodRewind || s.m.LastMethod == topology.MethodBaseBackup):
+	case dearer && s.m.Attempts > s.interrupted() && (s.m.LastMethod == topology.MethodRewind || s.m.LastMethod == topology.MethodBaseBackup):
 		return no(fmt.Sprintf("it has failed before: %s", word(s.m.LastCode)))
 	}
 	rewind, backup := s.estimate(topology.MethodRewind), s.estimate(topology.MethodBaseBackup)
@@ -163,6 +163,15 @@ func (s *subject) rewindObstacle(dearer bool) obstacle {
 		return no(fmt.Sprintf("it would copy %s in about %.1f s, a base backup %s in about %.1f s", size(rewind.Bytes), rewind.Seconds, size(backup.Bytes), backup.Seconds))
 	}
 	return obstacle{}
+}
+
+// interrupted is 1 where the last run was broken off by the end of its agent:
+// once, that says nothing about the method.
+func (s *subject) interrupted() int {
+	if Code(s.m.LastCode) == CodeInterrupted {
+		return 1
+	}
+	return 0
 }
 
 func (s *subject) backupObstacle() obstacle {
