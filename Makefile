@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps build demo test bench lint fuzz ci clean proto
+.PHONY: all deps build demo test bench lint fuzz ci clean proto scenarios
 
 all: build
 
@@ -20,8 +20,16 @@ build: ## bin/repool, one static binary
 demo: deps build ## a real pool, five failures, each healed: about a minute
 	$(REPOOL) demo
 
-test: deps build ## everything, on real pools
-	$(GO) test ./... -timeout 20m $(TESTARGS)
+# The scenarios that make test runs: steady and short on two cores. make
+# scenarios runs every one, and takes longer.
+SCENARIOS ?= S01|S03|S04NoChecksums|S05|S10Foreign|S12|S14|S15|S18
+
+test: deps build ## every package, and the steady scenarios, on real pools
+	$(GO) test $$($(GO) list ./... | grep -v /test/scenarios) -timeout 20m $(TESTARGS)
+	$(GO) test ./test/scenarios -run '$(SCENARIOS)' -timeout 25m $(TESTARGS)
+
+scenarios: deps build ## every scenario, on real pools
+	$(GO) test ./test/scenarios -timeout 60m -v $(TESTARGS)
 
 bench: deps build ## side by side with the same steps by hand
 	$(REPOOL) bench

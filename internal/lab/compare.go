@@ -33,7 +33,7 @@ type Comparison struct {
 // included: copies made by replication are equal down to that. Nothing may
 // write meanwhile.
 func (l *Lab) CompareCopies(ctx context.Context) (Comparison, error) {
-	primary, err := l.PrimaryNode(ctx)
+	primary, err := l.WaitPrimary(ctx)
 	if err != nil {
 		return Comparison{}, fmt.Errorf("compare the copies: %w", err)
 	}
