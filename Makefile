@@ -22,7 +22,7 @@ demo: deps build ## a real pool, five failures, each healed: about a minute
 
 # The scenarios that make test runs: steady and short on two cores. make
 # scenarios runs every one, and takes longer.
-SCENARIOS ?= S01|S03|S04NoChecksums|S05|S10Foreign|S12|S14|S15|S18
+SCENARIOS ?= S01|S03|S04NoChecksums|S05|S12|S14|S15|S18
 
 test: deps build ## every package, and the steady scenarios, on real pools
 	$(GO) test $$($(GO) list ./... | grep -v /test/scenarios) -timeout 20m $(TESTARGS)
