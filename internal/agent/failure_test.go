@@ -251,7 +251,7 @@ func TestRefusals(t *testing.T) {
 		{"a stopped standby cannot follow", topology.MethodFollow, resynctest.StoppedStandby(), nil, resync.CodeServerStopped},
 		{"a running primary cannot follow", topology.MethodFollow, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart() }, resync.CodeServerRunning},
 		{"nothing to start", topology.MethodStart, nil, nil, resync.CodeNoData},
-		{"a blind dry run is not believed (hazards 1 and 2)", topology.MethodRewind, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.DryRunBlind = true }, resync.CodeRewindRefused},
+		{"a blind pg_rewind is not believed (hazards 1 and 2)", topology.MethodRewind, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.RewindBlind = true }, resync.CodeRewindRefused},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

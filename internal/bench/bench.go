@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/lab"
@@ -24,6 +27,10 @@ type Options struct {
 	Scale   int
 	WALKeep string
 	Rounds  int
+	// Only some steps, by their names; empty: all.
+	Only []string
+	// Keep leaves the pool running, to be looked at after a failure.
+	Keep bool
 }
 
 // bench is one run on one pool.
@@ -49,7 +56,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		o.Log = io.Discard
 	}
 	begun := time.Now()
-	l, err := lab.Up(ctx, lab.Options{Repool: o.Repool, Hooks: true, Controller: true, WALKeepSize: o.WALKeep, Durable: true,
+	l, err := lab.Up(ctx, lab.Options{Repool: o.Repool, Hooks: true, Controller: true, WALKeepSize: o.WALKeep, Durable: true, Keep: o.Keep,
 		Settings: map[string]string{"max_wal_size": "2GB", "checkpoint_timeout": "15min", "shared_buffers": "128MB"}})
 	if err != nil {
 		return Report{}, fmt.Errorf("build the pool: %w", err)
@@ -57,6 +64,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	b := &bench{o: o, l: l, ctl: control.NewClient(l.ControllerSocket(0))}
 	err = b.all(ctx)
 	b.rep.Seconds = time.Since(begun).Seconds()
+	if o.Keep {
+		fmt.Fprintf(o.Log, "the pool is kept in %s\n", l.Dir)
+		return b.rep, err
+	}
 	return b.rep, errors.Join(err, l.Down(context.WithoutCancel(ctx)))
 }
 
@@ -65,12 +76,16 @@ func (b *bench) all(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"fill the pool", b.fill},
-		{"idle controller", b.idle},
-		{"adopt and follow", b.adopt},
+		{"fill", b.fill},
+		{"idle", b.idle},
+		{"adopt", b.adopt},
+		{"follow", b.follow},
 		{"rewind", b.rewind},
 		{"promotion", b.promotion},
 	} {
+		if len(b.o.Only) > 0 && step.name != "fill" && !slices.Contains(b.o.Only, step.name) {
+			continue
+		}
 		fmt.Fprintf(b.o.Log, "%s …\n", step.name)
 		sctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 		err := step.do(sctx)
@@ -99,12 +114,16 @@ func (b *bench) fill(ctx context.Context) error {
 	if err := pgbench("-i", "-q", "-s", strconv.Itoa(b.o.Scale)); err != nil {
 		return err
 	}
+	keep, err := humanize.ParseBytes(b.o.WALKeep)
+	if err != nil {
+		return fmt.Errorf("--wal-keep: %w", err)
+	}
 	for range 60 {
 		b.rep.WALBytes = 0
 		if n, err := pgdata.WALSize(b.l.Nodes[p].DataDir); err == nil {
 			b.rep.WALBytes = n
 		}
-		if b.rep.WALBytes >= 600<<20 {
+		if b.rep.WALBytes >= keep {
 			break
 		}
 		if err := b.l.With(ctx, p, "app", rewriteAccounts(ctx)); err != nil {

@@ -30,6 +30,7 @@ EXIT STATUS
 			o.Repool, o.Log = bin, g.err
 			r, err := bench.Run(cmd.Context(), o)
 			if err != nil {
+				_ = r.Write(g.err) // what was measured before it went wrong
 				return err
 			}
 			if g.json {
@@ -46,5 +47,7 @@ EXIT STATUS
 	c.Flags().IntVar(&o.Scale, "scale", 20, "pgbench `scale`")
 	c.Flags().IntVar(&o.Rounds, "rounds", 3, "`number` of rounds of each measure")
 	c.Flags().StringVar(&o.WALKeep, "wal-keep", "600MB", "`size` of WAL that the servers keep")
+	c.Flags().StringSliceVar(&o.Only, "only", nil, "measure only these `steps`: idle, adopt, follow, rewind, promotion")
+	c.Flags().BoolVar(&o.Keep, "keep", false, "leave the pool running")
 	return c
 }

@@ -33,6 +33,8 @@ type Error struct {
 	Code string
 	Hint string // what to do about it; may be empty
 	Err  error
+	// untouched: nothing had been changed when it failed, provably.
+	untouched bool
 }
 
 // Error is the sentence alone; code and hint are shown elsewhere.
@@ -44,6 +46,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // FailureCode and FailureHint let callers read the failure through an
 // interface, without importing this package.
 func (e *Error) FailureCode() string { return e.Code }
+
+// Untouched says that the failure provably came before any change.
+func (e *Error) Untouched() bool { return e.untouched }
 
 // FailureHint is what a person can do, or empty.
 func (e *Error) FailureHint() string { return e.Hint }

@@ -84,19 +84,16 @@ func rewindCrashedDiverged(t *testing.T, s setup) {
 		t.Errorf("after the isolated recovery: %q, recovered to %s, WAL ended at %s", c.State, c.MinRecoveryPoint, p.End)
 	}
 	if primary.control(resync.Home).Timeline == 1 {
-		needed, _, err := old.RewindDryRun(ctx, primary.upstream())
+		needed, err := old.Rewind(ctx, primary.upstream(), nil)
 		if primary.control(resync.Home).Timeline == 1 && (err != nil || needed) {
 			t.Errorf("before the checkpoint of the promotion: needed %t, %v: this hazard has gone?", needed, err)
 		}
 	}
 	primary.exec("CHECKPOINT")
-	needed, bytes, err := old.RewindDryRun(ctx, primary.upstream())
-	if err != nil || !needed || bytes == 0 {
-		t.Fatalf("dry run: needed %t, %d bytes, %v", needed, bytes, err)
-	}
 	var seen, total uint64
-	if err := old.Rewind(ctx, primary.upstream(), func(d, n uint64) { seen, total = d, n }); err != nil {
-		t.Fatal(err)
+	needed, err := old.Rewind(ctx, primary.upstream(), func(d, n uint64) { seen, total = d, n })
+	if err != nil || !needed {
+		t.Fatalf("rewind: needed %t, %v", needed, err)
 	}
 	if seen == 0 || seen != total {
 		t.Errorf("progress ended at %d of %d", seen, total)
@@ -185,7 +182,11 @@ func TestInterruptedRewindLeavesNothingToStart(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err := old.Rewind(ctx, primary.upstream(), func(uint64, uint64) { cancel() })
+	_, err := old.Rewind(ctx, primary.upstream(), func(done, _ uint64) {
+		if done > 0 {
+			cancel()
+		}
+	})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("killed rewind: %v", err)
 	}
@@ -277,8 +278,12 @@ func TestUnreachablePrimaryIsSaidToBeLost(t *testing.T) {
 	up := topology.Upstream{Host: "127.0.0.1", Port: freePort(t)}
 	wantCode(t, n.BaseBackup(t.Context(), up, "", nil), CodeUpstreamLost)
 	n.move(resync.Home, resync.Aside)
-	_, _, err := n.RewindDryRun(t.Context(), up)
+	_, err := n.Rewind(t.Context(), up, nil)
 	wantCode(t, err, CodeUpstreamLost)
+	var e *Error
+	if !errors.As(err, &e) || !e.Untouched() {
+		t.Errorf("%v: want the proof that nothing was changed", err)
+	}
 }
 
 func TestTablespacesAreRefused(t *testing.T) {

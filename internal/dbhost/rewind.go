@@ -18,39 +18,35 @@ var (
 	progressKB = regexp.MustCompile(`^\s*([0-9]+)/([0-9]+) kB`)
 )
 
-// RewindDryRun says whether pg_rewind sees a divergence between Aside and up,
-// and how many bytes it would copy, rounded down to MiB. The upstream must
-// have made a checkpoint since its promotion (hazard 8 of those that decide).
-func (h *Host) RewindDryRun(ctx context.Context, up topology.Upstream) (needed bool, bytes uint64, err error) {
-	none := false
+// Rewind runs pg_rewind on Aside until it ends, however long that takes, and
+// says whether there was anything to rewind. The upstream must have made a
+// checkpoint since its promotion (hazard 2). The caller has noted in its
+// journal, before, that the directory is unusable from here on. A failure that
+// provably came before the first overwritten byte is marked as such:
+// pg_rewind first reads everything, then prints how much it will copy, and only
+// then opens files for writing (pg_rewind.c, main(), PostgreSQL 13 to 18).
+func (h *Host) Rewind(ctx context.Context, up topology.Upstream, see resync.Progress) (needed bool, err error) {
+	defer h.busyNow()()
+	begun, none := false, false
 	out, err := h.pgRewind(ctx, up, func(line string) {
 		if m := needToCopy.FindStringSubmatch(line); m != nil {
-			n, err := strconv.ParseUint(m[1], 10, 44)
-			if err == nil {
-				needed, bytes = true, n<<20
+			begun = true
+			if n, err := strconv.ParseUint(m[1], 10, 44); err == nil && see != nil {
+				see(0, n<<20)
 			}
 		}
 		none = none || strings.Contains(line, "no rewind required")
-	}, "--dry-run")
-	if err != nil {
-		return false, 0, rewindError(CodeRewindRefused, "look how much pg_rewind would copy", out, err)
+		showProgress(line, see)
+	})
+	switch {
+	case err != nil && !begun:
+		return false, untouched(rewindError(CodeRewindRefused, "look at what pg_rewind would copy", out, err))
+	case err != nil:
+		return true, rewindError(CodeRewindFailed, "rewind", out, err)
+	case !begun && !none:
+		return true, fail(CodeRewindFailed, "", "%s", withLog("pg_rewind neither found a divergence nor denied one", out))
 	}
-	if !needed && !none {
-		return false, 0, fail(CodeRewindRefused, "", "%s", withLog("pg_rewind neither found a divergence nor denied one", out))
-	}
-	return needed, bytes, nil
-}
-
-// Rewind runs pg_rewind on Aside until it ends, however long that takes. Once
-// it has begun, a failure leaves the directory unusable: the caller has said
-// so in its journal before.
-func (h *Host) Rewind(ctx context.Context, up topology.Upstream, see resync.Progress) error {
-	defer h.busyNow()()
-	out, err := h.pgRewind(ctx, up, func(line string) { showProgress(line, see) })
-	if err != nil {
-		return rewindError(CodeRewindFailed, "rewind", out, err)
-	}
-	return nil
+	return begun, nil
 }
 
 // showProgress reads "done/total kB" from a program's output.
@@ -68,12 +64,12 @@ func showProgress(line string, see resync.Progress) {
 
 // pgRewind runs pg_rewind on Aside. It never lets it run the server itself:
 // single-user recovery would add WAL (hazard 3); Settle has come before.
-func (h *Host) pgRewind(ctx context.Context, up topology.Upstream, line func(string), more ...string) (string, error) {
+func (h *Host) pgRewind(ctx context.Context, up topology.Upstream, line func(string)) (string, error) {
 	dir := h.path(resync.Aside)
 	args := []string{"--target-pgdata=" + dir, "--source-server=" + h.databaseConnInfo(up).String(),
 		"--progress", "--no-ensure-shutdown"}
 	args = append(args, h.restoreWAL(dir)...)
-	return h.run(ctx, program{name: "pg_rewind", args: append(args, more...), env: h.o.Database.environment(), line: line})
+	return h.run(ctx, program{name: "pg_rewind", args: args, env: h.o.Database.environment(), line: line})
 }
 
 // restoreWAL lets pg_rewind fetch missing WAL from the node's archive when it
@@ -141,7 +137,7 @@ var copySigns = []sign{
 
 // rewindError tells what went wrong with a program that copies from the
 // upstream, by its output.
-func rewindError(code, what, out string, err error) error {
+func rewindError(code, what, out string, err error) *Error {
 	hint := ""
 	for _, s := range copySigns {
 		if strings.Contains(out, s.text) {
@@ -153,6 +149,12 @@ func rewindError(code, what, out string, err error) error {
 		}
 	}
 	return &Error{Code: code, Hint: hint, Err: fmt.Errorf("%s: %w", what, errors.Join(err, printed(out)))}
+}
+
+// untouched marks a failure that came before anything was changed.
+func untouched(e *Error) *Error {
+	e.untouched = true
+	return e
 }
 
 // printed is a program's output as an error, nil when there is none.

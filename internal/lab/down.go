@@ -21,6 +21,7 @@ func (l *Lab) Down(ctx context.Context) error {
 	for i := len(stops) - 1; i >= 0; i-- {
 		stops[i]()
 	}
+	l.dropKept()
 	err := l.endAll(ctx)
 	l.freeLeftovers()
 	if l.opts.Keep {

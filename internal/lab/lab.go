@@ -20,6 +20,7 @@ type Lab struct {
 	mu       sync.Mutex
 	children map[string]*child
 	stops    []func()
+	kept     map[int]*keptConn // by node
 }
 
 // state is lab.json: all that another process needs to work with the lab.

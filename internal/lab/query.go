@@ -34,14 +34,9 @@ func (l *Lab) PCP(i int) pcp.Config {
 
 // With runs use on one short superuser connection to database db of node i.
 func (l *Lab) With(ctx context.Context, i int, db string, use func(*pgx.Conn) error) error {
-	cfg, err := pgx.ParseConfig(l.ConnStringDB(i, db))
+	conn, err := l.connect(ctx, i, db)
 	if err != nil {
-		return fmt.Errorf("connect to node %d: %w", i, err)
-	}
-	cfg.ConnectTimeout = 3 * time.Second
-	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return fmt.Errorf("connect to node %d: %w", i, err)
+		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := use(conn); err != nil {
@@ -61,7 +56,7 @@ func (l *Lab) Exec(ctx context.Context, i int, sql string, args ...any) error {
 // Value asks node i for a single value, as text.
 func (l *Lab) Value(ctx context.Context, i int, sql string, args ...any) (string, error) {
 	var v *string
-	err := l.With(ctx, i, "postgres", func(c *pgx.Conn) error {
+	err := l.look(ctx, i, func(c *pgx.Conn) error {
 		return c.QueryRow(ctx, "SELECT ("+sql+")::text", args...).Scan(&v)
 	})
 	if err != nil || v == nil {

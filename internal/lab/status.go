@@ -115,7 +115,7 @@ func (l *Lab) askServer(ctx context.Context, s *NodeStatus) error {
 	if !s.Running {
 		return errors.New("no server runs")
 	}
-	return l.With(ctx, s.ID, "postgres", func(c *pgx.Conn) error {
+	return l.look(ctx, s.ID, func(c *pgx.Conn) error {
 		var tli int64
 		var lsn string
 		if err := c.QueryRow(ctx, serverState).Scan(&s.Primary, &tli, &lsn, &s.Streaming, &s.Upstream); err != nil {

@@ -151,13 +151,14 @@ func (w *world) noteAgreement() {
 }
 
 // newPrimary remembers the primary. What failed against the last one says
-// nothing about this one; a parked node stays parked all the same.
+// nothing about this one, and that Pgpool-II detached every standby when it
+// gave up the last one is no flapping; a parked node stays parked all the same.
 func (w *world) newPrimary() {
 	p := w.primary
 	w.mem.Primary, w.mem.SystemID = p.n.ID, p.n.SQL.SystemID
 	w.mem.History = cloneHistory(w.history)
 	for _, s := range w.nodes {
-		s.m.Attempts = 0
+		s.m.Attempts, s.m.Attaches, s.m.LastAttach = 0, 0, time.Time{}
 	}
 }
 

@@ -131,6 +131,10 @@ func asStepError(s *Step, err error) *StepError {
 			out.Code = e.Code
 		}
 	}
+	var u interface{ Untouched() bool }
+	if errors.As(err, &u) {
+		out.Untouched = out.Untouched || u.Untouched()
+	}
 	var f coded
 	if e == nil && errors.As(err, &f) {
 		out.Hint = f.FailureHint()

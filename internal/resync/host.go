@@ -76,10 +76,10 @@ type HostOperator interface {
 	RefillWAL(p Place, entry topology.VaultEntry) error
 	// Settle finishes crash recovery of Aside in isolation without adding WAL.
 	Settle(ctx context.Context) error
-	// RewindDryRun says whether pg_rewind sees a divergence, and how many bytes
-	// it would copy; Rewind does it. Both work on Aside.
-	RewindDryRun(ctx context.Context, up topology.Upstream) (needed bool, bytes uint64, err error)
-	Rewind(ctx context.Context, up topology.Upstream, see Progress) error
+	// Rewind runs pg_rewind on Aside; needed is false where pg_rewind saw no
+	// divergence and changed nothing. An error that came before any change says
+	// so: Error.Untouched, or a method Untouched of the Host's own error type.
+	Rewind(ctx context.Context, up topology.Upstream, see Progress) (needed bool, err error)
 	// BaseBackup copies up into New, which must not exist; VerifyBackup checks
 	// it against its manifest.
 	BaseBackup(ctx context.Context, up topology.Upstream, slot string, see Progress) error

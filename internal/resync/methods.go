@@ -27,7 +27,7 @@ var steps = map[topology.Method][]Step{
 	topology.MethodRewind: {
 		takeStock(), saveConfig(), confirm(), ensureSlot(), checkpointUpstream(),
 		stopServer(), makeRoom(), moveAside(), vault(),
-		refillWAL(), settle(), dryRun(), rewind(),
+		refillWAL(), settle(), rewind(),
 		restoreConfig(), writeStandby(), moveHome(), startServer(), waitStreaming(),
 		discardOld(),
 	},

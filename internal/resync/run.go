@@ -69,8 +69,8 @@ type run struct {
 	state state
 	// size is what the step that moves data is expected to move; 0: unknown.
 	size uint64
-	// needless: the dry run proved that nothing has diverged.
-	needless bool
+	// unchanged: the step that damages found nothing to change.
+	unchanged bool
 }
 
 // Run executes req and returns its record when the run has ended. When
@@ -175,7 +175,11 @@ func (r *run) step(s *Step) *StepError {
 	}
 	r.point(s, atEffect)
 	if s.Damages {
-		r.state.set(func(rec *journal.Record) { rec.Aside, rec.Run.Damaged = journal.AsideRewound, false })
+		aside := journal.AsideRewound
+		if r.unchanged {
+			aside = journal.AsideWhole
+		}
+		r.state.set(func(rec *journal.Record) { rec.Aside, rec.Run.Damaged = aside, false })
 	}
 	r.state.stepEnd(note, nil)
 	if s.Damages {

@@ -230,7 +230,7 @@ func TestStepOrder(t *testing.T) {
 		before(m, "wait-streaming", "discard-old") // P5
 	}
 	before(topology.MethodRewind, "checkpoint-upstream", "rewind") // hazard 2
-	before(topology.MethodRewind, "settle", "dry-run")             // hazard 5
+	before(topology.MethodRewind, "settle", "rewind")              // hazard 5
 	before(topology.MethodAdopt, "move-aside", "prove-on-line")
 	before(topology.MethodAdopt, "prove-on-line", "write-standby")
 }

@@ -164,46 +164,28 @@ func settle() Step {
 		}}
 }
 
-// dryRun asks pg_rewind what it would do. "Nothing" is believed only where the
-// WAL says the same (hazards 1 and 2).
-func dryRun() Step {
-	return Step{Name: "dry-run", Code: CodeRewindRefused, ReadOnly: true, Breakable: true,
+// rewind overwrites the directory aside with the primary's blocks. pg_rewind's
+// "nothing to do" is believed only where the WAL says the same (hazards 1 and 2).
+func rewind() Step {
+	return Step{Name: "rewind", Code: CodeRewindFailed, Clearance: true, Damages: true, Moves: true,
 		done: rewoundAlready,
 		do: func(ctx context.Context, r *run) (string, error) {
-			needed, bytes, err := r.Host.RewindDryRun(ctx, r.req.Upstream)
-			if err != nil {
+			needed, err := r.Host.Rewind(ctx, r.req.Upstream, r.progress("rewind"))
+			if err != nil || needed {
 				return "", err
-			}
-			if needed {
-				r.size = bytes
-				return humanize.IBytes(bytes) + " to copy", nil
 			}
 			p, err := r.Host.ProbeWAL(r.req.Upstream.History)
 			if err == nil && p.Err != "" {
 				err = errors.New(p.Err)
 			}
+			if err == nil && (!p.Shared || p.Beyond || p.Open) {
+				err = errors.New("the node's WAL is not proven to be the primary's")
+			}
 			if err != nil {
-				return "", fmt.Errorf("pg_rewind sees no divergence, and the WAL cannot be read to prove it: %w", err)
+				return "", &Error{Code: CodeRewindRefused, Untouched: true, Err: fmt.Errorf("pg_rewind sees no divergence, and that cannot be believed: %w", err)}
 			}
-			if !p.Shared || p.Beyond || p.Open {
-				return "", Errorf(CodeRewindRefused, "pg_rewind sees no divergence, but the node's WAL is not proven to be the primary's")
-			}
-			r.needless = true
-			return "nothing has diverged: no rewind is needed", nil
-		}}
-}
-
-// rewind overwrites the directory aside with the primary's blocks.
-func rewind() Step {
-	return Step{Name: "rewind", Code: CodeRewindFailed, Clearance: true, Damages: true, Moves: true,
-		done: func(ctx context.Context, r *run) (string, bool, error) {
-			if r.needless {
-				return "not needed", true, nil
-			}
-			return rewoundAlready(ctx, r)
-		},
-		do: func(ctx context.Context, r *run) (string, error) {
-			return "", r.Host.Rewind(ctx, r.req.Upstream, r.progress("rewind"))
+			r.unchanged = true
+			return "nothing has diverged: no rewind was needed", nil
 		}}
 }
 

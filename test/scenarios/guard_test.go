@@ -115,33 +115,36 @@ func (g *guard) note(format string, args ...any) {
 	}
 }
 
-// caught stops (SIGSTOP) a program of the lab in mid-work, as soon as it runs:
-// one whose command line contains every one of words. A rewind's dry run is
-// not meant. The function it returns lets it go on.
-func (p *pool) caught(words ...string) (resume func()) { return p.catch(false, words) }
-
-// caughtDry does the same with a rewind's dry run.
-func (p *pool) caughtDry(words ...string) (resume func()) { return p.catch(true, words) }
-
-func (p *pool) catch(dry bool, words []string) (resume func()) {
+// caught stops (SIGSTOP) a program of the lab in mid-work, as soon as it runs
+// and has written so much: one whose command line contains every one of words.
+// The function it returns lets it go on.
+func (p *pool) caught(wrote int64, words ...string) (resume func()) {
 	p.t.Helper()
 	resume = func() { p.Signal(syscall.SIGCONT, words...) }
 	p.wait(fmt.Sprintf("a program with %v", words), func(anyContext) error {
 		if p.Signal(syscall.SIGSTOP, words...) == 0 {
 			return errors.New("none runs")
 		}
-		if isDry := p.Signal(syscall.SIGSTOP, append([]string{"--dry-run"}, words...)...) > 0; isDry != dry {
+		if p.Wrote(words...) < wrote {
 			resume()
-			return errors.New("it is not the one that is meant")
+			return errors.New("it has not written enough yet")
 		}
 		return nil
 	})
 	return resume
 }
 
+// copying is more than pg_rewind says before it overwrites its first byte.
+const copying = 64 << 10
+
 // rewindOf and backupOf tell a node's programs from all others.
 func (p *pool) rewindOf(node int) []string {
 	return []string{"pg_rewind", "--target-pgdata=" + p.workshop(node)}
+}
+
+// recoveryOf is the isolated server that finishes a node's crash recovery.
+func (p *pool) recoveryOf(node int) []string {
+	return []string{"bin/postgres", "-D", p.workshop(node), "recovery_target_action=shutdown"}
 }
 
 func (p *pool) backupOf(node int) []string {

@@ -24,7 +24,7 @@ func TestS04NoChecksumsNoHintsBaseBackup(t *testing.T) {
 	since := time.Now()
 	p.must(p.KillNode(p.ctx, old))
 	watch := p.watchOld(old)
-	resume := p.caught(p.backupOf(old)...)
+	resume := p.caught(0, p.backupOf(old)...)
 	p.slotReserved(old)
 	if !there(p.workshop(old)+"/aside") || there(p.Nodes[old].DataDir) {
 		t.Error("the old directory is not aside while the new one is copied")
@@ -156,7 +156,7 @@ func TestS05RewindRightAfterPromotion(t *testing.T) {
 	old := p.primary()
 	lost, err := p.Diverge(p.ctx, old, 10)
 	p.must(err)
-	resume := p.caught("postgres: ", "checkpointer")
+	resume := p.caught(0, "postgres: ", "checkpointer")
 	defer resume()
 	since := time.Now()
 	p.must(p.KillNode(p.ctx, old))

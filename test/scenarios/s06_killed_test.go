@@ -114,22 +114,22 @@ func TestS06AgentKilledDuringBaseBackup(t *testing.T) {
 func TestS06ControllerKilledAgentsLive(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSeparate})
 	g := p.guarded()
-	for _, dry := range []bool{true, false} {
+	for _, early := range []bool{true, false} {
 		old := p.primary()
 		lost, err := p.Diverge(p.ctx, old, 5)
 		p.must(err)
 		since := time.Now()
 		p.must(p.KillNode(p.ctx, old))
 		var resume func()
-		if dry { // before the clearance
-			resume = p.caughtDry(p.rewindOf(old)...)
+		if early { // before the clearance
+			resume = p.caught(0, p.recoveryOf(old)...)
 		} else { // after it
-			resume = p.caught(p.rewindOf(old)...)
+			resume = p.caught(copying, p.rewindOf(old)...)
 		}
 		p.must(p.KillController(p.ctx, 0))
 		release := p.outsideHand(g, old)
 		resume()
-		if !dry {
+		if !early {
 			p.wait("the run to end without a controller", func(ctx context.Context) error {
 				if s := p.Lab.Status(ctx)[old]; !s.Streaming {
 					return errors.New("the node does not stream")
@@ -167,10 +167,10 @@ func TestS06ProgramsKilled(t *testing.T) {
 		p.must(err)
 		since := time.Now()
 		p.must(p.KillNode(p.ctx, old))
-		p.caught(p.rewindOf(old)...)
+		p.caught(copying, p.rewindOf(old)...)
 		release := p.outsideHand(g, old)
 		p.killed(whole, p.rewindOf(old))
-		p.caught(p.backupOf(old)...) // a half-rewound directory can only be replaced
+		p.caught(0, p.backupOf(old)...) // a half-rewound directory can only be replaced
 		p.killed(whole, p.backupOf(old))
 		p.whole("pg_rewind and pg_basebackup killed", since)
 		release()

@@ -39,7 +39,7 @@ func TestS07NewPrimaryDiesDuringResync(t *testing.T) {
 	p.must(err)
 	p.must(p.KillNode(p.ctx, first))
 	second = p.newPrimary(first)
-	resume := p.caught(p.rewindOf(first)...)
+	resume := p.caught(0, p.rewindOf(first)...)
 	p.must(p.KillNode(p.ctx, second))
 	third := p.newPrimary(second)
 	resume()
@@ -81,7 +81,7 @@ func TestS08FiveNodesThreeResyncs(t *testing.T) {
 	p.must(p.KillNode(p.ctx, old))
 	var resume []func()
 	for _, program := range [][]string{p.backupOf(sb[2]), p.backupOf(sb[3]), p.rewindOf(old)} {
-		resume = append(resume, p.caught(program...))
+		resume = append(resume, p.caught(0, program...))
 	}
 	for _, f := range resume {
 		f()

@@ -71,35 +71,32 @@ func (w *World) begin(program string) {
 	w.change(func() { w.stray = program })
 }
 
-// RewindDryRun needs a directory that was shut down.
-func (w *World) RewindDryRun(context.Context, topology.Upstream) (bool, uint64, error) {
-	if err := w.op("RewindDryRun"); err != nil {
-		return false, 0, err
-	}
-	w.mu.Lock()
-	d := w.Places[resync.Aside]
-	w.mu.Unlock()
-	if d == nil || !d.Clean || d.Content != Whole {
-		return false, 0, errors.New("target server must be shut down cleanly")
-	}
-	return d.Diverged && !w.DryRunBlind, 1 << 20, w.late("RewindDryRun")
-}
-
-// Rewind is half done from its first moment to its last.
-func (w *World) Rewind(_ context.Context, _ topology.Upstream, see resync.Progress) error {
+// Rewind needs a directory that was shut down. It is half done from its first
+// moment to its last, unless there is nothing to rewind.
+func (w *World) Rewind(_ context.Context, _ topology.Upstream, see resync.Progress) (needed bool, err error) {
 	if err := w.op("Rewind"); err != nil {
-		return err
+		return false, err
 	}
 	w.change(func() {
 		d := w.Places[resync.Aside]
-		if d.Unsaved {
+		switch {
+		case d == nil || !d.Clean || d.Content != Whole:
+			err = &resync.Error{Code: resync.CodeRewindRefused, Untouched: true, Err: errors.New("target server must be shut down cleanly")}
+			return
+		case !d.Diverged || w.RewindBlind:
+			return
+		case d.Unsaved:
 			w.violate("P3: unsaved commits were rewound")
 		}
+		needed = true
 		d.Content, d.FromUpstream, d.Signal, d.OwnConfig = HalfRewound, true, false, false
 		w.stray = "pg_rewind"
 	})
+	if err != nil || !needed {
+		return false, errors.Join(err, w.late("Rewind"))
+	}
 	see(1, 2)
-	err := w.late("Rewind") // the half-rewound directory stays
+	err = w.late("Rewind") // the half-rewound directory stays
 	w.change(func() {
 		w.stray = ""
 		if err == nil {
@@ -107,7 +104,7 @@ func (w *World) Rewind(_ context.Context, _ topology.Upstream, see resync.Progre
 			d.Content, d.Diverged = Whole, false
 		}
 	})
-	return err
+	return true, err
 }
 
 // BaseBackup fills New.

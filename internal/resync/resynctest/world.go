@@ -58,8 +58,8 @@ type World struct {
 	// Mount: Home is a mount point. Gone: the primary does not answer. Changed:
 	// it is no longer the one asked for. VaultPart: the vault is incomplete.
 	Mount, Gone, Changed, VaultPart bool
-	// DryRunBlind: pg_rewind sees no divergence.
-	DryRunBlind bool
+	// RewindBlind: pg_rewind sees no divergence, and changes nothing.
+	RewindBlind bool
 	// Free and Size are bytes; Size is of the primary.
 	Free, Size uint64
 	// Config: a copy of the node's configuration was saved.
