@@ -10,7 +10,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/repool/repool/internal/topology"
@@ -35,70 +37,75 @@ type keptFile struct {
 	SHA256 string `json:"sha256"`
 }
 
-// copyAll copies every file and makes it durable. Writing to disk begins as
-// soon as a file is copied, so that the wait at the end is short.
+// copyAll copies every file, side by side. What it returns to disk is on its
+// way there: durable makes sure of it.
 func (k *keeper) copyAll(ctx context.Context) ([]keptFile, error) {
-	var kept []keptFile
-	var done uint64
-	var open []*os.File
-	defer func() {
-		for _, f := range open {
-			f.Close() // a second time after an error; both harmless
-		}
-	}()
-	flush := func() error {
-		for _, f := range open {
-			if err := errors.Join(f.Sync(), f.Close()); err != nil {
-				return fmt.Errorf("make the vault durable: %w", err)
+	kept := make([]keptFile, len(k.files))
+	var done atomic.Uint64
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(copiers)
+	for i, s := range k.files {
+		g.Go(func() error {
+			if err := context.Cause(ctx); err != nil {
+				return err
 			}
-		}
-		open = open[:0]
-		return nil
-	}
-	buf := make([]byte, 1<<20)
-	for _, s := range k.files {
-		if err := context.Cause(ctx); err != nil {
-			return nil, err
-		}
-		out, sum, n, err := copyHashed(s.path, filepath.Join(k.tmp, s.name), buf)
-		if out != nil {
-			open = append(open, out)
-		}
-		if err != nil {
-			return nil, err
-		}
-		kept = append(kept, keptFile{Name: s.name, Size: n, SHA256: sum})
-		if done += n; k.Progress != nil {
-			k.Progress(done, k.total)
-		}
-		if len(open) >= 64 {
-			if err := flush(); err != nil {
-				return nil, err
+			sum, n, err := copyHashed(s.path, filepath.Join(k.tmp, s.name))
+			if err != nil {
+				return err
 			}
-		}
+			kept[i] = keptFile{Name: s.name, Size: n, SHA256: sum}
+			if now := done.Add(n); k.Progress != nil {
+				k.Progress(now, k.total)
+			}
+			return nil
+		})
 	}
-	return kept, flush()
+	return kept, g.Wait()
 }
 
-// copyHashed copies one file, starts writing it to disk and gives it back open.
-func copyHashed(src, dst string, buf []byte) (*os.File, string, uint64, error) {
+// copiers work side by side: one computes checksums while another writes.
+const copiers = 2
+
+// durable waits until every copied file is on disk.
+func (k *keeper) durable() error {
+	for _, s := range k.files {
+		if err := syncFile(filepath.Join(k.tmp, s.name)); err != nil {
+			return fmt.Errorf("make the vault durable: %w", err)
+		}
+	}
+	return nil
+}
+
+// syncFile waits until a closed file's content is on disk. An error of writing
+// it back earlier is reported here (Linux since 4.17).
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// copyHashed copies one file and starts writing it to disk.
+func copyHashed(src, dst string) (sha string, n uint64, err error) {
 	in, err := os.Open(src)
 	if err != nil {
-		return nil, "", 0, fmt.Errorf("copy to the vault: %w", err)
+		return "", 0, fmt.Errorf("copy to the vault: %w", err)
 	}
 	defer in.Close()
 	out, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o400)
 	if err != nil {
-		return nil, "", 0, fmt.Errorf("copy to the vault: %w", err)
+		return "", 0, fmt.Errorf("copy to the vault: %w", err)
 	}
+	defer func() { err = errors.Join(err, out.Close()) }()
 	sum := sha256.New()
-	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(out, sum)}, struct{ io.Reader }{in}, buf)
+	written, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(out, sum)}, struct{ io.Reader }{in}, make([]byte, 1<<20))
 	if err != nil {
-		return out, "", 0, fmt.Errorf("copy %s to the vault: %w", src, err)
+		return "", 0, fmt.Errorf("copy %s to the vault: %w", src, err)
 	}
 	// Only a hint to begin now; the sync that counts comes later.
 	_ = unix.SyncFileRange(int(out.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
-	return out, hex.EncodeToString(sum.Sum(nil)), uint64(n), nil
+	return hex.EncodeToString(sum.Sum(nil)), uint64(written), nil
 }
 
 // writeJSON writes a file of an entry that has no name yet, durably.

@@ -1,8 +1,8 @@
 // Package vault keeps the WAL that only one node holds before a resync
 // overwrites it, and reports which committed transactions are in it (P3).
 //
-// Keep copies the segments from the last common checkpoint on (at most 64 MiB
-// before the divergence point: that part the primary has too) into one folder
+// Keep copies the segments from the last common checkpoint on (where
+// that is far back, only a little: that part the primary has too) into one folder
 // of the vault, with the history files, the control file, a manifest (sizes,
 // checksums, identifiers, positions) and a report of every commit past the
 // divergence point. The folder gets its name only when all of it is on disk,

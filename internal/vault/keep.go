@@ -175,13 +175,17 @@ func (k *keeper) segments() ([]segment, error) {
 	return all, nil
 }
 
-// window is how much WAL before the divergence point is kept at most. That part
-// the primary holds too; it is there to read what a transaction open at the
-// divergence point did before it. Gigabytes of it would only delay the rewind.
-const window = 64 << 20
+// What is kept of the WAL before the divergence point, which the primary holds
+// too: all from the last common checkpoint, with its full-page images, if that
+// is no further away than window; else a little, to read what a transaction
+// open at the divergence point did before it. More would only delay the rewind.
+const (
+	window = 64 << 20
+	little = 16 << 20
+)
 
-// start is where the copy begins: the last common checkpoint or the window,
-// else the segment with the divergence point, else the oldest there is.
+// start is where the copy begins: the last common checkpoint or a little before
+// the divergence point, else the segment with that point, else the oldest there is.
 func (k *keeper) start(segs []segment) topology.LSN {
 	size := topology.LSN(k.control.SegmentSize)
 	has := func(lsn topology.LSN) bool {
@@ -190,7 +194,7 @@ func (k *keeper) start(segs []segment) topology.LSN {
 	if k.Diverged != 0 {
 		from := min(k.From, k.Diverged)
 		if from != 0 && k.Diverged.Minus(from) > window {
-			from = (k.Diverged - window) &^ (size - 1)
+			from = (k.Diverged - min(k.Diverged, little)) &^ (size - 1)
 		}
 		for _, lsn := range []topology.LSN{from, k.Diverged &^ (size - 1)} {
 			if has(lsn) {
@@ -248,7 +252,12 @@ func (k *keeper) make(ctx context.Context) (topology.VaultEntry, error) {
 	if err != nil {
 		return k.entry, errors.Join(err, os.RemoveAll(k.tmp))
 	}
+	onDisk := make(chan error, 1)
+	go func() { onDisk <- k.durable() }()
 	rep := k.report(ctx)
+	if err := <-onDisk; err != nil {
+		return k.entry, err
+	}
 	k.entry.Made = time.Now().UTC().Truncate(time.Second)
 	k.entry.Bytes = k.total
 	k.entry.Commits = rep.Totals.Commits

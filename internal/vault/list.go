@@ -136,9 +136,9 @@ func refillFile(src, dst string, want keptFile) error {
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("put kept WAL back: %w", err)
 	}
-	out, sum, _, err := copyHashed(src, tmp, make([]byte, 1<<20))
-	if out != nil {
-		err = errors.Join(err, out.Sync(), out.Chmod(0o600), out.Close())
+	sum, _, err := copyHashed(src, tmp)
+	if err == nil {
+		err = errors.Join(os.Chmod(tmp, 0o600), syncFile(tmp))
 	}
 	if err == nil && sum != want.SHA256 {
 		err = fmt.Errorf("%s does not have the checksum of the manifest", src)
