@@ -91,7 +91,7 @@ func (l *Lab) StartController(ctx context.Context, i int) error {
 	if err := l.clearSocket(controllerName(i), l.ControllerSocket(i)); err != nil {
 		return err
 	}
-	if err := l.spawn(controllerName(i), log, l.RepoolBin(), "serve", "--config", l.Pgpools[i].RepoolConf); err != nil {
+	if err := l.spawn(controllerName(i), log, l.RepoolBin(), "serve", "--verbose", "--config", l.Pgpools[i].RepoolConf); err != nil {
 		return err
 	}
 	return l.waitListening(ctx, controllerName(i), "unix", l.ControllerSocket(i), log)
