@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/internal/sqlconn"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -29,10 +30,11 @@ type UpstreamOptions struct {
 	CheckpointWait time.Duration
 }
 
-// Upstream is the resync.UpstreamLink over PostgreSQL's protocol: a fresh
-// connection for each question, so that no answer is older than its question.
+// Upstream is the resync.UpstreamLink over PostgreSQL's protocol. Confirm uses a
+// fresh connection each time; what is asked right after it may go over the same one.
 type Upstream struct {
-	opts UpstreamOptions
+	opts  UpstreamOptions
+	conns sqlconn.Keeper
 }
 
 var _ resync.UpstreamLink = (*Upstream)(nil)
@@ -83,30 +85,23 @@ func (u *Upstream) conninfo(up topology.Upstream) string {
 	return b.String()
 }
 
-// with calls f on a fresh connection.
-func (u *Upstream) with(ctx context.Context, up topology.Upstream, f func(*pgx.Conn) error) error {
+// with calls f on a connection, which is fresh or was so two seconds ago.
+func (u *Upstream) with(ctx context.Context, up topology.Upstream, fresh bool, f func(*pgx.Conn) error) error {
 	cfg, err := pgx.ParseConfig(u.conninfo(up))
 	if err != nil {
 		return fmt.Errorf("connect to node %s: %w", up.Node, err)
 	}
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // one round trip, nothing prepared
-	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil {
+	failed := func(err error) error {
 		return resync.Errorf(resync.CodeUpstreamLost, "connect to node %s: %w", up.Node, err)
 	}
-	err = f(conn)
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if e := conn.Close(end); err == nil && e != nil {
-		return nil // the answer is complete; only the good-bye failed
-	}
-	return err
+	return u.conns.With(ctx, cfg, fresh, failed, f)
 }
 
 // Confirm proves that up is the same lineage, no standby, and on the
 // request's timeline. What differs is upstream-changed.
 func (u *Upstream) Confirm(ctx context.Context, up topology.Upstream) error {
-	return u.with(ctx, up, func(c *pgx.Conn) error { return confirm(ctx, c, up) })
+	return u.with(ctx, up, true, func(c *pgx.Conn) error { return confirm(ctx, c, up) })
 }
 
 func confirm(ctx context.Context, c *pgx.Conn, up topology.Upstream) error {
@@ -140,7 +135,7 @@ func confirm(ctx context.Context, c *pgx.Conn, up topology.Upstream) error {
 // EnsureSlot creates the physical slot with its WAL reserved. One without
 // reserved WAL, or whose WAL is lost, is made anew; one in use is left alone.
 func (u *Upstream) EnsureSlot(ctx context.Context, up topology.Upstream, slot string) error {
-	return u.with(ctx, up, func(c *pgx.Conn) error {
+	return u.with(ctx, up, false, func(c *pgx.Conn) error {
 		for range 3 { // somebody else may make or drop it meanwhile
 			ok, err := ensureSlot(ctx, c, slot)
 			if err != nil {
@@ -184,7 +179,7 @@ func ensureSlot(ctx context.Context, c *pgx.Conn, slot string) (ok bool, err err
 // Checkpoint makes the primary's control file name its timeline. Where the
 // role may not ask for a checkpoint it waits for the primary's own.
 func (u *Upstream) Checkpoint(ctx context.Context, up topology.Upstream) error {
-	return u.with(ctx, up, func(c *pgx.Conn) error {
+	return u.with(ctx, up, false, func(c *pgx.Conn) error {
 		if done, err := checkpointed(ctx, c, up); done || err != nil {
 			return err
 		}
@@ -230,7 +225,7 @@ func checkpointed(ctx context.Context, c *pgx.Conn, up topology.Upstream) (bool,
 // without WAL. The role needs pg_read_all_stats or the like.
 func (u *Upstream) Size(ctx context.Context, up topology.Upstream) (uint64, error) {
 	var size int64
-	err := u.with(ctx, up, func(c *pgx.Conn) error {
+	err := u.with(ctx, up, false, func(c *pgx.Conn) error {
 		return c.QueryRow(ctx, `select coalesce(sum(pg_tablespace_size(oid)), 0)::int8 from pg_tablespace`).Scan(&size)
 	})
 	if err != nil {
@@ -242,7 +237,7 @@ func (u *Upstream) Size(ctx context.Context, up topology.Upstream) (uint64, erro
 // Position is the primary's current WAL position.
 func (u *Upstream) Position(ctx context.Context, up topology.Upstream) (topology.LSN, error) {
 	var text string
-	err := u.with(ctx, up, func(c *pgx.Conn) error {
+	err := u.with(ctx, up, false, func(c *pgx.Conn) error {
 		return c.QueryRow(ctx, `select pg_current_wal_lsn()::text`).Scan(&text)
 	})
 	if err != nil {

@@ -25,6 +25,7 @@ var may = map[string]string{
 	"pcp":                 "",
 	"internal/pgpoolconf": "",
 	"internal/exit":       "",
+	"internal/sqlconn":    "",
 	"packaging":           "", // files that are installed as they are
 	// Facts on disk, and the contract with the agent.
 	"internal/pgdata":                          "internal/topology",
@@ -42,8 +43,8 @@ var may = map[string]string{
 	"internal/vault":             "internal/topology internal/pgdata",
 	"internal/resync":            "internal/topology internal/journal internal/exit",
 	"internal/resync/resynctest": "internal/topology internal/resync internal/journal", // only tests
-	"internal/dbhost":            "internal/topology internal/pgdata internal/journal internal/vault internal/resync internal/agentapi",
-	"internal/agent":             "internal/topology internal/journal internal/resync internal/agentapi",
+	"internal/dbhost":            "internal/sqlconn internal/topology internal/pgdata internal/journal internal/vault internal/resync internal/agentapi",
+	"internal/agent":             "internal/sqlconn internal/topology internal/journal internal/resync internal/agentapi",
 	// Doing, beside Pgpool-II.
 	"internal/control":    "internal/topology internal/plan internal/history internal/exit",
 	"internal/controller": "internal/topology pcp internal/plan internal/history internal/agentapi internal/control",
@@ -54,7 +55,7 @@ var may = map[string]string{
 	// A real pool to try it on.
 	"internal/lab":   "internal/topology pcp",
 	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/vault internal/exit",
-	"internal/bench": "internal/topology internal/history internal/control internal/plan internal/lab internal/pgdata internal/exit",
+	"internal/bench": "pcp internal/topology internal/history internal/control internal/plan internal/lab internal/pgdata internal/exit",
 	// Wiring. cli is imported by the program alone.
 	"internal/cli": "pcp internal/topology internal/pgpoolconf internal/exit internal/pgdata internal/journal internal/history internal/agentapi internal/plan internal/observe " +
 		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/web internal/lab internal/demo internal/bench",

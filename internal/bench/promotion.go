@@ -52,8 +52,13 @@ func (b *bench) promoteOnce(ctx context.Context, byHook bool) (time.Duration, er
 	begun := time.Now()
 	if byHook {
 		o, n := b.l.Nodes[old], b.l.Nodes[next]
-		_, err = b.l.Repool(ctx, "hook", "failover", strconv.Itoa(o.ID), o.Host, strconv.Itoa(o.Port), o.DataDir, strconv.Itoa(n.ID), n.Host,
+		// As Pgpool-II runs it: the flags stand before its arguments.
+		cmd := b.l.Command(ctx, b.l.RepoolBin(), "hook", "failover", "--config", b.l.RepoolConf(), strconv.Itoa(o.ID), o.Host, strconv.Itoa(o.Port), o.DataDir, strconv.Itoa(n.ID), n.Host,
 			strconv.Itoa(o.ID), strconv.Itoa(o.ID), strconv.Itoa(n.Port), n.DataDir, o.Host, strconv.Itoa(o.Port))
+		var out []byte
+		if out, err = cmd.CombinedOutput(); err != nil {
+			err = fmt.Errorf("%w\n%s", err, out)
+		}
 	} else {
 		err = b.l.Exec(ctx, next, "SELECT pg_promote(true, 60)")
 	}

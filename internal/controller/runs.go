@@ -147,7 +147,6 @@ func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, cl
 	err := a.Watch(ctx, id, func(s topology.RunState) {
 		if s.Step() != last.Step() || s.Outcome != last.Outcome {
 			c.o.Log.Info("run", "run", id, "step", s.Step(), "outcome", string(s.Outcome), "bytes", s.BytesDone)
-			c.Look("run " + s.Step())
 		}
 		last = s
 		if s.Outcome == topology.RunWaiting && !cleared[s.Step()] {

@@ -300,6 +300,23 @@ func TestTablespacesAreRefused(t *testing.T) {
 	wantCode(t, standby.BaseBackup(t.Context(), primary.upstream(), "", nil), CodeTablespaces)
 }
 
+// A question over the connection kept from the last one must not fail because
+// the server was restarted in between.
+func TestStreamAfterARestart(t *testing.T) {
+	t.Parallel()
+	_, standby := pair(t, setup{})
+	if _, err := standby.Stream(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := standby.StopServer(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	standby.start()
+	if f, err := standby.Stream(t.Context()); err != nil || !f.InRecovery {
+		t.Errorf("after a restart: %+v, %v", f, err)
+	}
+}
+
 func TestFollowByReload(t *testing.T) {
 	t.Parallel()
 	primary, standby := pair(t, setup{})

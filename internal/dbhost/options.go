@@ -12,6 +12,7 @@ import (
 	"github.com/repool/repool/internal/journal"
 	"github.com/repool/repool/internal/pgdata"
 	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/internal/sqlconn"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -63,6 +64,7 @@ type Host struct {
 	sizes sizeCache
 	hot   settingsCache
 	busy  busyCount
+	conns sqlconn.Keeper
 	wg    sync.WaitGroup
 }
 
@@ -98,7 +100,10 @@ func New(o Options) (*Host, error) {
 }
 
 // Close waits for background work of inspections.
-func (h *Host) Close() { h.wg.Wait() }
+func (h *Host) Close() {
+	h.conns.Close()
+	h.wg.Wait()
+}
 
 // Workshop is the folder with everything of ours about this node.
 func (h *Host) Workshop() string { return h.workshop }

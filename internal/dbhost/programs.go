@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -140,18 +142,22 @@ func (h *Host) KillStrays(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, p := range []resync.Place{resync.Aside, resync.New} {
-		for _, pid := range toolsOn(h.path(p)) {
-			ticks, err := startTicks(pid)
-			if err != nil {
-				continue // ended by itself
-			}
-			h.log.Warn("killing a program that works on the directory under repair", "pid", pid)
-			if err := h.killGroup(ctx, pid, ticks); err != nil {
-				return err
-			}
+	places := []string{h.path(resync.Aside), h.path(resync.New)}
+	for _, pid := range toolsOn(places...) {
+		ticks, err := startTicks(pid)
+		if err != nil {
+			continue // ended by itself
 		}
-		if _, err := h.stopIn(ctx, h.path(p), []stopMode{stopKill}); err != nil {
+		h.log.Warn("killing a program that works on the directory under repair", "pid", pid)
+		if err := h.killGroup(ctx, pid, ticks); err != nil {
+			return err
+		}
+	}
+	for _, dir := range places {
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			continue // no server can be in it
+		}
+		if _, err := h.stopIn(ctx, dir, []stopMode{stopKill}); err != nil {
 			return err
 		}
 	}
@@ -176,9 +182,9 @@ func (h *Host) killGroup(ctx context.Context, pid int, ticks uint64) error {
 	}, fmt.Sprintf("process %d left by an earlier agent does not go away", pid))
 }
 
-// toolsOn lists processes whose arguments name dir: pg_rewind, pg_basebackup
-// and the like, that a dead agent had no time to record.
-func toolsOn(dir string) []int {
+// toolsOn lists processes whose arguments name one of dirs: pg_rewind,
+// pg_basebackup and the like, that a dead agent had no time to record.
+func toolsOn(dirs ...string) []int {
 	procs, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is sound
 	var pids []int
 	for _, f := range procs {
@@ -189,7 +195,7 @@ func toolsOn(dir string) []int {
 		args := strings.Split(string(bytes.TrimRight(b, "\x00")), "\x00")
 		tool := strings.HasPrefix(filepath.Base(args[0]), "pg_")
 		for _, a := range args[1:] {
-			if tool && (a == dir || strings.HasSuffix(a, "="+dir)) {
+			if tool && slices.ContainsFunc(dirs, func(dir string) bool { return a == dir || strings.HasSuffix(a, "="+dir) }) {
 				if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f))); err == nil {
 					pids = append(pids, pid)
 				}

@@ -76,8 +76,8 @@ CROSS JOIN pg_control_system() s
 CROSS JOIN pg_control_checkpoint() c
 LEFT JOIN pg_stat_wal_receiver w ON true`
 
-// Stream asks the running server, over a fresh local connection, whether and
-// from where it streams. Timeline is the WAL receiver's where there is one.
+// Stream asks the running server, over a local connection, whether and from
+// where it streams. Timeline is the WAL receiver's where there is one.
 func (h *Host) Stream(ctx context.Context) (topology.SQLFacts, error) {
 	conf, err := h.localConfig()
 	if err != nil {
@@ -85,17 +85,24 @@ func (h *Host) Stream(ctx context.Context) (topology.SQLFacts, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, localTimeout)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, conf)
-	if err != nil {
-		return topology.SQLFacts{}, fmt.Errorf("connect to the node's own server at %s: %w", net.JoinHostPort(conf.Host, strconv.Itoa(int(conf.Port))), err)
+	failed := func(err error) error {
+		return fmt.Errorf("connect to the node's own server at %s: %w", net.JoinHostPort(conf.Host, strconv.Itoa(int(conf.Port))), err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var f topology.SQLFacts
+	err = h.conns.With(ctx, conf, false, failed, func(conn *pgx.Conn) (err error) {
+		f, err = askStream(ctx, conn)
+		return err
+	})
+	return f, err
+}
+
+func askStream(ctx context.Context, conn *pgx.Conn) (topology.SQLFacts, error) {
 	var f topology.SQLFacts
 	var sysid string
 	var receive, replay, current, walTLI, status, host, slot *string
 	var checkpointTLI int64
 	var port, tli *int64
-	err = conn.QueryRow(ctx, streamQuery).Scan(&f.InRecovery, &sysid, &f.Version, &checkpointTLI, &receive, &replay,
+	err := conn.QueryRow(ctx, streamQuery).Scan(&f.InRecovery, &sysid, &f.Version, &checkpointTLI, &receive, &replay,
 		&current, &walTLI, &f.ReplayPaused, &status, &host, &port, &tli, &slot)
 	if err != nil {
 		return topology.SQLFacts{}, fmt.Errorf("ask the node's own server how it streams: %w", err)

@@ -89,7 +89,11 @@ func (c comparison) make(ctx context.Context) topology.Lineage {
 			rec = &r
 		}
 	}
-	l := topology.JudgeLineage(c.history, probe, rec, recErr, c.walFrom())
+	var walFrom topology.LSN
+	if rec == nil { // the primary has no such record: perhaps its WAL begins later
+		walFrom = c.walFrom()
+	}
+	l := topology.JudgeLineage(c.history, probe, rec, recErr, walFrom)
 	l.At, l.Primary = time.Now(), c.primary
 	return l
 }

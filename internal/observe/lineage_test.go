@@ -133,6 +133,12 @@ func TestGapInThePrimarysWAL(t *testing.T) {
 		w := newTrio()
 		w.detach(1)
 		w.agent[0].Probe.WALFrom = lastCommon.End + 1
+		w.agent[0].Fail = func(call string) error {
+			if call == "RecordEnding" {
+				return agentapi.ErrNoWAL
+			}
+			return nil
+		}
 		if l := w.observer().Observe(t.Context()).Nodes[1].Lineage; !l.StreamGap {
 			t.Errorf("the primary's WAL begins after the node's end: %+v", l)
 		}

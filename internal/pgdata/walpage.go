@@ -20,9 +20,24 @@ const (
 	pageAllFlags            = 0x000F
 )
 
-// pageMagics maps a page's magic number to the major version that writes it.
-var pageMagics = map[uint16]int{
-	0xD106: 13, 0xD10D: 14, 0xD110: 15, 0xD113: 16, 0xD116: 17, 0xD118: 18,
+// majorOfMagic is the major version that writes pages with this magic number;
+// zero: none that is known.
+func majorOfMagic(magic uint16) int {
+	switch magic {
+	case 0xD106:
+		return 13
+	case 0xD10D:
+		return 14
+	case 0xD110:
+		return 15
+	case 0xD113:
+		return 16
+	case 0xD116:
+		return 17
+	case 0xD118:
+		return 18
+	}
+	return 0
 }
 
 // pageHeader is the header of one WAL page.
@@ -73,8 +88,7 @@ func parsePage(b []byte, want pageRules) (pageHeader, string) {
 		addr: topology.LSN(order.Uint64(b[8:])), rest: order.Uint32(b[16:]), size: shortPageHeader,
 	}
 	magic := order.Uint16(b)
-	var ok bool
-	if h.major, ok = pageMagics[magic]; !ok {
+	if h.major = majorOfMagic(magic); h.major == 0 {
 		if magic == 0 {
 			return h, "the page is empty"
 		}

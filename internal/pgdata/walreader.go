@@ -62,7 +62,7 @@ func (w *WAL) assemble(lsn topology.LSN, prev *topology.LSN) (Record, error) {
 	if length < recordHeader {
 		return Record{}, w.stop(lsn, "no record here")
 	}
-	buf := append([]byte(nil), page[off:min(w.block, off+length)]...)
+	buf := w.keep(page[off:min(w.block, off+length)], length)
 	rec := Record{Start: lsn, End: lsn + topology.LSN(align8(length)), Timeline: w.history.TimelineAt(lsn)}
 	if rec, err = w.header(rec, buf, prev); err != nil {
 		return Record{}, err

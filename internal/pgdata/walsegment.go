@@ -28,6 +28,13 @@ type WAL struct {
 	stretch   []byte // what was read last, from stretchAt on
 	stretchAt topology.LSN
 	have      bool
+	// checked is the header of the page at checkedAt, of the stretch in memory,
+	// when checkedOK: a page holds many records.
+	checked   pageHeader
+	checkedAt topology.LSN
+	checkedOK bool
+	// room is where records are copied to, many to one allocation.
+	room []byte
 }
 
 // defaultWALBlock is PostgreSQL's usual page size; Expect knows the real one.
@@ -87,7 +94,7 @@ func (w *WAL) History() topology.History { return w.history }
 
 // Close releases the open segment. Closing twice does no harm.
 func (w *WAL) Close() error {
-	w.have, w.stretch = false, nil
+	w.have, w.checkedOK, w.stretch = false, false, nil
 	if w.file == nil {
 		return nil
 	}
@@ -152,6 +159,9 @@ func (w *WAL) page(addr topology.LSN) ([]byte, pageHeader, error) {
 		return nil, pageHeader{}, w.stop(addr, "the file ends here")
 	}
 	b = b[:w.block]
+	if w.checkedOK && w.checkedAt == addr {
+		return b, w.checked, nil
+	}
 	h, msg := parsePage(b, pageRules{
 		addr: addr, seg: w.seg, block: w.block, system: w.system,
 		tli: w.history.TimelineAt(addr), startOf: addr == w.segStart(addr),
@@ -159,7 +169,24 @@ func (w *WAL) page(addr topology.LSN) ([]byte, pageHeader, error) {
 	if msg != "" {
 		return nil, h, w.stop(addr, msg)
 	}
+	w.checked, w.checkedAt, w.checkedOK = h, addr, true
 	return b, h, nil
+}
+
+// roomSize is what one allocation for records holds.
+const roomSize = 64 << 10
+
+// keep copies b, with room for n bytes in all.
+func (w *WAL) keep(b []byte, n uint64) []byte {
+	if n > roomSize/4 {
+		return append(make([]byte, 0, min(n, 1<<20)), b...) // the length is not proven yet
+	}
+	if uint64(len(w.room)) < n {
+		w.room = make([]byte, roomSize)
+	}
+	out := append(w.room[:0:n], b...)
+	w.room = w.room[n:]
+	return out
 }
 
 // load reads the stretch of the segment that holds addr, unless it is there.
@@ -175,7 +202,7 @@ func (w *WAL) load(addr topology.LSN) error {
 	if w.stretch == nil {
 		w.stretch = make([]byte, size)
 	}
-	w.have, w.stretch = false, w.stretch[:size]
+	w.have, w.checkedOK, w.stretch = false, false, w.stretch[:size]
 	n, err := w.file.ReadAt(w.stretch, int64(at-w.fileStart))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return &WALError{File: w.fileName, LSN: addr, Msg: "read segment", Err: err}

@@ -192,7 +192,7 @@ func (r *run) waitStarting(ctx context.Context) (topology.ServerState, error) {
 // timeline. It is judged by progress, not by the clock (hazard 44): long
 // replay is normal, standing still is not.
 func waitStreaming() Step {
-	return Step{Name: "wait-streaming", Code: CodeNotStreaming, Breakable: true,
+	return Step{Name: "wait-streaming", Code: CodeNotStreaming, ReadOnly: true, Breakable: true,
 		do: func(ctx context.Context, r *run) (string, error) {
 			w := watch{r: r, since: time.Now()}
 			tick := time.NewTicker(look)

@@ -8,7 +8,8 @@ import "fmt"
 // primary is the primary's history, probe the node's WAL seen against it.
 // record is the primary's own record that ends where probe.Last ends, nil when
 // it could not be read, with the reason in recordErr. walFrom is the start of
-// the oldest WAL that the primary still has, zero when unknown.
+// the oldest WAL that the primary still has, zero when unknown; it does not
+// matter where record is there, since the primary's WAL has no gaps.
 //
 // Equal numbers prove nothing: without equal content of the last common record
 // the verdict is never "on line", and no rewind is offered (hazard 1).
@@ -39,7 +40,6 @@ func JudgeLineage(primary History, probe WALProbe, record *WALRecord, recordErr 
 		return l
 	}
 	l.Verdict, l.Point = LineageOnLine, probe.Last.End
-	l.StreamGap = walFrom != 0 && probe.Last.End < walFrom
 	l.Proof = fmt.Sprintf("the node's last record, at %s, is the primary's (CRC %08X), and it has none past it", probe.Last.Start, record.CRC)
 	return l
 }
