@@ -164,7 +164,10 @@ type WALEnd struct {
 // any page) to the end of WAL. There must be a valid record at from: an error,
 // also of type *WALError, says that there is none or that a file is unreadable.
 func (w *WAL) EndOfWAL(from topology.LSN) (WALEnd, error) {
-	return w.Walk(from, func(Record) error { return nil })
+	w.scratch = new([3][]byte)
+	end, err := w.Walk(from, func(Record) error { return nil })
+	w.scratch = nil
+	return end, err
 }
 
 // Walk is EndOfWAL that shows each record to see. An error of see ends the

@@ -21,6 +21,7 @@ type WAL struct {
 	seg     uint64
 	block   uint64
 	system  topology.SystemID
+	pages   uint64 // how many are read at once
 
 	file      *os.File
 	fileName  string
@@ -35,13 +36,22 @@ type WAL struct {
 	checkedOK bool
 	// room is where records are copied to, many to one allocation.
 	room []byte
+	// scratch, when set, takes the records in turn instead: for a walk that keeps
+	// no record but the newest. One more may be read and given up meanwhile, and
+	// another where an abandoned one is stepped over.
+	scratch *[3][]byte
 }
 
 // defaultWALBlock is PostgreSQL's usual page size; Expect knows the real one.
 const defaultWALBlock = 8192
 
-// stretchPages is how many pages are read at once.
+// stretchPages is how many pages are read at once, by default.
 const stretchPages = 32
+
+// readPages sets how many pages are read at once.
+func (w *WAL) readPages(n uint64) {
+	w.pages, w.have, w.checkedOK = n, false, false
+}
 
 // OpenWAL prepares to read dir/pg_wal along history, which ends at tli; an
 // unknown history means tli alone. segSize is Control.SegmentSize. No file is
@@ -61,7 +71,7 @@ func OpenWALDir(walDir string, tli topology.TimelineID, history topology.History
 	if !validSegSize(segSize) {
 		return nil, fmt.Errorf("open WAL in %s: %d is no size of a WAL segment", walDir, segSize)
 	}
-	return &WAL{dir: walDir, history: history, seg: segSize, block: defaultWALBlock}, nil
+	return &WAL{dir: walDir, history: history, seg: segSize, block: defaultWALBlock, pages: stretchPages}, nil
 }
 
 // OpenOwnWAL opens the WAL of dir along the line it is on itself.
@@ -94,7 +104,7 @@ func (w *WAL) History() topology.History { return w.history }
 
 // Close releases the open segment. Closing twice does no harm.
 func (w *WAL) Close() error {
-	w.have, w.checkedOK, w.stretch = false, false, nil
+	w.have, w.checkedOK = false, false
 	if w.file == nil {
 		return nil
 	}
@@ -178,6 +188,10 @@ const roomSize = 64 << 10
 
 // keep copies b, with room for n bytes in all.
 func (w *WAL) keep(b []byte, n uint64) []byte {
+	if s := w.scratch; s != nil {
+		s[0], s[1], s[2] = s[1], s[2], append(s[0][:0], b...)
+		return s[2]
+	}
 	if n > roomSize/4 {
 		return append(make([]byte, 0, min(n, 1<<20)), b...) // the length is not proven yet
 	}
@@ -191,7 +205,7 @@ func (w *WAL) keep(b []byte, n uint64) []byte {
 
 // load reads the stretch of the segment that holds addr, unless it is there.
 func (w *WAL) load(addr topology.LSN) error {
-	size := topology.LSN(min(stretchPages*w.block, w.seg))
+	size := topology.LSN(min(w.pages*w.block, w.seg))
 	at := addr &^ (size - 1)
 	if w.have && w.stretchAt == at && w.file != nil && w.fileStart == w.segStart(addr) {
 		return nil
@@ -199,7 +213,7 @@ func (w *WAL) load(addr topology.LSN) error {
 	if err := w.openSegment(w.segStart(addr)); err != nil {
 		return err
 	}
-	if w.stretch == nil {
+	if uint64(cap(w.stretch)) < uint64(size) {
 		w.stretch = make([]byte, size)
 	}
 	w.have, w.checkedOK, w.stretch = false, false, w.stretch[:size]
@@ -239,6 +253,8 @@ func (w *WAL) segments() ([]topology.LSN, error) {
 // is there without a gap up to the segment that holds lsn. The error is
 // ErrNoSegment when even that one is missing.
 func (w *WAL) OldestSegment(lsn topology.LSN) (topology.LSN, error) {
+	defer w.readPages(w.pages)
+	w.readPages(1) // of each segment only the first page is looked at
 	at := w.segStart(lsn)
 	if _, _, err := w.page(at); err != nil {
 		return 0, err
