@@ -76,8 +76,11 @@ func (h *Host) WriteStandby(p resync.Place, up topology.Upstream, slot, appName 
 			set[name] = ""
 		}
 	}
-	if err := pgdata.ReplaceFile(filepath.Join(dir, "standby.signal"), nil); err != nil {
-		return err
+	signal := filepath.Join(dir, "standby.signal")
+	if st, err := os.Lstat(signal); err != nil || !st.Mode().IsRegular() {
+		if err := pgdata.ReplaceFile(signal, nil); err != nil {
+			return err
+		}
 	}
 	remove := append([]string{"promote_trigger_file"}, recoveryTargets...)
 	remove = without(remove, set)

@@ -174,6 +174,7 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 	for _, v := range c.order {
 		tli, err := d.promote(ctx, p.servers[v.node], v, c.line)
 		if err == nil {
+			d.poke(ctx, e.String(), d.Limits.Poke) // what is left here need not delay the others
 			best := fmt.Sprintf("node %s promoted at %s on timeline %s", v.node, v.facts.Position(), tli)
 			if v.node != e.NewMain && e.NewMain != topology.NoNode {
 				best += fmt.Sprintf(" (Pgpool-II's choice was node %s)", e.NewMain)

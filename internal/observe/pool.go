@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/repool/repool/internal/topology"
@@ -15,7 +16,17 @@ import (
 type PCPReader struct {
 	conf  pcp.Config
 	nodes []topology.NodeID
+
+	mu sync.Mutex
+	// alone is until when Pgpool-II is taken to run without a watchdog: it said
+	// so, and has answered ever since.
+	alone time.Time
 }
+
+// aloneFor is how long "watchdog is not enabled" is believed. Only a restart
+// changes it, and a Pgpool-II that restarts misses a question or two. It writes
+// an error into its log each time it is asked.
+const aloneFor = time.Minute
 
 // NewPCPReader makes a reader that asks for these nodes.
 func NewPCPReader(conf pcp.Config, nodes []topology.NodeID) *PCPReader {
@@ -44,9 +55,13 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 			}
 			v.Nodes = append(v.Nodes, n)
 		}
+		if r.runsAlone() {
+			return nil
+		}
 		wd, err := c.Watchdog(ctx)
 		switch {
 		case errors.Is(err, pcp.ErrWatchdogOff):
+			r.setAlone(time.Now().Add(aloneFor))
 			return nil
 		case err != nil:
 			return fmt.Errorf("watchdog info: %w", err)
@@ -56,8 +71,21 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 	})
 	v.At = time.Now()
 	if err != nil {
+		r.setAlone(time.Time{})
 		// Half a view is none: a node that is missing in it is not detached.
 		v.Err, v.Nodes, v.Primary, v.Watchdog = err.Error(), nil, topology.NoNode, topology.Watchdog{}
 	}
 	return v
+}
+
+func (r *PCPReader) runsAlone() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Before(r.alone)
+}
+
+func (r *PCPReader) setAlone(until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alone = until
 }

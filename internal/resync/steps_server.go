@@ -11,7 +11,7 @@ import (
 )
 
 // look is how often a server that is coming up is looked at.
-const look = 50 * time.Millisecond
+const look = 20 * time.Millisecond
 
 // saveConfig keeps the node's own configuration before a copy of another
 // node's can replace it (hazard 10).
@@ -123,7 +123,7 @@ func writeRunningSettings() Step {
 
 // reload makes the running standby take its new upstream.
 func reload() Step {
-	return Step{Name: "reload", Code: CodeSettingsFailed,
+	return Step{Name: "reload", Code: CodeSettingsFailed, ReadOnly: true, // nothing on disk
 		do: func(ctx context.Context, r *run) (string, error) { return "", r.Host.Reload(ctx) }}
 }
 

@@ -153,7 +153,7 @@ type segment struct {
 	start topology.LSN
 }
 
-// segments lists the WAL files of the node's own timelines, rising.
+// segments lists the WAL files of the node's own line, rising.
 func (k *keeper) segments() ([]segment, error) {
 	entries, err := os.ReadDir(filepath.Join(k.DataDir, "pg_wal"))
 	if err != nil {
@@ -170,9 +170,11 @@ func (k *keeper) segments() ([]segment, error) {
 		if c := int(int64(a.start>>1) - int64(b.start>>1)); c != 0 {
 			return c
 		}
-		return strings.Compare(a.path, b.path)
+		return strings.Compare(b.path, a.path) // the newest timeline first
 	})
-	return all, nil
+	// Where a promotion fell into a segment, each timeline has a file of it, and
+	// the newest begins with a copy of what is valid in the others.
+	return slices.CompactFunc(all, func(a, b segment) bool { return a.start == b.start }), nil
 }
 
 // What is kept of the WAL before the divergence point, which the primary holds
