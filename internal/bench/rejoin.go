@@ -17,6 +17,24 @@ import (
 	"github.com/repool/repool/pcp"
 )
 
+// quickly is lab.WaitFor with an even, short pause between two looks: what is
+// timed must not be rounded to the patience of a test.
+func quickly(ctx context.Context, what string, try func(context.Context) error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, err)
+		case <-tick.C:
+		}
+	}
+}
+
 // rewriteAccounts writes much WAL in one statement.
 func rewriteAccounts(ctx context.Context) func(*pgx.Conn) error {
 	return func(c *pgx.Conn) error {
@@ -55,7 +73,7 @@ func (b *bench) fail(ctx context.Context, lose bool) (old, now int, at time.Time
 	if err = b.l.KillNode(ctx, old); err != nil {
 		return
 	}
-	err = lab.WaitFor(ctx, "a promotion", func(ctx context.Context) error {
+	err = quickly(ctx, "a promotion", func(ctx context.Context) error {
 		for i := range b.l.Nodes {
 			if i == old {
 				continue
@@ -74,7 +92,7 @@ func (b *bench) fail(ctx context.Context, lose bool) (old, now int, at time.Time
 // cheapest way, first the node and then Pgpool-II: what measures must not take
 // the processors from what is measured.
 func (b *bench) attached(ctx context.Context, node int) (time.Time, error) {
-	err := lab.WaitFor(ctx, fmt.Sprintf("node %d attached", node), func(ctx context.Context) error {
+	err := quickly(ctx, fmt.Sprintf("node %d attached", node), func(ctx context.Context) error {
 		if b.l.Postmaster(node) == 0 {
 			return errors.New("its server does not run")
 		}
@@ -138,7 +156,7 @@ func (b *bench) byHand(ctx context.Context, old, now int, rewind bool) error {
 	if err := b.l.StartNode(ctx, old); err != nil {
 		return err
 	}
-	err = lab.WaitFor(ctx, "the old primary to stream", func(ctx context.Context) error {
+	err = quickly(ctx, "the old primary to stream", func(ctx context.Context) error {
 		ok, err := b.l.Value(ctx, old, "SELECT count(*) = 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'")
 		if err == nil && ok != "true" {
 			err = errors.New("not yet")
@@ -254,7 +272,7 @@ func (b *bench) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = lab.WaitFor(ctx, "the other standby on the new timeline", func(ctx context.Context) error {
+		err = quickly(ctx, "the other standby on the new timeline", func(ctx context.Context) error {
 			var ok bool
 			err := sessions[other].QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND received_tli = $1)", want).Scan(&ok)
 			if err == nil && !ok {

@@ -273,6 +273,8 @@ func (w *WAL) OldestSegment(lsn topology.LSN) (topology.LSN, error) {
 // hasOwnSegment says whether there is a segment file of the line's newest
 // timeline whose first page is valid.
 func (w *WAL) hasOwnSegment() (bool, error) {
+	defer w.readPages(w.pages)
+	w.readPages(1) // only first pages are looked at
 	starts, err := w.segments()
 	if err != nil {
 		return false, err
