@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/repool/repool/internal/pgdata"
 	"github.com/repool/repool/internal/resync"
@@ -44,12 +46,36 @@ func (h *Host) confRoot() string {
 	return debianRoot
 }
 
-// layout finds the node's layout. It is looked up anew each time, since a
+// layoutFor is how long a layout that was found is believed: going through every
+// cluster's configuration once a second would be most of an idle agent's work.
+const layoutFor = 10 * time.Second
+
+// layoutCache is the layout found last.
+type layoutCache struct {
+	mu    sync.Mutex
+	found layout
+	until time.Time
+}
+
+// layout finds the node's layout. It is looked up again after a while, since a
 // data directory may come and go.
 func (h *Host) layout() (layout, error) {
 	if h.o.ConfigFile != "" {
 		return h.debianCluster(h.o.ConfigFile), nil
 	}
+	h.place.mu.Lock()
+	defer h.place.mu.Unlock()
+	if time.Now().Before(h.place.until) {
+		return h.place.found, nil
+	}
+	l, err := h.findLayout()
+	if err == nil {
+		h.place.found, h.place.until = l, time.Now().Add(layoutFor)
+	}
+	return l, err
+}
+
+func (h *Host) findLayout() (layout, error) {
 	files, err := filepath.Glob(filepath.Join(h.confRoot(), "*", "*", "postgresql.conf"))
 	if err != nil {
 		return layout{}, fmt.Errorf("look for the cluster in %s: %w", h.confRoot(), err)

@@ -65,6 +65,7 @@ type Host struct {
 	hot   settingsCache
 	busy  busyCount
 	conns sqlconn.Keeper
+	place layoutCache
 	wg    sync.WaitGroup
 }
 
