@@ -142,11 +142,6 @@ func (p *pool) rewindOf(node int) []string {
 	return []string{"pg_rewind", "--target-pgdata=" + p.workshop(node)}
 }
 
-// recoveryOf is the isolated server that finishes a node's crash recovery.
-func (p *pool) recoveryOf(node int) []string {
-	return []string{"bin/postgres", "-D", p.workshop(node), "recovery_target_action=shutdown"}
-}
-
 func (p *pool) backupOf(node int) []string {
 	return []string{"pg_basebackup", "--pgdata=" + p.workshop(node)}
 }

@@ -42,6 +42,10 @@ func TestOlderNamesAndOnlineRecovery(t *testing.T) {
 	p.must(p.DestroyData(p.ctx, n))
 	p.must(p.WaitDetached(p.ctx, n))
 	p.code(n, plan.CodeNeedsConsent)
+	// Pgpool-II's own failover waits for the PCP client to leave before it
+	// answers anybody else: one that calls into it leaves repool blind.
+	asked := time.Now()
+	p.wait("Pgpool-II to have ended its failover", func(anyContext) error { return p.passes(asked, 3) })
 	p.noRuns(n, since)
 	pg := p.Pgpools[0]
 	out, err := p.Command(p.ctx, "pcp_recovery_node", "-w", "-h", pg.Host, "-p", fmt.Sprint(pg.PCPPort), "-U", "repool", "-n", fmt.Sprint(n)).CombinedOutput()

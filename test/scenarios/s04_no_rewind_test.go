@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -161,18 +160,7 @@ func TestS05RewindRightAfterPromotion(t *testing.T) {
 	since := time.Now()
 	p.must(p.KillNode(p.ctx, old))
 	p.wait("the rewind to wait for the checkpoint", func(ctx context.Context) error {
-		if runs := p.runs(old, since); len(runs) > 0 {
-			return lab.Stop(errors.New("it has ended before the new primary's checkpoint: " + runs[0].Error))
-		}
-		st, err := p.ctl.Status(ctx)
-		if err != nil {
-			return err
-		}
-		run := st.Snapshot.Node(topology.NodeID(old)).Agent.Run
-		if run == nil || run.Started.Before(since) || run.Step() != "checkpoint-upstream" {
-			return errors.New("it does not")
-		}
-		return nil
+		return p.awaitsCheckpoint(ctx, old, since)
 	})
 	resume()
 	p.whole("rewound at once", since)

@@ -119,11 +119,15 @@ func TestS06ControllerKilledAgentsLive(t *testing.T) {
 		lost, err := p.Diverge(p.ctx, old, 5)
 		p.must(err)
 		since := time.Now()
-		p.must(p.KillNode(p.ctx, old))
 		var resume func()
 		if early { // before the clearance
-			resume = p.caught(0, p.recoveryOf(old)...)
+			resume = p.caught(0, "postgres: ", "checkpointer")
+			p.must(p.KillNode(p.ctx, old))
+			p.wait("the rewind to wait for the checkpoint", func(ctx context.Context) error {
+				return p.awaitsCheckpoint(ctx, old, since)
+			})
 		} else { // after it
+			p.must(p.KillNode(p.ctx, old))
 			resume = p.caught(copying, p.rewindOf(old)...)
 		}
 		p.must(p.KillController(p.ctx, 0))

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestS07NewPrimaryDiesDuringResync(t *testing.T) {
 	p.must(err)
 	p.must(p.KillNode(p.ctx, first))
 	second = p.newPrimary(first)
-	resume := p.caught(0, p.rewindOf(first)...)
+	resume := p.caught(copying, p.rewindOf(first)...)
 	p.must(p.KillNode(p.ctx, second))
 	third := p.newPrimary(second)
 	resume()
@@ -92,4 +93,21 @@ func TestS08FiveNodesThreeResyncs(t *testing.T) {
 	p.lostInVault(p.healedBy(old, since, topology.MethodRewind), lost)
 	w.Stop()
 	p.equal()
+}
+
+// awaitsCheckpoint is nil while a run of the node waits for the checkpoint of
+// the new primary.
+func (p *pool) awaitsCheckpoint(ctx context.Context, node int, since time.Time) error {
+	if runs := p.runs(node, since); len(runs) > 0 {
+		return lab.Stop(errors.New("it has ended before the new primary's checkpoint: " + runs[0].Error))
+	}
+	st, err := p.ctl.Status(ctx)
+	if err != nil {
+		return err
+	}
+	run := st.Snapshot.Node(topology.NodeID(node)).Agent.Run
+	if run == nil || run.Started.Before(since) || run.Step() != "checkpoint-upstream" {
+		return errors.New("it does not")
+	}
+	return nil
 }
