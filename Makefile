@@ -20,16 +20,12 @@ build: ## bin/repool, one static binary
 demo: deps build ## a real pool, five failures, each healed: about a minute
 	$(REPOOL) demo
 
-# The scenarios that make test runs: steady and short on two cores. make
-# scenarios runs every one, and takes longer.
-SCENARIOS ?= S01|S03|S04NoChecksums|S05|S12|S14|S15|S18
-
-test: deps build ## every package, and the steady scenarios, on real pools
+test: deps build ## every package, and every scenario, on real pools
 	$(GO) test $$($(GO) list ./... | grep -v /test/scenarios) -timeout 20m $(TESTARGS)
-	$(GO) test ./test/scenarios -run '$(SCENARIOS)' -timeout 25m $(TESTARGS)
+	$(GO) test ./test/scenarios -timeout 25m $(TESTARGS)
 
-scenarios: deps build ## every scenario, on real pools
-	$(GO) test ./test/scenarios -timeout 60m -v $(TESTARGS)
+scenarios: deps build ## the scenarios alone; RUN=S07 for some of them
+	$(GO) test ./test/scenarios -run '$(RUN)' -timeout 25m -v $(TESTARGS)
 
 bench: deps build ## side by side with the same steps by hand
 	$(REPOOL) bench
