@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -197,7 +198,11 @@ func (c *Controller) loop(ctx context.Context) {
 		case reason = <-c.look:
 		}
 		busy := c.onePass(ctx, reason)
-		next.Reset(c.pace(busy))
+		pause := c.pace(busy)
+		if c.promoting() {
+			pause = passGap
+		}
+		next.Reset(pause)
 		gap.Reset(passGap)
 	}
 }
@@ -206,13 +211,24 @@ func (c *Controller) loop(ctx context.Context) {
 // still for a while (a replay of hours, a backoff, a frozen node) does not need
 // a look seven times a second; hooks and runs still make a pass come at once.
 func (c *Controller) pace(busy bool) time.Duration {
-	c.mu.Lock()
-	lately := time.Since(c.changed) < busyFor
-	c.mu.Unlock()
-	if busy && lately {
+	if busy && c.lately() {
 		return min(busyInterval, c.o.Interval)
 	}
 	return c.o.Interval
+}
+
+// lately says that a decision changed not long ago.
+func (c *Controller) lately() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(c.changed) < busyFor
+}
+
+// promoting says that a node accepts writes and its new timeline's history is
+// not on disk yet: a matter of milliseconds, for which every other node waits.
+func (c *Controller) promoting() bool {
+	st := c.status.Load()
+	return st != nil && slices.ContainsFunc(st.Decisions, func(d plan.Decision) bool { return d.Code == plan.CodePrimaryHistoryUnknown }) && c.lately()
 }
 
 // Look asks for a pass now; it never blocks.

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,13 +42,13 @@ func standIn(dir string, args []string) error {
 		_, err = fmt.Fprintln(f, strings.Join(append(args, os.Getenv("PCPPASSFILE"), os.Getenv("EXTRA")), " "))
 		return err
 	case "serve", "agent":
-		conf, err := os.ReadFile(args[2])
+		conf, err := os.ReadFile(after("--config", args))
 		if err != nil {
 			return err
 		}
 		path := string(socketLine.FindSubmatch(conf)[1])
 		if args[0] == "agent" {
-			path = filepath.Join(filepath.Dir(path), "agent"+args[4]+".sock")
+			path = filepath.Join(filepath.Dir(path), "agent"+after("--node", args)+".sock")
 		}
 		ln, err := net.Listen("unix", path)
 		if err != nil {
@@ -59,6 +60,15 @@ func standIn(dir string, args []string) error {
 		return ln.Close()
 	}
 	return fmt.Errorf("the stand-in does not know %q", args)
+}
+
+// after gives the word that follows a flag; empty without it.
+func after(flag string, args []string) string {
+	i := slices.Index(args, flag)
+	if i < 0 || i+1 == len(args) {
+		return ""
+	}
+	return args[i+1]
 }
 
 func TestRepoolIsStartedAndCalled(t *testing.T) {
