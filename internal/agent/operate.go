@@ -65,7 +65,7 @@ func (a *Agent) StartRun(ctx context.Context, req topology.RunRequest) error {
 // knownRun says whether that run was asked for before; ErrRefused when the id
 // stood for something else.
 func (a *Agent) knownRun(req topology.RunRequest) (bool, error) {
-	method := topology.MethodNone
+	var method topology.Method
 	if r := a.runs.find(req.ID); r != nil {
 		method = r.req.Method
 	} else {

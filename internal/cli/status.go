@@ -116,7 +116,7 @@ func (g *globals) lookOnce(ctx context.Context, p *config.Pool) (control.Status,
 	if err != nil {
 		return control.Status{}, err
 	}
-	defer w.close()
+	defer func() { _ = w.close() }() // only looked
 	snap := w.observer.Observe(ctx)
 	now := time.Now()
 	mem, decisions := plan.Step(mem, snap, p.Policy, now)

@@ -31,7 +31,7 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
-			defer w.close()
+			defer func() { _ = w.close() }() // only looked
 			all, missed := w.vaults(cmd.Context())
 			switch {
 			case g.json:
@@ -76,7 +76,7 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
-			defer w.close()
+			defer func() { _ = w.close() }() // only looked
 			if err := w.unreached[topology.NodeID(id)]; err != nil {
 				return err
 			}

@@ -130,7 +130,7 @@ func (h *Host) recoverIsolated(ctx context.Context, before pgdata.Control, all w
 
 // reap waits for a stopped child; nothing of it is left by then.
 func (h *Host) reap(cmd *exec.Cmd, ended <-chan error) {
-	<-ended
+	<-ended //nolint:errcheck // it was told to stop: how it says so is all one
 	if err := h.children.Remove(cmd.Process.Pid); err != nil {
 		h.log.Warn("a finished program stays in the list of children", "program", "postgres", "error", err)
 	}
@@ -149,7 +149,7 @@ func (h *Host) awaitReplayed(ctx context.Context, dir string, before pgdata.Cont
 			if cerr == nil && c.State == pgdata.StateShutDownInRecovery {
 				return true, nil
 			}
-			return false, fmt.Errorf("the server ended (%v)", err)
+			return false, serverEnded(err)
 		default:
 		}
 		_, pm, err := pgdata.ServerState(dir)
@@ -244,4 +244,12 @@ func (h *Host) privateDir() (string, error) {
 		}
 	}
 	return dir, nil
+}
+
+// serverEnded is the error for a server that ended, with what its process said.
+func serverEnded(err error) error {
+	if err == nil {
+		return errors.New("the server ended")
+	}
+	return fmt.Errorf("the server ended: %w", err)
 }

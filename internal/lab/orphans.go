@@ -110,11 +110,9 @@ func startedHere() map[int]bool {
 func waitCollected(ps []proc, limit time.Duration) {
 	deadline := time.Now().Add(limit)
 	for _, p := range ps {
-		for time.Now().Before(deadline) {
-			if now, ok := readProc(p.PID); !ok || now.Started != p.Started {
-				break
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		_ = pollUntil(deadline, func() bool {
+			now, ok := readProc(p.PID)
+			return !ok || now.Started != p.Started
+		})
 	}
 }

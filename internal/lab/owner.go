@@ -2,11 +2,9 @@ package lab
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -62,19 +60,6 @@ func (o owner) give(path string) error {
 		return fmt.Errorf("give %s to %s: %w", path, o.Name, err)
 	}
 	return nil
-}
-
-// giveTree makes path and everything below it the owner's.
-func (o owner) giveTree(path string) error {
-	if !o.Switch {
-		return nil
-	}
-	return filepath.WalkDir(path, func(p string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return o.give(p)
-	})
 }
 
 // mkdir makes a private directory of the owner's, with its parents.

@@ -170,17 +170,28 @@ func signalAll(ps []proc, sig syscall.Signal) {
 
 // waitGone waits until none of ps runs.
 func waitGone(ps []proc, limit time.Duration) error {
-	deadline := time.Now().Add(limit)
-	for {
-		i := slices.IndexFunc(ps, proc.alive)
-		if i < 0 {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("process %d (%s) has not ended within %v", ps[i].PID, ps[i].exe(), limit)
-		}
-		time.Sleep(5 * time.Millisecond)
+	alive := -1
+	if !pollUntil(time.Now().Add(limit), func() bool {
+		alive = slices.IndexFunc(ps, proc.alive)
+		return alive < 0
+	}) {
+		return fmt.Errorf("process %d (%s) has not ended within %v", ps[alive].PID, ps[alive].exe(), limit)
 	}
+	return nil
+}
+
+// pollUntil asks every few milliseconds whether it is so, and says whether it
+// became so before the deadline. It is for processes, which tell nobody.
+func pollUntil(deadline time.Time, so func() bool) bool {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		if time.Now().After(deadline) {
+			return false
+		}
+		<-tick.C
+	}
+	return true
 }
 
 // killHard stops ps all at once, so that none can react to another's end, then

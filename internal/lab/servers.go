@@ -101,13 +101,15 @@ func (l *Lab) StopNode(ctx context.Context, i int, mode StopMode) error {
 		if err := l.ctlcluster(ctx, i, "stop", "-m", string(mode)); err != nil {
 			return err
 		}
-	} else if _, err := l.run(ctx, "pg_ctl", "stop", "-s", "-w", "-t", "60", "-m", string(mode), "-D", l.Nodes[i].DataDir); err != nil {
+	} else if _, err := l.run(ctx, "pg_ctl", "stop", "-s", "-W", "-m", string(mode), "-D", l.Nodes[i].DataDir); err != nil {
+		return fmt.Errorf("stop node %d: %w", i, err)
+	}
+	// pg_ctl -w looks ten times a second for a postmaster.pid that is missing or
+	// stale. Whoever starts the server again between two looks keeps it waiting.
+	if err := waitGone(ps, time.Minute); err != nil {
 		return fmt.Errorf("stop node %d: %w", i, err)
 	}
 	l.logf("node %d: stopped (%s)", i, mode)
-	if err := waitGone(ps, 10*time.Second); err != nil {
-		return fmt.Errorf("stop node %d: %w", i, err)
-	}
 	waitCollected(ps, 3*time.Second)
 	return nil
 }

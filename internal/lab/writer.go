@@ -209,7 +209,10 @@ func (w *Writer) WaitAcked(ctx context.Context, n int) error {
 	return WaitFor(ctx, fmt.Sprintf("%d more acknowledged rows", n), func(context.Context) error {
 		if have := w.Count(); have < want {
 			_, last := w.Errors()
-			return fmt.Errorf("%d to go, last error: %v", want-have, last)
+			if last != nil {
+				return fmt.Errorf("%d to go, last error: %w", want-have, last)
+			}
+			return fmt.Errorf("%d to go", want-have)
 		}
 		return nil
 	})

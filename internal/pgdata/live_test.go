@@ -148,11 +148,6 @@ func (c *cluster) start() {
 	c.run("pg_ctl", "-w", "-s", "-D", c.data, "-l", filepath.Join(c.home, "log"), "start")
 }
 
-func (c *cluster) stop() {
-	c.t.Helper()
-	c.run("pg_ctl", "-w", "-s", "-D", c.data, "-m", "fast", "stop")
-}
-
 // crash kills the postmaster by SIGKILL and waits until its children are gone.
 func (c *cluster) crash() {
 	c.t.Helper()

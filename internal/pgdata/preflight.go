@@ -194,7 +194,7 @@ func ownerOf(info fs.FileInfo) uint32 {
 
 func deviceOf(info fs.FileInfo) uint64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(st.Dev)
+		return uint64(st.Dev) //nolint:unconvert // an int32 on some systems
 	}
 	return 0
 }

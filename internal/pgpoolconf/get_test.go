@@ -26,7 +26,7 @@ func TestBool(t *testing.T) {
 			t.Errorf("%q: %v %v %v", value, got, ok, err)
 		}
 	}
-	for _, value := range []string{"", "o", "onn", "truely", "10", "2", "disabled"} {
+	for _, value := range []string{"", "o", "onn", "trueish", "10", "2", "disabled"} {
 		_, ok, err := parseText(t, "\nuse_watchdog = '"+value+"'").Bool("use_watchdog")
 		want := "p.conf:2: use_watchdog = '" + value + "': not a boolean, and Pgpool-II takes it for on; write on or off"
 		if err == nil || !ok || err.Error() != want {

@@ -2,6 +2,7 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func (m *maker) doReload(ctx context.Context, _ *Item) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("Pgpool-II does not run with the new settings after the reload (its log says why); last: %v", err)
+			return errors.Join(errors.New("Pgpool-II does not run with the new settings after the reload (its log says why)"), err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

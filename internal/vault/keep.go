@@ -307,7 +307,7 @@ func (k *keeper) publish(e topology.VaultEntry, replace bool) (topology.VaultEnt
 		if err := os.Rename(dir, old); err != nil {
 			return e, fmt.Errorf("replace a vault entry: %w", err)
 		}
-		defer os.RemoveAll(old)
+		defer func() { _ = os.RemoveAll(old) }() // one that stays is removed the next time
 	}
 	if err := os.Rename(k.tmp, dir); err != nil {
 		return e, fmt.Errorf("name a vault entry: %w", err)
