@@ -89,7 +89,7 @@ EXIT STATUS
 
 // state is the controller's newest status, or one look of our own.
 func (g *globals) state(ctx context.Context, p *config.Pool) (control.Status, error) {
-	st, err := control.NewClient(p.Controller.Socket).Status(ctx)
+	st, err := firstLook(ctx, control.NewClient(p.Controller.Socket))
 	if err == nil || !errors.Is(err, control.ErrNotRunning) {
 		return st, exit.With(exit.Unreachable, err)
 	}
