@@ -187,6 +187,9 @@ func (a *Agent) withNode(ctx context.Context, f func() error) error {
 
 // withNodeIn is withNode with the patience for other processes.
 func (a *Agent) withNodeIn(ctx context.Context, patience time.Duration, f func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err // select would choose at random
+	}
 	wait := time.NewTimer(turnWait)
 	defer wait.Stop()
 	select {

@@ -43,7 +43,8 @@ func pgpoolIdentity(file *pgpoolconf.File) Identity {
 		pidFile = set.Value
 	}
 	if text, err := os.ReadFile(pidFile); err == nil {
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && pid > 0 {
+		// Pgpool-II writes the number with its terminating NUL (4.3.5).
+		if pid, err := strconv.Atoi(strings.Trim(string(text), "\x00 \n")); err == nil && pid > 0 {
 			if st, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
 				return identityOf(st.Sys().(*syscall.Stat_t).Uid)
 			}
