@@ -209,6 +209,10 @@ func (c *Controller) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-next.C:
+			select {
+			case reason = <-c.look: // this pass is the one that was asked for
+			default:
+			}
 		case reason = <-c.look:
 		}
 		busy := c.onePass(ctx, reason)

@@ -20,7 +20,6 @@ type actor struct {
 	key  uint64
 
 	mu   sync.Mutex
-	acts uint64
 	last time.Time
 }
 
@@ -32,16 +31,15 @@ func (w *World) actor(name string) *actor {
 	return &actor{w: w, name: name, id: w.actors % instants, key: hashText(name)}
 }
 
-// delay draws the next wait of the actor, and the instant at which it ends.
+// delay draws the next wait of the actor. It goes by the instant and not by the
+// number of waits before: what happens at one instant may happen twice.
 func (a *actor) delay(lo, hi time.Duration) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.acts++
-	d := lo
+	d, now := lo, time.Now()
 	if hi > lo {
-		d += time.Duration(hashOf(a.w.seed, a.key, a.acts) % uint64(hi-lo))
+		d += time.Duration(hashOf(a.w.seed, a.key, uint64(now.Sub(a.w.begun))) % uint64(hi-lo))
 	}
-	now := time.Now()
 	at := now.Add(d)
 	at = at.Add(time.Duration((a.id + instants - uint64(at.Nanosecond())%instants) % instants))
 	for !at.After(now) || !at.After(a.last) {
@@ -60,6 +58,9 @@ func (a *actor) waitIn(ctx context.Context, lo, hi time.Duration) error {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
+		// Deadlines set at one instant end at one instant, for many strands: each
+		// goes on at the next of its own.
+		a.wait(0, 0)
 		return ctx.Err()
 	case <-t.C:
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/repool/repool/internal/agent"
@@ -280,26 +281,68 @@ func (c *client) Watch(ctx context.Context, id string, see func(topology.RunStat
 	case p == nil:
 		return errRefused
 	}
-	wctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(p.gone, func() { cancel(errLost) })()
-	err := p.agent.Watch(wctx, id, func(s topology.RunState) {
-		if strand.waitIn(wctx, w.latency, 3*w.latency) != nil {
-			return
+	return c.forward(ctx, p, strand, id, see)
+}
+
+// forward lets the agent tell a box, and the caller look into it a little after
+// something new is there: how many states the agent tells at one instant does
+// not matter then.
+func (c *client) forward(ctx context.Context, p *agentProcess, strand *actor, id string, see func(topology.RunState)) error {
+	w := c.w
+	wctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.gone, cancel)()
+	var mu sync.Mutex
+	var newest topology.RunState
+	news, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		ended <- p.agent.Watch(wctx, id, func(s topology.RunState) {
+			mu.Lock()
+			newest = s
+			mu.Unlock()
+			select {
+			case news <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	var last error
+	over := false
+	for !over {
+		select {
+		case <-news:
+		case last = <-ended:
+			over = true
+		}
+		if strand.waitIn(wctx, w.latency, 3*w.latency) != nil && !over {
+			last = <-ended
+			over = true
 		}
 		w.mu.Lock()
 		lost := w.cut(c.n.place(), c.from) || p.dead
 		w.mu.Unlock()
-		if lost {
-			cancel(errLost)
-			return
+		if lost || wctx.Err() != nil {
+			cancel()
+			if !over {
+				<-ended
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return errLost
 		}
-		see(s)
-	})
-	if wctx.Err() != nil && ctx.Err() == nil {
-		return errLost
+		select {
+		case <-news: // taken with this look
+		default:
+		}
+		mu.Lock()
+		s := newest
+		mu.Unlock()
+		if s.ID != "" {
+			see(s)
+		}
 	}
-	return err
+	return last
 }
 
 // discard is a logger that formats nothing.

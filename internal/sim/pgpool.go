@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -391,14 +392,21 @@ func (p *pgpool) thaw(ctx context.Context, a *actor, n *node) error {
 
 // door is one controller's PCP connection.
 type door struct {
-	p            *pgpool
-	b            *brain
-	reads, sends *actor
-	silent       *actor
+	p     *pgpool
+	b     *brain
+	reads *actor
+	// sends are strands by node and request: acts on several nodes go side by side.
+	sends  map[request]*actor
+	silent *actor
 }
 
 func (p *pgpool) door(name string, b *brain) *door {
-	return &door{p: p, b: b, reads: p.w.actor(name + " PCP reads"), sends: p.w.actor(name + " PCP sends"), silent: p.w.actor(name + " PCP silent")}
+	d := &door{p: p, b: b, reads: p.w.actor(name + " PCP reads"), sends: map[request]*actor{}, silent: p.w.actor(name + " PCP silent")}
+	for _, n := range p.w.nodes {
+		d.sends[request{n.id, true}] = p.w.actor(fmt.Sprintf("%s PCP attach %d", name, n.id))
+		d.sends[request{n.id, false}] = p.w.actor(fmt.Sprintf("%s PCP detach %d", name, n.id))
+	}
+	return d
 }
 
 var errPCP = errors.New("PCP does not answer")
@@ -460,7 +468,8 @@ func (d *door) Attach(ctx context.Context, id topology.NodeID) error { return d.
 func (d *door) Detach(ctx context.Context, id topology.NodeID) error { return d.send(ctx, id, false) }
 
 func (d *door) send(ctx context.Context, id topology.NodeID, attach bool) error {
-	if err := d.knock(ctx, d.sends); err != nil {
+	r := request{node: id, attach: attach}
+	if err := d.knock(ctx, d.sends[r]); err != nil {
 		return err
 	}
 	w := d.p.w
@@ -474,7 +483,7 @@ func (d *door) send(ctx context.Context, id topology.NodeID, attach bool) error 
 		return errors.New("invalid node: it is down")
 	}
 	w.note("controller %d asks Pgpool-II to %s node %d", d.b.number, what, id)
-	d.p.enqueue(request{node: id, attach: attach})
-	w.did(d.sends, what)
+	d.p.enqueue(r)
+	w.did(d.sends[r], what)
 	return nil
 }

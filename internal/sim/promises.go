@@ -33,6 +33,9 @@ func (w *World) violate(promise, format string, args ...any) {
 func (w *World) now(a *actor) {
 	w.events++
 	w.trail = mix(w.trail ^ a.key ^ uint64(time.Since(w.begun)))
+	if w.all {
+		w.trace = append(w.trace, fmt.Sprintf("%15.9fs .. %s", time.Since(w.begun).Seconds(), a.name))
+	}
 }
 
 func (w *World) did(a *actor, what string) {
@@ -92,6 +95,7 @@ func (w *World) proven(n, u *node) bool {
 
 // attaches is the controller asking for an attach (P1).
 func (w *World) attaches(b *brain, id topology.NodeID) {
+	w.prove()
 	n := w.nodes[id]
 	if n.writes() {
 		for _, m := range w.nodes {
@@ -108,6 +112,7 @@ func (w *World) attaches(b *brain, id topology.NodeID) {
 
 // overwrites is the moment at which a node's data begin to be overwritten (P2).
 func (w *World) overwrites(h *host, up topology.NodeID, how string) {
+	w.prove()
 	n := h.n
 	if n.confirmedOf != up || time.Since(n.confirmed) > 5*time.Second {
 		w.violate("P2", "node %d is %s from node %d without a fresh confirmation that it is the primary", n.id, how, up)

@@ -46,6 +46,7 @@ type World struct {
 
 	violation *Violation
 	tracing   bool
+	all       bool // the trace has every event
 	trace     []string
 	trail     uint64
 	events    int
@@ -72,6 +73,8 @@ type Options struct {
 	// Faults replace those that the seed draws, where not nil.
 	Faults  []Fault
 	Tracing bool
+	// All traces every event, so that two traces can be compared.
+	All bool
 	// Scratch is an empty directory.
 	Scratch string
 	Log     *slog.Logger
@@ -97,7 +100,7 @@ func Run(o Options) Outcome {
 func build(o Options) *World {
 	d := dice{mix(o.Seed)}
 	w := &World{seed: o.Seed, policy: policy(), log: o.Log, scratch: o.Scratch, system: 42, cover: newCoverage(), begun: time.Now(),
-		cuts: map[way]int{}, latency: normalLatency, tracing: o.Tracing, wanted: map[string]time.Time{}, lazyCheckpoint: d.between(time.Second, time.Minute)}
+		cuts: map[way]int{}, latency: normalLatency, tracing: o.Tracing, all: o.All, wanted: map[string]time.Time{}, lazyCheckpoint: d.between(time.Second, time.Minute)}
 	if w.log == nil {
 		w.log = discard()
 	}
