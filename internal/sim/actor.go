@@ -19,8 +19,9 @@ type actor struct {
 	id   uint64
 	key  uint64
 
-	mu   sync.Mutex
-	last time.Time
+	mu sync.Mutex
+	// taken are the instants at which one of its waits ends.
+	taken map[int64]bool
 }
 
 // actor makes one. The name decides its delays and must not be used twice.
@@ -28,33 +29,47 @@ func (w *World) actor(name string) *actor {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.actors++
-	return &actor{w: w, name: name, id: w.actors % instants, key: hashText(name)}
+	return &actor{w: w, name: name, id: w.actors % instants, key: hashText(name), taken: map[int64]bool{}}
 }
 
-// delay draws the next wait of the actor. It goes by the instant and not by the
-// number of waits before: what happens at one instant may happen twice.
-func (a *actor) delay(lo, hi time.Duration) time.Duration {
+// delay draws the next wait of the actor, and takes the instant at which it
+// ends. It goes by the instant at which it begins, and not by the number of
+// waits before: what happens at one instant may happen twice.
+func (a *actor) delay(lo, hi time.Duration) (d time.Duration, end int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	d, now := lo, time.Now()
+	now := time.Since(a.w.begun)
+	d = lo
 	if hi > lo {
-		d += time.Duration(hashOf(a.w.seed, a.key, uint64(now.Sub(a.w.begun))) % uint64(hi-lo))
+		d += time.Duration(hashOf(a.w.seed, a.key, uint64(now)) % uint64(hi-lo))
 	}
-	at := now.Add(d)
-	at = at.Add(time.Duration((a.id + instants - uint64(at.Nanosecond())%instants) % instants))
-	for !at.After(now) || !at.After(a.last) {
-		at = at.Add(instants)
+	end = int64(now + d)
+	end += (int64(a.id) + instants - end%instants) % instants
+	for end <= int64(now) || a.taken[end] {
+		end += instants
 	}
-	a.last = at
-	return at.Sub(now)
+	a.taken[end] = true
+	return time.Duration(end) - now, end
+}
+
+func (a *actor) free(end int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.taken, end)
 }
 
 // wait lets a time in [lo, hi] go by.
-func (a *actor) wait(lo, hi time.Duration) { time.Sleep(a.delay(lo, hi)) }
+func (a *actor) wait(lo, hi time.Duration) {
+	d, end := a.delay(lo, hi)
+	time.Sleep(d)
+	a.free(end)
+}
 
 // waitIn is wait, unless ctx ends first.
 func (a *actor) waitIn(ctx context.Context, lo, hi time.Duration) error {
-	t := time.NewTimer(a.delay(lo, hi))
+	d, end := a.delay(lo, hi)
+	defer a.free(end)
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

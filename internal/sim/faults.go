@@ -91,6 +91,14 @@ var effects = []effect{
 	{"kill server", 14, false, locked(func(w *World, n *node, _ Fault) { w.kill(n) }), nil},
 	{"stop server", 4, false, locked(func(w *World, n *node, _ Fault) { w.stop(n) }), nil},
 	{"start by hand", 9, false, locked(func(w *World, n *node, _ Fault) { _ = w.start(n, false, 400*time.Millisecond) }), nil},
+	{"demote by hand", 5, false, locked(func(w *World, n *node, _ Fault) {
+		// What a person does who has read half of the manual: standby.signal, where
+		// the primary is, start. Nobody asks what the directory holds.
+		if d := n.home(); d != nil && d.content == whole && n.srv == nil && w.pgpool.primary >= 0 && w.pgpool.primary != n.id {
+			d.signal, d.up, d.slot = true, w.pgpool.primary, ""
+			_ = w.start(n, false, 400*time.Millisecond)
+		}
+	}), nil},
 	{"promote by hand", 4, false, locked(func(w *World, n *node, _ Fault) {
 		if n.accepting() && !n.srv.primary {
 			n.srv.promoteAt = time.Now()
@@ -231,6 +239,10 @@ func draw(d *dice, nodes int) []Fault {
 		add(t, "isolate", topology.NodeID(nodes-1), at(2*second, 9*second), "none")
 		add(t+second, "promote by hand", topology.NodeID(nodes-1), 0, "")
 		add(t+at(0, 4*second), "kill server", 0, 0, "")
+		if d.chance(50) {
+			add(t+5*second, "kill server", topology.NodeID(nodes-1), 0, "")
+			add(t+at(9*second, 20*second), "demote by hand", topology.NodeID(nodes-1), 0, "")
+		}
 	case 6: // a copy, and an agent that dies in it
 		n := topology.NodeID(1 + d.below(nodes-1))
 		add(t, "wipe directory", n, 0, "")

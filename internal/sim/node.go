@@ -252,23 +252,43 @@ func (w *World) checkpointNow(n *node) {
 	d.data, d.checkpointed, d.controlTLI = d.tip, d.tip, d.tip.tli
 }
 
-// recycle removes a primary's WAL before its last record, as checkpoints do.
-// Slots hold it, unless more is wanted than max_slot_wal_keep_size allows.
+// recycle removes a primary's WAL up to the middle of some record near its end,
+// as checkpoints do. Slots hold it, unless more is wanted than
+// max_slot_wal_keep_size allows. A segment is much longer than a record, so the
+// cut does not go through what happens to be some node's last one.
 func (w *World) recycle(n *node, overSlots bool) {
 	_, d := n.data()
 	if d == nil || d.content != whole {
 		return
 	}
-	to := d.tip.start
+	to := d.tip
 	for _, s := range d.slots {
-		if s.lost || s.restart == 0 {
-			continue
-		}
-		if overSlots {
-			s.lost = s.restart < to
-		} else {
-			to = min(to, s.restart)
+		switch {
+		case s.lost || s.restart == 0 || s.restart >= to.end:
+		case overSlots:
+			s.lost = true
+		default:
+			to = at(to, s.restart)
 		}
 	}
-	d.from = max(d.from, to)
+	if to != nil {
+		to = to.parent
+	}
+	for to != nil && w.someLast(to) {
+		to = to.parent
+	}
+	if to != nil {
+		d.from = max(d.from, to.start+8)
+	}
+}
+
+func (w *World) someLast(r *record) bool {
+	for _, n := range w.nodes {
+		for _, d := range n.places {
+			if d != nil && d.tip == r {
+				return true
+			}
+		}
+	}
+	return false
 }

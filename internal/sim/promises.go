@@ -105,6 +105,9 @@ func (w *World) attaches(b *brain, id topology.NodeID) {
 		}
 		return
 	}
+	if time.Since(n.wrote) < lately {
+		return // the primary, a moment ago
+	}
 	if age := time.Since(n.proof.at); age > lately {
 		w.violate("P1", "controller %d attaches node %d, which has not been a proven standby for %s (%s)", b.number, id, age.Round(time.Millisecond), w.describe(n))
 	}
