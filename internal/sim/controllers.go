@@ -30,6 +30,10 @@ type brain struct {
 	started int
 	// leads is what its Pgpool-II says of the watchdog, where there is one.
 	leads bool
+	// last and pending are what was read of the state directory; nil: read again.
+	last    *topology.Promotion
+	pending *bool
+	hooks   int // at work
 	// held: so many faults keep it down.
 	held int
 }
@@ -70,15 +74,12 @@ func (b *brain) start() error {
 	ctx, stop := context.WithCancel(w.life)
 	c, err := controller.New(ctx, controller.Options{
 		Observer: observe.New([]observe.PoolReader{p}, nodes, observe.Options{Promoted: func() topology.Promotion {
-			l, ok := hook.LastPrimary(b.conf.Controller.StateDir)
-			if !ok {
-				return topology.Promotion{}
-			}
-			return topology.Promotion{Node: l.Node, SystemID: l.SystemID, History: l.History}
+			return b.promoted()
 		}}),
 		Pools: []controller.Pool{p}, Nodes: acting, Policy: w.policy, Store: hand, Log: w.log, Interval: interval, Version: "sim",
-		Unfinished: &unfinished{deps: deps},
+		Unfinished: &unfinished{b, deps},
 		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
+			defer b.wrote()
 			return hook.NotePrimary(b.conf.Controller.StateDir, hook.Primary{Node: node, SystemID: system, History: h, At: at})
 		},
 		Checkpoint: func(ctx context.Context, node topology.NodeID) error {
@@ -129,18 +130,58 @@ func (b *brain) running() *controller.Controller {
 	return b.c
 }
 
+// wrote says that something in the state directory may have changed.
+func (b *brain) wrote() {
+	b.w.mu.Lock()
+	b.last, b.pending = nil, nil
+	b.w.mu.Unlock()
+}
+
+// promoted is the hook's record of the last primary, read when it may have
+// changed.
+func (b *brain) promoted() topology.Promotion {
+	b.w.mu.Lock()
+	known, busy := b.last, b.hooks > 0
+	b.w.mu.Unlock()
+	if known != nil && !busy {
+		return *known
+	}
+	p := topology.Promotion{}
+	if l, ok := hook.LastPrimary(b.conf.Controller.StateDir); ok {
+		p = topology.Promotion{Node: l.Node, SystemID: l.SystemID, History: l.History}
+	}
+	b.w.mu.Lock()
+	b.last = &p
+	b.w.mu.Unlock()
+	return p
+}
+
 // unfinished takes up promotions whose hook was killed, as repool serve does.
-type unfinished struct{ deps hook.Deps }
+type unfinished struct {
+	b    *brain
+	deps hook.Deps
+}
 
 // Pending is whether the spool holds anything.
 func (u *unfinished) Pending() bool {
-	events, err := hook.Pending(u.deps.Pool.Controller.StateDir)
-	return err == nil && len(events) > 0
+	u.b.w.mu.Lock()
+	known, busy := u.b.pending, u.b.hooks > 0
+	u.b.w.mu.Unlock()
+	if known != nil && !busy {
+		return *known
+	}
+	events, err := hook.Pending(u.b.conf.Controller.StateDir)
+	is := err == nil && len(events) > 0
+	u.b.w.mu.Lock()
+	u.b.pending = &is
+	u.b.w.mu.Unlock()
+	return is
 }
 
 // Resume goes on with each.
 func (u *unfinished) Resume(ctx context.Context) (int, error) {
-	events, err := hook.Pending(u.deps.Pool.Controller.StateDir)
+	defer u.b.wrote()
+	events, err := hook.Pending(u.b.conf.Controller.StateDir)
 	if err != nil {
 		return 0, err
 	}

@@ -268,7 +268,7 @@ func (w *World) recycle(n *node, overSlots bool) {
 		case overSlots:
 			s.lost = true
 		default:
-			to = at(to, s.restart)
+			to = at(to, s.restart-min(s.restart-firstLSN, 64<<10))
 		}
 	}
 	if to != nil {

@@ -253,13 +253,24 @@ func (p *pgpool) failover(ctx context.Context, a, child *actor, id topology.Node
 		times = 2
 	}
 	for range times {
+		p.hooks(1)
 		r, err := hook.Failover(hctx, p.hook, e)
+		p.hooks(-1)
 		p.w.mu.Lock()
 		p.w.note("hook: %s: %s (%v)", r.Code, r.Text, err)
 		p.w.cover.hooks[string(r.Code)]++
 		p.w.mu.Unlock()
 	}
 	p.settle(ctx, a, child, old, id == old || old == topology.NoNode)
+}
+
+// hooks notes that a hook begins or ends, whose files controllers read.
+func (p *pgpool) hooks(by int) {
+	b := p.w.brains[0]
+	p.w.mu.Lock()
+	b.hooks += by
+	p.w.mu.Unlock()
+	b.wrote()
 }
 
 // failback puts a node in: nothing about it is checked.
@@ -318,7 +329,9 @@ func (p *pgpool) follow(ctx context.Context, a *actor, primary, old topology.Nod
 		if !down {
 			continue
 		}
+		p.hooks(1)
 		_, err := hook.FollowPrimary(ctx, p.hook, hook.Event{Failed: topology.NodeID(i), NewMain: primary, OldMain: old, OldPrimary: old, At: time.Now()})
+		p.hooks(-1)
 		if err != nil && ctx.Err() == nil {
 			p.w.mu.Lock()
 			p.w.note("follow hook: %v", err)

@@ -186,7 +186,7 @@ func (w *World) elsewhere(d *dir, r *record) bool {
 
 // noteStop is repool stopping a server: never the one writer of the pool.
 func (w *World) noteStop(n *node, s *server) {
-	if !s.primary || w.pgpool.primary != n.id || !w.pgpool.nodes[n.id].attached() || s.frozen {
+	if !s.primary || w.pgpool.primary != n.id || !w.pgpool.nodes[n.id].attached() || s.frozen || time.Since(w.pgpool.nodes[n.id].changed) < lately {
 		return
 	}
 	for _, m := range w.nodes {
