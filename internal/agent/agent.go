@@ -31,10 +31,12 @@ type Node interface {
 	VaultReport(id string) ([]byte, error)
 }
 
-// Options are what New needs. Node, Workshop, Host and Upstream must be given.
+// Options are what New needs. Node, Workshop or Keep, Host and Upstream must be
+// given.
 type Options struct {
 	Node     topology.NodeID
-	Workshop string // an absolute path, on the data directory's file system
+	Workshop string    // an absolute path, on the data directory's file system
+	Keep     *Workshop // nil: files in Workshop
 	Host     Node
 	Upstream resync.UpstreamLink
 	Version  string
@@ -60,9 +62,9 @@ type Options struct {
 type Agent struct {
 	opts    Options
 	log     *slog.Logger
-	journal *journal.Journal
-	tokens  *tokens
-	lock    *fileLock
+	journal Journal
+	tokens  tokens
+	lock    Lock
 	// turn is held (by its one element) by whoever changes the node or the
 	// fields below it; a run holds only the file lock.
 	turn chan struct{}
@@ -79,7 +81,7 @@ var _ agentapi.Agent = (*Agent)(nil)
 // New opens the workshop, takes over what a dead agent left unfinished, and
 // returns an agent ready for orders. It begins no goroutine.
 func New(o Options) (*Agent, error) {
-	if o.Host == nil || o.Upstream == nil || o.Workshop == "" || o.Node < 0 {
+	if o.Host == nil || o.Upstream == nil || o.Workshop == "" && o.Keep == nil || o.Node < 0 {
 		return nil, errors.New("new agent: node, workshop, host and upstream must be given")
 	}
 	if o.Log == nil {
@@ -94,19 +96,19 @@ func New(o Options) (*Agent, error) {
 	if o.Points == nil {
 		o.Points = resync.CrashAt(os.Getenv(resync.CrashEnv))
 	}
-	j := journal.OpenReadOnly(o.Workshop)
-	if !o.ReadOnly {
-		var err error
-		if j, err = journal.Open(o.Workshop); err != nil {
+	if o.Keep == nil {
+		w, err := workshopIn(o.Workshop, o.ReadOnly)
+		if err != nil {
 			return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
 		}
+		o.Keep = &w
 	}
 	a := &Agent{
 		opts:    o,
 		log:     o.Log.With("node", int(o.Node)),
-		journal: j,
-		tokens:  newTokens(o.Workshop),
-		lock:    newFileLock(o.Workshop),
+		journal: o.Keep.Journal,
+		tokens:  tokens{o.Keep.Grants},
+		lock:    o.Keep.Lock,
 		turn:    make(chan struct{}, 1),
 		closing: make(chan struct{}),
 	}
@@ -114,7 +116,7 @@ func New(o Options) (*Agent, error) {
 	if o.ReadOnly {
 		return a, nil
 	}
-	if _, err := a.tokens.read(); err != nil {
+	if _, err := a.tokens.Read(); err != nil {
 		return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
 	}
 	// Another agent process may own the node at the moment: then it is that
@@ -208,7 +210,7 @@ func (a *Agent) withNodeIn(ctx context.Context, patience time.Duration, f func()
 	if a.runs.current() != nil {
 		return f() // the run holds the file lock for this process
 	}
-	if err := a.lock.take(ctx, patience); err != nil {
+	if err := a.lock.Take(ctx, patience); err != nil {
 		return err
 	}
 	err := a.takeOver(ctx)
@@ -218,7 +220,7 @@ func (a *Agent) withNodeIn(ctx context.Context, patience time.Duration, f func()
 	if a.runs.current() != nil {
 		return err // the lock is the new run's now
 	}
-	return errors.Join(err, a.lock.release())
+	return errors.Join(err, a.lock.Release())
 }
 
 // takeOver closes the records of runs whose process has died and kills what

@@ -121,7 +121,7 @@ func TestCancelAtEveryPoint(t *testing.T) {
 					r := prepared(t, s)
 					r.stopping = true
 					r.at(point, func() {
-						g, err := r.a.tokens.read()
+						g, err := r.a.tokens.Read()
 						if err == nil {
 							err = r.a.Cancel(t.Context(), g.Token, r.a.runs.current().id)
 						}

@@ -118,7 +118,7 @@ func (r *rig) died() bool {
 // dead one's lock.
 func (r *rig) reopen() {
 	r.t.Helper()
-	if err := r.a.lock.release(); err != nil {
+	if err := r.a.lock.Release(); err != nil {
 		r.t.Fatal(err)
 	}
 	r.open()

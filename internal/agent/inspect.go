@@ -36,7 +36,7 @@ func (a *Agent) Inspect(ctx context.Context) (topology.Inspection, error) {
 		in.Run = &st
 	}
 	if ok && !st.Outcome.Ended() {
-		in.Lock = a.lock.owner()
+		in.Lock = a.lock.Owner()
 	}
 	return in, nil
 }
@@ -57,7 +57,7 @@ func (a *Agent) settled(ctx context.Context, rec journal.Record) topology.RunSta
 		st, _ := r.look()
 		return st
 	}
-	if !rec.Live() || a.opts.ReadOnly || a.lock.busy() {
+	if !rec.Live() || a.opts.ReadOnly || a.lock.Busy() {
 		return rec.Run
 	}
 	err := a.withNodeIn(ctx, 0, func() error { return nil })

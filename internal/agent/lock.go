@@ -28,9 +28,9 @@ func newFileLock(workshop string) *fileLock {
 	return &fileLock{path: filepath.Join(workshop, "lock")}
 }
 
-// take waits that long for the lock; agentapi.ErrLocked names who has it. The
+// Take waits that long for the lock; agentapi.ErrLocked names who has it. The
 // caller must not hold it already.
-func (l *fileLock) take(ctx context.Context, patience time.Duration) error {
+func (l *fileLock) Take(ctx context.Context, patience time.Duration) error {
 	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the node's lock: %w", err)
@@ -45,7 +45,7 @@ func (l *fileLock) take(ctx context.Context, patience time.Duration) error {
 			return errors.Join(fmt.Errorf("lock %s: %w", l.path, err), f.Close())
 		}
 		if !time.Now().Before(deadline) {
-			return errors.Join(fmt.Errorf("%s holds the node: %w", l.owner(), agentapi.ErrLocked), f.Close())
+			return errors.Join(fmt.Errorf("%s holds the node: %w", l.Owner(), agentapi.ErrLocked), f.Close())
 		}
 		select {
 		case <-ctx.Done():
@@ -64,8 +64,8 @@ func (l *fileLock) take(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// release gives the lock up.
-func (l *fileLock) release() error {
+// Release gives the lock up.
+func (l *fileLock) Release() error {
 	f := l.file
 	l.file = nil
 	if f == nil {
@@ -78,8 +78,8 @@ func (l *fileLock) release() error {
 	return f.Close()
 }
 
-// busy says whether some process holds the lock now.
-func (l *fileLock) busy() bool {
+// Busy says whether some process holds the lock now.
+func (l *fileLock) Busy() bool {
 	f, err := os.Open(l.path)
 	if err != nil {
 		return false
@@ -92,8 +92,8 @@ func (l *fileLock) busy() bool {
 	return errors.Is(err, syscall.EWOULDBLOCK)
 }
 
-// owner names the holder as far as the file tells.
-func (l *fileLock) owner() string {
+// Owner names the holder as far as the file tells.
+func (l *fileLock) Owner() string {
 	b, err := os.ReadFile(l.path)
 	if pid := strings.TrimSpace(string(b)); err == nil && pid != "" {
 		return "the agent process " + pid

@@ -122,7 +122,7 @@ func (a *Agent) execute(act *running, prior resync.Prior) {
 	}, act.req)
 	a.turn <- struct{}{} // no order may rely on this run's lock while it goes
 	a.runs.mu.Lock()
-	if err := a.lock.release(); err != nil {
+	if err := a.lock.Release(); err != nil {
 		a.log.Warn("release the node's lock", "error", err)
 	}
 	a.runs.active, a.runs.last = nil, act

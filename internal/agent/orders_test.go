@@ -148,7 +148,7 @@ func TestSurvivorTakesOver(t *testing.T) {
 		r.noRun = false
 		r.killAt = "rewind:rewind:progress"
 		r.run(topology.MethodRewind)
-		if err := r.a.lock.release(); err != nil { // the kernel does it
+		if err := r.a.lock.Release(); err != nil { // the kernel does it
 			t.Fatal(err)
 		}
 		r.noRun = true

@@ -30,7 +30,8 @@ var may = map[string]string{
 	// Facts on disk, and the contract with the agent.
 	"internal/pgdata":                          "internal/topology",
 	"internal/journal":                         "internal/topology",
-	"internal/history":                         "internal/topology",
+	"internal/event":                           "internal/topology",
+	"internal/history":                         "internal/topology internal/event",
 	"internal/agentapi/agentv1":                "",
 	"internal/agentapi/agentv1/agentv1connect": "internal/agentapi/agentv1",
 	"internal/agentapi":                        "internal/topology internal/agentapi/agentv1 internal/agentapi/agentv1/agentv1connect",
@@ -46,8 +47,8 @@ var may = map[string]string{
 	"internal/dbhost":            "internal/sqlconn internal/topology internal/pgdata internal/journal internal/vault internal/resync internal/agentapi",
 	"internal/agent":             "internal/sqlconn internal/topology internal/journal internal/resync internal/agentapi",
 	// Doing, beside Pgpool-II.
-	"internal/control":    "internal/topology internal/plan internal/history internal/exit",
-	"internal/controller": "internal/topology pcp internal/plan internal/history internal/agentapi internal/control",
+	"internal/control":    "internal/topology internal/plan internal/event internal/exit",
+	"internal/controller": "internal/topology pcp internal/plan internal/event internal/agentapi internal/control",
 	"internal/hook":       "internal/topology internal/agentapi internal/config internal/exit internal/pgpoolconf",
 	"internal/check":      "internal/topology pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
 	"internal/setup":      "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/hook internal/check internal/exit packaging",

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -75,7 +75,7 @@ func (c *Client) Checkpoint(ctx context.Context, node topology.NodeID) error {
 }
 
 // History reads events.
-func (c *Client) History(ctx context.Context, f history.Filter) ([]history.Event, error) {
+func (c *Client) History(ctx context.Context, f event.Filter) ([]event.Event, error) {
 	q := url.Values{}
 	if f.Node != nil {
 		q.Set("node", strconv.Itoa(int(*f.Node)))
@@ -89,7 +89,7 @@ func (c *Client) History(ctx context.Context, f history.Filter) ([]history.Event
 	if !f.Since.IsZero() {
 		q.Set("since", f.Since.Format(time.RFC3339Nano))
 	}
-	var out []history.Event
+	var out []event.Event
 	return out, c.call(ctx, http.MethodGet, "/v1/history?"+q.Encode(), nil, &out)
 }
 
@@ -149,7 +149,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	return nil
 }
 
-// maxAnswer is far more than any answer has; see history.MaxLimit.
+// maxAnswer is far more than any answer has; see event.MaxLimit.
 const maxAnswer = 64 << 20
 
 // body reads an answer; a *RefusedError when it is the controller's "no".

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -51,7 +51,7 @@ func NewHandler(c Controller) http.Handler {
 }
 
 // filterOf reads the query of a request for events.
-func filterOf(r *http.Request) (f history.Filter, err error) {
+func filterOf(r *http.Request) (f event.Filter, err error) {
 	f.Kind = r.FormValue("kind")
 	if v := r.FormValue("node"); v != "" {
 		n, err := strconv.Atoi(v)

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/history"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
 )
@@ -55,7 +55,7 @@ type Controller interface {
 	// ready to be attached; say is called with progress for a person.
 	Recover(ctx context.Context, node topology.NodeID, say func(string)) error
 	Checkpoint(ctx context.Context, node topology.NodeID) error
-	History(ctx context.Context, f history.Filter) ([]history.Event, error)
+	History(ctx context.Context, f event.Filter) ([]event.Event, error)
 }
 
 // ErrNotRunning: nothing listens on the controller's socket.

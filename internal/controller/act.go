@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
 )
@@ -62,11 +62,11 @@ func (c *Controller) askPool(ctx context.Context, p Pool, d plan.Decision, what 
 	}
 	if err := ask(ctx, d.Node); err != nil {
 		c.o.Log.Warn(what+" not taken", "node", int(d.Node), "pool", p.Endpoint(), "err", err)
-		c.record(history.Event{Node: d.Node, Kind: what, Code: what + "-refused", Text: fmt.Sprintf("%s not taken by %s: %v", what, p.Endpoint(), err)})
+		c.record(event.Event{Node: d.Node, Kind: what, Code: what + "-refused", Text: fmt.Sprintf("%s not taken by %s: %v", what, p.Endpoint(), err)})
 		return false
 	}
 	c.o.Log.Info(what+" asked", "node", int(d.Node), "pool", p.Endpoint(), "code", string(d.Code))
-	c.record(history.Event{Node: d.Node, Kind: what, Code: string(d.Code), Text: what + " asked of " + p.Endpoint() + ": " + d.Reason, Data: asJSON(d.Evidence)})
+	c.record(event.Event{Node: d.Node, Kind: what, Code: string(d.Code), Text: what + " asked of " + p.Endpoint() + ": " + d.Reason, Data: asJSON(d.Evidence)})
 	return true
 }
 
@@ -89,7 +89,7 @@ func (c *Controller) fence(ctx context.Context, d plan.Decision) bool {
 	}
 	if err != nil {
 		c.o.Log.Error("fence not done", "node", int(d.Node), "err", err)
-		c.record(history.Event{Node: d.Node, Kind: "fence", Code: "fence-failed", Text: "fence not done: " + err.Error()})
+		c.record(event.Event{Node: d.Node, Kind: "fence", Code: "fence-failed", Text: "fence not done: " + err.Error()})
 		return false
 	}
 	text := "its server was stopped already: "
@@ -97,6 +97,6 @@ func (c *Controller) fence(ctx context.Context, d plan.Decision) bool {
 		text = fmt.Sprintf("server stopped (%s, %s): ", f.Mode, f.Took.Round(time.Millisecond))
 	}
 	c.o.Log.Info("fenced", "node", int(d.Node), "mode", f.Mode, "took", f.Took)
-	c.record(history.Event{Node: d.Node, Kind: "fence", Code: string(d.Code), Text: text + d.Reason, Data: asJSON(f)})
+	c.record(event.Event{Node: d.Node, Kind: "fence", Code: string(d.Code), Text: text + d.Reason, Data: asJSON(f)})
 	return true
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/repool/repool/internal/agentapi"
 	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
 )
@@ -49,6 +49,20 @@ type Unfinished interface {
 	Resume(ctx context.Context) (n int, err error)
 }
 
+// Store is the controller's memory on disk; history.Store is the real one.
+type Store interface {
+	// Add appends one event. The newest may be lost with the host's power.
+	Add(ctx context.Context, e event.Event) error
+	// List gives the newest events that match, oldest first.
+	List(ctx context.Context, f event.Filter) ([]event.Event, error)
+	// Keep stores a named value as JSON; on return it survives a power cut. Kept
+	// reads it back.
+	Keep(ctx context.Context, name string, value any) error
+	Kept(ctx context.Context, name string, value any) (found bool, err error)
+	// Prune removes events before that time, and the oldest of those past most.
+	Prune(ctx context.Context, before time.Time, most int) error
+}
+
 // Options wire a Controller. All but Unfinished, NotePrimary and Checkpoint are
 // needed.
 type Options struct {
@@ -56,7 +70,7 @@ type Options struct {
 	Pools      []Pool // in the order of the snapshot's Pools
 	Nodes      []Node
 	Policy     plan.Policy
-	Store      *history.Store
+	Store      Store
 	Log        *slog.Logger
 	Interval   time.Duration // between passes when nothing is under way
 	Version    string
@@ -137,7 +151,7 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 // holderName is the name under which this controller holds nodes. It is that of
 // the state directory, of which there is one process at a time, and not the
 // process's: after a restart the controller must be let in to its own runs.
-func holderName(ctx context.Context, s *history.Store) (string, error) {
+func holderName(ctx context.Context, s Store) (string, error) {
 	const kept = "controller-id"
 	host, err := os.Hostname()
 	if err != nil {
@@ -166,14 +180,14 @@ func (c *Controller) Run(ctx context.Context) error {
 		defer close(kept)
 		c.keep()
 	}()
-	c.record(history.Event{Node: topology.NoNode, Kind: "controller", Code: "started", Text: "controller started, version " + c.o.Version})
+	c.record(event.Event{Node: topology.NoNode, Kind: "controller", Code: "started", Text: "controller started, version " + c.o.Version})
 	c.loop(ctx)
 	c.end()
 	c.mu.Lock()
 	c.stopping = true
 	c.mu.Unlock()
 	c.acts.Wait()
-	c.record(history.Event{Node: topology.NoNode, Kind: "controller", Code: "stopped", Text: "controller stopped"})
+	c.record(event.Event{Node: topology.NoNode, Kind: "controller", Code: "stopped", Text: "controller stopped"})
 	close(c.keeper.quit)
 	<-kept
 	return nil
@@ -195,6 +209,10 @@ func (c *Controller) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-next.C:
+			select {
+			case reason = <-c.look: // this pass is the one that was asked for
+			default:
+			}
 		case reason = <-c.look:
 		}
 		busy := c.onePass(ctx, reason)

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/event"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 // keeper writes to the store beside the loop: a disk that is full or slow must
 // not hold up the healing. The node's own journal has the facts of each run.
 type keeper struct {
-	events chan history.Event
+	events chan event.Event
 	dirty  chan struct{}      // the memory may have changed
 	flush  chan chan struct{} // closed when all events before it are written
 	quit   chan struct{}
@@ -30,7 +30,7 @@ type keeper struct {
 }
 
 func newKeeper() keeper {
-	return keeper{events: make(chan history.Event, 1000), dirty: make(chan struct{}, 1), flush: make(chan chan struct{}), quit: make(chan struct{})}
+	return keeper{events: make(chan event.Event, 1000), dirty: make(chan struct{}, 1), flush: make(chan chan struct{}), quit: make(chan struct{})}
 }
 
 // keep writes what comes until quit, and then what is left.
@@ -64,7 +64,7 @@ func (c *Controller) drain() {
 	}
 }
 
-func (c *Controller) add(e history.Event) {
+func (c *Controller) add(e event.Event) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.life), storeDeadline)
 	defer cancel()
 	c.warn("history", "history not written", c.o.Store.Add(ctx, e))
@@ -75,7 +75,7 @@ func (c *Controller) saveSoon() {
 }
 
 // record appends to the history, without waiting for the disk.
-func (c *Controller) record(e history.Event) {
+func (c *Controller) record(e event.Event) {
 	e.At = time.Now()
 	select {
 	case c.keeper.events <- e:
@@ -113,7 +113,7 @@ func (c *Controller) save(ctx context.Context) error {
 }
 
 // History reads events, those of this moment included.
-func (c *Controller) History(ctx context.Context, f history.Filter) ([]history.Event, error) {
+func (c *Controller) History(ctx context.Context, f event.Filter) ([]event.Event, error) {
 	done := make(chan struct{})
 	select {
 	case c.keeper.flush <- done:

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
 )
@@ -15,7 +15,7 @@ import (
 const memoryName = "planner-memory"
 
 // LoadMemory reads the planner's memory for a command that plans by itself.
-func LoadMemory(ctx context.Context, s *history.Store) (plan.Memory, error) {
+func LoadMemory(ctx context.Context, s Store) (plan.Memory, error) {
 	mem := plan.Memory{Primary: topology.NoNode}
 	_, err := s.Kept(ctx, memoryName, &mem)
 	return mem, err
@@ -75,7 +75,7 @@ func (c *Controller) say(d plan.Decision) {
 		return
 	}
 	c.o.Log.Info("decision", "node", int(d.Node), "action", string(d.Action), "method", string(d.Method), "code", string(d.Code), "reason", d.Reason)
-	c.record(history.Event{Node: d.Node, Kind: "decision", Code: string(d.Code), Text: d.Reason, Data: asJSON(d)})
+	c.record(event.Event{Node: d.Node, Kind: "decision", Code: string(d.Code), Text: d.Reason, Data: asJSON(d)})
 }
 
 func asJSON(v any) json.RawMessage {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
 )
@@ -132,7 +132,7 @@ func (c *Controller) resumeHooks() {
 		}
 		c.warn("hooks", "unfinished hook", err)
 		if n > 0 {
-			c.record(history.Event{Node: topology.NoNode, Kind: "hook", Code: "resumed", Text: fmt.Sprintf("took up %d unfinished failover hook(s)", n)})
+			c.record(event.Event{Node: topology.NoNode, Kind: "hook", Code: "resumed", Text: fmt.Sprintf("took up %d unfinished failover hook(s)", n)})
 		}
 		if err != nil || n == 0 {
 			c.mu.Lock()

@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
 )
 
 // change applies f to the planner's memory, saves it, and asks for a pass. It
 // returns the number of the last pass that was planned without the change.
-func (c *Controller) change(ctx context.Context, e history.Event, f func(*plan.Memory)) (pass uint64, err error) {
+func (c *Controller) change(ctx context.Context, e event.Event, f func(*plan.Memory)) (pass uint64, err error) {
 	c.mu.Lock()
 	mem := c.mem
 	mem.Nodes, mem.Holds = slices.Clone(mem.Nodes), slices.Clone(mem.Holds)
@@ -41,7 +41,7 @@ func (c *Controller) Hold(ctx context.Context, r control.HoldRequest) error {
 	if !r.Until.IsZero() && !time.Now().Before(r.Until) {
 		return &control.RefusedError{Code: "bad-request", Msg: fmt.Sprintf("a hold until %s is over already", r.Until.UTC().Format(time.RFC3339)), Hint: "give a time to come, or none: then it holds until released"}
 	}
-	e := history.Event{Node: r.Node, Kind: "hold", Code: "on-hold", Text: fmt.Sprintf("held by %s: %s", r.Who, r.Why)}
+	e := event.Event{Node: r.Node, Kind: "hold", Code: "on-hold", Text: fmt.Sprintf("held by %s: %s", r.Who, r.Why)}
 	_, err := c.change(ctx, e, func(m *plan.Memory) {
 		m.Holds = slices.DeleteFunc(m.Holds, func(h plan.Hold) bool { return h.Node == r.Node })
 		m.Holds = append(m.Holds, plan.Hold{Node: r.Node, Who: r.Who, Why: r.Why, Since: time.Now(), Until: r.Until})
@@ -55,7 +55,7 @@ func (c *Controller) Release(ctx context.Context, node topology.NodeID, who stri
 	if err := c.known(node, true); err != nil {
 		return err
 	}
-	e := history.Event{Node: node, Kind: "release", Code: "released", Text: "released by " + who}
+	e := event.Event{Node: node, Kind: "release", Code: "released", Text: "released by " + who}
 	_, err := c.change(ctx, e, func(m *plan.Memory) {
 		m.Holds = slices.DeleteFunc(m.Holds, func(h plan.Hold) bool { return h.Node == node })
 		m.Nudges, m.LastNudge = 0, time.Time{}
@@ -85,7 +85,7 @@ func (c *Controller) resyncAsked(ctx context.Context, r control.ResyncRequest) (
 			return 0, &control.RefusedError{Code: "bad-request", Msg: fmt.Sprintf("there is no method %q", r.Method), Hint: "repool plan names the methods"}
 		}
 	}
-	e := history.Event{Node: r.Node, Kind: "release", Code: "resync-asked", Text: fmt.Sprintf("resync (%s) asked for by %s", asked, r.Who)}
+	e := event.Event{Node: r.Node, Kind: "release", Code: "resync-asked", Text: fmt.Sprintf("resync (%s) asked for by %s", asked, r.Who)}
 	return c.change(ctx, e, func(m *plan.Memory) {
 		for i := range m.Nodes {
 			if m.Nodes[i].Node == r.Node {

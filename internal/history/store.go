@@ -14,31 +14,18 @@ import (
 	_ "modernc.org/sqlite" // pure Go, so that the binary stays static
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/topology"
 )
 
-// Event is one thing that happened, as people read it later.
-type Event struct {
-	ID   int64           `json:"id"`
-	At   time.Time       `json:"at"`
-	Node topology.NodeID `json:"node"` // NoNode: the pool as a whole
-	Kind string          `json:"kind"` // decision, run, attach, detach, fence, hold, release, hook, controller
-	Code string          `json:"code"`
-	Text string          `json:"text"`
-	// Data is a JSON value with the facts: a run's journal, a decision's evidence.
-	Data json.RawMessage `json:"data,omitempty"`
-}
-
-// Filter narrows List. Zero values do not.
-type Filter struct {
-	Node  *topology.NodeID
-	Kind  string
-	Since time.Time
-	Limit int // newest so many; zero: 100; at most MaxLimit
-}
+// Event and Filter are package event's: what is kept, and how it is looked for.
+type (
+	Event  = event.Event
+	Filter = event.Filter
+)
 
 // MaxLimit is the most events that one List gives.
-const MaxLimit = 10000
+const MaxLimit = event.MaxLimit
 
 // Store is the open file. Its methods may be called from several goroutines.
 type Store struct {

@@ -165,11 +165,21 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 	case len(c.order) == 0:
 		return Result{Code: c.code, Node: topology.NoNode, Text: c.why, Notes: c.notes}
 	}
-	note, fenced := d.fence(ctx, e.Failed, p.failed)
+	note, fenced, stopped := d.fence(ctx, e.Failed, p.failed)
 	c.notes = append(c.notes, note)
 	if !fenced {
 		return Result{Code: CodeNotFenced, Node: e.Failed, Notes: c.notes,
 			Text: fmt.Sprintf("node %s is alive as a primary and could not be stopped; a second one would split the pool", e.Failed)}
+	}
+	if stopped {
+		// It went on sending WAL after the standbys were asked, its shutdown
+		// checkpoint included: who has the most is known only now.
+		d.askOnceMore(ctx, p)
+		now := choose(p.views, last, e.NewMain)
+		if len(now.order) > 0 {
+			now.notes = append(now.notes, note)
+			c = now
+		}
 	}
 	for _, v := range c.order {
 		tli, err := d.promote(ctx, p.servers[v.node], v, c.line)

@@ -165,6 +165,10 @@ func TestFailover(t *testing.T) {
 			nodes: []*fakeNode{dead(), {facts: Facts{SystemID: 77, History: line2}}, standby(0x100)}, event: lost,
 			code: CodeAlreadyPrimary, primaries: []topology.NodeID{1},
 		},
+		"the old primary is alive, and sends more before it is stopped": {
+			nodes: []*fakeNode{{facts: primary().facts, onFence: func(w *world) { w.nodes[2].facts.Receive = 0x300 }}, standby(0x200), standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
 		"promotion takes a while": {
 			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, polls: 4}, standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{1},

@@ -27,6 +27,7 @@ type fakeNode struct {
 	polls     int                   // questions until a promotion shows
 	promoting bool
 	fenced    int
+	onFence   func(*world) // what its last moments bring about
 	slots     []string
 	checked   bool
 }
@@ -206,6 +207,9 @@ func (a fakeAgent) Fence(_ context.Context, token topology.Token) (topology.Fenc
 	a.n.fenced++
 	was := !a.n.down
 	a.n.down, a.n.silent, a.n.promoting = true, false, false
+	if a.n.onFence != nil {
+		a.n.onFence(a.w)
+	}
 	return topology.Fenced{WasRunning: was, Mode: "fast"}, nil
 }
 

@@ -74,6 +74,23 @@ func (d *Deps) probe(ctx context.Context, failed topology.NodeID) *probes {
 	return p
 }
 
+// askOnceMore asks those that answered once more, side by side. Who does not answer
+// now is no candidate.
+func (d *Deps) askOnceMore(ctx context.Context, p *probes) {
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
+	defer cancel()
+	var all sync.WaitGroup
+	for i := range p.views {
+		v := &p.views[i]
+		s := p.servers[v.node]
+		if s == nil {
+			continue
+		}
+		all.Go(func() { v.facts, v.err = s.Facts(ctx) })
+	}
+	all.Wait()
+}
+
 // close ends what is still open, and waits for it.
 func (p *probes) close() {
 	p.cancel()

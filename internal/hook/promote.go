@@ -19,28 +19,29 @@ const holder = "failover hook"
 // fence stops the old primary, so that the pool cannot have two. ok is false
 // only when it is proven to run as a primary and cannot be stopped. A host that
 // does not answer at all cannot be fenced from here; the note says so, and the
-// controller does it when the host comes back.
-func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() view) (note string, ok bool) {
+// controller does it when the host comes back. stopped says that it was running
+// until now.
+func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() view) (note string, ok, stopped bool) {
 	how, err := d.askFence(ctx, node, func() bool {
 		v := probed()
 		return v.err == nil && v.facts.InRecovery
 	})
 	switch {
 	case errors.Is(err, errNoPrimary):
-		return fmt.Sprintf("old primary %s runs as a standby: left running", node), true
+		return fmt.Sprintf("old primary %s runs as a standby: left running", node), true, false
 	case err == nil:
-		return fenceNote(node, how), true
+		return fenceNote(node, how), true, how.WasRunning
 	}
 	v := probed()
 	if v.err == nil && !v.facts.InRecovery {
 		// It may have been stopped half way since.
 		primary, perr := d.alive(ctx, node)
 		if perr == nil && primary {
-			return fmt.Sprintf("old primary %s not fenced: %v", node, err), false
+			return fmt.Sprintf("old primary %s not fenced: %v", node, err), false, false
 		}
 		v.err = perr
 	}
-	return fmt.Sprintf("old primary %s not fenced (%v), and not seen to run as a primary (%v)", node, err, v.err), true
+	return fmt.Sprintf("old primary %s not fenced (%v), and not seen to run as a primary (%v)", node, err, v.err), true, false
 }
 
 func fenceNote(node topology.NodeID, how topology.Fenced) string {

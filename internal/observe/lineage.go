@@ -28,7 +28,7 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew b
 		return
 	}
 	line := p.ID.String() + " " + history.Text()
-	walFrom := sync.OnceValue(func() topology.LSN {
+	walFrom := askedOnce(func() topology.LSN {
 		from, _ := o.walFrom.get(context.WithoutCancel(ctx), want[topology.LSN]{key: line, anew: anew, ask: func(ctx context.Context) topology.LSN {
 			own, err := pa.ProbeWAL(ctx, history)
 			if err != nil {
@@ -55,6 +55,25 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew b
 		})
 	}
 	wg.Wait()
+}
+
+// askedOnce calls ask when the first caller wants its answer. Unlike with
+// sync.OnceValue nobody holds a lock while the network is waited for: who comes
+// meanwhile waits on a channel, which virtual time can see.
+func askedOnce[T any](ask func() T) func() T {
+	var once sync.Once
+	var answer T
+	there := make(chan struct{})
+	return func() T {
+		once.Do(func() {
+			go func() {
+				defer close(there)
+				answer = ask()
+			}()
+		})
+		<-there
+		return answer
+	}
 }
 
 // comparison is one node's WAL against the primary's.

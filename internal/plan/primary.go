@@ -39,27 +39,34 @@ func (w *world) resolvePrimary() {
 		w.trouble = w.noPrimary()
 		return
 	}
-	p, t := w.newest(own)
-	if p == nil && t.code == CodePrimaryAmbiguous {
+	p, h, t := w.unambiguous(own)
+	if t.code == CodePrimaryAmbiguous || t.code == CodePrimaryContested {
 		if kept := notAsked(own); len(kept) > 0 && len(kept) < len(own) {
-			p, t = w.newest(kept)
+			p, h, t = w.unambiguous(kept)
 		}
 	}
-	if p == nil {
-		w.trouble = t
-		return
-	}
-	h, _ := w.historyOf(p)
-	if t := w.againstMemory(p, h); t.code != "" {
-		w.trouble = t
-		return
-	}
-	if t := w.contested(p, h); t.code != "" {
+	if t.code != "" {
 		w.trouble = t
 		return
 	}
 	w.primary, w.history, w.pool = p, h, w.agreementOn(p)
 	w.marks(p)
+}
+
+// unambiguous is the one of these that is the primary, or why none is.
+func (w *world) unambiguous(own []*subject) (*subject, topology.History, trouble) {
+	p, t := w.newest(own)
+	if p == nil {
+		return nil, topology.History{}, t
+	}
+	h, _ := w.historyOf(p)
+	if t := w.againstMemory(p, h); t.code != "" {
+		return nil, h, t
+	}
+	if t := w.contested(p, h); t.code != "" {
+		return nil, h, t
+	}
+	return p, h, trouble{}
 }
 
 // candidates are the nodes that say themselves that they are out of recovery

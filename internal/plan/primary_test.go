@@ -100,6 +100,14 @@ func TestPrimary(t *testing.T) {
 		"a standby promoted by hand while Pgpool-II routes to the living primary": {func(s *scene) {
 			s.primary(2, "1@0/5000000 2", 0x5001000)
 		}, []string{"wait primary-contested", "wait primary-contested", "wait primary-contested"}},
+		"the same, and a person agrees to overwrite the promoted one": {func(s *scene) {
+			s.learn().primary(2, "1@0/5000000 2", 0x5001000)
+			s.memory(2).Asked = "any"
+		}, []string{"none primary", "none healthy", "detach attached-second-primary"}},
+		"the same, and a person agrees to overwrite the living primary": {func(s *scene) {
+			s.learn().primary(2, "1@0/5000000 2", 0x5001000).standby(1, 2)
+			s.memory(0).Asked = "any"
+		}, []string{"detach attached-second-primary", "none healthy", "wait pool-blind"}},
 		"the same, and the living primary does not answer us": {func(s *scene) {
 			s.primary(2, "1@0/5000000 2", 0x5001000)
 			s.node(0).SQL = topology.SQLFacts{Source: topology.Source{At: s.now, Err: "timeout"}}
