@@ -61,12 +61,12 @@ func proofOf(s *scene, code Code) (dimension int, proven bool) {
 	case CodeFrozen:
 		return 1, a.Server == topology.ServerFrozen
 	case CodeSecondPrimary, CodeAttachedSecondPrimary:
-		return 0, !n.SQL.InRecovery && n.SQL.OK() || !a.StandbySignal && running(a.Server)
+		return 0, !n.SQL.InRecovery && n.SQL.OK() || !a.StandbySignal && running(a.Server) && a.Server != topology.ServerStopping
 	case CodeAttachedNotStreaming:
 		return 0, n.SQL.Receiver.Status == ""
 	case CodeStandbyDown, CodeOldPrimaryOnLine, CodeWrongUpstream, CodeNotStreaming:
 		// The last resort, when what copies nothing has failed again and again.
-		return 3, s.memory(0).Attempts >= cheapTries && l.Verdict == topology.LineageOnLine
+		return 3, s.memory(0).Attempts >= 2 && l.Verdict == topology.LineageOnLine
 	case CodeResyncing:
 		return 3, a.Run != nil && !a.Run.Outcome.Ended()
 	}
@@ -77,7 +77,7 @@ func proofOf(s *scene, code Code) (dimension int, proven bool) {
 // calls for two different actions, nor for any that is not proven.
 func judgeCell(s *scene) (o outcome, acting []acted, why string) {
 	var first *Decision
-	s.passes(func(i int, mem, out Memory, ds []Decision) {
+	s.passes(cellClock, func(i int, mem, out Memory, ds []Decision) {
 		if why != "" {
 			return
 		}
@@ -201,7 +201,7 @@ func checkToggles(t *testing.T, base *scene, outcomes map[cell]outcome) {
 		}
 		// And with the memory of the attach.
 		s := c.scene(base)
-		s.passes(func(i int, _, _ Memory, ds []Decision) {
+		s.passes(cellClock, func(i int, _, _ Memory, ds []Decision) {
 			switch ds[0].Action {
 			case Attach:
 				s.status(0, topology.PoolUp)

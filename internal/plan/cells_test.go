@@ -182,7 +182,13 @@ var holderClasses = []class{
 	{"holds none", func(s *scene) { s.poolPrimary(topology.NoNode) }},
 	{"holds node 2", func(s *scene) { s.poolPrimary(2) }},
 	{"holds node 0", func(s *scene) { s.poolPrimary(0) }},
+	{"holds none, nothing remembered", func(s *scene) { s.poolPrimary(topology.NoNode).forgets() }},
+	{"holds node 2, nothing remembered", func(s *scene) { s.poolPrimary(2).forgets() }},
+	{"holds node 0, nothing remembered", func(s *scene) { s.poolPrimary(0).forgets() }},
 }
+
+// forgets is a controller that has just started for the first time.
+func (s *scene) forgets() { s.mem = Memory{Primary: topology.NoNode} }
 
 // at is the cell's class in dimension d.
 func (c *cell) at(d int) *int {
@@ -222,7 +228,8 @@ func cellBase(s *scene) *scene {
 // damaged directory comes before the finer classes of line; one that failed
 // counts where a method is chosen, which a node that streams or writes never
 // comes to; and one that Pgpool-II does not know, or has in quarantine, is left
-// alone whatever Pgpool-II holds for the primary.
+// alone whatever Pgpool-II holds for the primary. What is remembered of the
+// primary has nothing to do with runs.
 func (c cell) decidedBefore() bool {
 	switch name := runClasses[c.run].name; name {
 	case "no run":
@@ -235,7 +242,7 @@ func (c cell) decidedBefore() bool {
 			return true
 		}
 	}
-	return c.status > 1 && c.holder > 0
+	return c.status > 1 && c.holder > 0 || c.run > 0 && c.holder > 3
 }
 
 // runLines are the lines that stand for all in a cell with a run in progress, or
@@ -262,14 +269,14 @@ func eachCell(f func(cell)) {
 }
 
 // cellClock are the times of the passes over one cell: at once, when FollowGrace
-// is over and a request may be repeated, when StreamPatience and the patience
-// with a frozen server are, and much later.
-var cellClock = []time.Duration{0, 12 * time.Second, 40 * time.Second, 10 * time.Minute}
+// is over and a request may be repeated, and when StreamPatience and the patience
+// with a frozen server are. Nothing else waits for time.
+var cellClock = []time.Duration{0, 12 * time.Second, 40 * time.Second}
 
-// passes observes the same world at every time of cellClock.
-func (s *scene) passes(f func(i int, mem Memory, out Memory, ds []Decision)) {
+// passes observes the same world at those times.
+func (s *scene) passes(times []time.Duration, f func(i int, mem Memory, out Memory, ds []Decision)) {
 	begin := s.now
-	for i, d := range cellClock {
+	for i, d := range times {
 		s.shift(begin.Add(d).Sub(s.now))
 		out, ds := Step(s.mem, s.snap, s.pol, s.now)
 		f(i, s.mem, out, ds)

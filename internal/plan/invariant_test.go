@@ -63,6 +63,11 @@ func actBreach(mem Memory, snap *topology.Snapshot, pol Policy, now time.Time, o
 		}
 	}
 	pool := &snap.Pools[0]
+	if v := pool.Node(pool.Primary); v != nil && v.Attached() && pool.Primary != d.Upstream && d.Code != CodePrimaryStale && d.Upstream != topology.NoNode && !asked(mem, n.ID) {
+		if d.Action == Resync || d.Action == Attach && pool.Primary != n.ID || !(mem.History.Known() && mem.Primary == d.Upstream) {
+			return "though Pgpool-II routes writes to another node"
+		}
+	}
 	switch d.Action {
 	case Attach:
 		if writes(n) { // the primary itself

@@ -21,7 +21,7 @@ func TestEveryPrimary(t *testing.T) {
 	try := func(name string) {
 		count++
 		first := topology.NoNode
-		s.passes(func(i int, mem, out Memory, ds []Decision) {
+		s.passes(cellClock[1:], func(i int, mem, out Memory, ds []Decision) {
 			why := breach(mem, s.snap, s.pol, s.now, out, ds)
 			p := primaryOf(ds)
 			if why == "" {
@@ -167,6 +167,12 @@ func wrongPrimary(s *scene, mem Memory, p topology.NodeID, ds []Decision) string
 		return "it does not accept writes"
 	}
 	line := lineOf(s, mem, p)
+	pool := &s.snap.Pools[0]
+	if h := s.node(pool.Primary); h != nil && h.ID != p && pool.Node(h.ID).Attached() && !asked(mem, h.ID) && !(mem.Primary == p && mem.History.Text() == line) {
+		if stopped := h.Agent.Err == "" && h.Agent.Server == topology.ServerStopped; h.SQL.Err == "" && !h.SQL.InRecovery || h.SQL.Err != "" && !stopped {
+			return fmt.Sprintf("Pgpool-II routes writes to node %s, which may take them", h.ID)
+		}
+	}
 	for i := range s.snap.Nodes {
 		o := &s.snap.Nodes[i]
 		if o.ID == p || asked(mem, o.ID) {
