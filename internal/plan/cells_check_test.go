@@ -50,6 +50,8 @@ func proofOf(s *scene, code Code) (dimension int, proven bool) {
 		return 2, l.Verdict == topology.LineageDiverged || code == CodeAttachedDiverged && l.Verdict == topology.LineageForeign
 	case CodeWALGone:
 		return 2, l.StreamGap
+	case CodeUnrelatedHistory:
+		return 2, l.Verdict == topology.LineageForeign && s.memory(0).Asked != ""
 	case CodeGarbledControl:
 		return 2, a.Control == nil && (a.Dir == topology.DirAside || a.Server == topology.ServerStopped)
 	case CodeForeignSystem:
@@ -142,7 +144,7 @@ func TestEveryCell(t *testing.T) {
 	t.Parallel()
 	base := cellBase(newScene(t))
 	outcomes := map[cell]outcome{}
-	seen, gated := map[string]int{}, map[string]bool{}
+	seen, gated, count := map[string]int{}, map[string]bool{}, 0
 	eachCell(func(c cell) {
 		if t.Failed() {
 			return
@@ -166,6 +168,19 @@ func TestEveryCell(t *testing.T) {
 			gated[key] = true
 			if why := gatesHold(a); why != "" {
 				t.Errorf("%s\n%s", c, why)
+			}
+			if why := customHolds(a); why != "" {
+				t.Errorf("%s\n%s", c, why)
+			}
+		}
+		// A person's word settles what policy leaves to him, and no doubt about the
+		// node: its proofs are asked for all the same. Every eleventh cell is enough
+		// to meet each pair of classes, since no dimension has a multiple of 11.
+		if count++; count%11 == 0 {
+			s := c.scene(base)
+			s.memory(0).Asked = askedAny
+			if _, _, why := judgeCell(s); why != "" {
+				t.Errorf("%s\nasked for: %s", c, why)
 			}
 		}
 	})

@@ -93,3 +93,22 @@ func gatesHold(a acted) string {
 	}
 	return ""
 }
+
+// customHolds puts the operator's own program in the place of what overwrites: it
+// is called where that was to be done, and nowhere else.
+func customHolds(a acted) string {
+	s := a.scene
+	s.pol.Custom = true
+	out, ds := Step(a.mem, s.snap, s.pol, s.now)
+	if why := breach(a.mem, s.snap, s.pol, s.now, out, ds); why != "" {
+		return "own program: " + why
+	}
+	want := a.d.Method
+	if want.Destructive() {
+		want = topology.MethodCustom
+	}
+	if d := ds[0]; d.Action != a.d.Action || d.Method != want && d.Action == Resync {
+		return fmt.Sprintf("own program: %s turns to %s", short(a.d), short(d))
+	}
+	return ""
+}
