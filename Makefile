@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps build demo test bench lint fuzz ci clean proto scenarios
+.PHONY: all deps build demo test bench lint fuzz fuzz-brief ci clean proto scenarios
 
 all: build
 
@@ -36,7 +36,10 @@ lint: ## formatting and vet; golangci-lint too where it is installed
 fuzz: ## every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)
 
-ci: lint test
+fuzz-brief: ## every fuzz target for a second
+	@scripts/fuzz.sh brief
+
+ci: lint test fuzz-brief
 
 clean:
 	rm -rf bin

@@ -63,6 +63,7 @@ var may = map[string]string{
 	"cmd/repool":     "internal/cli internal/hook",
 	"internal/arch":  "",
 	"test/scenarios": "",
+	"test/upstream":  "",
 	"test/cli":       "",
 }
 

@@ -105,6 +105,8 @@ func shellWords(line string) []string {
 	for i := 0; i < len(line); i++ {
 		c := line[i]
 		switch {
+		case c == '\\' && quote == '"' && i+1 < len(line) && !strings.ContainsRune("$`\"\\", rune(line[i+1])):
+			b.WriteByte(c) // stays, and what follows is nothing special
 		case c == '\\' && quote != '\'' && i+1 < len(line):
 			i++
 			b.WriteByte(line[i])

@@ -1,8 +1,12 @@
 package check
 
 import (
+	"math/rand/v2"
 	"net/netip"
+	"os/exec"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -92,5 +96,45 @@ func TestShellWords(t *testing.T) {
 		if got := shellWords(line); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s → %q, want %q", line, got, want)
 		}
+	}
+}
+
+// FuzzShellWords puts words into a line, as a person may, and finds them again.
+func FuzzShellWords(f *testing.F) {
+	f.Add("/usr/bin/repool", "a b", `c\'d`)
+	f.Add("", `"`, "\t")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		_ = shellWords(a)
+		quote := strings.NewReplacer("'", `'\''`)
+		line := "'" + quote.Replace(a) + "'  '" + quote.Replace(b) + "'\t'" + quote.Replace(c) + "'"
+		if got := shellWords(line); !reflect.DeepEqual(got, []string{a, b, c}) {
+			t.Errorf("%s is split into %q", line, got)
+		}
+	})
+}
+
+// TestShellWordsAreTheShells: on lines of blanks, quotes and backslashes the
+// shell itself is the judge.
+func TestShellWordsAreTheShells(t *testing.T) {
+	random := rand.New(rand.NewPCG(15, 435))
+	read := 0
+	for range 300 {
+		var b strings.Builder
+		for range 1 + random.IntN(10) {
+			b.WriteByte("ab  '\"\\"[random.IntN(7)])
+		}
+		line := b.String()
+		out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", "set -- "+line+"\nprintf '%s\\0' \"$@\"").Output()
+		if err != nil || strings.HasSuffix(line, `\`) {
+			continue // a quote is left open, or the line goes on
+		}
+		read++
+		want := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+		if got := shellWords(line); !slices.Equal(got, want) && len(got)+len(strings.Join(want, "")) > 0 {
+			t.Errorf("%s: got %q, the shell has %q", line, got, want)
+		}
+	}
+	if read < 50 {
+		t.Errorf("%d lines only", read)
 	}
 }

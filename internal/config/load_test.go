@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,23 @@ func TestPassfileMustBePrivate(t *testing.T) {
 	}
 }
 
+// problemLine is a problem with its place; what is missing has none.
+var problemLine = regexp.MustCompile(`^fuzz\.yaml:([1-9]\d*:[1-9]\d*:)? `)
+
+func FuzzAgentAddress(f *testing.F) {
+	f.Add("local")
+	f.Add("unix:/run/repool/agent.sock")
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := parseAgent(text)
+		if err != nil {
+			return
+		}
+		if a.String() != text {
+			t.Errorf("%q is read as %q", text, a)
+		}
+	})
+}
+
 func FuzzLoad(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*/*.yaml")
 	for _, file := range files {
@@ -152,6 +170,9 @@ func FuzzLoad(f *testing.F) {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			if line == "" {
 				t.Fatalf("an empty line in %q", err)
+			}
+			if !problemLine.MatchString(line) {
+				t.Fatalf("a problem without a place: %q", line)
 			}
 		}
 	})

@@ -63,6 +63,9 @@ func readPrimary(stateDir string) (Primary, error) {
 	if err == nil {
 		err = json.Unmarshal(text, &p)
 	}
+	if err == nil && (p.Node < 0 || p.SystemID == 0 || !p.History.Sound()) {
+		err = errors.New("no record of a primary")
+	}
 	if err != nil {
 		return Primary{Node: topology.NoNode}, fmt.Errorf("read %s: %w", path, err)
 	}

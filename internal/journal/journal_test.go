@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -239,6 +240,37 @@ func FuzzDecode(f *testing.F) {
 		r, err := decode(name, data)
 		if err == nil && (r.Run.ID != name || r.Seq == 0 || r.Format != 1) {
 			t.Errorf("accepted %+v", r)
+		}
+		if err != nil {
+			return
+		}
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := decode(name, text); err != nil || !reflect.DeepEqual(r, again) {
+			t.Errorf("wrote %+v, read %+v, %v", r, again, err)
+		}
+	})
+}
+
+// FuzzChildren: a garbled list of children is said to be one, and never an empty one.
+func FuzzChildren(f *testing.F) {
+	f.Add([]byte(`[{"pid":10,"start_ticks":105,"name":"pg_basebackup"}]`))
+	f.Add([]byte(`null`))
+	f.Add([]byte(``))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := OpenChildren(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(c.path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		list, err := c.List()
+		var garbled *GarbledError
+		if err != nil && !errors.As(err, &garbled) || err == nil && len(list) == 0 && strings.Contains(string(text), "pid") {
+			t.Errorf("%q: %v, %v", text, list, err)
 		}
 	})
 }

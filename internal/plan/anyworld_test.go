@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"testing"
 	"time"
 
 	"pgregory.net/rapid"
@@ -119,73 +118,4 @@ func drawMemory(rt *rapid.T, id topology.NodeID) NodeMemory {
 		m.Parked, m.ParkedAt = CodeRewindFailed, start
 	}
 	return m
-}
-
-// TestEveryState goes through all combinations of what can be seen of one
-// node beside a sound primary, and checks the promises in each.
-func TestEveryState(t *testing.T) {
-	t.Parallel()
-	dirs := []topology.DirState{topology.DirPresent, topology.DirAside, topology.DirMissing, topology.DirForeign, topology.DirUnknown}
-	servers := []topology.ServerState{topology.ServerStopped, topology.ServerRunning, topology.ServerStarting, topology.ServerStopping, topology.ServerFrozen, topology.ServerUnknown}
-	verdicts := []topology.Verdict{topology.LineageUnknown, topology.LineageOnLine, topology.LineageDiverged, topology.LineageForeign}
-	base := newScene(t).learn()
-	base.promoted(1).standby(2, 1).learn()
-	seen := map[string]int{}
-	for _, sql := range []string{"silent", "streams", "recovers", "writes"} {
-		for _, dir := range dirs {
-			for _, server := range servers {
-				for _, v := range verdicts {
-					for bits := range 64 {
-						s := *base
-						s.snap.Nodes = append([]topology.Node(nil), base.snap.Nodes...)
-						s.snap.Pools = []topology.PoolView{base.snap.Pools[0]}
-						s.snap.Pools[0].Nodes = append([]topology.PoolNode(nil), base.snap.Pools[0].Nodes...)
-						setState(&s, sql, dir, server, v, bits)
-						out, ds := Step(s.mem, s.snap, s.pol, s.now)
-						if why := breach(s.mem, s.snap, s.pol, s.now, out, ds); why != "" {
-							t.Fatalf("%s, directory %q, server %q, lineage %q, bits %06b: %s\n%s", sql, dir, server, v, bits, why, dump(s.mem, s.snap, ds))
-						}
-						if ds[0].Reason == "no rule of the planner fits what is known of this node" {
-							t.Fatalf("%s, directory %q, server %q, lineage %q, bits %06b: no rule fits\n%s", sql, dir, server, v, bits, dump(s.mem, s.snap, ds[:1]))
-						}
-						seen[short(ds[0])]++
-					}
-				}
-			}
-		}
-	}
-	for _, want := range []string{"attach ready", "fence second-primary", "resync/adopt old-primary-on-line", "resync/start standby-down", "resync/rewind diverged", "resync/base-backup no-data", "resync/base-backup half-done", "detach attached-diverged", "resync/base-backup wal-gone"} {
-		if seen[want] == 0 {
-			t.Errorf("%s never came about", want)
-		}
-	}
-}
-
-func setState(s *scene, sql string, dir topology.DirState, server topology.ServerState, v topology.Verdict, bits int) {
-	bit := func(i int) bool { return bits&(1<<i) != 0 }
-	s.standby(0, 1).status(0, topology.PoolDown)
-	n := s.node(0)
-	switch sql {
-	case "silent":
-		n.SQL = topology.SQLFacts{Source: topology.Source{At: s.now, Err: "timeout"}}
-	case "recovers":
-		n.SQL.Receiver = topology.WALReceiver{}
-	case "writes":
-		s.primary(0, "1", 0x5000200)
-	}
-	n.Agent.Dir, n.Agent.Server, n.Agent.StandbySignal = dir, server, bit(0)
-	if bit(1) {
-		s.status(0, topology.PoolUp)
-	}
-	s.lineage(0, 1, v)
-	n.Lineage.StreamGap = bit(2)
-	if bit(3) {
-		n.Agent.Run = &topology.RunState{ID: "r", Method: topology.MethodRewind, Outcome: topology.RunInterrupted, Damaged: true, Ended: s.now.Add(-time.Hour)}
-	}
-	if bit(4) {
-		n.Agent.Control = nil
-	}
-	if bit(5) {
-		s.poolPrimary(topology.NoNode)
-	}
 }

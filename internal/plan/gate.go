@@ -13,6 +13,12 @@ func (s *subject) gate() (Code, string) {
 	switch {
 	case !s.sql || !f.InRecovery || !s.streams():
 		return CodeNotStreaming, fmt.Sprintf("it does not stream from node %s on timeline %s", p.n.ID, p.n.SQL.Timeline)
+	case s.n.Agent.Dir == topology.DirForeign:
+		return CodeForeignDirectory, "its data directory is not empty and holds no PostgreSQL data"
+	case s.noDirectory():
+		// Attached, it would be detached for this at once. PostgreSQL ends by
+		// itself within a minute; what the agent looks at may also be wrong.
+		return CodeNoData, "its data directory is " + string(s.n.Agent.Dir) + ", so its server will not last"
 	case s.verdict() != topology.LineageOnLine:
 		return CodeLineageUnknown, "its WAL is not proven to be the primary's"
 	case s.m.Target == 0 || s.m.TargetPrimary != p.n.ID || s.m.TargetTLI != p.n.SQL.Timeline:

@@ -63,6 +63,11 @@ func actBreach(mem Memory, snap *topology.Snapshot, pol Policy, now time.Time, o
 		}
 	}
 	pool := &snap.Pools[0]
+	if v := pool.Node(pool.Primary); v != nil && v.Attached() && pool.Primary != d.Upstream && d.Code != CodePrimaryStale && d.Upstream != topology.NoNode && !asked(mem, n.ID) {
+		if d.Action == Resync || d.Action == Attach && pool.Primary != n.ID || !(mem.History.Known() && mem.Primary == d.Upstream) {
+			return "though Pgpool-II routes writes to another node"
+		}
+	}
 	switch d.Action {
 	case Attach:
 		if writes(n) { // the primary itself
@@ -170,7 +175,7 @@ func runBreach(snap *topology.Snapshot, pol Policy, now time.Time, d Decision, n
 		}
 	}
 	usable := data && !damaged && a.Control != nil
-	proven := known && (n.Lineage.Verdict != topology.LineageUnknown || n.Lineage.StreamGap && a.StandbySignal)
+	proven := ahead(mem, n, p) || known && (n.Lineage.Verdict != topology.LineageUnknown || n.Lineage.StreamGap && a.StandbySignal)
 	switch {
 	case usable && !proven && !(n.SQL.InRecovery && n.Lineage.StreamGap):
 		return "overwrites data whose line is unknown (P2)"
@@ -184,6 +189,17 @@ func runBreach(snap *topology.Snapshot, pol Policy, now time.Time, d Decision, n
 		return "no space"
 	}
 	return ""
+}
+
+// ahead says that the node has been seen past the primary's position, which the
+// primary had not reached by an answer asked for well after.
+func ahead(mem Memory, n, p *topology.Node) bool {
+	for _, m := range mem.Nodes {
+		if m.Node == n.ID && m.AheadLSN != 0 {
+			return n.SQL.InRecovery && m.AheadTLI == p.SQL.Timeline && p.SQL.Current < m.AheadLSN && p.SQL.At.Sub(m.AheadAt) >= 5*time.Second
+		}
+	}
+	return false
 }
 
 // deepCopy is by JSON, except for what JSON leaves out; there is none of it in

@@ -329,6 +329,17 @@ func TestNothingIsAttachedThatIsAhead(t *testing.T) {
 	s.expect("", "resync/base-backup diverged")
 }
 
+// What stands in the place of its data directory is not what it streams into.
+func TestAheadIsNoReasonToOverwriteAForeignDirectory(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	s.status(1, topology.PoolDown).node(1).SQL.Replay = 0x5000100
+	s.node(1).Agent.Dir = topology.DirForeign
+	s.expect("", "wait foreign-directory")
+	s.later(aheadFor)
+	s.expect("", "wait foreign-directory")
+}
+
 func TestAheadForAMomentIsNoFault(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()

@@ -108,9 +108,20 @@ func TestNode(t *testing.T) {
 			lost(s, 1, topology.DirMissing).status(1, down)
 			s.node(0).SQL.DatabaseBytes, s.node(0).Agent.DataBytes = 0, 0
 		}, "none no-space"},
-		"mount point (hazard 48)":           {func(s *scene) { diverge(s, 1).status(1, down); s.node(1).Agent.MountPoint = true }, "none datadir-mountpoint"},
-		"tablespaces on the primary":        {func(s *scene) { lost(s, 1, topology.DirMissing).status(1, down); s.node(0).Agent.Tablespaces = 1 }, "none tablespaces"},
-		"other major version (hazard 31)":   {func(s *scene) { s.stopped(1).status(1, down); s.node(1).Agent.Version = 14 }, "none version-mismatch"},
+		"mount point (hazard 48)":          {func(s *scene) { diverge(s, 1).status(1, down); s.node(1).Agent.MountPoint = true }, "none datadir-mountpoint"},
+		"tablespaces on the primary":       {func(s *scene) { lost(s, 1, topology.DirMissing).status(1, down); s.node(0).Agent.Tablespaces = 1 }, "none tablespaces"},
+		"other major version (hazard 31)":  {func(s *scene) { s.stopped(1).status(1, down); s.node(1).Agent.Version = 14 }, "none version-mismatch"},
+		"streams from a deleted directory": {func(s *scene) { s.status(1, down).node(1).Agent.Dir = topology.DirMissing }, "wait no-data"},
+		"streams, with something else in its directory's place": {func(s *scene) {
+			s.status(1, down).node(1).Agent.Dir = topology.DirForeign
+		}, "wait foreign-directory"},
+		"the agent looks at another cluster's directory": {func(s *scene) {
+			s.status(1, down).node(1).Agent.Control.SystemID = otherSys
+		}, "wait facts-stale"},
+		"the agent looks at another cluster's directory, which has diverged": {func(s *scene) {
+			s.status(1, down).lineage(1, 0, topology.LineageDiverged)
+			s.node(1).SQL.Receiver, s.node(1).Agent.Control.SystemID = topology.WALReceiver{}, otherSys
+		}, "wait facts-stale"},
 		"other system identifier (S10)":     {func(s *scene) { s.stopped(1).status(1, down); s.node(1).Agent.Control.SystemID = otherSys }, "none foreign-system"},
 		"other system identifier, attached": {func(s *scene) { s.node(1).SQL.SystemID = otherSys }, "detach foreign-system"},
 		"lower max_connections (S10, hazard 32)": {func(s *scene) {

@@ -95,13 +95,18 @@ func (w *world) candidates() []*subject {
 
 // referenceSystem is the pool's system identifier; zero when it cannot be told.
 func (w *world) referenceSystem(all []*subject) topology.SystemID {
-	if w.remembers() && w.mem.SystemID != 0 {
-		return w.mem.SystemID
+	if w.mem.History.Known() && w.mem.SystemID != 0 {
+		// That a person gives up the last primary's node does not make the pool
+		// another one, as long as any other node is of its lineage.
+		ours := without(notAsked(w.nodes), func(s *subject) bool { return s.systemID() != w.mem.SystemID })
+		if w.remembers() || len(ours) > 0 {
+			return w.mem.SystemID
+		}
 	}
 	var ref topology.SystemID
 	for i, s := range all {
 		switch id := s.n.SQL.SystemID; {
-		case w.local != nil && w.local.Primary == s.n.ID:
+		case w.local != nil && w.local.Primary == s.n.ID && s.m.Asked == "":
 			return id
 		case i == 0:
 			ref = id
@@ -128,7 +133,7 @@ func (w *world) remembers() bool {
 func (w *world) historyOf(s *subject) (topology.History, bool) {
 	t := s.n.SQL.Timeline
 	switch {
-	case s.agent && s.n.Agent.History.TLI == t && t != 0:
+	case s.agent && s.n.Agent.History.TLI == t && t != 0 && !s.elsewhere():
 		return s.n.Agent.History, true
 	case w.remembers() && w.mem.Primary == s.n.ID && w.mem.History.TLI == t:
 		return w.mem.History, true

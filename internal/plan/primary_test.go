@@ -180,6 +180,23 @@ func TestOldPrimaryIsNotLearnedWhilePgpoolRoutesElsewhere(t *testing.T) {
 
 // S7: the new primary dies right after its promotion, and the next standby, that
 // has seen nothing of it, is promoted to a line of its own under the same number.
+// Another cluster answers on the last primary's port, and a person agrees to have
+// that node overwritten: this must not make the pool that other cluster's.
+func TestGivingUpANodeDoesNotChangeThePoolsSystemIdentifier(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	s.node(0).SQL.SystemID, s.node(0).Agent.Control.SystemID = otherSys, otherSys
+	s.memory(0).Asked = askedAny
+	s.expect("wait foreign-system", "wait foreign-system", "wait foreign-system")
+	s.promoted(1).standby(2, 1)
+	s.primary(0, "1", 0x5000200).status(0, topology.PoolUp).poolPrimary(0)
+	s.node(0).SQL.SystemID, s.node(0).Agent.Control.SystemID = otherSys, otherSys
+	s.expect("detach foreign-system", "", "")
+	if s.mem.SystemID != sys {
+		t.Errorf("the pool is %s now", s.mem.SystemID)
+	}
+}
+
 func TestAFailoverOutranksTheRememberedPrimary(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).promoted(1).learn()

@@ -162,7 +162,7 @@ var stateRules = []rule{
 	{CodeServerSilent, func(s *subject) bool { return s.n.Agent.Server == topology.ServerRunning && !s.sql && !s.aside() }, func(s *subject) Decision {
 		return s.decide(Wait, CodeServerSilent, "the node's server runs, and does not answer to SQL")
 	}},
-	{CodeDiverged, (*subject).ahead, func(s *subject) Decision {
+	{CodeDiverged, func(s *subject) bool { return s.ahead() && s.n.Agent.Dir == topology.DirPresent }, func(s *subject) Decision {
 		return s.resync(CodeDiverged, fmt.Sprintf("node %s streams, and has replayed to %s, which the primary has not written at all: it holds WAL of its own on timeline %s", s.n.ID, s.m.AheadLSN, s.m.AheadTLI), topology.MethodBaseBackup)
 	}},
 	{CodeReady, (*subject).streams, (*subject).verify},
@@ -232,6 +232,8 @@ func (s *subject) contradictory() bool {
 		return true
 	case a.Control != nil && a.Control.SystemID == 0:
 		return true // whose data these are is unknown, and no control file says 0
+	case s.elsewhere():
+		return true
 	case s.sql && s.aside():
 		return true // a server answers on the node's port, with the node's directory under repair
 	}

@@ -132,19 +132,23 @@ func (m *maker) hbaItem(n *check.NodeFacts, lines []string) error {
 // withBlock puts lines into the block of ours, which stands before the first
 // rule: the first rule that fits decides.
 func withBlock(text string, lines []string) string {
-	if begin := strings.Index(text, hbaBegin+"\n"); begin >= 0 {
-		if end := strings.Index(text[begin:], hbaEnd); end >= 0 {
-			at := begin + end
-			return text[:at] + strings.Join(lines, "\n") + "\n" + text[at:]
-		}
-	}
-	block := hbaBegin + "\n" + strings.Join(lines, "\n") + "\n" + hbaEnd + "\n"
-	at := 0
+	ours := strings.Join(lines, "\n") + "\n"
+	at, first, inBlock := 0, -1, false
 	for l := range strings.Lines(text) {
-		if t := strings.TrimSpace(l); t != "" && !strings.HasPrefix(t, "#") {
-			return text[:at] + block + text[at:]
+		t := strings.TrimSpace(l)
+		switch {
+		case inBlock && t == hbaEnd:
+			return text[:at] + ours + text[at:]
+		case t == hbaBegin:
+			inBlock = true
+		case first < 0 && t != "" && !strings.HasPrefix(t, "#"):
+			first = at
 		}
 		at += len(l)
+	}
+	block := hbaBegin + "\n" + ours + hbaEnd + "\n"
+	if first >= 0 {
+		return text[:first] + block + text[first:]
 	}
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"

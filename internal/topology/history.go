@@ -59,6 +59,19 @@ func ParseHistory(tli TimelineID, text string) (History, error) {
 	return h, nil
 }
 
+// Sound says whether the history is one that ParseHistory could have read: for
+// those that come from somewhere else.
+func (h History) Sound() bool {
+	var last HistoryEntry
+	for _, e := range h.Ancestors {
+		if e.TLI <= last.TLI || e.Switch < last.Switch || e.TLI >= h.TLI {
+			return false
+		}
+		last = e
+	}
+	return h.Known()
+}
+
 // Known says whether there is a history at all.
 func (h History) Known() bool { return h.TLI != 0 }
 

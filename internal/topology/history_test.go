@@ -171,7 +171,7 @@ func FuzzParseHistory(f *testing.F) {
 			}
 			return
 		}
-		if h.TLI != TimelineID(tli) || !h.Known() {
+		if h.TLI != TimelineID(tli) || !h.Known() || !h.Sound() {
 			t.Fatalf("history of %d parsed as %v", tli, h)
 		}
 		var again strings.Builder

@@ -99,3 +99,20 @@ func FuzzParseLSN(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWALFileName: a name is a segment's only if it is what that segment is called.
+func FuzzWALFileName(f *testing.F) {
+	f.Add("000000010000000000000003", uint8(4))
+	f.Add("000000010000000100000FFF", uint8(0))
+	f.Add("+00000010000000000000003", uint8(4))
+	f.Fuzz(func(t *testing.T, name string, size uint8) {
+		segment := uint64(1<<20) << (size % 11) // 1 MiB to 1 GiB
+		tli, start, ok := ParseWALFileName(name, segment)
+		if !ok {
+			return
+		}
+		if again := WALFileName(tli, start, segment); again != name || uint64(start)%segment != 0 {
+			t.Errorf("%q begins at %s on %s, and is called %q", name, start, tli, again)
+		}
+	})
+}

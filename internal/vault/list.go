@@ -67,7 +67,7 @@ func load(dir, id string) (e topology.VaultEntry, found bool, err error) {
 	if err != nil {
 		return e, false, err
 	}
-	m.Entry.Path = filepath.Join(dir, id)
+	m.Entry.ID, m.Entry.Path = id, filepath.Join(dir, id) // by where it is, whatever it was called
 	return m.Entry, true, nil
 }
 
