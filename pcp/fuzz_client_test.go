@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 // FuzzClient is a server that says anything at all to a client that is logged in,
 // and then goes away: every command ends, with an answer or with an error that
-// names the server, and never takes more memory than it was sent.
+// names the server.
 func FuzzClient(f *testing.F) {
 	commands := []func(context.Context, *Conn) error{
 		func(ctx context.Context, c *Conn) error { _, err := c.NodeCount(ctx); return err },
@@ -51,6 +52,27 @@ func FuzzClient(f *testing.F) {
 			t.Errorf("close: %v", err)
 		}
 	})
+}
+
+// TestFalseAnnouncementsCostNothing: memory is taken as bytes arrive, not as they
+// are announced.
+func TestFalseAnnouncementsCostNothing(t *testing.T) {
+	for name, said := range map[string][]byte{
+		"length": append(texts('i', arraySize, "1"), oversized('i', maxMessage)...),
+		"count":  texts('i', arraySize, "1048576"),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		c := &Conn{nc: &canned{said: strings.NewReader(string(said))}, addr: "fuzz", timeout: 10 * time.Second, loc: time.UTC}
+		c.r = bufio.NewReader(c.nc)
+		if _, err := c.Nodes(t.Context()); err == nil {
+			t.Errorf("%s: an answer", name)
+		}
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 1<<20 {
+			t.Errorf("%s: %d bytes for %d", name, took, len(said))
+		}
+	}
 }
 
 // canned is a connection on which the answers lie ready.

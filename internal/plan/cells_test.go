@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"time"
 
 	"github.com/repool/repool/internal/topology"
@@ -224,25 +225,30 @@ func cellBase(s *scene) *scene {
 }
 
 // decidedBefore says that the cell is like another one: the planner has decided
-// before it looks at the dimension in which they differ. A run in progress or a
-// damaged directory comes before the finer classes of line; one that failed
-// counts where a method is chosen, which a node that streams or writes never
-// comes to; and one that Pgpool-II does not know, or has in quarantine, is left
-// alone whatever Pgpool-II holds for the primary. What is remembered of the
-// primary has nothing to do with runs.
+// before it looks at the dimension in which they differ.
 func (c cell) decidedBefore() bool {
-	switch name := runClasses[c.run].name; name {
-	case "no run":
-	case "a run that failed", "runs that failed":
-		if sql := sqlClasses[c.sql].name; sql == "streams" || sql == "lags" || sql == "writes" || sql == "writes-same" {
+	sql := sqlClasses[c.sql].name
+	switch name := runClasses[c.run].name; {
+	case c.run == 0:
+	case strings.Contains(name, "failed"):
+		// Counts where a method is chosen; who streams or writes never comes to it.
+		if sql == "streams" || sql == "lags" || sql == "writes" || sql == "writes-same" {
 			return true
 		}
-	default:
-		if !runLines[lineClasses[c.line].name] {
-			return true
-		}
+	case !runLines[lineClasses[c.line].name], sql == "writes-same":
+		// In progress or damaged: comes before the finer classes of line.
+		return true
+	case name == "a run from another node" && c.line > 0:
+		return true
 	}
-	return c.status > 1 && c.holder > 0 || c.run > 0 && c.holder > 3
+	switch {
+	case sql == "lags" && statusClasses[c.status].name != "down":
+		return true // only an attach asks for the lag
+	case c.status > 1 && c.holder > 0:
+		return true // not known to Pgpool-II, or in quarantine: left alone anyway
+	}
+	// What is remembered of the primary has nothing to do with runs.
+	return c.run > 0 && c.holder > 3
 }
 
 // runLines are the lines that stand for all in a cell with a run in progress, or

@@ -36,7 +36,7 @@ func up(t *testing.T, o lab.Options) *pool {
 	}
 	slots <- struct{}{}
 	t.Cleanup(func() { <-slots })
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	o.Log = t.Output()
 	l, err := lab.Up(ctx, o)
 	if err != nil {
@@ -75,7 +75,7 @@ func (p *pool) must(err error) {
 
 func (p *pool) wait(what string, try func(ctx context.Context) error) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(p.ctx, 2*time.Minute)
 	defer cancel()
 	p.must(lab.WaitFor(ctx, what, try))
 }

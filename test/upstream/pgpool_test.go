@@ -51,9 +51,10 @@ func newHooks(t *testing.T) *hooks {
 	return &hooks{t, dir}
 }
 
-// settings call it with every placeholder.
-func (h *hooks) settings(commands ...string) map[string]string {
-	s := map[string]string{"search_primary_node_timeout": "2"}
+// settings call it with every placeholder. A busy machine must not look like a
+// failed node; a killed one is noticed at once all the same.
+func (h *hooks) settings(searchSeconds int, commands ...string) map[string]string {
+	s := map[string]string{"search_primary_node_timeout": fmt.Sprint(searchSeconds), "connect_timeout": "20000", "health_check_timeout": "30"}
 	for _, c := range commands {
 		s[c] = filepath.Join(h.dir, "hook") + " " + c + " " + placeholders
 	}
@@ -136,7 +137,7 @@ func (p *pool) waitPoolPrimary(want int) {
 
 func TestPrimaryFailsOver(t *testing.T) {
 	h := newHooks(t)
-	p := up(t, lab.Options{Standbys: 3, Pgpool: h.settings("failover_command", "follow_primary_command")})
+	p := up(t, lab.Options{Standbys: 3, Pgpool: h.settings(60, "failover_command", "follow_primary_command")})
 	h.write("act", fmt.Sprintf("[ \"$1\" != failover_command ] || [ \"$2\" != 0 ] || %s/pg_ctl promote -w -D %s\n", p.BinDir, p.Nodes[1].DataDir))
 	p.must(p.KillNode(p.ctx, 0))
 
@@ -224,7 +225,7 @@ func (p *pool) outlive(i, n int) {
 
 func TestNobodyIsPromoted(t *testing.T) {
 	h := newHooks(t)
-	p := up(t, lab.Options{Pgpool: h.settings("failover_command")})
+	p := up(t, lab.Options{Pgpool: h.settings(2, "failover_command")})
 	p.must(p.KillNode(p.ctx, 0))
 	h.waitCalls(p, 1)
 	p.waitPoolPrimary(-1)
@@ -254,7 +255,7 @@ func TestNobodyIsPromoted(t *testing.T) {
 
 func TestOrdersAreQueued(t *testing.T) {
 	h := newHooks(t)
-	p := up(t, lab.Options{Pgpool: h.settings("failover_command")})
+	p := up(t, lab.Options{Pgpool: h.settings(60, "failover_command")})
 	p.run("an answer says queued", func(p *pool) {
 		f := fact{"PCP answers a detach or an attach as soon as it is queued: before failover_command has ended, and while it runs", "every order is followed by polling, and no attach is sent in the middle of a failover"}
 		h.write("wait", "")
@@ -279,7 +280,7 @@ func TestOrdersAreQueued(t *testing.T) {
 		p.must(p.Detach(p.ctx, 2)) // carried out now or later: the last attach may not be over
 		silent := p.PCP(0)
 		silent.Timeout = 2 * time.Second
-		err = lab.WaitFor(within(p.t, 15*time.Second), "PCP to fall silent", func(ctx context.Context) error {
+		err = lab.WaitFor(within(p.t, time.Minute), "PCP to fall silent", func(ctx context.Context) error {
 			if err := pcp.With(ctx, silent, func(c *pcp.Conn) error { _, err := c.NodeCount(ctx); return err }); err == nil {
 				return errors.New("it answers")
 			}
