@@ -97,6 +97,9 @@ func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
 	}
 	srv := &http.Server{Handler: control.NewHandler(c), ReadHeaderTimeout: 5 * time.Second}
 	group, gctx := errgroup.WithContext(ctx)
+	if err := g.serveWeb(gctx, group, p, c, log); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	group.Go(func() error { return c.Run(gctx) })
 	w.runAgents(gctx, group.Go)
 	group.Go(func() error { return serveUntil(gctx, srv, func() error { return srv.Serve(l) }) })

@@ -51,7 +51,7 @@ type Controller struct {
 	StateDir string        `yaml:"state_dir"` // default /var/lib/repool
 	Socket   string        `yaml:"socket"`    // default <state_dir>/repool.sock
 	Interval time.Duration `yaml:"interval"`  // default 1s
-	Listen   string        `yaml:"listen"`    // host:port of status page and metrics; default none
+	Listen   string        `yaml:"listen"`    // host:port of page, metrics and health; default none
 }
 
 // Node adds to what pgpool.conf says of one backend.

@@ -59,7 +59,7 @@ func TestLoadReadsEverything(t *testing.T) {
 		Database:    Login{User: "repool", DBName: "postgres", SSLMode: "prefer"},
 		Replication: Login{User: "replicator", DBName: "postgres"},
 		Controller: Controller{StateDir: "/srv/repool", Socket: "/srv/repool/repool.sock",
-			Interval: 2 * time.Second, Listen: "127.0.0.1:9187"},
+			Interval: 2 * time.Second, Listen: "127.0.0.1:9899"},
 		Nodes: []Node{
 			{ID: 1, Agent: "unix:/run/repool/agent1.sock"},
 			{Agent: "local", DataDirectory: "/srv/pg/0/", ConfigFile: "/etc/postgresql/15/main/postgresql.conf",

@@ -87,7 +87,7 @@ func (c Controller) validate(ps *problems) {
 	_, p, err := net.SplitHostPort(c.Listen)
 	n, perr := strconv.ParseUint(p, 10, 16)
 	if err != nil || perr != nil || n == 0 {
-		ps.addAt("controller.listen", "%q is no host:port, such as 127.0.0.1:9187", c.Listen)
+		ps.addAt("controller.listen", "%q is no host:port, such as 127.0.0.1:9899", c.Listen)
 	}
 }
 
