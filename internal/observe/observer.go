@@ -12,6 +12,8 @@ import (
 // PoolReader asks one Pgpool-II for its view.
 type PoolReader interface {
 	View(ctx context.Context) topology.PoolView
+	// Detail asks for what nothing is decided by.
+	Detail(ctx context.Context) topology.PoolDetail
 }
 
 // Prober asks one PostgreSQL for its facts.
@@ -42,6 +44,9 @@ type Options struct {
 	// Deadline ends a question for good; WALDeadline one that reads WAL, of
 	// which there can be much. Zero: 5 s and 30 s.
 	Deadline, WALDeadline time.Duration
+	// DetailEvery is how often a pool's details are asked for, beside everything
+	// else. Zero: never.
+	DetailEvery time.Duration
 	// Promoted reads the failover hook's record of the last primary. Nil: none.
 	Promoted func() topology.Promotion
 }
@@ -80,6 +85,7 @@ type Observer struct {
 type poolSource struct {
 	reader PoolReader
 	view   *source[topology.PoolView]
+	detail *background[topology.PoolDetail]
 }
 
 type nodeSource struct {
@@ -97,7 +103,8 @@ func New(pools []PoolReader, nodes []Node, opts Options) *Observer {
 		walFrom: &source[topology.LSN]{opts: opts, deadline: opts.WALDeadline, ok: func(l topology.LSN) bool { return l != 0 }}}
 	for _, p := range pools {
 		o.pools = append(o.pools, poolSource{reader: p,
-			view: &source[topology.PoolView]{opts: opts, deadline: opts.Deadline, ok: func(v topology.PoolView) bool { return v.OK() }}})
+			view:   &source[topology.PoolView]{opts: opts, deadline: opts.Deadline, ok: func(v topology.PoolView) bool { return v.OK() }},
+			detail: &background[topology.PoolDetail]{every: opts.DetailEvery, deadline: opts.Deadline, ask: p.Detail}})
 	}
 	for _, n := range nodes {
 		o.nodes = append(o.nodes, nodeSource{Node: n,
@@ -114,6 +121,11 @@ func New(pools []PoolReader, nodes []Node, opts Options) *Observer {
 // Options.Deadline ago.
 func (o *Observer) Observe(ctx context.Context) topology.Snapshot {
 	snap := o.observe(ctx, false)
+	for i := range snap.Pools {
+		if snap.Pools[i].OK() {
+			snap.Pools[i].Detail = o.pools[i].detail.newest(ctx)
+		}
+	}
 	o.progress(&snap)
 	return snap
 }

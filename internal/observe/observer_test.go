@@ -17,12 +17,23 @@ import (
 type fixedPool struct {
 	view  topology.PoolView
 	takes time.Duration
+	// detail is the answer to the other question, details how often it was asked.
+	detail      topology.PoolDetail
+	detailTakes time.Duration
+	details     atomic.Int32
 }
 
 func (p *fixedPool) View(ctx context.Context) topology.PoolView {
 	v := p.view
 	v.Source = pause(ctx, p.takes, v.Err)
 	return v
+}
+
+func (p *fixedPool) Detail(ctx context.Context) topology.PoolDetail {
+	p.details.Add(1)
+	d := p.detail
+	d.Source = pause(ctx, p.detailTakes, d.Err)
+	return d
 }
 
 type fixedSQL struct {

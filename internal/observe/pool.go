@@ -43,7 +43,7 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 			if err != nil {
 				return fmt.Errorf("health check statistics of node %d: %w", id, err)
 			}
-			n := topology.PoolNode{ID: id, Role: h.Role, LastChange: h.LastStatusChange}
+			n := topology.PoolNode{ID: id, Role: h.Role, LastChange: h.LastStatusChange, Checks: checksOf(h)}
 			switch h.Status {
 			case "quarantine":
 				n.Status, n.Quarantine = topology.PoolDown, true
@@ -66,7 +66,8 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 		case err != nil:
 			return fmt.Errorf("watchdog info: %w", err)
 		}
-		v.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum), State: wd.Self().StateName}
+		v.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum), State: wd.Self().StateName,
+			Remote: wd.RemoteNodes, Alive: wd.AliveNodes, Required: wd.NodesForQuorum, Escalated: wd.Escalated == 1}
 		return nil
 	})
 	v.At = time.Now()
