@@ -23,6 +23,7 @@ import (
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/history"
 	"github.com/repool/repool/internal/hook"
+	"github.com/repool/repool/internal/metrics"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -81,7 +82,9 @@ func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	m := metrics.New()
 	c, err := controller.New(ctx, controller.Options{
+		Audience: []controller.Audience{m},
 		Observer: w.observer, Pools: w.pools, Nodes: w.nodes, Policy: p.Policy, Store: store, Log: log,
 		Interval: p.Controller.Interval, Version: Version, Unfinished: g.unfinishedHooks(p, w, log), Checkpoint: checkpointOn(p),
 		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
@@ -97,7 +100,7 @@ func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
 	}
 	srv := &http.Server{Handler: control.NewHandler(c), ReadHeaderTimeout: 5 * time.Second}
 	group, gctx := errgroup.WithContext(ctx)
-	if err := g.serveWeb(gctx, group, p, c, log); err != nil {
+	if err := g.serveWeb(gctx, group, p, c, m, log); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	group.Go(func() error { return c.Run(gctx) })

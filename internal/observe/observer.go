@@ -11,6 +11,8 @@ import (
 
 // PoolReader asks one Pgpool-II for its view.
 type PoolReader interface {
+	// Endpoint names the Pgpool-II.
+	Endpoint() string
 	View(ctx context.Context) topology.PoolView
 	// Detail asks for what nothing is decided by.
 	Detail(ctx context.Context) topology.PoolDetail
@@ -147,7 +149,7 @@ func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
 		wg.Go(func() {
 			v, answered := p.view.get(ctx, want[topology.PoolView]{anew: anew, ask: p.reader.View})
 			if !answered {
-				v = topology.PoolView{Source: unanswered(), Primary: topology.NoNode}
+				v = topology.PoolView{Source: unanswered(), Endpoint: p.reader.Endpoint(), Primary: topology.NoNode}
 			}
 			snap.Pools[i] = v
 		})

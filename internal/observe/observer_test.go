@@ -23,6 +23,8 @@ type fixedPool struct {
 	details     atomic.Int32
 }
 
+func (p *fixedPool) Endpoint() string { return p.view.Endpoint }
+
 func (p *fixedPool) View(ctx context.Context) topology.PoolView {
 	v := p.view
 	v.Source = pause(ctx, p.takes, v.Err)
@@ -145,6 +147,9 @@ func TestSilentSourcesDelayNobodyForLong(t *testing.T) {
 		var snap topology.Snapshot
 		if d := took(func() { snap = o.Observe(t.Context()) }); d != 250*time.Millisecond {
 			t.Errorf("the next one took %s", d)
+		}
+		if snap.Pools[0].Endpoint != "pool" {
+			t.Errorf("the silent Pgpool-II is called %q", snap.Pools[0].Endpoint)
 		}
 		if snap.Pools[0].OK() || snap.Pools[0].Primary != topology.NoNode || snap.Nodes[1].SQL.OK() || !snap.Nodes[0].SQL.OK() {
 			t.Errorf("what is not answered must be unknown: %+v", snap)

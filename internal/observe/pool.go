@@ -33,10 +33,13 @@ func NewPCPReader(conf pcp.Config, nodes []topology.NodeID) *PCPReader {
 	return &PCPReader{conf: conf, nodes: nodes}
 }
 
+// Endpoint is the address that is asked.
+func (r *PCPReader) Endpoint() string { return r.conf.Addr() }
+
 // View asks once. It uses the health-check statistics, which Pgpool-II answers
 // from memory; node info would make it connect to each node in turn.
 func (r *PCPReader) View(ctx context.Context) topology.PoolView {
-	v := topology.PoolView{Endpoint: r.conf.Addr(), Primary: topology.NoNode}
+	v := topology.PoolView{Endpoint: r.Endpoint(), Primary: topology.NoNode}
 	err := pcp.With(ctx, r.conf, func(c *pcp.Conn) error {
 		for _, id := range r.nodes {
 			h, err := c.HealthStats(ctx, int(id))
