@@ -61,7 +61,7 @@ func pool(n int) control.Status {
 
 // after is metrics that have seen a pool, and some of everything.
 func after(st control.Status) *Metrics {
-	m := New()
+	m := New(func() []Receiver { return []Receiver{{Name: "webhook", Sent: 3, Failed: 1, Queued: 2}} })
 	m.Passed(st)
 	m.Happened(history.Event{Node: 1, Kind: "decision", Code: "diverged"})
 	m.Happened(history.Event{Node: 1, Kind: "attach", Code: "ready"})

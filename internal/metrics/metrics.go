@@ -24,10 +24,13 @@ type Metrics struct {
 	pool     poolFamilies
 	node     nodeFamilies
 	decide   decideFamilies
+	receiver receiverFamilies
 	short    *family
 	counts   counts
 	families families
 	registry *prometheus.Registry
+	// receivers gives the accounts of notifications; it never blocks. Nil: none.
+	receivers func() []Receiver
 
 	mu     sync.Mutex // guards what follows
 	status control.Status
@@ -38,18 +41,19 @@ type Metrics struct {
 	vaults map[topology.NodeID]string
 }
 
-// New makes metrics with their own registry. Extra ones are registered with it.
-func New(extra ...prometheus.Collector) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), begun: map[topology.NodeID]bool{}, vaults: map[topology.NodeID]string{}}
+// New makes metrics with their own registry. receivers gives the accounts of
+// notifications; it may be nil.
+func New(receivers func() []Receiver) *Metrics {
+	m := &Metrics{receivers: receivers, registry: prometheus.NewRegistry(), begun: map[topology.NodeID]bool{}, vaults: map[topology.NodeID]string{}}
 	f := &m.families
 	m.decide = newDecideFamilies(f)
 	m.short = f.counter("repool_redundancy_lost_seconds_total", "Seconds since the controller's start in which the pool was short of a node.")
 	m.counts = newCounts(f)
 	m.node = newNodeFamilies(f)
 	m.pool = newPoolFamilies(f)
+	m.receiver = newReceiverFamilies(f)
 	m.registry.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	m.registry.MustRegister(m.counts.collectors()...)
-	m.registry.MustRegister(extra...)
 	return m
 }
 
@@ -83,6 +87,9 @@ func (m *Metrics) told(now time.Time) []*dto.MetricFamily {
 	s.put(m.short, lack.Seconds())
 	m.node.collect(s, &st)
 	m.pool.collect(s, &st)
+	if m.receivers != nil {
+		m.receiver.collect(s, m.receivers())
+	}
 	return slices.DeleteFunc(s, func(f *dto.MetricFamily) bool { return len(f.Metric) == 0 })
 }
 

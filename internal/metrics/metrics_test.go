@@ -113,7 +113,7 @@ func TestFigures(t *testing.T) {
 // TestWhatIsUnknownHasNoSeries: a source that does not answer is not zero.
 func TestWhatIsUnknownHasNoSeries(t *testing.T) {
 	t.Parallel()
-	if text := scrape(t, New(), asText); strings.Contains(text, "repool_nodes") {
+	if text := scrape(t, New(nil), asText); strings.Contains(text, "repool_nodes") {
 		t.Error("series before the first pass")
 	}
 	st := pool(3)

@@ -27,7 +27,7 @@ This page is made from the program's tables
 | metric | kind | labels | meaning |
 |---|---|---|---|
 `)
-	for _, f := range New().families.all {
+	for _, f := range New(nil).families.all {
 		labels := strings.Join(f.labels, ", ")
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.name, f.kind, labels, f.help)
 	}
