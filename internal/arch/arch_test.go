@@ -52,10 +52,11 @@ var may = map[string]string{
 	"internal/check":      "internal/topology pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
 	"internal/setup":      "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/hook internal/check internal/exit packaging",
 	// Telling of it.
-	"internal/web":     "internal/topology internal/plan internal/history internal/control",
-	"internal/metrics": "internal/topology internal/plan internal/history internal/control",
-	"internal/notify":  "internal/topology internal/plan internal/history internal/control",
-	"internal/trace":   "internal/topology internal/history internal/control",
+	"internal/web":       "internal/topology internal/plan internal/history internal/control",
+	"internal/metrics":   "internal/topology internal/plan internal/history internal/control",
+	"internal/notify":    "internal/topology internal/plan internal/history internal/control",
+	"internal/trace":     "internal/topology internal/history internal/control",
+	"internal/dashboard": "", // the program does not import it
 	// A real pool to try it on.
 	"internal/lab":   "internal/topology pcp",
 	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/vault internal/exit",
