@@ -60,7 +60,7 @@ func TestLoadReadsEverything(t *testing.T) {
 		Database:    Login{User: "repool", DBName: "postgres", SSLMode: "prefer"},
 		Replication: Login{User: "replicator", DBName: "postgres"},
 		Controller: Controller{StateDir: "/srv/repool", Socket: "/srv/repool/repool.sock",
-			Interval: 2 * time.Second, Listen: "127.0.0.1:9187"},
+			Interval: 2 * time.Second, Listen: "127.0.0.1:9899"},
 		Nodes: []Node{
 			{ID: 1, Agent: "unix:/run/repool/agent1.sock"},
 			{Agent: "local", DataDirectory: "/srv/pg/0/", ConfigFile: "/etc/postgresql/15/main/postgresql.conf",
@@ -71,6 +71,9 @@ func TestLoadReadsEverything(t *testing.T) {
 			FollowGrace: 2 * time.Second, StreamPatience: 20 * time.Second, NudgeAfter: 10 * time.Second,
 			Headroom: "0", MaxRate: "100MB"},
 		Vault:       Vault{Directory: "/srv/vault", MaxBytes: "5GB"},
+		Notify:      Notify{OnEvent: "tell --all", Webhook: Webhook{URL: "https://hooks.example.org/x"}},
+		Log:         Log{Format: "json"},
+		Tracing:     Tracing{Endpoint: "http://127.0.0.1:4318"},
 		Environment: Environment{"PG_CLUSTER_CONF_ROOT": "/etc/postgresql"},
 	}
 	if diff := cmp.Diff(want, l.Config); diff != "" {

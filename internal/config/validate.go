@@ -50,6 +50,9 @@ func (c *Config) validate(ps *problems) sizes {
 	s := c.Policy.validate(ps)
 	absolute(ps, "vault.directory", c.Vault.Directory)
 	s.vault = size(ps, "vault.max_bytes", c.Vault.MaxBytes)
+	c.Notify.validate(ps)
+	oneOf(ps, "log.format", c.Log.Format, LogFormats)
+	webAddress(ps, "tracing.endpoint", c.Tracing.Endpoint)
 	c.Environment.validate(ps)
 	return s
 }
@@ -87,7 +90,7 @@ func (c Controller) validate(ps *problems) {
 	_, p, err := net.SplitHostPort(c.Listen)
 	n, perr := strconv.ParseUint(p, 10, 16)
 	if err != nil || perr != nil || n == 0 {
-		ps.addAt("controller.listen", "%q is no host:port, such as 127.0.0.1:9187", c.Listen)
+		ps.addAt("controller.listen", "%q is no host:port, such as 127.0.0.1:9899", c.Listen)
 	}
 }
 

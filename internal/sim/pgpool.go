@@ -474,6 +474,11 @@ func (d *door) View(ctx context.Context) topology.PoolView {
 	return v
 }
 
+// Detail has nothing to tell: nothing is decided by it.
+func (d *door) Detail(context.Context) topology.PoolDetail {
+	return topology.PoolDetail{Source: topology.Source{Err: "not simulated"}}
+}
+
 // Attach and Detach are queued.
 func (d *door) Attach(ctx context.Context, id topology.NodeID) error { return d.send(ctx, id, true) }
 

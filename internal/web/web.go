@@ -1,0 +1,44 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/repool/repool/internal/control"
+)
+
+// Options wire the handler. All but Metrics are needed.
+type Options struct {
+	// Status gives the newest published state; it never blocks.
+	Status func() control.Status
+	// Interval is the longest pause that the controller makes between passes.
+	Interval time.Duration
+	// Metrics serves /metrics; nil: there is no such page.
+	Metrics http.Handler
+	Log     *slog.Logger
+}
+
+// New makes the handler of everything.
+func New(o Options) http.Handler {
+	mux := http.NewServeMux()
+	o.health(mux)
+	o.page(mux)
+	if o.Metrics != nil {
+		mux.Handle("GET /metrics", o.Metrics)
+	}
+	return guard(mux)
+}
+
+// guard adds what every answer has: nothing here is to be kept by a cache,
+// shown in another site's frame, or taken for another type than it says.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
+}
