@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -122,7 +123,14 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, passedBy: map[string]time.Time{},
 		checkpoints: map[topology.NodeID]bool{}}
 	var err error
-	if c.mem, err = LoadMemory(ctx, o.Store); err != nil {
+	c.mem, err = LoadMemory(ctx, o.Store)
+	if errors.Is(err, history.ErrGarbled) {
+		if err := o.Store.SetAside(ctx, err, memoryName); err != nil {
+			return nil, err
+		}
+		c.mem, err = LoadMemory(ctx, o.Store)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("load the planner's memory: %w", err)
 	}
 	c.keeper.saved = durablePart(c.mem)
@@ -145,7 +153,7 @@ func holderName(ctx context.Context, s *history.Store) (string, error) {
 	}
 	var id string
 	found, err := s.Kept(ctx, kept, &id)
-	if err != nil {
+	if err != nil && !errors.Is(err, history.ErrGarbled) {
 		return "", fmt.Errorf("load the controller's name: %w", err)
 	}
 	if !found || id == "" {
