@@ -26,6 +26,7 @@ type Pool struct {
 	// that standbys stream as.
 	Database, Replication Login
 	Controller            Controller
+	Page                  Page
 	Policy                plan.Policy
 	// VaultMax and MaxRate are in bytes; MaxRate is per second, zero: no limit.
 	VaultMax, MaxRate uint64
@@ -96,7 +97,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 		File: l.Path, PgpoolConf: c.Pgpool.Conf, Pgpool: pool,
 		PCP:      c.Pgpool.PCP.endpoint(&pool),
 		Database: c.Database, Replication: c.Replication,
-		Controller: c.Controller, Environment: c.Environment,
+		Controller: c.Controller, Page: c.Page, Environment: c.Environment,
 		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate,
 	}
 	if !builtin(pool.ResyncCommand) {
