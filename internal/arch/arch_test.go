@@ -46,14 +46,15 @@ var may = map[string]string{
 	"internal/dbhost":            "internal/sqlconn internal/topology internal/pgdata internal/journal internal/vault internal/resync internal/agentapi",
 	"internal/agent":             "internal/sqlconn internal/topology internal/journal internal/resync internal/agentapi",
 	// Doing, beside Pgpool-II.
-	"internal/control":    "internal/topology internal/plan internal/history internal/exit",
-	"internal/controller": "internal/topology pcp internal/plan internal/history internal/agentapi internal/control",
-	"internal/hook":       "internal/topology internal/agentapi internal/config internal/exit internal/pgpoolconf",
-	"internal/check":      "internal/topology pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
-	"internal/setup":      "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/hook internal/check internal/exit packaging",
-	"internal/view":       "internal/topology internal/plan internal/history internal/control",
-	"internal/web":        "internal/topology internal/plan internal/history internal/control",
-	"internal/web/page":   "internal/topology internal/history internal/control internal/view",
+	"internal/control":         "internal/topology internal/plan internal/history internal/exit",
+	"internal/controller":      "internal/topology pcp internal/plan internal/history internal/agentapi internal/control",
+	"internal/hook":            "internal/topology internal/agentapi internal/config internal/exit internal/pgpoolconf",
+	"internal/check":           "internal/topology pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
+	"internal/setup":           "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/hook internal/check internal/exit packaging",
+	"internal/view":            "internal/topology internal/plan internal/history internal/control",
+	"internal/web":             "internal/topology internal/plan internal/history internal/control",
+	"internal/web/page":        "internal/topology internal/history internal/control internal/view",
+	"internal/web/browsertest": "", // only tests
 	// A real pool to try it on.
 	"internal/lab":   "internal/topology pcp",
 	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/vault internal/exit",

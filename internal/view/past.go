@@ -21,6 +21,7 @@ type Event struct {
 	Node    topology.NodeID
 	Kind    string
 	Code    string
+	Label   string // kind and code, as short as they are clear
 	Text    string // one line
 	Run     string // there is a story to it
 	Tone    Tone
@@ -56,6 +57,9 @@ func eventsOf(in []history.Event) []Event {
 		ev := Event{ID: e.ID, At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Text: firstLine(e.Text), Run: e.Run, Tone: toneOf(e), Subject: "pool"}
 		if e.Node >= 0 {
 			ev.Subject = "node " + e.Node.String()
+		}
+		if ev.Label = e.Code; slices.Contains([]string{"run", "attach", "detach", "fence", "hook"}, e.Kind) && !strings.HasPrefix(e.Code, e.Kind) {
+			ev.Label = e.Kind + " " + e.Code
 		}
 		out = append(out, ev)
 	}

@@ -33,10 +33,10 @@ type Bar struct {
 // Route is the line from Pgpool-II to a node. Lever is the open switch of one
 // that is not attached, with Dots at its contacts.
 type Route struct {
-	Path, Lever string
-	Dots        []Dot
-	State       Attach
-	Primary     bool
+	Lead, Path, Lever string // Lead: the trunk that it shares with others
+	Dots              []Dot
+	State             Attach
+	Primary           bool
 }
 
 // Dot is a small circle.
@@ -68,7 +68,7 @@ type size struct {
 }
 
 var (
-	full    = size{cardW: 216, cardH: 122, gap: 26, side: 26, above: 46, below: 34, level: 9, barH: 50, chars: 29}
+	full    = size{cardW: 240, cardH: 118, gap: 26, side: 26, above: 46, below: 34, level: 9, barH: 50, chars: 32}
 	compact = size{cardW: 62, cardH: 40, gap: 10, side: 24, above: 26, below: 24, level: 5, barH: 50, chars: 8}
 )
 
@@ -173,20 +173,19 @@ func (c *Card) middle() int { return c.X + c.W/2 }
 func (p *Picture) route(c *Card, s size, lower bool, primary topology.NodeID) Route {
 	x, top := c.middle(), s.barH-1
 	r := Route{State: c.Node.Attach, Primary: c.Node.ID == primary}
-	lead := ""
 	if lower {
 		rail := c.Y - s.above + 8
-		lead = fmt.Sprintf("M%d %dV%dQ%d %d %d %dH%d", s.side/2, top, rail-6, s.side/2, rail, s.side/2+6, rail, x)
+		r.Lead = fmt.Sprintf("M%d %dV%dQ%d %d %d %dH%d", s.side/2, top, rail-6, s.side/2, rail, s.side/2+6, rail, x)
 		top = rail
 	}
 	if r.State == Attached {
-		r.Path = lead + fmt.Sprintf("M%d %dV%d", x, top, c.Y)
+		r.Path = fmt.Sprintf("M%d %dV%d", x, top, c.Y)
 		r.Dots = []Dot{{x, c.Y}}
 		return r
 	}
 	height := c.Y - top
 	a, b := top+height/4, c.Y-height/5
-	r.Path = lead + fmt.Sprintf("M%d %dV%dM%d %dV%d", x, top, a, x, b, c.Y)
+	r.Path = fmt.Sprintf("M%d %dV%dM%d %dV%d", x, top, a, x, b, c.Y)
 	r.Lever = fmt.Sprintf("M%d %dL%d %d", x, a, x+height/3, b-height/8)
 	r.Dots = []Dot{{x, a}, {x, b}}
 	return r

@@ -88,14 +88,17 @@ function age() {
   else if (s > 20) say("lost", `nothing new for ${s} s: what you see is old`);
 }
 
+let stream = null;
+
 function follow() {
-  const stream = new EventSource("/events");
+  if (stream) stream.close();
+  stream = new EventSource("/events");
   stream.onopen = () => { lastSeen = Date.now(); say("live", "live"); };
   stream.addEventListener("view", e => { lastSeen = Date.now(); say("live", "live"); show(JSON.parse(e.data)); });
   stream.addEventListener("beat", () => { lastSeen = Date.now(); say("live", "live"); });
   stream.onerror = () => {
     say("lost", "connection lost: what you see is old");
-    if (stream.readyState === EventSource.CLOSED) { stream.close(); setTimeout(follow, 3000); }
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
   };
 }
 
@@ -103,6 +106,9 @@ if (live) {
   localTimes(document);
   follow();
   setInterval(age, 1000);
+  // A page that was left must not keep its connection; one that is come back to must have it.
+  addEventListener("pagehide", () => stream.close());
+  addEventListener("pageshow", e => { if (e.persisted) follow(); });
 } else {
   localTimes(document);
 }
