@@ -1,7 +1,6 @@
 package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,19 +89,29 @@ func toneOf(e history.Event) Tone {
 	return Quiet
 }
 
-// vaultOf finds the vault's entries in the ends of runs.
-func vaultOf(runs []history.Event) []Vault {
+// vaultOf finds the vault's entries in runs: those under way, and the ends of
+// those before.
+func vaultOf(snap *topology.Snapshot, runs []history.Event) []Vault {
 	var out []Vault
 	seen := map[string]bool{}
-	for _, e := range slices.Backward(runs) {
-		var r topology.RunState
-		if json.Unmarshal(e.Data, &r) != nil || r.Vault == nil || r.Vault.ID == "" || seen[r.Vault.ID] {
-			continue
+	add := func(r topology.RunState) {
+		if r.Vault == nil || r.Vault.ID == "" || seen[r.Vault.ID] || len(out) == maxVault {
+			return
 		}
-		if seen[r.Vault.ID] = true; len(out) < maxVault {
-			out = append(out, Vault{VaultEntry: *r.Vault, Size: humanize.IBytes(r.Vault.Bytes), Run: r.ID})
+		seen[r.Vault.ID] = true
+		out = append(out, Vault{VaultEntry: *r.Vault, Size: humanize.IBytes(r.Vault.Bytes), Run: r.ID})
+	}
+	for i := range snap.Nodes {
+		if r := snap.Nodes[i].Agent.Run; r != nil {
+			add(*r)
 		}
 	}
+	for _, e := range slices.Backward(runs) {
+		if r, ended := EndOf(e); ended {
+			add(r)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Vault) int { return b.Made.Compare(a.Made) })
 	return out
 }
 

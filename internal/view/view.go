@@ -79,7 +79,7 @@ func Of(st control.Status, past Past, now time.Time) View {
 		v.Nodes = append(v.Nodes, nodeOf(&st, &st.Snapshot.Nodes[i], now))
 	}
 	v.headline(&st)
-	v.Events, v.Vault = eventsOf(past.Events), vaultOf(past.Runs)
+	v.Events, v.Vault = eventsOf(past.Events), vaultOf(&st.Snapshot, past.Runs)
 	v.alarms(past, now)
 	return v
 }

@@ -9,6 +9,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -138,12 +139,18 @@ func (b *Browser) Until(expr string) {
 	}
 }
 
-// Within is Until with a time of its own and an error.
+// Within is Until with a time of its own and an error. A page that is left
+// meanwhile, as by a click, is waited for on the next one.
 func (b *Browser) Within(d time.Duration, expr string) error {
 	ctx, cancel := context.WithTimeout(b.ctx, d+patience)
 	defer cancel()
-	_, err := chromedp.Run(ctx, chromedp.Poll[chromedp.Void]("!!("+expr+")", chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(d)))
-	return err
+	for until := time.Now().Add(d); ; {
+		poll := chromedp.Poll[chromedp.Void]("!!("+expr+")", chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(max(time.Until(until), time.Millisecond)))
+		_, err := chromedp.Run(ctx, poll)
+		if err == nil || errors.Is(err, chromedp.ErrPollingTimeout) || time.Now().After(until) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // Look sets the window's size and whether it is dark. Animations stand still.
@@ -156,6 +163,12 @@ func (b *Browser) Look(width, height int64, dark bool) {
 	b.Do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}}),
 		chromedp.EmulateViewport(width, height))
+}
+
+// Keys types into what a selector finds, which gets the focus; "\r" is Enter.
+func (b *Browser) Keys(selector, keys string) {
+	b.t.Helper()
+	b.Do(chromedp.SendKeys(chromedp.CSS(selector), keys))
 }
 
 // Script turns scripts of pages on or off.
