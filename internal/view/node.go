@@ -75,7 +75,7 @@ func nodeOf(st *control.Status, n *topology.Node, now time.Time) Node {
 	}
 	out.Cascade = out.Upstream != topology.NoNode && primary != nil && out.Upstream != primary.ID
 	if r := n.Agent.Run; n.Agent.OK() && r != nil && !r.Outcome.Ended() {
-		out.Run = runOf(*r, now)
+		out.Run = RunOf(*r, now)
 	}
 	for _, d := range st.Decisions {
 		if d.Node == n.ID {

@@ -119,7 +119,7 @@ func vaultOf(snap *topology.Snapshot, runs []history.Event) []Vault {
 func (v *View) alarms(past Past, now time.Time) {
 	for i := range v.Pools {
 		if p := &v.Pools[i]; p.Tone == Bad {
-			v.Alarms = append(v.Alarms, Alarm{Tone: Bad, Title: "Pgpool-II " + p.Endpoint + " does not answer", Text: p.State, At: v.At, Node: topology.NoNode,
+			v.Alarms = append(v.Alarms, Alarm{Tone: Bad, Title: "Pgpool-II " + p.Endpoint + " does not answer", Text: strings.TrimPrefix(p.State, "does not answer: "), At: v.At, Node: topology.NoNode,
 				Do: "look at Pgpool-II's log and at pcp_port and .pcppass: repool check"})
 		}
 	}

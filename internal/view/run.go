@@ -40,7 +40,8 @@ type Step struct {
 	Error   string
 }
 
-func runOf(r topology.RunState, now time.Time) *Run {
+// RunOf makes a Run of what a journal says.
+func RunOf(r topology.RunState, now time.Time) *Run {
 	end := now
 	if r.Outcome.Ended() && !r.Ended.IsZero() {
 		end = r.Ended
@@ -77,6 +78,9 @@ func (r *Run) progress(s topology.RunState) {
 	r.Share = min(1, float64(s.BytesDone)/float64(s.BytesTotal))
 	r.Moving = s.BytesDone < s.BytesTotal && !s.Outcome.Ended()
 	took := r.Steps[len(r.Steps)-1].Took
+	if s.Steps[len(s.Steps)-1].Started.IsZero() {
+		took = r.Took
+	}
 	if !r.Moving || took < time.Second/2 {
 		return
 	}

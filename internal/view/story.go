@@ -172,7 +172,7 @@ func EndOf(e history.Event) (r topology.RunState, ok bool) {
 func (s *Story) add(e history.Event) {
 	p := Part{At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Text: strings.TrimSpace(e.Text), Run: e.Run, Tone: toneOf(e)}
 	if r, ended := EndOf(e); ended {
-		p.Run, p.Steps = r.ID, runOf(r, e.At).Steps
+		p.Run, p.Steps = r.ID, RunOf(r, e.At).Steps
 		s.Runs = append(s.Runs, r)
 		s.Bytes += r.BytesDone
 		if r.Vault != nil && r.Vault.ID != "" && !slices.ContainsFunc(s.Vaults, func(v topology.VaultEntry) bool { return v.ID == r.Vault.ID }) {

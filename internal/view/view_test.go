@@ -124,17 +124,17 @@ func TestRunHasRateAndTimeLeft(t *testing.T) {
 	t.Parallel()
 	r := topology.RunState{ID: "r", Method: topology.MethodBaseBackup, Outcome: topology.RunRunning, Started: noon.Add(-time.Minute), BytesDone: 100 << 20, BytesTotal: 400 << 20,
 		Steps: []topology.StepRun{{Name: "vault", Started: noon.Add(-time.Minute), Ended: noon.Add(-10 * time.Second)}, {Name: "copy", Started: noon.Add(-10 * time.Second)}}}
-	got := runOf(r, noon)
+	got := RunOf(r, noon)
 	if !got.Moving || got.Percent() != 25 || got.Rate != "10 MiB/s" || got.Left != "30 s left" || got.Took != time.Minute || !got.Steps[1].Running || got.Steps[0].Running {
 		t.Errorf("%+v", got)
 	}
 	r.Steps = append(r.Steps, topology.StepRun{Name: "start", Started: noon})
 	r.BytesDone = r.BytesTotal
-	if got := runOf(r, noon); got.Moving || got.Left != "" || got.Step != "start" {
+	if got := RunOf(r, noon); got.Moving || got.Left != "" || got.Step != "start" {
 		t.Errorf("after the copy: %+v", got)
 	}
 	r.Outcome, r.Ended = topology.RunFailed, noon.Add(-30*time.Second)
-	if got := runOf(r, noon); got.Took != 30*time.Second || got.Steps[2].Running {
+	if got := RunOf(r, noon); got.Took != 30*time.Second || got.Steps[2].Running {
 		t.Errorf("ended: %+v", got)
 	}
 }
