@@ -53,18 +53,21 @@ var may = map[string]string{
 	"internal/check":      "internal/topology pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
 	"internal/setup":      "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/hook internal/check internal/exit packaging",
 	// Telling of it.
-	"internal/web":       "internal/topology internal/plan internal/history internal/control",
-	"internal/metrics":   "internal/topology internal/plan internal/history internal/control",
-	"internal/notify":    "internal/topology internal/plan internal/history internal/control",
-	"internal/trace":     "internal/topology internal/history internal/control",
-	"internal/dashboard": "", // the program does not import it
+	"internal/metrics":         "internal/topology internal/plan internal/history internal/control",
+	"internal/notify":          "internal/topology internal/plan internal/history internal/control",
+	"internal/trace":           "internal/topology internal/history internal/control",
+	"internal/dashboard":       "", // the program does not import it
+	"internal/view":            "internal/topology internal/plan internal/history internal/control",
+	"internal/web":             "internal/topology internal/plan internal/history internal/control",
+	"internal/web/page":        "internal/topology internal/history internal/control internal/view",
+	"internal/web/browsertest": "", // only tests
 	// A real pool to try it on.
 	"internal/lab":   "internal/topology pcp",
 	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/vault internal/exit",
 	"internal/bench": "pcp internal/topology internal/history internal/control internal/plan internal/lab internal/pgdata internal/exit",
 	// Wiring. cli is imported by the program alone.
 	"internal/cli": "pcp internal/topology internal/pgpoolconf internal/exit internal/pgdata internal/journal internal/history internal/agentapi internal/plan internal/observe " +
-		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/web internal/metrics internal/notify internal/trace internal/lab internal/demo internal/bench",
+		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/metrics internal/notify internal/trace internal/lab internal/demo internal/bench",
 	"cmd/repool":     "internal/cli internal/hook",
 	"internal/arch":  "",
 	"test/scenarios": "",
@@ -153,7 +156,7 @@ func TestLayersHaveNoCycle(t *testing.T) {
 // The pure packages decide from what they are given: same arguments, same
 // result, whenever and wherever.
 var (
-	pure      = []string{"internal/plan", "internal/topology"}
+	pure      = []string{"internal/plan", "internal/topology", "internal/view"}
 	forbidden = []string{"context", "os", "net", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand", "sync", "syscall", "io/fs", "os/exec", "net/http"}
 	clocks    = []string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"}
 )

@@ -25,22 +25,32 @@ func newHistory(g *globals) *cobra.Command {
 	var f history.Filter
 	var node int
 	var full bool
-	var since time.Duration
+	var since, until string
 	c := &cobra.Command{
 		Use:   "history",
 		Short: "Show what happened: decisions, runs, attaches, holds",
-		Long: `Prints the newest events, oldest first. Works without a running controller.
+		Long: `Prints the newest events that match, oldest first. Works without a running
+controller. repool history show RUN tells one failure as a story; the runs' names
+are in the output of --kind run --json, and last is the newest.
 
 EXIT STATUS
   0 shown   2 wrong usage   4 no history can be read`,
-		Example: "  repool history --node 1 --since 12h\n  repool history --kind run --json",
+		Example: "  repool history --node 1 --since 12h\n  repool history --code parked --since 2026-05-01 --until 2026-05-08\n  repool history --kind run --json\n  repool history show last",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			now := time.Now()
+			var err error
 			switch {
 			case f.Kind != "" && !slices.Contains(kinds, f.Kind):
 				return exit.With(exit.Usage, fmt.Errorf("there is no kind %q", f.Kind), "--kind takes one of "+strings.Join(kinds, ", "))
-			case since < 0 || f.Limit < 1 || f.Limit > history.MaxLimit:
-				return exit.New(exit.Usage, "--since must not be negative, and --limit must be from 1 to %d", history.MaxLimit)
+			case f.Limit < 1 || f.Limit > history.MaxLimit:
+				return exit.New(exit.Usage, "--limit must be from 1 to %d", history.MaxLimit)
+			}
+			if f.Since, err = parseWhen("--since", since, now); err != nil {
+				return err
+			}
+			if f.Until, err = parseWhen("--until", until, now); err != nil {
+				return err
 			}
 			p, err := g.pool()
 			if err != nil {
@@ -53,12 +63,9 @@ EXIT STATUS
 				}
 				f.Node = &id
 			}
-			if since > 0 {
-				f.Since = time.Now().Add(-since)
-			}
 			events, err := readHistory(cmd.Context(), p.Controller.Socket, p.Controller.StateDir, f)
 			if err != nil {
-				return exit.With(exit.Unreachable, err, "the history is in controller.state_dir; repool serve makes it")
+				return exit.With(exit.Unreachable, err, noHistoryHint)
 			}
 			if g.json {
 				return printJSON(g.out, events)
@@ -68,10 +75,31 @@ EXIT STATUS
 	}
 	c.Flags().IntVar(&node, "node", 0, "only this node's `id`")
 	c.Flags().StringVar(&f.Kind, "kind", "", "only this `kind`: "+strings.Join(kinds, ", "))
-	c.Flags().DurationVar(&since, "since", 0, "only this `time` back")
+	c.Flags().StringVar(&f.Code, "code", "", "only this `code`, such as parked or diverged")
+	c.Flags().StringVar(&since, "since", "", "from this `time` on: a length back (12h), or a time (2026-05-01 20:15)")
+	c.Flags().StringVar(&until, "until", "", "before this `time`, as --since")
 	c.Flags().IntVar(&f.Limit, "limit", 100, "at most this `number`, the newest")
 	c.Flags().BoolVar(&full, "full", false, "print texts of several lines in full, such as the end of a server's log")
+	c.AddCommand(newHistoryShow(g))
 	return c
+}
+
+const noHistoryHint = "the history is in controller.state_dir; repool serve makes it"
+
+// parseWhen reads a length back from now, or a time of this machine's zone.
+func parseWhen(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, exit.With(exit.Usage, fmt.Errorf("%s %q is neither a length such as 12h nor a time", flag, text), "write 90m, 2026-05-01, or '2026-05-01 20:15'")
 }
 
 // renderHistory prints a row for each event, in local time. Of a text with

@@ -25,6 +25,14 @@ func printJSON(w io.Writer, v any) error {
 	return nil
 }
 
+// printJSONLine is printJSON in one line, for a stream of values.
+func printJSONLine(w io.Writer, v any) error {
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+	return nil
+}
+
 // emptyLists puts an empty list in the place of each missing one in v, which
 // must be settable. Maps and what lies in them stay as they are.
 func emptyLists(v reflect.Value) {

@@ -83,13 +83,14 @@ EXIT STATUS
 
 func newResync(g *globals) *cobra.Command {
 	var method string
-	var yes, dryRun, noWait bool
+	var yes, dryRun, wait, noWait bool
 	c := &cobra.Command{
 		Use:   "resync NODE",
 		Short: "Resync a node now, with your consent to the method shown",
 		Long: `Shows what would be done to the node. With --yes it gives repool your consent,
 which ends a parking and allows a method that the policy only does when asked,
-and waits until the node is attached. It cannot override a safety check.
+and waits until the node is attached, with a progress bar on a terminal. It cannot
+override a safety check.
 
 EXIT STATUS
   0 healthy, or the plan was shown   2 wrong usage   3 refused, with a code
@@ -118,7 +119,7 @@ EXIT STATUS
 				if err := c.ResyncWith(ctx, control.ResyncRequest{Node: node, Method: topology.Method(method), Who: who()}); err != nil {
 					return err
 				}
-				if noWait {
+				if noWait || !wait {
 					return nil
 				}
 				return g.waitHealthy(ctx, c, node)
@@ -127,6 +128,7 @@ EXIT STATUS
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do it")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would be done")
+	c.Flags().BoolVar(&wait, "wait", true, "wait until the node is attached, and show how far it is")
 	c.Flags().BoolVar(&noWait, "no-wait", false, "return at once")
 	c.Flags().StringVar(&method, "method", "", "consent to this `method` only (start, follow, adopt, rewind, base-backup)")
 	return c

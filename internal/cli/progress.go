@@ -4,14 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
+	"github.com/cheggaaa/pb/v3"
+	"golang.org/x/term"
 
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/view"
 )
 
 // patience is how many looks in a row must refuse before waiting ends: one
@@ -30,9 +34,10 @@ type progress struct {
 }
 
 func (p *progress) say(key, line string, now time.Time) {
-	line = oneLine(line)
+	line = strings.Join(strings.Fields(line), " ")
 	switch {
 	case p.terminal:
+		line = fit(line, p.width())
 		if p.open && key != p.key {
 			fmt.Fprintln(p.w)
 		}
@@ -44,6 +49,16 @@ func (p *progress) say(key, line string, now time.Time) {
 		fmt.Fprintln(p.w, line)
 	}
 	p.key, p.told = key, now
+}
+
+// width is how much a line of the terminal takes without wrapping.
+func (p *progress) width() int {
+	if f, ok := p.w.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 1 {
+			return w - 1
+		}
+	}
+	return 79
 }
 
 func (p *progress) end() {
@@ -76,7 +91,11 @@ func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topol
 		now := time.Now()
 		key, line := string(d.Code), fmt.Sprintf("node %d: %s (%s)", node, d.Reason, d.Code)
 		if n := st.Snapshot.Node(node); n != nil && n.Agent.Run != nil && !n.Agent.Run.Outcome.Ended() {
-			key, line = n.Agent.Run.ID+n.Agent.Run.Step(), fmt.Sprintf("node %d: %s", node, runLine(*n.Agent.Run, now))
+			r := *n.Agent.Run
+			key, line = r.ID+r.Step(), fmt.Sprintf("node %d: %s", node, runLine(r, now))
+			if bar := runBarFor(r, now, p.width()); p.terminal && bar != "" {
+				line = bar
+			}
 		}
 		p.say(key, line, now)
 		switch {
@@ -98,20 +117,20 @@ func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topol
 }
 
 // runLine is one run's progress with an estimate of what is left.
-func runLine(r topology.RunState, now time.Time) string {
-	took := now.Sub(r.Started)
-	s := fmt.Sprintf("%s from node %d, step %s, %s so far", r.Method, r.Upstream, r.Step(), took.Round(time.Second))
-	switch {
-	case r.BytesDone == 0:
-		return s
-	case r.BytesTotal <= r.BytesDone:
-		return s + ", " + humanize.IBytes(r.BytesDone)
+func runLine(r topology.RunState, now time.Time) string { return view.RunOf(r, now).Line() }
+
+// barTemplate is a bar between what is done and what is left.
+const barTemplate = `{{string . "what"}}  {{counters . }} {{bar . "[" "█" "█" "░" "]"}} {{percent . "%.0f %%"}}  {{string . "rate"}}  {{string . "left"}}`
+
+// runBarFor is a progress bar that fills a terminal's line of that width; empty
+// where no bytes are on the move.
+func runBarFor(r topology.RunState, now time.Time, width int) string {
+	v := view.RunOf(r, now)
+	if !v.Moving {
+		return ""
 	}
-	share := float64(r.BytesDone) / float64(r.BytesTotal)
-	// The time is that of the step that moves the data, where it is known.
-	if n := len(r.Steps); n > 0 && !r.Steps[n-1].Started.IsZero() {
-		took = now.Sub(r.Steps[n-1].Started)
-	}
-	left := time.Duration(float64(took) * (1 - share) / share)
-	return s + fmt.Sprintf(", %s of %s (%.0f %%), about %s left", humanize.IBytes(r.BytesDone), humanize.IBytes(r.BytesTotal), 100*share, left.Round(time.Second))
+	bar := pb.New64(int64(r.BytesTotal)).SetCurrent(int64(r.BytesDone)).SetTemplateString(barTemplate).SetWriter(io.Discard).SetWidth(width)
+	bar.Set(pb.Bytes, true)
+	bar.Set("what", fmt.Sprintf("node %d: %s", r.Node, r.Method)).Set("rate", v.Rate).Set("left", v.Left)
+	return strings.TrimRight(bar.String(), " ")
 }

@@ -18,21 +18,29 @@ import (
 )
 
 func newStatus(g *globals) *cobra.Command {
-	var fail bool
+	var fail, watch bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show each node: Pgpool-II's view, PostgreSQL's, and what repool does about it",
 		Long: `Shows the controller's newest look at the pool. Without a running controller
 it looks once by itself, changes nothing, and says so.
 
+With --watch it draws the pool as a picture, with the runs under way, and keeps it
+fresh until interrupted: in place on a terminal, elsewhere one block of text (or
+with --json one line) for each change.
+
 EXIT STATUS
-  0 shown   2 wrong configuration   6 with --fail: a node is not healthy`,
-		Example: "  repool status\n  repool status --json | jq '.decisions[] | {node, code}'",
+  0 shown   2 wrong configuration   4 with --watch: no controller is running
+  6 with --fail: a node is not healthy`,
+		Example: "  repool status\n  repool status --watch\n  repool status --json | jq '.decisions[] | {node, code}'",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := g.pool()
 			if err != nil {
 				return err
+			}
+			if watch {
+				return g.watch(cmd.Context(), p)
 			}
 			st, err := g.state(cmd.Context(), p)
 			if err != nil {
@@ -55,6 +63,8 @@ EXIT STATUS
 		},
 	}
 	c.Flags().BoolVar(&fail, "fail", false, "exit 6 unless every node is healthy")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "keep showing, until interrupted")
+	c.MarkFlagsMutuallyExclusive("fail", "watch")
 	return c
 }
 

@@ -9,6 +9,7 @@ type Config struct {
 	Database    Login       `yaml:"database"`
 	Replication Login       `yaml:"replication"`
 	Controller  Controller  `yaml:"controller"`
+	Page        Page        `yaml:"page"`
 	Nodes       []Node      `yaml:"nodes"`
 	Policy      Policy      `yaml:"policy"`
 	Vault       Vault       `yaml:"vault"`
@@ -55,6 +56,15 @@ type Controller struct {
 	Socket   string        `yaml:"socket"`    // default <state_dir>/repool.sock
 	Interval time.Duration `yaml:"interval"`  // default 1s
 	Listen   string        `yaml:"listen"`    // host:port of page, metrics and health; default none
+}
+
+// Page is who may act on the page at controller.listen. Without either of the
+// two, nobody: it only shows.
+type Page struct {
+	// PasswordHash is a bcrypt hash, as repool setup password prints it.
+	PasswordHash string `yaml:"password_hash"`
+	// TokenFile holds a secret of at least 16 characters; mode 0600.
+	TokenFile string `yaml:"token_file"`
 }
 
 // Node adds to what pgpool.conf says of one backend.

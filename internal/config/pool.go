@@ -29,6 +29,7 @@ type Pool struct {
 	Notify                Notify
 	Log                   Log
 	Tracing               Tracing
+	Page                  Page
 	Policy                plan.Policy
 	// VaultMax and MaxRate are in bytes; MaxRate is per second, zero: no limit.
 	VaultMax, MaxRate uint64
@@ -99,7 +100,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 		File: l.Path, PgpoolConf: c.Pgpool.Conf, Pgpool: pool,
 		PCP:      c.Pgpool.PCP.endpoint(&pool),
 		Database: c.Database, Replication: c.Replication,
-		Controller: c.Controller, Environment: c.Environment, Notify: c.Notify, Log: c.Log, Tracing: c.Tracing,
+		Controller: c.Controller, Page: c.Page, Notify: c.Notify, Log: c.Log, Tracing: c.Tracing, Environment: c.Environment,
 		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate,
 	}
 	if !builtin(pool.ResyncCommand) {

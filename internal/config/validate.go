@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/repool/repool/internal/topology"
 )
@@ -46,6 +47,7 @@ func (c *Config) validate(ps *problems) sizes {
 	c.Database.validate(ps, "database")
 	c.Replication.validate(ps, "replication")
 	c.Controller.validate(ps)
+	c.Page.validate(ps, c.Controller.Listen)
 	c.validateNodes(ps)
 	s := c.Policy.validate(ps)
 	absolute(ps, "vault.directory", c.Vault.Directory)
@@ -91,6 +93,38 @@ func (c Controller) validate(ps *problems) {
 	n, perr := strconv.ParseUint(p, 10, 16)
 	if err != nil || perr != nil || n == 0 {
 		ps.addAt("controller.listen", "%q is no host:port, such as 127.0.0.1:9899", c.Listen)
+	}
+}
+
+// minCost is the least that a bcrypt hash may cost to guess at.
+const minCost = 10
+
+// validate keeps a password from crossing a network in clear: repool serves no
+// TLS, a proxy in front does. The token file is looked at when somebody logs in:
+// a missing one must not keep a failover hook from its configuration.
+func (p Page) validate(ps *problems, listen string) {
+	absolute(ps, "page.token_file", p.TokenFile)
+	if p.PasswordHash != "" {
+		cost, err := bcrypt.Cost([]byte(p.PasswordHash))
+		switch {
+		case err != nil:
+			ps.addAt("page.password_hash", "is no bcrypt hash: repool setup password makes one")
+		case cost < minCost:
+			ps.addAt("page.password_hash", "costs %d: want at least %d; repool setup password makes one", cost, minCost)
+		}
+	}
+	at := "page.password_hash"
+	if p.PasswordHash == "" {
+		at = "page.token_file"
+	}
+	host, _, err := net.SplitHostPort(listen)
+	ip := net.ParseIP(host)
+	switch {
+	case p.PasswordHash == "" && p.TokenFile == "":
+	case listen == "":
+		ps.addAt(at, "there is no page to log in to: set controller.listen")
+	case err == nil && host != "localhost" && (ip == nil || !ip.IsLoopback()):
+		ps.addAt(at, "the password would cross the network in clear: let controller.listen be a loopback address, with a proxy that speaks TLS in front")
 	}
 }
 

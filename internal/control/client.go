@@ -80,14 +80,19 @@ func (c *Client) History(ctx context.Context, f event.Filter) ([]event.Event, er
 	if f.Node != nil {
 		q.Set("node", strconv.Itoa(int(*f.Node)))
 	}
-	if f.Kind != "" {
-		q.Set("kind", f.Kind)
+	for name, v := range map[string]string{"kind": f.Kind, "code": f.Code, "run": f.Run} {
+		if v != "" {
+			q.Set(name, v)
+		}
 	}
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
 	if !f.Since.IsZero() {
 		q.Set("since", f.Since.Format(time.RFC3339Nano))
+	}
+	if !f.Until.IsZero() {
+		q.Set("until", f.Until.Format(time.RFC3339Nano))
 	}
 	var out []event.Event
 	return out, c.call(ctx, http.MethodGet, "/v1/history?"+q.Encode(), nil, &out)

@@ -52,7 +52,7 @@ func NewHandler(c Controller) http.Handler {
 
 // filterOf reads the query of a request for events.
 func filterOf(r *http.Request) (f event.Filter, err error) {
-	f.Kind = r.FormValue("kind")
+	f.Kind, f.Code, f.Run = r.FormValue("kind"), r.FormValue("code"), r.FormValue("run")
 	if v := r.FormValue("node"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil {
@@ -66,9 +66,14 @@ func filterOf(r *http.Request) (f event.Filter, err error) {
 			return f, fmt.Errorf("limit %q: want a number", v)
 		}
 	}
-	if v := r.FormValue("since"); v != "" {
-		if f.Since, err = time.Parse(time.RFC3339, v); err != nil {
-			return f, fmt.Errorf("since %q: want a time such as 2026-01-31T20:15:00Z", v)
+	for _, t := range []struct {
+		name string
+		at   *time.Time
+	}{{"since", &f.Since}, {"until", &f.Until}} {
+		if v := r.FormValue(t.name); v != "" {
+			if *t.at, err = time.Parse(time.RFC3339, v); err != nil {
+				return f, fmt.Errorf("%s %q: want a time such as 2026-01-31T20:15:00Z", t.name, v)
+			}
 		}
 	}
 	return f, nil

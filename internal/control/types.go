@@ -43,6 +43,13 @@ type ResyncRequest struct {
 	Who    string          `json:"who"`
 }
 
+// NodeRequest asks for something else about one node.
+type NodeRequest struct {
+	Node topology.NodeID `json:"node"`
+	Who  string          `json:"who"`
+	Why  string          `json:"why,omitempty"`
+}
+
 // Controller is what stands behind the socket.
 type Controller interface {
 	Status() Status

@@ -72,7 +72,7 @@ func (c *Controller) clearOnce(ctx context.Context, a agentapi.Agent, s topology
 
 func (c *Controller) withhold(ctx context.Context, a agentapi.Agent, s topology.RunState, token topology.Token, why error) error {
 	c.o.Log.Warn("clearance withheld", "run", s.ID, "step", s.Step(), "err", why)
-	c.record(event.Event{Node: s.Node, Kind: "run", Code: "no-clearance", Text: "clearance withheld for " + s.Step() + ": " + why.Error()})
+	c.record(event.Event{Node: s.Node, Kind: "run", Code: "no-clearance", Run: s.ID, Text: "clearance withheld for " + s.Step() + ": " + why.Error()})
 	return a.Cancel(ctx, token, s.ID)
 }
 
@@ -100,7 +100,7 @@ func (c *Controller) cancel(ctx context.Context, d plan.Decision, run topology.R
 	c.cancelled[d.Node] = run.ID
 	c.mu.Unlock()
 	if err == nil {
-		c.record(event.Event{Node: d.Node, Kind: "run", Code: "cancel-asked", Text: d.Reason})
+		c.record(event.Event{Node: d.Node, Kind: "run", Code: "cancel-asked", Run: run.ID, Text: d.Reason})
 	}
 	return false
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -61,6 +62,10 @@ type Store interface {
 	Kept(ctx context.Context, name string, value any) (found bool, err error)
 	// Prune removes events before that time, and the oldest of those past most.
 	Prune(ctx context.Context, before time.Time, most int) error
+	// SetAside begins anew, without the kept value of that name, since that is
+	// what cannot be used (event.ErrGarbled). Asides tells of each time so far.
+	SetAside(ctx context.Context, why error, without string) error
+	Asides() []event.Aside
 }
 
 // Audience hears of what the controller sees and does, as it happens, and in
@@ -149,7 +154,14 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, passedBy: map[string]time.Time{},
 		checkpoints: map[topology.NodeID]bool{}}
 	var err error
-	if c.mem, err = LoadMemory(ctx, o.Store); err != nil {
+	c.mem, err = LoadMemory(ctx, o.Store)
+	if errors.Is(err, event.ErrGarbled) {
+		if err := o.Store.SetAside(ctx, err, memoryName); err != nil {
+			return nil, err
+		}
+		c.mem, err = LoadMemory(ctx, o.Store)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("load the planner's memory: %w", err)
 	}
 	c.keeper.saved = durablePart(c.mem)
@@ -172,7 +184,7 @@ func holderName(ctx context.Context, s Store) (string, error) {
 	}
 	var id string
 	found, err := s.Kept(ctx, kept, &id)
-	if err != nil {
+	if err != nil && !errors.Is(err, event.ErrGarbled) {
 		return "", fmt.Errorf("load the controller's name: %w", err)
 	}
 	if !found || id == "" {

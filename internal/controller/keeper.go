@@ -27,6 +27,7 @@ type keeper struct {
 
 	mu    sync.Mutex // one save at a time, and in order
 	saved string     // the durable part last saved
+	told  int        // how many of the store's Asides are in the log
 }
 
 func newKeeper() keeper {
@@ -37,6 +38,7 @@ func newKeeper() keeper {
 func (c *Controller) keep() {
 	k := &c.keeper
 	for {
+		c.tellAsides()
 		select {
 		case e := <-k.events:
 			c.add(e)
@@ -51,6 +53,16 @@ func (c *Controller) keep() {
 			return
 		}
 	}
+}
+
+// tellAsides logs each file that the store could not use; the history tells of
+// it by itself.
+func (c *Controller) tellAsides() {
+	all := c.o.Store.Asides()
+	for _, a := range all[c.keeper.told:] {
+		c.o.Log.Error("history set aside", "code", event.CodeSetAside, "path", a.Path, "err", a.Why)
+	}
+	c.keeper.told = len(all)
 }
 
 func (c *Controller) drain() {

@@ -41,7 +41,7 @@ func (c *Controller) Hold(ctx context.Context, r control.HoldRequest) error {
 	if !r.Until.IsZero() && !time.Now().Before(r.Until) {
 		return &control.RefusedError{Code: "bad-request", Msg: fmt.Sprintf("a hold until %s is over already", r.Until.UTC().Format(time.RFC3339)), Hint: "give a time to come, or none: then it holds until released"}
 	}
-	e := event.Event{Node: r.Node, Kind: "hold", Code: "on-hold", Text: fmt.Sprintf("held by %s: %s", r.Who, r.Why)}
+	e := event.Event{Node: r.Node, Kind: "hold", Code: "on-hold", Text: fmt.Sprintf("held by %s: %s", r.Who, r.Why), Data: asJSON(r)}
 	_, err := c.change(ctx, e, func(m *plan.Memory) {
 		m.Holds = slices.DeleteFunc(m.Holds, func(h plan.Hold) bool { return h.Node == r.Node })
 		m.Holds = append(m.Holds, plan.Hold{Node: r.Node, Who: r.Who, Why: r.Why, Since: time.Now(), Until: r.Until})

@@ -3,7 +3,9 @@ package controller
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -180,17 +182,47 @@ func TestCheckpoints(t *testing.T) {
 	})
 }
 
-func TestGarbledMemoryIsSaidAtTheStart(t *testing.T) {
+// TestGarbledMemoryStopsNobody: the controller begins with an empty memory, and
+// the log and the history say so.
+func TestGarbledMemoryStopsNobody(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		if err := w.store.Keep(t.Context(), memoryName, []int{1, 2}); err != nil {
 			t.Fatal(err)
 		}
-		w.opts.Store = w.store
-		_, err := New(t.Context(), w.opts)
-		if err == nil || !strings.Contains(err.Error(), history.FileName) || !strings.Contains(err.Error(), "move the file aside") {
-			t.Errorf("new: %v", err)
+		var said syncText
+		w.opts.Log = slog.New(slog.NewTextHandler(&said, nil))
+		c, stop := w.run()
+		w.pass(3 * time.Second)
+		if st := c.Status(); len(st.Decisions) != 3 || st.Decisions[0].Code != plan.CodePrimary {
+			t.Errorf("decisions: %+v", st.Decisions)
+		}
+		events, err := c.History(t.Context(), history.Filter{Code: history.CodeSetAside})
+		if err != nil || len(events) != 1 || !strings.Contains(events[0].Text, "are forgotten") {
+			t.Errorf("history: %+v, %v", events, err)
+		}
+		stop()
+		if !strings.Contains(said.String(), "code="+history.CodeSetAside) {
+			t.Errorf("log: %s", said.String())
 		}
 	})
+}
+
+// syncText collects a log of several goroutines.
+type syncText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncText) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncText) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 func TestOldEventsAreRemoved(t *testing.T) {

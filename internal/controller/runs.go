@@ -52,7 +52,7 @@ func (c *Controller) resync(ctx context.Context, d plan.Decision) bool {
 	delete(c.noStart, d.Node)
 	c.mu.Unlock()
 	c.o.Log.Info("run started", "run", req.ID, "node", int(d.Node), "method", string(d.Method), "code", string(d.Code))
-	c.record(event.Event{Node: d.Node, Kind: "run", Code: "started",
+	c.record(event.Event{Node: d.Node, Kind: "run", Code: "started", Run: req.ID,
 		Text: fmt.Sprintf("%s from node %d started: %s", d.Method, req.Upstream.Node, d.Reason), Data: asJSON(d)})
 	c.Look("run started")
 	c.lead(ctx, a, req.ID, token, &req)
@@ -167,7 +167,7 @@ func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, cl
 	}
 	c.passBy(id)
 	c.o.Log.Info("run ended", "run", id, "outcome", string(last.Outcome), "code", last.Code, "bytes", last.BytesDone, "err", last.Error)
-	c.record(event.Event{Node: last.Node, Kind: "run", Code: string(last.Outcome), Text: endText(last), Data: asJSON(last)})
+	c.record(event.Event{Node: last.Node, Kind: "run", Code: string(last.Outcome), Run: id, Text: endText(last), Data: asJSON(last)})
 	for _, a := range c.o.Audience {
 		a.RunEnded(last)
 	}

@@ -16,8 +16,9 @@ import (
 type Event struct {
 	ID   int64           `json:"id"`
 	At   time.Time       `json:"at"`
-	Node topology.NodeID `json:"node"` // NoNode: the pool as a whole
-	Kind string          `json:"kind"` // decision, run, attach, detach, fence, hold, release, hook, controller
+	Node topology.NodeID `json:"node"`          // NoNode: the pool as a whole
+	Kind string          `json:"kind"`          // decision, run, attach, detach, fence, hold, release, hook, controller
+	Run  string          `json:"run,omitempty"` // the run it belongs to, where there is one
 	Code string          `json:"code"`
 	Text string          `json:"text"`
 	// Data is a JSON value with the facts: a run's journal, a decision's evidence.
@@ -28,8 +29,11 @@ type Event struct {
 type Filter struct {
 	Node  *topology.NodeID
 	Kind  string
+	Code  string
+	Run   string
 	Since time.Time
-	Limit int // newest so many; zero: 100; at most MaxLimit
+	Until time.Time // exclusive
+	Limit int       // newest so many; zero: 100; at most MaxLimit
 }
 
 // MaxLimit is the most events that one list gives.

@@ -6,5 +6,7 @@
 // Store is the only type that does anything; Event and Filter go in and out.
 // Nothing here decides anything, and losing the file loses the story and the
 // holds, never a node's safety: what a resync must know is in the node's own
-// journal. What Keep stores survives a power cut; the newest events need not.
+// journal. A file that is damaged, at the start or later, is set aside and a new
+// one begun (Asides): the controller never stops for it. What Keep stores
+// survives a power cut; the newest events need not.
 package history

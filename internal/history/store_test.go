@@ -41,7 +41,7 @@ func filled(t *testing.T, dir string) *Store {
 	for i, e := range []Event{
 		{Node: 0, Kind: "decision", Code: "diverged"},
 		{Node: 1, Kind: "decision", Code: "healthy"},
-		{Node: 0, Kind: "run", Code: "done", Data: []byte(`{"bytes":7}`)},
+		{Node: 0, Kind: "run", Code: "done", Run: "r1", Data: []byte(`{"bytes":7}`)},
 		{Node: topology.NoNode, Kind: "hold", Code: "on-hold"},
 	} {
 		e.At, e.Text = day0.Add(time.Duration(i)*time.Hour), fmt.Sprintf("event %d", i)
@@ -74,6 +74,9 @@ func TestListFilters(t *testing.T) {
 		"since":                  {Filter{Since: day0.Add(2 * time.Hour)}, "2 3"},
 		"since a moment after":   {Filter{Since: day0.Add(2*time.Hour + time.Microsecond)}, "3"},
 		"the newest, in order":   {Filter{Limit: 2}, "2 3"},
+		"until, exclusive":       {Filter{Until: day0.Add(2 * time.Hour)}, "0 1"},
+		"one code":               {Filter{Code: "diverged"}, "0"},
+		"one run":                {Filter{Run: "r1"}, "2"},
 		"none":                   {Filter{Kind: "fence"}, ""},
 		"more than there may be": {Filter{Limit: 1 << 40}, "0 1 2 3"},
 	} {
@@ -223,7 +226,6 @@ func TestBadFilesSayWhichAndWhatToDo(t *testing.T) {
 	garbled := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(garbled, FileName), []byte(strings.Repeat("this is no database\n", 500)), 0o600))
 	for name, open := range map[string]func() error{
-		"garbled": func() error { _, err := Open(t.Context(), garbled); return err },
 		"garbled, for reading": func() error {
 			s, err := OpenReadOnly(garbled)
 			must(t, err)
@@ -232,8 +234,7 @@ func TestBadFilesSayWhichAndWhatToDo(t *testing.T) {
 			return err
 		},
 		"garbled memory": func() error {
-			dir := t.TempDir()
-			s := open1(t, dir)
+			s := open1(t, t.TempDir())
 			_, err := s.db.ExecContext(t.Context(), `INSERT INTO kept VALUES ('k', '{"Names":')`)
 			must(t, err)
 			_, err = s.Kept(t.Context(), "k", &kept{})
@@ -241,7 +242,7 @@ func TestBadFilesSayWhichAndWhatToDo(t *testing.T) {
 		},
 	} {
 		err := open()
-		if err == nil || !strings.Contains(err.Error(), FileName) || !strings.Contains(err.Error(), "move the file aside") {
+		if err == nil || !strings.Contains(err.Error(), FileName) || !strings.Contains(err.Error(), "sets the file aside") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -207,6 +207,12 @@ func (s *handle) List(context.Context, event.Filter) ([]event.Event, error) { re
 // Prune has nothing to do.
 func (s *handle) Prune(context.Context, time.Time, int) error { return nil }
 
+// SetAside has no reason to happen: what is kept here is never garbled.
+func (s *handle) SetAside(_ context.Context, why error, _ string) error { return why }
+
+// Asides gives none.
+func (s *handle) Asides() []event.Aside { return nil }
+
 // Keep keeps a value as JSON.
 func (s *handle) Keep(_ context.Context, name string, value any) error {
 	b, err := json.Marshal(value)

@@ -8,12 +8,14 @@ import (
 	"github.com/repool/repool/internal/control"
 )
 
-// Options wire the handler. All but Metrics are needed.
+// Options wire the handler. All but Page and Metrics are needed.
 type Options struct {
 	// Status gives the newest published state; it never blocks.
 	Status func() control.Status
 	// Interval is the longest pause that the controller makes between passes.
 	Interval time.Duration
+	// Page serves all other paths; nil: / says what there is.
+	Page http.Handler
 	// Metrics serves /metrics; nil: there is no such page.
 	Metrics http.Handler
 	Log     *slog.Logger

@@ -1,0 +1,36 @@
+package event
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// ErrGarbled is for a kept value that is there and cannot be read.
+var ErrGarbled = errors.New("not what was kept there")
+
+// Aside tells of a file that could not be used, and what came in its place.
+type Aside struct {
+	At  time.Time
+	Why string
+	// Path is where the old file is now; empty: it could not be moved, and the
+	// history is kept in memory only, until the next start.
+	Path string
+	// Saved are the names of the kept values that were taken over.
+	Saved []string
+}
+
+// CodeSetAside is the code of the event that tells of an Aside.
+const CodeSetAside = "history-set-aside"
+
+// Text is the Aside in a sentence.
+func (a Aside) Text() string {
+	text := "the history could not be used and was set aside as " + a.Path + "; a new one is begun"
+	if a.Path == "" {
+		text = "the history cannot be used, and is kept in memory only until the next start"
+	}
+	if slices.Contains(a.Saved, "planner-memory") {
+		return text + "; holds and parked nodes were taken over: " + a.Why
+	}
+	return text + "; holds and parked nodes of before are forgotten: " + a.Why
+}
