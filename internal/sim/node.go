@@ -264,7 +264,7 @@ func (w *World) recycle(n *node, overSlots bool) {
 	to := d.tip
 	for _, s := range d.slots {
 		switch {
-		case s.lost || s.restart == 0 || s.restart >= to.end:
+		case to == nil || s.lost || s.restart == 0 || s.restart >= to.end:
 		case overSlots:
 			s.lost = true
 		default:
