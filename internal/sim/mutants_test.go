@@ -32,16 +32,12 @@ var mutants = []mutant{
 	{"attach however far behind", "P1", []edit{
 		{"plan/gate.go", `case s.lag() > s.w.pol.MaxLagBytes:`, `case false:`},
 		{"plan/gate.go", `case f.Replay < s.m.Target:`, `case false:`}}},
-	one("the oldest of two primaries is right", "P2", "plan/primary.go",
-		`if s.n.SQL.Timeline > top.n.SQL.Timeline {`, `if s.n.SQL.Timeline < top.n.SQL.Timeline {`),
-	one("every primary but node 0 is fenced", "P2", "plan/primary.go",
-		`s.second = !s.foreign && s.maybePrimary()`, `s.second = !s.foreign && s.maybePrimary(); p.second = p.n.ID > 0`),
-	one("facts never grow old", "P1", "topology/snapshot.go",
-		`return s.OK() && now.Sub(s.At) <= maxAge`, `return s.OK()`),
+	{"the first that accepts writes is the primary", "P2", []edit{
+		{"plan/primary.go", `p, t := w.newest(own)`, `p, t := own[0], trouble{}`},
+		{"plan/primary_memory.go", `if w.established(p, h) || w.appointed(p, h) {`, `if true {`},
+		{"plan/primary_memory.go", `if w.local == nil || w.local.Primary == p.n.ID || w.established(p, h) {`, `if true {`}}},
 	one("what is attached and wrong stays attached", "P9", "plan/rules.go",
 		`return w.primary != nil && (w.pool != differs`, `return false && (w.pool != differs`),
-	one("a line once proven is proven for ever", "P9", "observe/lineage.go",
-		`if !streams(n, p) {`, `if false {`),
 	one("the half-done marker is ignored in planning", "P9", "plan/lineage.go",
 		`return s.agent && s.n.Agent.Run != nil && s.n.Agent.Run.Outcome.Ended() && s.n.Agent.Run.Damaged`, `return false`),
 	// Acting.
@@ -86,5 +82,5 @@ var mutants = []mutant{
 		{"hook/promote.go", `return a.Fence(long, token)`, `_, _ = long, token; return topology.Fenced{}, errors.New("left running")`},
 		{"hook/failover.go", `if !fenced {`, `if !fenced && false {`}}},
 	one("promote without asking who is the primary already", "two writers", "hook/choose.go",
-		`if rel == onLine || rel == ahead {`, `if false {`),
+		`if rel == onLine || rel == ahead {`, `if false && rel == ahead {`),
 }

@@ -42,7 +42,11 @@ func TestMutants(t *testing.T) {
 	found := map[string]caught{}
 	slots := make(chan struct{}, max(1, runtime.GOMAXPROCS(0)))
 	var all sync.WaitGroup
+	only := os.Getenv("MUTANT")
 	for _, m := range mutants {
+		if only != "" && !strings.Contains(m.name, only) {
+			continue
+		}
 		all.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
@@ -62,6 +66,9 @@ func TestMutants(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if *update && !t.Failed() && only == "" {
+		writeSection(t, "mutants", mutantTable(found))
+	}
 }
 
 // mark begins the line in which a mutant's process tells what was caught.

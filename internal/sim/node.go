@@ -100,6 +100,7 @@ type node struct {
 	confirmed   time.Time
 	confirmedOf topology.NodeID
 	clearedRun  string
+	clearedAt   time.Time
 	autostart   bool // its service manager starts the server with the host
 	// wrote is when it last accepted writes, led when it did as Pgpool-II's
 	// primary, troubled when the ways to it were last changed.
