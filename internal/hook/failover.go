@@ -181,7 +181,11 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 			c = now
 		}
 	}
-	for _, v := range c.order {
+	for i, v := range c.order {
+		if i > 0 && d.back(ctx, e.Failed) {
+			return Result{Code: CodePrimaryBack, Node: e.Failed, Notes: c.notes,
+				Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller", e.Failed)}
+		}
 		tli, err := d.promote(ctx, p.servers[v.node], v, c.line)
 		if err == nil {
 			d.poke(ctx, e.String(), d.Limits.Poke) // what is left here need not delay the others
@@ -199,6 +203,14 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 		}
 	}
 	return Result{Code: CodeUnconfirmed, Node: topology.NoNode, Notes: c.notes, Text: "no candidate could be promoted"}
+}
+
+// back says that the old primary serves again. A candidate that is given up has
+// cost up to a minute, in which somebody may have started it, and standbys may
+// follow it: another promotion would make two of one line.
+func (d *Deps) back(ctx context.Context, failed topology.NodeID) bool {
+	primary, err := d.alive(ctx, failed)
+	return err == nil && primary
 }
 
 // others are the slots of all nodes but one.
