@@ -27,12 +27,10 @@ var mutants = []mutant{
 		`code, why := s.gate()`, `code, why := Code(""), ""`),
 	one("go by timeline numbers, not by content", "P9", "topology/lineage.go",
 		`case !sameRecord(*probe.Last, *record):`, `case false:`),
-	one("an unknown line is fine", "P3", "plan/lineage.go",
-		`return s.lineage().Verdict }`, `if v := s.lineage().Verdict; v != "" { return v }; return topology.LineageOnLine }`),
 	{"attach however far behind", "P1", []edit{
 		{"plan/gate.go", `case s.lag() > s.w.pol.MaxLagBytes:`, `case false:`},
 		{"plan/gate.go", `case f.Replay < s.m.Target:`, `case false:`}}},
-	{"the first that accepts writes is the primary", "P2", []edit{
+	{"the first that accepts writes is the primary", "P1", []edit{
 		{"plan/primary.go", `p, t := w.newest(own)`, `p, t := own[0], trouble{}`},
 		{"plan/primary_memory.go", `if w.established(p, h) || w.appointed(p, h) {`, `if true {`},
 		{"plan/primary_memory.go", `if w.local == nil || w.local.Primary == p.n.ID || w.established(p, h) {`, `if true {`}}},
@@ -80,7 +78,7 @@ var mutants = []mutant{
 		`-cmp.Compare(a.facts.Position(), b.facts.Position()),`, `cmp.Compare(a.facts.Position(), b.facts.Position()),`),
 	{"promote beside a living primary", "two writers", []edit{
 		{"hook/promote.go", `return a.Fence(long, token)`, `_, _ = long, token; return topology.Fenced{}, errors.New("left running")`},
-		{"hook/failover.go", `if !fenced {`, `if !fenced && false {`}}},
+		{"hook/takeover.go", `if !fenced {`, `if !fenced && false {`}}},
 	one("promote without asking who is the primary already", "two writers", "hook/choose.go",
 		`if rel == onLine || rel == ahead {`, `if false && rel == ahead {`),
 }

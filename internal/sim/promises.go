@@ -207,7 +207,7 @@ func (w *World) promotes(n *node) {
 		if m == n || !m.writes() || time.Since(m.srv.ready) < 5*time.Second || w.cutLately(pgpoolPlace, m) {
 			continue
 		}
-		if m.srv.d.system == n.srv.d.system && mayFollow(m.srv.d, n.srv.d.tip) {
+		if holds(m.srv.d.tip, n.srv.d.tip) {
 			w.violate("two writers", "a hook promotes node %d while node %d, which it can reach, is the primary of its line", n.id, m.id)
 		}
 	}
