@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps deps-test build demo test bench lint fuzz fuzz-brief ci clean proto scenarios
+.PHONY: all deps deps-test build demo test bench lint fuzz fuzz-brief ci clean proto scenarios sim sim-soak sim-docs
 
 all: build
 
@@ -29,6 +29,21 @@ test: deps-test build ## every package, and every scenario, on real pools
 
 scenarios: deps-test build ## the scenarios alone; RUN=S07 for some of them
 	$(GO) test ./test/scenarios -run '$(RUN)' -timeout 25m -v $(TESTARGS)
+
+WORLDS ?= 10000
+
+sim: ## simulated worlds: WORLDS of them, or with SEED=n one, told from its beginning
+ifdef SEED
+	SEED=$(SEED) $(GO) test ./internal/sim -run '^TestShow$$' -count=1 -v
+else
+	WORLDS=$(WORLDS) $(GO) test ./internal/sim -run '^TestWorlds$$' -count=1 -v -timeout 0
+endif
+
+sim-soak: ## simulated worlds until stopped, or until one breaks a promise
+	SOAK=1 SEED=$$(date +%s) $(GO) test ./internal/sim -run '^TestWorlds$$' -count=1 -v -timeout 0
+
+sim-docs: ## the tables of docs/simulation.md
+	WORLDS=3000 $(GO) test ./internal/sim -run '^(TestWorlds|TestMutants)$$' -count=1 -timeout 0 -update
 
 bench: deps build ## side by side with the same steps by hand
 	$(REPOOL) bench

@@ -65,6 +65,9 @@ var may = map[string]string{
 	"internal/lab":   "internal/topology pcp",
 	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/vault internal/exit",
 	"internal/bench": "pcp internal/topology internal/history internal/control internal/plan internal/lab internal/pgdata internal/exit",
+	// A simulated one around the real parts; nothing imports it.
+	"internal/sim": "internal/topology internal/event internal/journal internal/plan internal/resync internal/agentapi internal/agent internal/observe " +
+		"internal/control internal/controller internal/config internal/hook", // only tests
 	// Wiring. cli is imported by the program alone.
 	"internal/cli": "pcp internal/topology internal/pgpoolconf internal/exit internal/pgdata internal/journal internal/history internal/agentapi internal/plan internal/observe " +
 		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/metrics internal/notify internal/trace internal/lab internal/demo internal/bench",

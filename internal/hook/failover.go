@@ -155,52 +155,6 @@ func (d *Deps) stillMissing(ctx context.Context, e Event, last Primary) Result {
 	return r
 }
 
-// takeOver promotes a candidate, unless there is a primary already.
-func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) Result {
-	c := choose(p.views, last, e.NewMain)
-	switch {
-	case c.primary != topology.NoNode:
-		return Result{Code: CodeAlreadyPrimary, Node: c.primary, Notes: c.notes,
-			Text: fmt.Sprintf("node %s is the primary already", c.primary)}
-	case len(c.order) == 0:
-		return Result{Code: c.code, Node: topology.NoNode, Text: c.why, Notes: c.notes}
-	}
-	note, fenced, stopped := d.fence(ctx, e.Failed, p.failed)
-	c.notes = append(c.notes, note)
-	if !fenced {
-		return Result{Code: CodeNotFenced, Node: e.Failed, Notes: c.notes,
-			Text: fmt.Sprintf("node %s is alive as a primary and could not be stopped; a second one would split the pool", e.Failed)}
-	}
-	if stopped {
-		// It went on sending WAL after the standbys were asked, its shutdown
-		// checkpoint included: who has the most is known only now.
-		d.askOnceMore(ctx, p)
-		now := choose(p.views, last, e.NewMain)
-		if len(now.order) > 0 {
-			now.notes = append(now.notes, note)
-			c = now
-		}
-	}
-	for _, v := range c.order {
-		tli, err := d.promote(ctx, p.servers[v.node], v, c.line)
-		if err == nil {
-			d.poke(ctx, e.String(), d.Limits.Poke) // what is left here need not delay the others
-			best := fmt.Sprintf("node %s promoted at %s on timeline %s", v.node, v.facts.Position(), tli)
-			if v.node != e.NewMain && e.NewMain != topology.NoNode {
-				best += fmt.Sprintf(" (Pgpool-II's choice was node %s)", e.NewMain)
-			}
-			c.notes = append(c.notes, d.settle(ctx, p.servers[v.node], v.node)...)
-			return Result{Code: CodePromoted, Node: v.node, Text: best, Notes: c.notes}
-		}
-		c.notes = append(c.notes, fmt.Sprintf("node %s: %v", v.node, err))
-		if !errors.Is(err, ErrNotAsked) && !d.stopped(ctx, v.node) {
-			return Result{Code: CodeUnconfirmed, Node: v.node, Notes: c.notes,
-				Text: fmt.Sprintf("node %s was told to promote itself and has not been seen to; it may yet, so no other is tried", v.node)}
-		}
-	}
-	return Result{Code: CodeUnconfirmed, Node: topology.NoNode, Notes: c.notes, Text: "no candidate could be promoted"}
-}
-
 // others are the slots of all nodes but one.
 func (d *Deps) others(node topology.NodeID) []string {
 	var names []string

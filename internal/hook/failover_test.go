@@ -22,7 +22,7 @@ var lost = event012(0, 0, 1)
 
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	none := topology.NoNode
+	none, old := topology.NoNode, dead()
 	for name, c := range map[string]struct {
 		nodes  []*fakeNode
 		event  Event
@@ -199,6 +199,20 @@ func TestFailover(t *testing.T) {
 		"out of recovery, but no new timeline": {
 			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(n *fakeNode) error { n.facts.InRecovery = false; return nil }}, standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{2},
+		},
+		"somebody else promotes the best meanwhile": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(n *fakeNode) error {
+				n.facts = Facts{SystemID: 77, History: line2}
+				return ErrNotAsked
+			}}, standby(0x100)}, event: lost,
+			code: CodeAlreadyPrimary, primaries: []topology.NodeID{1},
+		},
+		"the best dies while promoted, and the old primary is back": {
+			nodes: []*fakeNode{old, {facts: standby(0x200).facts, noAgent: true, onPromote: func(n *fakeNode) error {
+				n.down, *old = true, *primary()
+				return nil
+			}}, standby(0x100)}, event: lost,
+			code: CodePrimaryBack, primaries: []topology.NodeID{0},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -243,7 +243,7 @@ func (c *client) Clear(ctx context.Context, token topology.Token, id, step strin
 		err := a.Clear(ctx, token, id, step)
 		if err == nil {
 			c.w.mu.Lock()
-			c.w.cleared(c.n, id, step)
+			c.w.cleared(c.n, id)
 			c.w.mu.Unlock()
 		}
 		return err

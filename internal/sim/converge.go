@@ -7,6 +7,7 @@ import (
 
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/resync"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -117,6 +118,10 @@ func (w *World) remedy(d plan.Decision, mem plan.Memory) func() {
 		return func() { w.bringPrimary(mem) }
 	case plan.CodePrimaryAmbiguous, plan.CodePrimaryContested, plan.CodePrimaryStale:
 		return func() { w.settlePrimary(mem, d.Code) }
+	case plan.CodeLineageUnknown:
+		if d.Severity == plan.Refused {
+			return func() { w.moveAway(d.Node) }
+		}
 	case plan.CodePoolBlind:
 		if d.Severity == plan.Refused {
 			return func() { w.pgpool.kill() }
@@ -189,8 +194,21 @@ func (w *World) settlePrimary(mem plan.Memory, code plan.Code) {
 	}
 }
 
+// moveAway takes a data directory away that nobody can vouch for.
+func (w *World) moveAway(id topology.NodeID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.nodes[id]; w.spare(n) && !n.writes() {
+		w.kill(n)
+		n.places[resync.Home] = nil
+	}
+}
+
 // consent is `repool resync NODE --yes`.
 func (w *World) consent(id topology.NodeID) {
+	w.mu.Lock()
+	w.agreed[id] = true
+	w.mu.Unlock()
 	for _, b := range w.brains {
 		if c := b.running(); c != nil {
 			ctx, cancel := context.WithTimeout(w.life, 5*time.Second)

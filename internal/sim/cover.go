@@ -2,9 +2,12 @@ package sim
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 
 	"github.com/repool/repool/internal/event"
 	"github.com/repool/repool/internal/journal"
+	"github.com/repool/repool/internal/topology"
 )
 
 // Coverage counts what worlds have reached.
@@ -52,6 +55,46 @@ func (c *Coverage) run(rec journal.Record) {
 	if !rec.Live() {
 		c.runs[string(rec.Run.Method)+" "+string(rec.Run.Outcome)+" "+rec.Run.Code]++
 	}
+}
+
+// Summary is the coverage in a line.
+func (c *Coverage) Summary() string {
+	decisions := 0
+	for _, by := range c.codes {
+		decisions += len(by)
+	}
+	acts := 0
+	for _, n := range c.person {
+		acts += n
+	}
+	return fmt.Sprintf("%d planner codes in %d decisions, %d ends of runs, %d crash points, %d ends of hooks, %d kinds of faults; a person was needed %d times",
+		len(c.codes), decisions, len(c.runs), len(c.points), len(c.hooks), len(c.faults), acts)
+}
+
+// Dull lists what worlds must have reached and have not: promises that were
+// never in danger are not kept but untouched.
+func (c *Coverage) Dull() []string {
+	var out []string
+	for _, m := range []topology.Method{topology.MethodStart, topology.MethodFollow, topology.MethodAdopt, topology.MethodRewind, topology.MethodBaseBackup} {
+		done, broken := 0, 0
+		for what, n := range c.runs {
+			switch {
+			case strings.HasPrefix(what, string(m)+" done"):
+				done += n
+			case strings.HasPrefix(what, string(m)+" "):
+				broken += n
+			}
+		}
+		if done == 0 || broken == 0 {
+			out = append(out, fmt.Sprintf("%s ended well %d times, and otherwise %d times", m, done, broken))
+		}
+	}
+	for _, e := range effects {
+		if c.faults[e.name] == 0 {
+			out = append(out, "no "+e.name)
+		}
+	}
+	return out
 }
 
 // Add takes another's counts in.

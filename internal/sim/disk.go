@@ -57,11 +57,13 @@ func cloneRecord(r journal.Record) journal.Record {
 	return r
 }
 
-// Put keeps a record.
+// Put keeps a record. That a run has ended is so, written or not.
 func (k workshop) Put(rec journal.Record) error {
+	rec = cloneRecord(rec)
+	if err := k.in(false, func(*disk) error { k.p.n.w.seeRun(k.p, rec); return nil }); err != nil {
+		return err
+	}
 	return k.in(true, func(d *disk) error {
-		rec = cloneRecord(rec)
-		k.p.n.w.seeRun(k.p, rec)
 		for i := range d.records {
 			if d.records[i].Run.ID == rec.Run.ID {
 				d.records[i] = rec

@@ -60,7 +60,7 @@ func cutting(ways func(w *World, n *node, f Fault) []way) effect {
 			for _, x := range ways(w, n, f) {
 				w.cuts[x] += by
 				for _, m := range w.nodes {
-					if m.place() == x.from || m.place() == x.to {
+					if (m.place() == x.from || m.place() == x.to) && max(x.from, x.to) >= pgpoolPlace {
 						m.troubled = time.Now()
 					}
 				}
@@ -218,10 +218,18 @@ func draw(d *dice, nodes int) []Fault {
 	t := at(3*time.Second, 6*time.Second)
 	second := time.Second
 	point := func(m topology.Method) string { return pick(d, resync.PointsOf(m)...) }
-	switch d.below(12) {
+	switch d.below(14) {
 	case 0, 1: // the primary dies with commits that nobody has
 		add(t, "isolate", 0, at(second, 2*second), "none")
 		add(t+900*time.Millisecond, "kill server", 0, 0, "")
+		if d.chance(40) { // and too much was written since to rewind
+			add(t+950*time.Millisecond, "recycle WAL", 0, 0, "there")
+		}
+	case 10: // one standby has more than the other
+		all = append(all, Fault{At: t, Kind: "cut replication", Node: topology.NodeID(1 + d.below(nodes-1)), With: 0, For: at(2*second, 6*second), Arg: "none"})
+		add(t+at(second, 2*second), "kill server", 0, 0, "")
+	case 11: // somebody takes the living primary out
+		add(t, "detach by hand", 0, 0, "")
 	case 2: // and is started again
 		add(t, "isolate", 0, at(second, 2*second), "none")
 		add(t+900*time.Millisecond, "kill server", 0, 0, "")
@@ -259,6 +267,12 @@ func draw(d *dice, nodes int) []Fault {
 		add(t, "kill server", 0, 0, "")
 		add(t+at(3*second, 9*second), "attach by hand", 0, 0, "")
 		add(t+at(3*second, 9*second), "start by hand", 0, 0, "")
+	}
+	if d.chance(8) { // a standby that lags, and is put aside
+		n := topology.NodeID(1 + d.below(nodes-1))
+		add(t, "burst of writes", n, 40*second, "")
+		add(t, "slow replay", n, 40*second, "")
+		add(t+at(22*second, 30*second), pick(d, "detach by hand", "kill server"), n, 0, "")
 	}
 	total := 0
 	for _, e := range effects {

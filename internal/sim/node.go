@@ -100,6 +100,7 @@ type node struct {
 	confirmed   time.Time
 	confirmedOf topology.NodeID
 	clearedRun  string
+	clearedAt   time.Time
 	autostart   bool // its service manager starts the server with the host
 	// wrote is when it last accepted writes, led when it did as Pgpool-II's
 	// primary, troubled when the ways to it were last changed.
@@ -264,7 +265,7 @@ func (w *World) recycle(n *node, overSlots bool) {
 	to := d.tip
 	for _, s := range d.slots {
 		switch {
-		case s.lost || s.restart == 0 || s.restart >= to.end:
+		case to == nil || s.lost || s.restart == 0 || s.restart >= to.end:
 		case overSlots:
 			s.lost = true
 		default:

@@ -249,7 +249,7 @@ func (p *pgpool) failover(ctx context.Context, a, child *actor, id topology.Node
 		defer cancel()
 	}
 	times := 1
-	if p.w.hooksTwice {
+	if p.w.hooksTwice || p.w.hooksAlwaysTwice {
 		times = 2
 	}
 	for range times {

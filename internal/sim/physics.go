@@ -22,7 +22,7 @@ func (w *World) physics() {
 		}
 		for _, m := range w.nodes {
 			w.stream(m, n)
-			w.replay(m)
+			w.replay(m, n)
 		}
 		w.clients(&rng)
 		w.prove()
@@ -136,13 +136,16 @@ func (w *World) streamWrong(s *server, u *dir, x *record, count int) {
 }
 
 // replay applies received WAL.
-func (w *World) replay(m *node) {
+func (w *World) replay(m *node, count int) {
 	s := m.srv
 	if s == nil || s.primary || !m.accepting() || s.paused || s.d.data == s.d.tip {
 		return
 	}
 	n := 20
 	if m.slow {
+		if count%15 != 0 {
+			return
+		}
 		n = 1
 	}
 	for _, r := range path(s.d.data, s.d.tip, n) {

@@ -117,7 +117,7 @@ func (w *World) attaches(b *brain, id topology.NodeID) {
 func (w *World) overwrites(h *host, up topology.NodeID, how string) {
 	w.prove()
 	n := h.n
-	if n.confirmedOf != up || time.Since(n.confirmed) > 5*time.Second {
+	if n.confirmedOf != up || time.Since(n.confirmed) > 5*time.Second || n.confirmed.Before(n.clearedAt) {
 		w.violate("P2", "node %d is %s from node %d without a fresh confirmation that it is the primary", n.id, how, up)
 	}
 	if n.clearedRun != h.p.run {
@@ -135,7 +135,7 @@ func (w *World) overwrites(h *host, up topology.NodeID, how string) {
 }
 
 // cleared notes a clearance that an agent has taken.
-func (w *World) cleared(n *node, run, _ string) { n.clearedRun = run }
+func (w *World) cleared(n *node, run string) { n.clearedRun, n.clearedAt = run, time.Now() }
 
 // destroys is the moment at which a directory's own WAL goes (P3): each commit
 // in it must be in a vault or on some other line.
@@ -184,17 +184,20 @@ func (w *World) elsewhere(d *dir, r *record) bool {
 	return false
 }
 
-// noteStop is repool stopping a server: never the one writer of the pool.
+// noteStop is repool stopping a server: never the pool's primary, unless another
+// has gone on from its line or a person agreed to have it overwritten.
 func (w *World) noteStop(n *node, s *server) {
 	if !s.primary || w.pgpool.primary != n.id || !w.pgpool.nodes[n.id].attached() || s.frozen || time.Since(w.pgpool.nodes[n.id].changed) < lately {
 		return
 	}
 	for _, m := range w.nodes {
-		if m != n && (time.Since(m.wrote) < lately || m.srv != nil && !m.srv.promoteAt.IsZero()) {
+		if m != n && m.srv != nil && (!m.srv.promoteAt.IsZero() || m.srv.primary && m.srv.d.history().Descends(s.d.history())) {
 			return
 		}
 	}
-	w.violate("P2", "node %d is stopped, the pool's only primary", n.id)
+	if !w.agreed[n.id] {
+		w.violate("P2", "node %d is stopped, which Pgpool-II routes writes to and whose line nobody has continued", n.id)
+	}
 }
 
 // promotes is a hook telling a node to promote itself: never beside a primary
@@ -204,7 +207,7 @@ func (w *World) promotes(n *node) {
 		if m == n || !m.writes() || time.Since(m.srv.ready) < 5*time.Second || w.cutLately(pgpoolPlace, m) {
 			continue
 		}
-		if m.srv.d.system == n.srv.d.system && mayFollow(m.srv.d, n.srv.d.tip) {
+		if holds(m.srv.d.tip, n.srv.d.tip) {
 			w.violate("two writers", "a hook promotes node %d while node %d, which it can reach, is the primary of its line", n.id, m.id)
 		}
 	}

@@ -40,9 +40,11 @@ type World struct {
 	// burst: much is written. hooksTwice: Pgpool-II calls each hook again. calm:
 	// the faults are over. forget: Pgpool-II's status file is gone.
 	burst, hooksTwice, calm, forget bool
+	hooksAlwaysTwice                bool
 	pgpoolHeld                      int
 	lazyCheckpoint                  time.Duration
-	wanted                          map[string]time.Time // since when a person is wanted, by what for
+	wanted                          map[string]time.Time     // since when a person is wanted, by what for
+	agreed                          map[topology.NodeID]bool // to be overwritten, by a person
 
 	violation *Violation
 	tracing   bool
@@ -100,7 +102,7 @@ func Run(o Options) Outcome {
 func build(o Options) *World {
 	d := dice{mix(o.Seed)}
 	w := &World{seed: o.Seed, policy: policy(), log: o.Log, scratch: o.Scratch, system: 42, cover: newCoverage(), begun: time.Now(),
-		cuts: map[way]int{}, latency: normalLatency, tracing: o.Tracing, all: o.All, wanted: map[string]time.Time{}, lazyCheckpoint: d.between(time.Second, time.Minute)}
+		cuts: map[way]int{}, latency: normalLatency, tracing: o.Tracing, all: o.All, wanted: map[string]time.Time{}, agreed: map[topology.NodeID]bool{}, lazyCheckpoint: d.between(time.Second, time.Minute)}
 	if w.log == nil {
 		w.log = discard()
 	}
@@ -123,7 +125,7 @@ func build(o Options) *World {
 		w.nodes[0].home().slots[slotName(n.id)] = &slot{restart: first.end}
 	}
 	w.pgpool = newPgpool(w)
-	w.pgpool.watchdog = d.chance(15)
+	w.pgpool.watchdog, w.hooksAlwaysTwice = d.chance(15), d.chance(20)
 	brains := 1
 	if d.chance(35) || w.pgpool.watchdog {
 		brains = 2

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -21,66 +22,69 @@ func number(t *testing.T, name string, def uint64) uint64 {
 	return n
 }
 
-func TestDev(t *testing.T) {
-	from, worlds := number(t, "SEED", 0), int(number(t, "WORLDS", 200))
-	begun := time.Now()
-	events, n, bad := 0, 0, map[string]int{}
-	first := map[string]uint64{}
+// ordinaryWorlds is how many an ordinary test run plays.
+const ordinaryWorlds = 300
+
+// TestWorlds plays WORLDS worlds from SEED on and wants every promise kept. With
+// SOAK it plays until it is stopped, or a promise is broken.
+func TestWorlds(t *testing.T) {
+	worlds := int(number(t, "WORLDS", ordinaryWorlds))
+	if os.Getenv("SOAK") != "" {
+		worlds = 1 << 40
+	}
+	begun, shown, broken := time.Now(), time.Now(), 0
+	events, n, virtual := 0, 0, time.Duration(0)
 	cover := newCoverage()
-	playMany(t, from, worlds, func(t *testing.T, o Outcome, again func(Options) Outcome) bool {
-		events += o.Events
-		n++
+	playMany(t, number(t, "SEED", 1), worlds, func(t *testing.T, o Outcome, again func(Options) Outcome) bool {
+		events, n, virtual = events+o.Events, n+1, virtual+o.Took
 		cover.Add(o.Cover)
-		if v := o.Violation; v != nil {
-			key := v.Promise + ": " + scrub(v.Text)
-			if bad[key]++; bad[key] == 1 {
-				first[key] = o.Seed
-			}
+		if time.Since(shown) > time.Minute {
+			shown = time.Now()
+			fmt.Printf("%d worlds, %d events, %s of their time\n", n, events, virtual.Round(time.Second))
 		}
+		if o.Violation == nil {
+			return true
+		}
+		broken++
+		report(t, o, again)
+		return broken < 5
+	})
+	t.Logf("%d worlds, %d events, %s of their time in %.1f s: %d broken promises", n, events, virtual.Round(time.Second), time.Since(begun).Seconds(), broken)
+	t.Logf("covered: %s", cover.Summary())
+	if *update {
+		writeSection(t, "coverage", coverTable(cover))
+	}
+	if n >= ordinaryWorlds {
+		for _, dull := range cover.Dull() {
+			t.Errorf("the worlds are too quiet: %s", dull)
+		}
+	}
+}
+
+// report tells of a broken promise with as few faults as still break it.
+func report(t *testing.T, o Outcome, again func(Options) Outcome) {
+	t.Helper()
+	small := Shrink(o, func(faults []Fault) Outcome { return again(Options{Seed: o.Seed, Faults: faults}) })
+	told := again(Options{Seed: o.Seed, Faults: small.Faults, Tracing: true})
+	t.Errorf("seed %d breaks %s: %s\nwith these faults alone: %s\n\nmake sim SEED=%d shows it from its beginning",
+		o.Seed, o.Violation.Promise, o.Violation.Text, told.Story(60), o.Seed)
+}
+
+// TestShow plays the world of SEED and tells all of it, with as few faults as
+// still break a promise if one is broken.
+func TestShow(t *testing.T) {
+	seed := number(t, "SEED", 1)
+	playMany(t, seed, 1, func(t *testing.T, o Outcome, again func(Options) Outcome) bool {
+		faults := o.Faults
+		if o.Violation != nil {
+			faults = Shrink(o, func(f []Fault) Outcome { return again(Options{Seed: seed, Faults: f}) }).Faults
+		}
+		told := again(Options{Seed: seed, Faults: faults, Tracing: true})
+		t.Logf("seed %d\n%s", seed, told.Story(int(number(t, "LINES", 0))))
+		if v := told.Violation; v != nil {
+			t.Errorf("%s broken after %s: %s", v.Promise, v.At, v.Text)
+		}
+		t.Logf("%d events in %s, digest %016x", told.Events, told.Took.Round(time.Millisecond), told.Trail)
 		return true
 	})
-	took := time.Since(begun)
-	t.Logf("%d worlds, %d events, %.1f ms a world", n, events, took.Seconds()*1000/float64(n))
-	for _, k := range sorted(bad) {
-		t.Logf("%4d × (seed %d) %s", bad[k], first[k], k)
-	}
-	t.Logf("codes:")
-	for _, k := range sorted(cover.codes) {
-		t.Logf("   %-26s %v", k, cover.codes[k])
-	}
-	t.Logf("person %v", cover.person)
-	t.Logf("hooks %v", cover.hooks)
-	for _, k := range sorted(cover.runs) {
-		t.Logf("   run %-40s %v", k, cover.runs[k])
-	}
-	t.Logf("points %d", len(cover.points))
-}
-
-// scrub takes the numbers out of a text.
-func scrub(s string) string {
-	out := []byte{}
-	for i := range len(s) {
-		c := s[i]
-		if c >= '0' && c <= '9' {
-			if len(out) == 0 || out[len(out)-1] != '#' {
-				out = append(out, '#')
-			}
-			continue
-		}
-		out = append(out, c)
-	}
-	return string(out)
-}
-
-func TestReplay(t *testing.T) {
-	seed := number(t, "SEED", 0)
-	dir := scratch(t)
-	o := play(t, dir, Options{Seed: seed, Tracing: true})
-	if o.Violation != nil {
-		o = Shrink(o, func(f []Fault) Outcome {
-			return play(t, scratch(t), Options{Seed: seed, Tracing: true, Faults: f})
-		})
-	}
-	t.Log("\n" + o.Story(int(number(t, "LINES", 200))))
-	t.Logf("%+v events %d took %s trail %x", o.Violation, o.Events, o.Took, o.Trail)
 }

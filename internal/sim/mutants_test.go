@@ -1,0 +1,84 @@
+package sim
+
+// edit replaces one piece of a real source file, which must hold it once.
+type edit struct{ file, old, new string }
+
+// mutant is a wrong build of repool: what a careless change could make of it.
+type mutant struct {
+	name string
+	// promise is the one that its worlds must break.
+	promise string
+	edits   []edit
+}
+
+// one is a mutant of a single edit.
+func one(name, promise, file, from, to string) mutant {
+	return mutant{name, promise, []edit{{file, from, to}}}
+}
+
+// mutants are the wrong builds. Each is one thing that somebody might leave out
+// or take for granted; a second edit takes away the net below it, where repool
+// has two.
+var mutants = []mutant{
+	// Deciding.
+	one("what is up counts as streaming", "P9", "plan/lineage.go",
+		`return s.w.primary != nil && s.streamsFrom(s.w.primary) }`, `return s.w.primary != nil && s.sql && s.n.SQL.InRecovery }`),
+	one("attach whatever streams, without the gate", "P1", "plan/gate.go",
+		`code, why := s.gate()`, `code, why := Code(""), ""`),
+	one("go by timeline numbers, not by content", "P9", "topology/lineage.go",
+		`case !sameRecord(*probe.Last, *record):`, `case false:`),
+	{"attach however far behind", "P1", []edit{
+		{"plan/gate.go", `case s.lag() > s.w.pol.MaxLagBytes:`, `case false:`},
+		{"plan/gate.go", `case f.Replay < s.m.Target:`, `case false:`}}},
+	{"the first that accepts writes is the primary", "P1", []edit{
+		{"plan/primary.go", `p, t := w.newest(own)`, `p, t := own[0], trouble{}`},
+		{"plan/primary_memory.go", `if w.established(p, h) || w.appointed(p, h) {`, `if true {`},
+		{"plan/primary_memory.go", `if w.local == nil || w.local.Primary == p.n.ID || w.established(p, h) {`, `if true {`}}},
+	one("what is attached and wrong stays attached", "P9", "plan/rules.go",
+		`return w.primary != nil && (w.pool != differs`, `return false && (w.pool != differs`),
+	one("the half-done marker is ignored in planning", "P9", "plan/lineage.go",
+		`return s.agent && s.n.Agent.Run != nil && s.n.Agent.Run.Outcome.Ended() && s.n.Agent.Run.Damaged`, `return false`),
+	// Acting.
+	one("no confirmation of the upstream before overwriting", "P2", "resync/run.go",
+		`if err := r.confirmUpstream(); err != nil {`, `if err := error(nil); err != nil {`),
+	one("no clearance", "P2", "resync/run.go",
+		`if err := r.waitClearance(s.Name); err != nil {`, `if err := error(nil); err != nil {`),
+	one("no vault", "P3", "resync/steps_data.go",
+		`return r.nothingToSave() },`, `return "", true, nil },`),
+	one("discard what is not saved", "P3", "resync/steps_place.go",
+		`if !r.state.record().Old.Enough() {`, `if false {`),
+	one("wipe before copying", "P5", "resync/steps_data.go",
+		`return "", r.Host.BaseBackup(`, `_ = r.Host.Remove(Aside); return "", r.Host.BaseBackup(`),
+	one("retire the old copy when the new one has started", "P5", "resync/steps_server.go",
+		`if streams {`, `if streams || true {`),
+	one("copy before the slot is there", "P5", "resync/steps_check.go",
+		`return "", r.Upstream.EnsureSlot(ctx, r.req.Upstream, r.req.Slot)`, `return "", nil`),
+	one("start without standby.signal", "P4", "resync/steps_server.go",
+		"\t\t\treturn \"\", r.Host.WriteStandby(p, r.req.Upstream, r.req.Slot, r.req.AppName)\n\t\t}}", "\t\t\t_ = p\n\t\t\treturn \"\", nil\n\t\t}}"),
+	one("keep the configuration of the node that was copied", "P4", "resync/steps_server.go",
+		`return "", r.Host.RestoreConfig(p)`, `_ = p; return "", nil`),
+	one("the damage is not marked", "P4", "resync/run.go",
+		`rec.Aside, rec.Run.Damaged = journal.AsideDamaged, true })`, `rec.Aside, rec.Run.Damaged = journal.AsideWhole, false })`),
+	one("a half-done directory goes home", "P4", "resync/end.go",
+		`return home, err == nil && aside && r.state.aside() == journal.AsideWhole, err`, `return home, err == nil && aside, err`),
+	{"what a dead agent started goes on", "P4", []edit{
+		{"agent/agent.go", `if err := a.opts.Host.KillStrays(ctx); err != nil {`, `if err := error(nil); err != nil {`},
+		{"resync/steps_check.go", `if err := r.Host.KillStrays(ctx); err != nil {`, `if err := error(nil); err != nil {`}}},
+	one("a dead agent's run is waited for", "P9", "agent/agent.go",
+		`if !rec.Live() {`, `if true {`),
+	// Being alone.
+	one("act without the node's lock", "P6", "agent/agent.go",
+		`if err := a.lock.Take(ctx, patience); err != nil {`, `if err := error(nil); err != nil {`),
+	one("accept stale tokens", "P6", "agent/tokens.go",
+		`case token < g.Token || token == 0:`, `case token == 0:`),
+	one("give the same token twice", "P6", "agent/tokens.go",
+		`Token: g.Token + 1,`, `Token: g.Token,`),
+	// Promoting.
+	one("promote the standby with the least WAL", "P3", "hook/choose.go",
+		`-cmp.Compare(a.facts.Position(), b.facts.Position()),`, `cmp.Compare(a.facts.Position(), b.facts.Position()),`),
+	{"promote beside a living primary", "two writers", []edit{
+		{"hook/promote.go", `return a.Fence(long, token)`, `_, _ = long, token; return topology.Fenced{}, errors.New("left running")`},
+		{"hook/takeover.go", `if !fenced {`, `if !fenced && false {`}}},
+	one("promote without asking who is the primary already", "two writers", "hook/choose.go",
+		`if rel == onLine || rel == ahead {`, `if false && rel == ahead {`),
+}
