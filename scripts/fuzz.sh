@@ -20,7 +20,7 @@ for dir in $(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 d
 	for target in $(grep -h -o '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | cut -d' ' -f2 | sort -u); do
 		echo "== ./$dir $target"
 		# From its own folder, so that what it finds lands in testdata/fuzz there.
-		(cd "$dir" && "$bin/test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$limit" \
+		(cd "$dir" && "$bin/test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$limit" -test.fuzzminimizetime 2s \
 			-test.fuzzcachedir "$cache/$($GO list .)") || {
 			echo "fuzz: $target found something: see ./$dir/testdata/fuzz/$target" >&2
 			exit 1
