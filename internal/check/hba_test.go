@@ -79,6 +79,13 @@ func FuzzParseHBA(f *testing.F) {
 		if !reflect.DeepEqual(a, b) {
 			t.Error("not the same twice")
 		}
+		last := 0
+		for _, r := range a {
+			if r.File != "f" || r.Line <= last || r.Line > strings.Count(text, "\n")+1 || r.Method == "" && !strings.Contains(text, `""`) {
+				t.Errorf("%+v, after line %d", r, last)
+			}
+			last = r.Line
+		}
 		for _, c := range HBAConns("repool", "postgres", "repl") {
 			c.From = netip.MustParseAddr("10.0.0.1")
 			MatchHBA(a, c)
@@ -97,6 +104,33 @@ func TestShellWords(t *testing.T) {
 			t.Errorf("%s → %q, want %q", line, got, want)
 		}
 	}
+}
+
+// FuzzHBALine: a line that is written for a connection is the one that lets it in,
+// and nobody else.
+func FuzzHBALine(f *testing.F) {
+	f.Add("repool", "postgres", "10.0.0.1", false)
+	f.Add("all", "a b,c", "fe80::1", true)
+	f.Add("+group", "#1", "", true)
+	f.Fuzz(func(t *testing.T, user, database, from string, replication bool) {
+		if strings.ContainsAny(user+database, "\"\r\n\x00") || user == "" || database == "" {
+			return // no name that PostgreSQL's own files could hold
+		}
+		c := HBAConn{User: user, Database: database, Replication: replication}
+		if addr, err := netip.ParseAddr(from); err == nil {
+			c.From = addr.Unmap().WithZone("")
+		}
+		rules, partial := ParseHBA("f", HBALine(c, "scram-sha-256"))
+		got, ok := MatchHBA(rules, c)
+		if !ok || partial || got.Method != "scram-sha-256" {
+			t.Errorf("%q lets %+v not in: %+v", HBALine(c, "scram-sha-256"), c, rules)
+		}
+		other := c
+		other.User += "x"
+		if _, ok := MatchHBA(rules, other); ok && user != "all" {
+			t.Errorf("%q lets %+v in too", HBALine(c, "scram-sha-256"), other)
+		}
+	})
 }
 
 // FuzzShellWords puts words into a line, as a person may, and finds them again.

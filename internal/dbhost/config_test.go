@@ -258,4 +258,11 @@ func TestWhatCopyProgramsPrintIsUnderstood(t *testing.T) {
 	if done != 1<<20 || total != 2<<20 {
 		t.Errorf("progress %d of %d", done, total)
 	}
+	for _, line := range []string{"", "18014398509481984/1 kB (1%)", "1/18014398509481984 kB (1%)", "-1/2 kB (1%)x"} {
+		showProgress(line, func(d, n uint64) {
+			if d>>10 > 2 || n>>10 > 2 {
+				t.Errorf("%q is read as %d of %d", line, d, n)
+			}
+		})
+	}
 }
