@@ -24,22 +24,15 @@ type audience struct {
 
 func newAudience(ctx context.Context, p *config.Pool, store *history.Store, log *slog.Logger) (*audience, error) {
 	a := &audience{}
-	var receivers []notify.Receiver
-	if line := p.Notify.OnEvent; line != "" {
-		receivers = append(receivers, notify.NewCommand(line))
-	}
-	if h := p.Notify.Webhook; h.URL != "" {
-		w, err := notify.NewWebhook(h.URL, h.SecretFile, Version)
-		if err != nil {
-			return nil, exit.With(exit.Usage, err, "see notify.webhook in repool.yaml")
-		}
-		receivers = append(receivers, w)
+	receivers, err := receiversOf(p.Notify)
+	if err != nil {
+		return nil, err
 	}
 	var stats func() []metrics.Receiver
 	if len(receivers) > 0 {
-		host, err := os.Hostname()
+		host, err := hostName()
 		if err != nil {
-			return nil, fmt.Errorf("name this controller in notifications: %w", err)
+			return nil, err
 		}
 		a.notifier, err = notify.New(ctx, notify.Options{Receivers: receivers, Store: store, Log: log, Controller: host})
 		if err != nil {
@@ -56,6 +49,31 @@ func newAudience(ctx context.Context, p *config.Pool, store *history.Store, log 
 	}
 	a.metrics = metrics.New(stats)
 	return a, nil
+}
+
+// receiversOf are those that the configuration names.
+func receiversOf(c config.Notify) ([]notify.Receiver, error) {
+	var out []notify.Receiver
+	if c.OnEvent != "" {
+		out = append(out, notify.NewCommand(c.OnEvent))
+	}
+	if c.Webhook.URL != "" {
+		w, err := notify.NewWebhook(c.Webhook.URL, c.Webhook.SecretFile, Version)
+		if err != nil {
+			return nil, exit.With(exit.Usage, err, "see notify.webhook in repool.yaml")
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+// hostName is how this controller is called in notifications.
+func hostName() (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("name this controller in notifications: %w", err)
+	}
+	return host, nil
 }
 
 // receivers is what the metrics tell of the notifications.

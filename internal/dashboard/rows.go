@@ -41,7 +41,7 @@ var rows = []row{
 		{number, "Parked", "Nodes that repool has given up on.", "short", 3, 4, 1, []query{{`sum(repool_node_parked{$S})`, ""}}},
 		{number, "Lost commits", "Commits lost to the pool in the time shown; the vaults keep them.", "short", 3, 4, 1, []query{{`sum(increase(repool_lost_commits_total{$S}[$__range]))`, ""}}},
 		{number, "Without full redundancy", "Time in which the pool was short of a node, of the time shown.", "s", 3, 4, 0, []query{{`increase(repool_redundancy_lost_seconds_total{$S}[$__range])`, ""}}},
-		{number, "Pgpool-II answers", "1: yes.", "short", 3, 4, 0, []query{{`repool_pgpool_up{$S}`, ""}}},
+		{number, "Primary changes", "Failovers and switchovers in the time shown.", "short", 3, 4, 0, []query{{`increase(repool_primary_changes_total{$S}[$__range])`, ""}}},
 		{number, "repool may act", "0 beside a Pgpool-II that does not lead, or does not answer.", "short", 3, 4, 0, []query{{`repool_controller_acting{$S}`, ""}}},
 		{timeline, "What repool decides", "The code of each node's decision; docs/runbook.md explains each.", "", 16, 9, 0, []query{{`repool_decision{$S}`, "node {{node}}: {{code}}"}}},
 		{list, "Decisions now", "", "", 8, 9, 0, []query{{`repool_decision{$S}`, ""}}},
@@ -56,7 +56,8 @@ var rows = []row{
 			{`histogram_quantile(0.99, sum by (le) (rate(repool_pass_duration_seconds_bucket{$S}[$__rate_interval])))`, "99 %"},
 			{`histogram_quantile(0.5, sum by (le) (rate(repool_pass_duration_seconds_bucket{$S}[$__rate_interval])))`, "half"}}},
 		{stack, "Requests", "What was asked of Pgpool-II and of nodes.", "short", 8, 8, 0, []query{{`sum by (request, result) (increase(repool_requests_total{$S}[$__rate_interval]))`, "{{request}} {{result}}"}}},
-		{timeline, "Alerts", "", "", 24, 6, 0, []query{{`ALERTS{job="$job", alertname=~"Repool.+", alertstate="firing"}`, "{{alertname}} {{node}}"}}},
+		{timeline, "Pgpool-II that answers", "", "", 8, 6, 0, []query{{`repool_pgpool_up{$S} == 1`, "{{pool}}"}}},
+		{timeline, "Alerts", "", "", 16, 6, 0, []query{{`ALERTS{job="$job", alertname=~"Repool.+", alertstate="firing"}`, "{{alertname}} {{node}}"}}},
 	}},
 	{"Node $node", []panel{
 		{timeline, "Pgpool-II's status", "", "", 12, 5, 0, []query{{`repool_pgpool_node_status{$N}`, "{{status}}"}}},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -29,6 +30,7 @@ type counts struct {
 	requests  *prometheus.CounterVec
 	decisions *prometheus.CounterVec
 	events    *prometheus.CounterVec
+	primaries *prometheus.CounterVec
 }
 
 func newCounts(f *families) counts {
@@ -42,11 +44,12 @@ func newCounts(f *families) counts {
 		requests:  f.count("repool_requests_total", "Requests made, by what was asked (attach, detach or fence) and result: taken or refused.", "node", "request", "result"),
 		decisions: f.count("repool_decision_changes_total", "How often a decision with this code has taken the place of another.", "code"),
 		events:    f.count("repool_events_total", "Events of the history, by kind.", "kind"),
+		primaries: f.count("repool_primary_changes_total", "How often another node has become the primary that Pgpool-II agrees on."),
 	}
 }
 
 func (c *counts) collectors() []prometheus.Collector {
-	return []prometheus.Collector{c.passes, c.runs, c.durations, c.copied, c.vaulted, c.lost, c.requests, c.decisions, c.events}
+	return []prometheus.Collector{c.passes, c.runs, c.durations, c.copied, c.vaulted, c.lost, c.requests, c.decisions, c.events, c.primaries}
 }
 
 // begin makes the node's series at zero: a counter that appears with its first
@@ -88,6 +91,14 @@ func (c *counts) run(r topology.RunState) {
 func (c *counts) vault(v topology.VaultEntry) {
 	c.vaulted.WithLabelValues(v.Node.String()).Add(float64(v.Bytes))
 	c.lost.WithLabelValues(v.Node.String()).Add(float64(v.Commits))
+}
+
+// primary counts a primary that is another than the one before.
+func (c *counts) primary(before, now *plan.Memory) {
+	n := c.primaries.WithLabelValues() // the series is there from the first pass on
+	if before.History.Known() && now.History.Known() && before.Primary != now.Primary {
+		n.Inc()
+	}
 }
 
 func (c *counts) pass(st *control.Status) { c.passes.WithLabelValues().Observe(st.PassTook.Seconds()) }

@@ -98,6 +98,7 @@ func (m *Metrics) Passed(st control.Status) {
 	missing, known := st.Snapshot.Missing()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.counts.primary(&m.status.Memory, &st.Memory)
 	m.status = st
 	m.counts.pass(&st)
 	m.lack.seen(len(missing) > 0, known, st.At)

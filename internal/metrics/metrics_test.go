@@ -151,6 +151,21 @@ func TestSecondsWithoutRedundancy(t *testing.T) {
 	}
 }
 
+func TestPrimaryChangesAreCounted(t *testing.T) {
+	t.Parallel()
+	m, st := New(nil), pool(3)
+	for _, primary := range []topology.NodeID{0, 0, 1, 1, 0} {
+		st.Memory.Primary, st.Memory.History.TLI = primary, 2
+		m.Passed(st)
+	}
+	st.Memory.History.TLI = 0 // none is known
+	st.Memory.Primary = 2
+	m.Passed(st)
+	if got := lines(scrape(t, m, asText), "repool_primary_changes_total"); got != "repool_primary_changes_total 2" {
+		t.Error(got)
+	}
+}
+
 // TestVaultIsCountedOnce although each run that follows finds it again.
 func TestVaultIsCountedOnce(t *testing.T) {
 	t.Parallel()

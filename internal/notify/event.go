@@ -1,6 +1,8 @@
 package notify
 
 import (
+	"crypto/rand"
+	"strings"
 	"time"
 
 	"github.com/repool/repool/internal/topology"
@@ -20,6 +22,8 @@ const (
 	// LostCommitsVaulted: transactions were committed that the pool no longer
 	// has; the vault keeps them, or what could be told of them.
 	LostCommitsVaulted Kind = "lost-commits-vaulted"
+	// Test: somebody wants to know whether receivers hear.
+	Test Kind = "test"
 )
 
 // Event is one notification, as receivers get it in JSON.
@@ -42,3 +46,11 @@ type Event struct {
 	// Vault is what was kept, for LostCommitsVaulted.
 	Vault *topology.VaultEntry `json:"vault,omitempty"`
 }
+
+// TestEvent is what a person sends to see whether receivers hear.
+func TestEvent(controller string) Event {
+	return Event{ID: newID(), Kind: Test, At: time.Now(), Controller: controller, Nodes: []topology.NodeID{},
+		Text: "This is a test of repool's notifications; nothing has happened to the pool."}
+}
+
+func newID() string { return "evt_" + strings.ToLower(rand.Text()) }

@@ -2,11 +2,9 @@ package notify
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -80,7 +78,7 @@ func (n *Notifier) look(find func(*watch) []Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, e := range find(&n.watch) {
-		e.ID, e.Controller = "evt_"+strings.ToLower(rand.Text()), n.o.Controller
+		e.ID, e.Controller = newID(), n.o.Controller
 		n.o.Log.Info("notify", "event", string(e.Kind), "id", e.ID, "nodes", fmt.Sprint(e.Nodes), "code", e.Code, "run", e.Run)
 		n.dirty = true
 		for _, q := range n.queues {

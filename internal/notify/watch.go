@@ -75,17 +75,18 @@ func (w *watch) redundancy(st *control.Status) []Event {
 		t.Missing, t.Since = nil, time.Time{}
 		return []Event{e}
 	}
-	if !slices.ContainsFunc(lost, func(n topology.NodeID) bool { return !slices.Contains(t.Missing, n) }) {
-		back := func(n topology.NodeID) bool { return !slices.Contains(missing, n) }
-		t.Missing = slices.DeleteFunc(slices.Clone(t.Missing), back) // should it be lost again, that is news
+	before := t.Missing
+	// A node that is back is forgotten: should it be lost again, that is news.
+	t.Missing = slices.DeleteFunc(slices.Clone(missing), func(n topology.NodeID) bool { return !slices.Contains(lost, n) && !slices.Contains(before, n) })
+	fresh := slices.IndexFunc(lost, func(n topology.NodeID) bool { return !slices.Contains(before, n) })
+	if fresh < 0 {
 		return nil
 	}
-	if len(t.Missing) == 0 {
+	if len(before) == 0 {
 		t.Since = st.At
 	}
-	t.Missing = lost
-	return []Event{{Kind: RedundancyLost, At: st.At, Nodes: lost, Code: codeOf(st, lost[0]),
-		Text: fmt.Sprintf("The pool is short of %s: %s", nodes(lost), reasonOf(st, lost[0]))}}
+	return []Event{{Kind: RedundancyLost, At: st.At, Nodes: t.Missing, Code: codeOf(st, lost[fresh]),
+		Text: fmt.Sprintf("The pool is short of %s: %s", nodes(t.Missing), reasonOf(st, lost[fresh]))}}
 }
 
 func (w *watch) parked(st *control.Status) (events []Event) {

@@ -45,6 +45,13 @@ func silent(sec, node int) control.Status {
 	return st
 }
 
+// both is the same pool, with one node attached and silent, another detached.
+func both(sec, quiet, gone int) control.Status {
+	st := without(sec, gone)
+	st.Snapshot.Nodes[quiet].SQL = topology.SQLFacts{Source: topology.Source{At: st.At, Err: "no answer"}}
+	return st
+}
+
 func parked(sec int, at time.Time) control.Status {
 	st := without(sec, 1)
 	st.Memory.Nodes[1].Parked, st.Memory.Nodes[1].ParkedWhy, st.Memory.Nodes[1].ParkedAt = plan.CodeNoSpace, "5 runs failed", at
@@ -74,15 +81,16 @@ func TestWhatIsTold(t *testing.T) {
 		seen []control.Status
 		want string
 	}{
-		"nothing of a pool that is well":          {[]control.Status{whole(0), whole(1)}, ""},
-		"a node that is detached, at once":        {[]control.Status{whole(0), without(1, 1), without(2, 1), whole(35)}, "redundancy-lost 1 standby-down; redundancy-restored 1"},
-		"a node that was missing from the start":  {[]control.Status{without(0, 2)}, "redundancy-lost 2 standby-down"},
-		"one more":                                {[]control.Status{without(0, 1), without(1, 1, 2), whole(9)}, "redundancy-lost 1 standby-down; redundancy-lost 1,2 standby-down; redundancy-restored 1,2"},
-		"one less, and again":                     {[]control.Status{without(0, 1, 2), without(1, 1), without(2, 1, 2)}, "redundancy-lost 1,2 standby-down; redundancy-lost 1,2 standby-down"},
-		"an attached node that is silent, late":   {[]control.Status{silent(0, 2), silent(9, 2), silent(10, 2), whole(11)}, "redundancy-lost 2 healthy; redundancy-restored 2"},
-		"not a silence of a moment":               {[]control.Status{silent(0, 2), whole(5), silent(6, 2), silent(15, 2)}, ""},
-		"nothing while Pgpool-II does not answer": {[]control.Status{without(0, 1), blind(1), without(2, 1)}, "redundancy-lost 1 standby-down"},
-		"nothing by one that only looks":          {[]control.Status{looking(without(0, 1)), looking(parked(1, noon))}, ""},
+		"nothing of a pool that is well":                              {[]control.Status{whole(0), whole(1)}, ""},
+		"a node that is detached, at once":                            {[]control.Status{whole(0), without(1, 1), without(2, 1), whole(35)}, "redundancy-lost 1 standby-down; redundancy-restored 1"},
+		"a node that was missing from the start":                      {[]control.Status{without(0, 2)}, "redundancy-lost 2 standby-down"},
+		"one more":                                                    {[]control.Status{without(0, 1), without(1, 1, 2), whole(9)}, "redundancy-lost 1 standby-down; redundancy-lost 1,2 standby-down; redundancy-restored 1,2"},
+		"one less, and again":                                         {[]control.Status{without(0, 1, 2), without(1, 1), without(2, 1, 2)}, "redundancy-lost 1,2 standby-down; redundancy-lost 1,2 standby-down"},
+		"one more, while the first is attached and has yet to stream": {[]control.Status{without(0, 1), both(1, 1, 2), both(12, 1, 2)}, "redundancy-lost 1 standby-down; redundancy-lost 1,2 standby-down"},
+		"an attached node that is silent, late":                       {[]control.Status{silent(0, 2), silent(9, 2), silent(10, 2), whole(11)}, "redundancy-lost 2 healthy; redundancy-restored 2"},
+		"not a silence of a moment":                                   {[]control.Status{silent(0, 2), whole(5), silent(6, 2), silent(15, 2)}, ""},
+		"nothing while Pgpool-II does not answer":                     {[]control.Status{without(0, 1), blind(1), without(2, 1)}, "redundancy-lost 1 standby-down"},
+		"nothing by one that only looks":                              {[]control.Status{looking(without(0, 1)), looking(parked(1, noon))}, ""},
 		"a parked node, once for each parking": {[]control.Status{whole(0), parked(1, noon), parked(2, noon), without(3, 1), parked(4, noon.Add(time.Second))},
 			"redundancy-lost 1 standby-down; node-parked 1 no-space; node-parked 1 no-space"},
 		"lost commits, once for each entry": {[]control.Status{vaulted(0, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}), vaulted(1, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
