@@ -7,12 +7,15 @@ FUZZTIME ?= 20s
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps build demo test bench lint fuzz ci clean proto scenarios
+.PHONY: all deps deps-test build demo test bench lint fuzz ci clean proto scenarios
 
 all: build
 
 deps: ## install missing Debian packages (PostgreSQL, Pgpool-II)
 	@scripts/install-deps.sh
+
+deps-test: ## and those that only the tests need (Prometheus, Chromium)
+	@scripts/install-deps.sh tests
 
 build: ## bin/repool, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(REPOOL) ./cmd/repool
@@ -20,11 +23,11 @@ build: ## bin/repool, one static binary
 demo: deps build ## a real pool, five failures, each healed: about a minute
 	$(REPOOL) demo
 
-test: deps build ## every package, and every scenario, on real pools
+test: deps-test build ## every package, and every scenario, on real pools
 	$(GO) test $$($(GO) list ./... | grep -v /test/scenarios) -timeout 20m $(TESTARGS)
 	$(GO) test ./test/scenarios -timeout 25m $(TESTARGS)
 
-scenarios: deps build ## the scenarios alone; RUN=S07 for some of them
+scenarios: deps-test build ## the scenarios alone; RUN=S07 for some of them
 	$(GO) test ./test/scenarios -run '$(RUN)' -timeout 25m -v $(TESTARGS)
 
 bench: deps build ## side by side with the same steps by hand

@@ -1,10 +1,17 @@
 #!/bin/sh
-# Installs the Debian packages that the lab needs, and only those that are
-# missing. Silent when nothing is. A machine that has a PostgreSQL server already
-# keeps it as it is; on any other no server and no pool is made or started.
+# Installs the Debian packages that the lab needs, and with "tests" those that only
+# the tests need too; only what is missing. Silent when nothing is. A machine that
+# has a PostgreSQL server already keeps it as it is; on any other no server and no
+# pool is made or started, nor any other service of these packages.
+# Usage: install-deps.sh [tests]
 set -eu
 
 wanted="postgresql-15 pgpool2 postgresql-15-pgpool2"
+services="pgpool2"
+if [ "${1:-}" = tests ]; then
+	wanted="$wanted prometheus chromium"
+	services="$services prometheus"
+fi
 
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
@@ -45,15 +52,17 @@ if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
 	fi
 fi
 
-# Keep the package from starting its own pgpool on the standard port, unless
-# the machine has a policy of its own.
+# Keep the packages from starting their own services on the standard ports,
+# unless the machine has a policy of its own.
 policy=/usr/sbin/policy-rc.d
 made_policy=
-if ! installed pgpool2 && [ ! -e "$policy" ]; then
-	printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
-	$sudo chmod 755 "$policy"
-	made_policy=yes
-fi
+for service in $services; do
+	if ! installed "$service" && [ ! -e "$policy" ]; then
+		printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+		$sudo chmod 755 "$policy"
+		made_policy=yes
+	fi
+done
 remove_policy() { [ -z "$made_policy" ] || $sudo rm -f "$policy"; }
 trap remove_policy EXIT
 trap 'exit 130' INT
