@@ -14,7 +14,7 @@ all: build
 deps: ## install missing Debian packages (PostgreSQL, Pgpool-II)
 	@scripts/install-deps.sh
 
-deps-test: ## and those that only the tests need (Prometheus)
+deps-test: ## and those that only the tests need (Prometheus, Chromium)
 	@scripts/install-deps.sh tests
 
 build: ## bin/repool, one static binary

@@ -9,7 +9,7 @@ set -eu
 wanted="postgresql-15 pgpool2 postgresql-15-pgpool2"
 services="pgpool2"
 if [ "${1:-}" = tests ]; then
-	wanted="$wanted prometheus"
+	wanted="$wanted prometheus chromium"
 	services="$services prometheus"
 fi
 

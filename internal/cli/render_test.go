@@ -143,14 +143,14 @@ func TestTableColourKeepsTheWidths(t *testing.T) {
 
 func TestRunLine(t *testing.T) {
 	t.Parallel()
-	r := topology.RunState{Method: topology.MethodRewind, Upstream: 0, Steps: []topology.StepRun{{Name: "rewind"}}, Started: noon.Add(-10 * time.Second)}
+	r := topology.RunState{Method: topology.MethodRewind, Outcome: topology.RunRunning, Upstream: 0, Steps: []topology.StepRun{{Name: "rewind"}}, Started: noon.Add(-10 * time.Second)}
 	for _, c := range []struct {
 		done, total uint64
 		want        string
 	}{
 		{0, 0, "rewind from node 0, step rewind, 10s so far"},
 		{3 << 20, 0, "rewind from node 0, step rewind, 10s so far, 3.0 MiB"},
-		{1 << 20, 4 << 20, "rewind from node 0, step rewind, 10s so far, 1.0 MiB of 4.0 MiB (25 %), about 30s left"},
+		{1 << 20, 4 << 20, "rewind from node 0, step rewind, 10s so far, 1.0 MiB of 4.0 MiB (25 %), 102 KiB/s, 30 s left"},
 	} {
 		r.BytesDone, r.BytesTotal = c.done, c.total
 		if got := runLine(r, noon); got != c.want {

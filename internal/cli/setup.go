@@ -63,6 +63,7 @@ EXIT STATUS
 	f.BoolVar(&o.ResetPassword, "reset-password", false, "give existing roles a new password where the present one is not known")
 	f.BoolVar(&o.NoReload, "no-reload", false, "do not reload Pgpool-II")
 	f.DurationVar(&o.Timeout, "timeout", 5*time.Second, "longest `time` for each question")
+	c.AddCommand(newSetupPassword(g))
 	return c
 }
 

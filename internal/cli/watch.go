@@ -99,7 +99,8 @@ func show(w io.Writer, scr *screen, text []string, told string) (string, error) 
 // screen redraws a terminal in place: over what is there, line by line, so that
 // nothing flickers; the size is asked for each time, so that it follows.
 type screen struct {
-	w    *os.File
+	w    io.Writer
+	size func() (width, height int, err error)
 	last []string
 }
 
@@ -109,11 +110,11 @@ func newScreen(w io.Writer) *screen {
 	if !ok || !isTerminal(w) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
-	return &screen{w: f}
+	return &screen{w: f, size: func() (int, int, error) { return term.GetSize(int(f.Fd())) }}
 }
 
 func (s *screen) draw(text []string) error {
-	width, height, err := term.GetSize(int(s.w.Fd()))
+	width, height, err := s.size()
 	if err != nil || width <= 0 || height <= 0 {
 		width, height = 80, 24
 	}

@@ -55,6 +55,26 @@ func TestFrameFitsTheTerminal(t *testing.T) {
 	}
 }
 
+// TestScreenIsLeftAsItWas: the terminal's own screen and cursor come back, with
+// the last picture on it; a terminal that gets narrower is followed.
+func TestScreenIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	width := 80
+	s := &screen{w: &b, size: func() (int, int, error) { return width, 24, nil }}
+	for range 2 {
+		if err := s.draw([]string{"a pool", "of nodes"}); err != nil {
+			t.Fatal(err)
+		}
+		width = 3
+	}
+	s.close()
+	got := b.String()
+	if strings.Count(got, "\x1b[?1049h") != 1 || !strings.HasSuffix(got, "\x1b[?1049l\x1b[?25ha pool\nof nodes\n") || !strings.Contains(got, "\x1b[Ha p"+plain) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestPlainWatchSaysOnlyWhatHasChanged(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer

@@ -50,9 +50,17 @@ const (
 	maxVault   = 20
 )
 
+// together is how close events of the same text are that are one to a reader.
+const together = time.Second
+
 func eventsOf(in []history.Event) []Event {
 	out := make([]Event, 0, len(in))
 	for _, e := range slices.Backward(in) {
+		if n := len(out) - 1; n >= 0 && e.Run == "" && out[n].Run == "" && e.Node >= 0 && out[n].Node >= 0 && out[n].Kind == e.Kind && out[n].Code == e.Code &&
+			out[n].Text == firstLine(e.Text) && out[n].At.Sub(e.At) < together {
+			out[n].Subject = "nodes " + e.Node.String() + ", " + strings.TrimPrefix(strings.TrimPrefix(out[n].Subject, "nodes "), "node ")
+			continue
+		}
 		ev := Event{ID: e.ID, At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Text: firstLine(e.Text), Run: e.Run, Tone: toneOf(e), Subject: "pool"}
 		if e.Node >= 0 {
 			ev.Subject = "node " + e.Node.String()
@@ -123,14 +131,14 @@ func (v *View) alarms(past Past, now time.Time) {
 				Do: "look at Pgpool-II's log and at pcp_port and .pcppass: repool check"})
 		}
 	}
-	for i := range v.Nodes {
-		n := &v.Nodes[i]
-		if n.Tone != Bad {
+	for i := range v.Work {
+		w := &v.Work[i]
+		if w.Tone != Bad {
 			continue
 		}
-		a := Alarm{Tone: Bad, Title: fmt.Sprintf("Node %s: %s", n.ID, n.Decision.Code), Text: n.Decision.Reason, Do: n.Decision.Hint, At: v.At, Node: n.ID}
-		if n.Parked {
-			a.Title, a.At = fmt.Sprintf("Node %s is parked", n.ID), n.ParkedAt
+		a := Alarm{Tone: Bad, Title: fmt.Sprintf("%s: %s", w.Subject, w.Decision.Code), Text: w.Decision.Reason, Do: w.Decision.Hint, At: v.At, Node: w.ID}
+		if w.Parked {
+			a.Title, a.At = w.Subject+" is parked", w.ParkedAt
 		}
 		v.Alarms = append(v.Alarms, a)
 	}

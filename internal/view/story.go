@@ -182,7 +182,12 @@ func (s *Story) add(e history.Event) {
 	}
 	var d plan.Decision
 	if e.Kind == "decision" && json.Unmarshal(e.Data, &d) == nil {
-		p.Evidence, p.Rejected = d.Evidence, d.Rejected
+		p.Rejected = d.Rejected
+		for _, e := range d.Evidence {
+			if !slices.Contains(p.Evidence, e) {
+				p.Evidence = append(p.Evidence, e)
+			}
+		}
 		if d.Estimate.Bytes > 0 || d.Estimate.Seconds > 0 {
 			p.Estimate = fmt.Sprintf("%s, about %s", humanize.IBytes(d.Estimate.Bytes), seconds(d.Estimate.Seconds))
 		}

@@ -44,6 +44,7 @@ type View struct {
 	Pools            []Pool
 	Nodes            []Node
 	Primary          topology.NodeID // NoNode: nobody accepts writes
+	Work             []Work
 	Alarms           []Alarm
 	Events           []Event // newest first
 	Vault            []Vault // newest first
@@ -79,6 +80,7 @@ func Of(st control.Status, past Past, now time.Time) View {
 		v.Nodes = append(v.Nodes, nodeOf(&st, &st.Snapshot.Nodes[i], now))
 	}
 	v.headline(&st)
+	v.Work = workOf(v.Nodes)
 	v.Events, v.Vault = eventsOf(past.Events), vaultOf(&st.Snapshot, past.Runs)
 	v.alarms(past, now)
 	return v

@@ -209,6 +209,26 @@ func TestDetachedNodeHasAnOpenSwitch(t *testing.T) {
 	}
 }
 
+// TestOneTroubleIsSaidOnce: what is true of several nodes alike is one entry.
+func TestOneTroubleIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	st := pool(4)
+	for i := range 3 {
+		st.Decisions[i] = plan.Decision{Node: topology.NodeID(i), Code: plan.CodePrimaryUnreachable, Severity: plan.Refused, Reason: "node 0 does not answer", Evidence: []string{"all", fmt.Sprint("own ", i)}}
+	}
+	past := Past{}
+	for i := range 3 {
+		past.Events = append(past.Events, history.Event{At: noon, Node: topology.NodeID(i), Kind: "decision", Code: "primary-unreachable", Text: "node 0 does not answer"})
+	}
+	v := Of(st, past, noon)
+	if len(v.Work) != 1 || v.Work[0].Subject != "Nodes 0, 1 and 2" || !slices.Equal(v.Work[0].Evidence, []string{"all", "own 0", "own 1", "own 2"}) {
+		t.Errorf("work: %+v", v.Work)
+	}
+	if len(v.Alarms) != 1 || v.Alarms[0].Title != "Nodes 0, 1 and 2: primary-unreachable" || len(v.Events) != 1 || v.Events[0].Subject != "nodes 0, 1, 2" {
+		t.Errorf("alarms %+v, events %+v", v.Alarms, v.Events)
+	}
+}
+
 func TestNoSuchRun(t *testing.T) {
 	t.Parallel()
 	_, err := Find("r9", func(history.Filter) ([]history.Event, error) { return nil, nil })

@@ -45,7 +45,7 @@ func Open(t testing.TB) *Browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Fatalf("%v: scripts/install-deps.sh tests installs it", err)
+		t.Fatalf("%v: make deps-test installs it", err)
 	}
 	dir, err := os.MkdirTemp("", "repool-browser-")
 	if err != nil {

@@ -45,7 +45,6 @@ type moment struct {
 type data struct {
 	*view.View
 	Shown, More  []view.Alarm
-	Work         []view.Node
 	Wide, Narrow view.Picture
 	Days         []dayOf
 	Actions      bool
@@ -124,11 +123,6 @@ func dataOf(v *view.View, actions bool) *data {
 	d := &data{View: v, Shown: v.Alarms, Wide: view.Wide(v), Narrow: view.Narrow(v), Actions: actions}
 	if len(v.Alarms) > alarmsShown+1 {
 		d.Shown, d.More = v.Alarms[:alarmsShown], v.Alarms[alarmsShown:]
-	}
-	for _, n := range v.Nodes {
-		if n.Tone != view.Good || n.Run != nil {
-			d.Work = append(d.Work, n)
-		}
 	}
 	for _, e := range v.Events {
 		day := e.At.UTC().Truncate(24 * time.Hour)

@@ -1,0 +1,50 @@
+package view
+
+import (
+	"slices"
+	"strings"
+)
+
+// Work is what is decided about a node that is not well, or about several of
+// which the very same is true: a dead Pgpool-II is one trouble, not sixty.
+type Work struct {
+	Node     // the first of them
+	Subject  string
+	Evidence []string // of all, each line once
+}
+
+func workOf(nodes []Node) []Work {
+	var out []Work
+	var members [][]string
+	for _, n := range nodes {
+		if n.Tone == Good && n.Run == nil {
+			continue
+		}
+		at := slices.IndexFunc(out, func(w Work) bool {
+			return n.Run == nil && w.Run == nil && n.Hold == nil && w.Hold == nil && !n.Parked && !w.Parked &&
+				w.Decision.Code == n.Decision.Code && w.Decision.Reason == n.Decision.Reason && w.Doing == n.Doing
+		})
+		if at < 0 {
+			at = len(out)
+			out, members = append(out, Work{Node: n}), append(members, nil)
+		}
+		members[at] = append(members[at], n.ID.String())
+		for _, e := range n.Decision.Evidence {
+			if !slices.Contains(out[at].Evidence, e) {
+				out[at].Evidence = append(out[at].Evidence, e)
+			}
+		}
+	}
+	for i := range out {
+		out[i].Subject = subject(members[i])
+	}
+	return out
+}
+
+// subject names one node, or several.
+func subject(ids []string) string {
+	if len(ids) == 1 {
+		return "Node " + ids[0]
+	}
+	return "Nodes " + strings.Join(ids[:len(ids)-1], ", ") + " and " + ids[len(ids)-1]
+}

@@ -1,0 +1,108 @@
+package scenarios
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/web/browsertest"
+)
+
+var shots = flag.String("shots", "", "write screenshots of the page to this directory")
+
+// recorder notes each headline, decision and progress that the page has shown,
+// without looking away: a phase may last less than a question takes.
+const recorder = `(() => { window.shown = []; const note = () => {
+	const now = document.querySelector("h1").innerText + " | " + [...document.querySelectorAll(".work")].map(w => w.querySelector("h3").innerText + (w.querySelector("progress") ? " with progress" : "")).join(" | ");
+	if (window.shown.at(-1) !== now) window.shown.push(now); };
+	note(); new MutationObserver(note).observe(document.getElementById("main"), {subtree: true, childList: true, characterData: true, attributes: true}); return ""; })()`
+
+// S20: a person watches the page while the primary dies with commits that no
+// standby has. It shows each phase by itself, in a real browser and without a
+// reload; afterwards the history tells it as one story (P8).
+func TestS20PageThroughAFailover(t *testing.T) {
+	p := up(t, lab.Options{Standbys: 2, Web: true})
+	b := browsertest.Open(t)
+	b.Look(1180, 900, false)
+	b.Go("http://" + p.WebAddr + "/")
+	b.Until(`document.getElementById("live").dataset.state === "live"`)
+	b.Until(`document.querySelector("h1").innerText === "All 3 nodes are attached and level"`)
+	b.Text(recorder)
+	shot := func(name string) {
+		if *shots != "" {
+			b.Shot(filepath.Join(*shots, name+".png"), true)
+		}
+	}
+	shot("live-1-healthy")
+	since := time.Now()
+	old := p.primary()
+	lost, err := p.Diverge(p.ctx, old, 25)
+	p.must(err)
+	p.must(p.KillNode(p.ctx, old))
+	b.Until(fmt.Sprintf(`document.getElementById("work-%d")`, old))
+	shot("live-2-failover")
+	b.Until(`document.querySelector(".work progress")`)
+	shot("live-3-resync")
+	b.Until(`document.querySelector("h1").innerText === "All 3 nodes are attached and level"`)
+	p.whole("failover", since)
+	b.Until(`document.getElementById("s-vault").innerText.includes("lost commits of node")`)
+	shot("live-4-healed")
+	shown := b.Text(`window.shown.join("\n")`)
+	for _, want := range []string{"2 of 3 nodes are attached", fmt.Sprintf("Node %d", old), "with progress"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("the page never showed %q; it showed\n%s", want, shown)
+		}
+	}
+	if n := len(lost); !strings.Contains(b.Text(`document.getElementById("s-alarms").innerText`), "commits lost, kept in the vault of node") || n == 0 {
+		t.Errorf("%d lost commits are no alarm", n)
+	}
+	b.Go(strings.TrimSpace(b.Text(`document.querySelector(".vault a").href`)))
+	b.Until(`document.querySelector(".story h1").innerText.includes("healed") && document.querySelector(".steps li")`)
+	shot("live-5-story")
+	b.Silent()
+	tellsTheStory(t, p, old)
+}
+
+// tellsTheStory asserts what the history tells of the newest run of a node.
+func tellsTheStory(t *testing.T, p *pool, node int) {
+	t.Helper()
+	runs := p.runs(node, time.Time{})
+	if len(runs) == 0 {
+		t.Fatal("no runs")
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	out, err := p.Repool(ctx, "history", "show", runs[len(runs)-1].ID, "--json", "--config", p.RepoolConf())
+	p.must(err)
+	var s struct {
+		Ending string `json:"ending"`
+		Lost   int    `json:"lost_commits"`
+		Parts  []struct {
+			Kind, Code string
+			Evidence   []string
+			Steps      []struct{ Name string }
+		} `json:"parts"`
+	}
+	p.must(json.Unmarshal([]byte(out), &s))
+	has := map[string]bool{}
+	for _, part := range s.Parts {
+		has[part.Kind+" "+part.Code] = true
+		has["evidence"] = has["evidence"] || len(part.Evidence) > 0
+		has["steps"] = has["steps"] || len(part.Steps) > 5
+	}
+	for _, want := range []string{"decision " + string(plan.CodeDiverged), "run started", "run done", "attach ready", "decision " + string(plan.CodeHealthy), "evidence", "steps"} {
+		if !has[want] {
+			t.Errorf("the story lacks %q: %v", want, has)
+		}
+	}
+	if s.Ending != "healed" || s.Lost < 25 {
+		t.Errorf("it ended %q with %d lost commits", s.Ending, s.Lost)
+	}
+}
