@@ -79,7 +79,7 @@ func TestExampleIsValidAndSaysTheDefaults(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	text := regexp.MustCompile(`passfile: .*`).ReplaceAllString(example(t, "repool.yaml"), "passfile: "+pass)
+	text := regexp.MustCompile(`(passfile|secret_file): .*`).ReplaceAllString(example(t, "repool.yaml"), "$1: "+pass)
 	text = regexp.MustCompile(`conf: /etc/pgpool2.*`).ReplaceAllString(text, "conf: "+conf)
 	l, err := config.Bytes("repool.yaml", []byte(text))
 	if err != nil {
@@ -99,6 +99,9 @@ func TestExampleIsValidAndSaysTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, e := empty.Config, l.Config
+	if e.Log != d.Log {
+		t.Errorf("the example says %+v, the default is %+v", e.Log, d.Log)
+	}
 	if e.Controller.StateDir != d.Controller.StateDir || e.Controller.Socket != d.Controller.Socket || e.Controller.Interval != d.Controller.Interval ||
 		e.Vault.MaxBytes != d.Vault.MaxBytes || e.Database.User != d.Database.User || e.Pgpool.PCP.Timeout != d.Pgpool.PCP.Timeout {
 		t.Errorf("the example says other values than the defaults:\n got %+v\nwant %+v", e, d)

@@ -133,7 +133,7 @@ func (a *Agent) Serve(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if err := a.keep(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("upkeep of the workshop", "error", err)
+			a.log.Warn("upkeep of the workshop", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -247,7 +247,7 @@ func (a *Agent) records() ([]journal.Record, error) {
 	recs, err := a.journal.List()
 	var garbled *journal.GarbledError
 	if errors.As(err, &garbled) {
-		a.log.Error("journal", "error", err)
+		a.log.Error("journal", "err", err)
 		return recs, nil
 	}
 	return recs, err

@@ -62,7 +62,7 @@ func (a *Agent) settled(ctx context.Context, rec journal.Record) topology.RunSta
 	}
 	err := a.withNodeIn(ctx, 0, func() error { return nil })
 	if err != nil {
-		a.log.Debug("take over an interrupted run", "run", rec.Run.ID, "error", err)
+		a.log.Debug("take over an interrupted run", "run", rec.Run.ID, "err", err)
 		return rec.Run
 	}
 	if now, err := a.journal.Get(rec.Run.ID); err == nil {

@@ -56,7 +56,7 @@ func (a *Agent) StartRun(ctx context.Context, req topology.RunRequest) error {
 			return err
 		}
 		if err := a.journal.Prune(); err != nil {
-			a.log.Warn("prune the journal", "error", err)
+			a.log.Warn("prune the journal", "err", err)
 		}
 		return a.begin(prior, g.Holder, req)
 	})
@@ -123,7 +123,7 @@ func (a *Agent) execute(act *running, prior resync.Prior) {
 	a.turn <- struct{}{} // no order may rely on this run's lock while it goes
 	a.runs.mu.Lock()
 	if err := a.lock.release(); err != nil {
-		a.log.Warn("release the node's lock", "error", err)
+		a.log.Warn("release the node's lock", "err", err)
 	}
 	a.runs.active, a.runs.last = nil, act
 	a.runs.mu.Unlock()
@@ -132,7 +132,7 @@ func (a *Agent) execute(act *running, prior resync.Prior) {
 	act.ask(nil)
 	close(act.done)
 	a.log.Info("run ended", "run", act.id, "outcome", string(rec.Run.Outcome), "code", rec.Run.Code,
-		"step", rec.Run.Step(), "error", rec.Run.Error)
+		"step", rec.Run.Step(), "err", rec.Run.Error)
 }
 
 // Clear lets a waiting run pass its step. Clearing a step twice is fine.

@@ -55,13 +55,17 @@ var may = map[string]string{
 	"internal/web":             "internal/topology internal/plan internal/history internal/control",
 	"internal/web/page":        "internal/topology internal/history internal/control internal/view",
 	"internal/web/browsertest": "", // only tests
+	"internal/metrics":         "internal/topology internal/plan internal/history internal/control",
+	"internal/notify":          "internal/topology internal/plan internal/history internal/control",
+	"internal/trace":           "internal/topology internal/history internal/control",
+	"internal/dashboard":       "", // the program does not import it
 	// A real pool to try it on.
 	"internal/lab":   "internal/topology pcp",
 	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/vault internal/exit",
 	"internal/bench": "pcp internal/topology internal/history internal/control internal/plan internal/lab internal/pgdata internal/exit",
 	// Wiring. cli is imported by the program alone.
 	"internal/cli": "pcp internal/topology internal/pgpoolconf internal/exit internal/pgdata internal/journal internal/history internal/agentapi internal/plan internal/observe " +
-		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/lab internal/demo internal/bench",
+		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/metrics internal/notify internal/trace internal/lab internal/demo internal/bench",
 	"cmd/repool":     "internal/cli internal/hook",
 	"internal/arch":  "",
 	"test/scenarios": "",

@@ -35,7 +35,7 @@ EXIT STATUS
 }
 
 func newLabUp(g *globals, dir *string) *cobra.Command {
-	o := lab.Options{Hooks: true, Controller: true}
+	o := lab.Options{Hooks: true, Controller: true, Web: true}
 	var debian, separate, bare bool
 	c := &cobra.Command{
 		Use:   "up",
@@ -67,7 +67,7 @@ EXIT STATUS
 			}
 			_, err = fmt.Fprintf(g.out, "The pool is running in %s.\n\n  psql '%s'\n  repool lab status --dir %s\n", l.Dir, l.PoolConnString(), l.Dir)
 			if err == nil && !bare {
-				_, err = fmt.Fprintf(g.out, "  repool status --config %s\n", l.RepoolConf())
+				_, err = fmt.Fprintf(g.out, "  repool status --config %s\n  http://%s/\n", l.RepoolConf(), l.WebAddr)
 			}
 			return err
 		},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -23,6 +22,7 @@ type globals struct {
 	pgpoolConf string
 	json       bool
 	verbose    bool
+	logFormat  string
 	out, err   io.Writer
 	// prepare makes the process fit to be one that Pgpool-II has started; it is
 	// run before anything of a hook. Nil: nothing.
@@ -82,6 +82,7 @@ EXIT STATUS
 	f.StringVar(&g.pgpoolConf, "pgpool-conf", "", "Pgpool-II's configuration `file` (default "+config.DefaultPgpoolConf+")")
 	f.BoolVar(&g.json, "json", false, "print state as JSON")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more on standard error")
+	f.StringVar(&g.logFormat, "log-format", "", "`form` of the log of serve and agent: text or json (default: log.format of repool.yaml, else text)")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return exit.With(exit.Usage, err, "see "+c.CommandPath()+" --help")
 	})
@@ -104,22 +105,4 @@ func (g *globals) pool() (*config.Pool, error) {
 	}
 	p, err := l.Resolve()
 	return p, exit.With(exit.Usage, err)
-}
-
-// log writes to standard error, as text for people and service managers.
-func (g *globals) log() *slog.Logger {
-	level := slog.LevelInfo
-	if g.verbose {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: level}))
-}
-
-// quiet logs problems only: for commands whose output is their answer.
-func (g *globals) quiet() *slog.Logger {
-	level := slog.LevelError
-	if g.verbose {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: level}))
 }

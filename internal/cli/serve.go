@@ -75,13 +75,21 @@ func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
 		return exit.With(exit.Usage, err, "the state directory must be writable for the user that runs repool")
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	log := g.log()
+	log, err := g.log(p.Log.Format)
+	if err != nil {
+		return err
+	}
 	w, err := g.wire(p, log, readWrite)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	a, err := newAudience(ctx, p, store, log)
+	if err != nil {
+		return err
+	}
 	c, err := controller.New(ctx, controller.Options{
+		Audience: a.list(),
 		Observer: w.observer, Pools: w.pools, Nodes: w.nodes, Policy: p.Policy, Store: store, Log: log,
 		Interval: p.Controller.Interval, Version: Version, Unfinished: g.unfinishedHooks(p, w, log), Checkpoint: checkpointOn(p),
 		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
@@ -97,16 +105,17 @@ func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
 	}
 	srv := &http.Server{Handler: control.NewHandler(c), ReadHeaderTimeout: 5 * time.Second}
 	group, gctx := errgroup.WithContext(ctx)
-	if err := g.serveWeb(gctx, group, p, c, log); err != nil {
+	if err := g.serveWeb(gctx, group, p, c, a.metrics, log); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	group.Go(func() error { return c.Run(gctx) })
+	a.run(gctx, group.Go)
 	w.runAgents(gctx, group.Go)
 	group.Go(func() error { return serveUntil(gctx, srv, func() error { return srv.Serve(l) }) })
 	log.Info("controller runs", "version", Version, "socket", p.Controller.Socket, "nodes", len(p.Nodes))
-	notify(daemon.SdNotifyReady)
+	tellManager(daemon.SdNotifyReady)
 	err = group.Wait()
-	notify(daemon.SdNotifyStopping)
+	tellManager(daemon.SdNotifyStopping)
 	return err
 }
 
@@ -129,8 +138,8 @@ func serveUntil(ctx context.Context, srv *http.Server, serve func() error) error
 	return <-stopped
 }
 
-// notify tells the service manager; without one it does nothing.
-func notify(state string) {
+// tellManager tells the service manager; without one it does nothing.
+func tellManager(state string) {
 	_, _ = daemon.SdNotify(false, state) // no manager that listens is no error
 }
 
@@ -205,7 +214,10 @@ func (g *globals) runAgent(ctx context.Context, p *config.Pool, id int, socket s
 	if socket == "" {
 		return exit.New(exit.Usage, "node %d: give --socket, or say agent: unix:/path in repool.yaml", id)
 	}
-	log := g.log()
+	log, err := g.log(p.Log.Format)
+	if err != nil {
+		return err
+	}
 	a, h, err := localAgent(p, n, log, readWrite)
 	if err != nil {
 		return err
@@ -222,7 +234,7 @@ func (g *globals) runAgent(ctx context.Context, p *config.Pool, id int, socket s
 	group.Go(func() error { return a.Serve(gctx) })
 	group.Go(func() error { return serveUntil(gctx, srv, func() error { return srv.Serve(l) }) })
 	log.Info("agent runs", "version", Version, "node", id, "socket", socket)
-	notify(daemon.SdNotifyReady)
+	tellManager(daemon.SdNotifyReady)
 	return group.Wait()
 }
 

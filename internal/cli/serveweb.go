@@ -13,13 +13,14 @@ import (
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/controller"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/metrics"
 	"github.com/repool/repool/internal/web"
 	"github.com/repool/repool/internal/web/page"
 )
 
 // serveWeb shows the controller's published state over HTTP where repool.yaml
 // gives an address for it; without one nothing listens on the network.
-func (g *globals) serveWeb(ctx context.Context, group *errgroup.Group, p *config.Pool, c *controller.Controller, log *slog.Logger) error {
+func (g *globals) serveWeb(ctx context.Context, group *errgroup.Group, p *config.Pool, c *controller.Controller, m *metrics.Metrics, log *slog.Logger) error {
 	if p.Controller.Listen == "" {
 		return nil
 	}
@@ -29,7 +30,7 @@ func (g *globals) serveWeb(ctx context.Context, group *errgroup.Group, p *config
 		return exit.With(exit.Usage, fmt.Errorf("listen for web page and metrics: %w", err), "set controller.listen to a free address of this host")
 	}
 	srv := &http.Server{
-		Handler:           web.New(web.Options{Status: c.Status, Interval: p.Controller.Interval, Page: pageOf(p, c, log), Log: log}),
+		Handler:           web.New(web.Options{Status: c.Status, Interval: p.Controller.Interval, Page: pageOf(p, c, log), Metrics: m.Handler(log), Log: log}),
 		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, // an open event stream ends with the controller
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),

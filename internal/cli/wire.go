@@ -35,6 +35,10 @@ type wiring struct {
 	probers   []*observe.SQLProber
 }
 
+// detailEvery is how often a controller asks Pgpool-II for what only people and
+// metrics want to know: each PCP connection costs it a process.
+const detailEvery = 15 * time.Second
+
 // access says what a command is going to do with the nodes.
 type access bool
 
@@ -78,7 +82,11 @@ func (g *globals) wire(p *config.Pool, log *slog.Logger, acc access) (*wiring, e
 		}
 		nodes = append(nodes, on)
 	}
-	w.observer = observe.New(readers, nodes, observe.Options{Promoted: promotedOf(p)})
+	o := observe.Options{Promoted: promotedOf(p)}
+	if acc == readWrite { // a command that only reads has gone before the answer comes
+		o.DetailEvery = detailEvery
+	}
+	w.observer = observe.New(readers, nodes, o)
 	return w, nil
 }
 

@@ -13,6 +13,9 @@ type Config struct {
 	Nodes       []Node      `yaml:"nodes"`
 	Policy      Policy      `yaml:"policy"`
 	Vault       Vault       `yaml:"vault"`
+	Notify      Notify      `yaml:"notify"`
+	Log         Log         `yaml:"log"`
+	Tracing     Tracing     `yaml:"tracing"`
 	Environment Environment `yaml:"environment"`
 }
 
@@ -104,6 +107,32 @@ type Vault struct {
 	// MaxBytes is the size of one node's vault above which `repool check` warns.
 	// repool itself removes nothing from a vault. Default 10GB.
 	MaxBytes string `yaml:"max_bytes"`
+}
+
+// Notify says who is told of what happens. Nobody, where it says nothing.
+type Notify struct {
+	// OnEvent is a command line for /bin/sh, run once for each event.
+	OnEvent string  `yaml:"on_event"`
+	Webhook Webhook `yaml:"webhook"`
+}
+
+// Webhook is an address that each event is posted to.
+type Webhook struct {
+	URL string `yaml:"url"`
+	// SecretFile holds the key of the signature; without it nothing is signed.
+	SecretFile string `yaml:"secret_file"`
+}
+
+// Log says how serve and agent write their log.
+type Log struct {
+	Format string `yaml:"format"` // text or json; default text
+}
+
+// Tracing says where the trace of each run goes.
+type Tracing struct {
+	// Endpoint is the URL of an OpenTelemetry collector (OTLP over HTTP); empty:
+	// OTEL_EXPORTER_OTLP_ENDPOINT, and without that no traces.
+	Endpoint string `yaml:"endpoint"`
 }
 
 // Environment is added to the environment of PostgreSQL's programs, for

@@ -19,6 +19,7 @@ func (c *Config) fill() {
 	orText(&c.Controller.Socket, filepath.Join(c.Controller.StateDir, "repool.sock"))
 	orTime(&c.Controller.Interval, time.Second)
 	orText(&c.Vault.MaxBytes, "10GB")
+	orText(&c.Log.Format, "text")
 }
 
 func (p *PCP) fill() {

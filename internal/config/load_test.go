@@ -71,6 +71,9 @@ func TestLoadReadsEverything(t *testing.T) {
 			FollowGrace: 2 * time.Second, StreamPatience: 20 * time.Second, NudgeAfter: 10 * time.Second,
 			Headroom: "0", MaxRate: "100MB"},
 		Vault:       Vault{Directory: "/srv/vault", MaxBytes: "5GB"},
+		Notify:      Notify{OnEvent: "tell --all", Webhook: Webhook{URL: "https://hooks.example.org/x"}},
+		Log:         Log{Format: "json"},
+		Tracing:     Tracing{Endpoint: "http://127.0.0.1:4318"},
 		Environment: Environment{"PG_CLUSTER_CONF_ROOT": "/etc/postgresql"},
 	}
 	if diff := cmp.Diff(want, l.Config); diff != "" {

@@ -27,6 +27,9 @@ type Pool struct {
 	Database, Replication Login
 	Controller            Controller
 	Page                  Page
+	Notify                Notify
+	Log                   Log
+	Tracing               Tracing
 	Policy                plan.Policy
 	// VaultMax and MaxRate are in bytes; MaxRate is per second, zero: no limit.
 	VaultMax, MaxRate uint64
@@ -97,7 +100,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 		File: l.Path, PgpoolConf: c.Pgpool.Conf, Pgpool: pool,
 		PCP:      c.Pgpool.PCP.endpoint(&pool),
 		Database: c.Database, Replication: c.Replication,
-		Controller: c.Controller, Page: c.Page, Environment: c.Environment,
+		Controller: c.Controller, Page: c.Page, Environment: c.Environment, Notify: c.Notify, Log: c.Log, Tracing: c.Tracing,
 		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate,
 	}
 	if !builtin(pool.ResyncCommand) {

@@ -52,6 +52,9 @@ func (c *Config) validate(ps *problems) sizes {
 	s := c.Policy.validate(ps)
 	absolute(ps, "vault.directory", c.Vault.Directory)
 	s.vault = size(ps, "vault.max_bytes", c.Vault.MaxBytes)
+	c.Notify.validate(ps)
+	oneOf(ps, "log.format", c.Log.Format, LogFormats)
+	webAddress(ps, "tracing.endpoint", c.Tracing.Endpoint)
 	c.Environment.validate(ps)
 	return s
 }

@@ -50,8 +50,20 @@ type Unfinished interface {
 	Resume(ctx context.Context) (n int, err error)
 }
 
-// Options wire a Controller. All but Unfinished, NotePrimary and Checkpoint are
-// needed.
+// Audience hears of what the controller sees and does, as it happens, and in
+// whichever goroutine it happens. Its methods must return at once: the healing
+// waits for them.
+type Audience interface {
+	// Passed is called after each pass with what was published.
+	Passed(st control.Status)
+	// Happened is called with each event of the history.
+	Happened(e history.Event)
+	// RunEnded is called for each run that was followed to its end.
+	RunEnded(r topology.RunState)
+}
+
+// Options wire a Controller. All but Unfinished, Audience, NotePrimary and
+// Checkpoint are needed.
 type Options struct {
 	Observer   Observer
 	Pools      []Pool // in the order of the snapshot's Pools
@@ -62,6 +74,7 @@ type Options struct {
 	Interval   time.Duration // between passes when nothing is under way
 	Version    string
 	Unfinished Unfinished
+	Audience   []Audience
 	// NotePrimary keeps the one unambiguous primary, seen at that time, for the
 	// failover hook; called when it has changed. May be nil.
 	NotePrimary func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error

@@ -89,6 +89,9 @@ func (c *Controller) saveSoon() {
 // record appends to the history, without waiting for the disk.
 func (c *Controller) record(e history.Event) {
 	e.At = time.Now()
+	for _, a := range c.o.Audience {
+		a.Happened(e)
+	}
 	select {
 	case c.keeper.events <- e:
 	default:

@@ -39,6 +39,9 @@ func (c *Controller) onePass(ctx context.Context, reason string) bool {
 	c.prune()
 	st.At, st.PassTook = time.Now(), time.Since(begun)
 	c.status.Store(&st)
+	for _, a := range c.o.Audience {
+		a.Passed(st)
+	}
 	c.o.Log.Debug("pass", "reason", reason, "took", st.PassTook, "busy", busy)
 	return busy
 }

@@ -168,6 +168,9 @@ func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, cl
 	c.passBy(id)
 	c.o.Log.Info("run ended", "run", id, "outcome", string(last.Outcome), "code", last.Code, "bytes", last.BytesDone, "err", last.Error)
 	c.record(history.Event{Node: last.Node, Kind: "run", Code: string(last.Outcome), Run: id, Text: endText(last), Data: asJSON(last)})
+	for _, a := range c.o.Audience {
+		a.RunEnded(last)
+	}
 	return true
 }
 

@@ -57,7 +57,7 @@ func (h *Host) run(ctx context.Context, p program) (string, error) {
 	}
 	out.flush()
 	if rerr := h.children.Remove(cmd.Process.Pid); rerr != nil {
-		h.log.Warn("a finished program stays in the list of children", "program", filepath.Base(p.name), "error", rerr)
+		h.log.Warn("a finished program stays in the list of children", "program", filepath.Base(p.name), "err", rerr)
 	}
 	if err != nil {
 		return out.text(), fmt.Errorf("%s: %w", filepath.Base(p.name), err)

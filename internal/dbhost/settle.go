@@ -132,7 +132,7 @@ func (h *Host) recoverIsolated(ctx context.Context, before pgdata.Control, all w
 func (h *Host) reap(cmd *exec.Cmd, ended <-chan error) {
 	<-ended
 	if err := h.children.Remove(cmd.Process.Pid); err != nil {
-		h.log.Warn("a finished program stays in the list of children", "program", "postgres", "error", err)
+		h.log.Warn("a finished program stays in the list of children", "program", "postgres", "err", err)
 	}
 }
 

@@ -52,11 +52,11 @@ func (h *Host) StartServer(ctx context.Context) error {
 	launcher := &launcher{out: out, done: make(chan struct{})}
 	h.wg.Go(func() {
 		if err := cmd.Wait(); err != nil {
-			h.log.Debug("the program that starts the server ended", "error", err, "output", out.text())
+			h.log.Debug("the program that starts the server ended", "err", err, "output", out.text())
 		}
 		out.flush()
 		if err := h.children.Remove(cmd.Process.Pid); err != nil {
-			h.log.Warn("a finished program stays in the list of children", "program", "pg_ctl", "error", err)
+			h.log.Warn("a finished program stays in the list of children", "program", "pg_ctl", "err", err)
 		}
 		close(launcher.done)
 	})

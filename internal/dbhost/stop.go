@@ -59,7 +59,7 @@ func (h *Host) StopServer(ctx context.Context, keepWAL bool) (topology.Fenced, e
 		if err != nil {
 			return fenced, err
 		}
-		h.log.Info("server stopped", "mode", string(mode), "seconds", fenced.Took.Seconds())
+		h.log.Info("server stopped", "mode", string(mode), "took", fenced.Took)
 	}
 	fenced.Took = time.Since(begin)
 	return fenced, nil

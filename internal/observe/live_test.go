@@ -158,6 +158,11 @@ func liveView(t *testing.T, ctx context.Context, l *lab.Lab) {
 	if v := NewPCPReader(l.PCP(0), append(ids, 7)).View(ctx); v.OK() || len(v.Nodes) != 0 || v.Primary != topology.NoNode || !strings.Contains(v.Err, "node 7") {
 		t.Errorf("a view with a node that is not there: %+v", v)
 	}
+	d := NewPCPReader(l.PCP(0), ids).Detail(ctx)
+	p := d.Processes
+	if !d.OK() || p.Free+p.Idle+p.IdleInTransaction+p.Active != 20 || len(d.Nodes) != 2 || d.Nodes[1].Weight != 0.5 || !d.Nodes[1].DelayKnown {
+		t.Errorf("detail: %+v", d)
+	}
 	wrong := l.PCP(0)
 	wrong.Password = "not-this-one"
 	if v := NewPCPReader(wrong, ids).View(ctx); v.OK() || strings.Contains(v.Err, "not-this-one") {

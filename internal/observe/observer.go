@@ -11,7 +11,11 @@ import (
 
 // PoolReader asks one Pgpool-II for its view.
 type PoolReader interface {
+	// Endpoint names the Pgpool-II.
+	Endpoint() string
 	View(ctx context.Context) topology.PoolView
+	// Detail asks for what nothing is decided by.
+	Detail(ctx context.Context) topology.PoolDetail
 }
 
 // Prober asks one PostgreSQL for its facts.
@@ -42,6 +46,9 @@ type Options struct {
 	// Deadline ends a question for good; WALDeadline one that reads WAL, of
 	// which there can be much. Zero: 5 s and 30 s.
 	Deadline, WALDeadline time.Duration
+	// DetailEvery is how often a pool's details are asked for, beside everything
+	// else. Zero: never.
+	DetailEvery time.Duration
 	// Promoted reads the failover hook's record of the last primary. Nil: none.
 	Promoted func() topology.Promotion
 }
@@ -80,6 +87,7 @@ type Observer struct {
 type poolSource struct {
 	reader PoolReader
 	view   *source[topology.PoolView]
+	detail *background[topology.PoolDetail]
 }
 
 type nodeSource struct {
@@ -97,7 +105,8 @@ func New(pools []PoolReader, nodes []Node, opts Options) *Observer {
 		walFrom: &source[topology.LSN]{opts: opts, deadline: opts.WALDeadline, ok: func(l topology.LSN) bool { return l != 0 }}}
 	for _, p := range pools {
 		o.pools = append(o.pools, poolSource{reader: p,
-			view: &source[topology.PoolView]{opts: opts, deadline: opts.Deadline, ok: func(v topology.PoolView) bool { return v.OK() }}})
+			view:   &source[topology.PoolView]{opts: opts, deadline: opts.Deadline, ok: func(v topology.PoolView) bool { return v.OK() }},
+			detail: &background[topology.PoolDetail]{every: opts.DetailEvery, deadline: opts.Deadline, ask: p.Detail}})
 	}
 	for _, n := range nodes {
 		o.nodes = append(o.nodes, nodeSource{Node: n,
@@ -114,6 +123,11 @@ func New(pools []PoolReader, nodes []Node, opts Options) *Observer {
 // Options.Deadline ago.
 func (o *Observer) Observe(ctx context.Context) topology.Snapshot {
 	snap := o.observe(ctx, false)
+	for i := range snap.Pools {
+		if snap.Pools[i].OK() {
+			snap.Pools[i].Detail = o.pools[i].detail.newest(ctx)
+		}
+	}
 	o.progress(&snap)
 	return snap
 }
@@ -135,7 +149,7 @@ func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
 		wg.Go(func() {
 			v, answered := p.view.get(ctx, want[topology.PoolView]{anew: anew, ask: p.reader.View})
 			if !answered {
-				v = topology.PoolView{Source: unanswered(), Primary: topology.NoNode}
+				v = topology.PoolView{Source: unanswered(), Endpoint: p.reader.Endpoint(), Primary: topology.NoNode}
 			}
 			snap.Pools[i] = v
 		})

@@ -17,12 +17,25 @@ import (
 type fixedPool struct {
 	view  topology.PoolView
 	takes time.Duration
+	// detail is the answer to the other question, details how often it was asked.
+	detail      topology.PoolDetail
+	detailTakes time.Duration
+	details     atomic.Int32
 }
+
+func (p *fixedPool) Endpoint() string { return p.view.Endpoint }
 
 func (p *fixedPool) View(ctx context.Context) topology.PoolView {
 	v := p.view
 	v.Source = pause(ctx, p.takes, v.Err)
 	return v
+}
+
+func (p *fixedPool) Detail(ctx context.Context) topology.PoolDetail {
+	p.details.Add(1)
+	d := p.detail
+	d.Source = pause(ctx, p.detailTakes, d.Err)
+	return d
 }
 
 type fixedSQL struct {
@@ -134,6 +147,9 @@ func TestSilentSourcesDelayNobodyForLong(t *testing.T) {
 		var snap topology.Snapshot
 		if d := took(func() { snap = o.Observe(t.Context()) }); d != 250*time.Millisecond {
 			t.Errorf("the next one took %s", d)
+		}
+		if snap.Pools[0].Endpoint != "pool" {
+			t.Errorf("the silent Pgpool-II is called %q", snap.Pools[0].Endpoint)
 		}
 		if snap.Pools[0].OK() || snap.Pools[0].Primary != topology.NoNode || snap.Nodes[1].SQL.OK() || !snap.Nodes[0].SQL.OK() {
 			t.Errorf("what is not answered must be unknown: %+v", snap)

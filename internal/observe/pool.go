@@ -33,17 +33,20 @@ func NewPCPReader(conf pcp.Config, nodes []topology.NodeID) *PCPReader {
 	return &PCPReader{conf: conf, nodes: nodes}
 }
 
+// Endpoint is the address that is asked.
+func (r *PCPReader) Endpoint() string { return r.conf.Addr() }
+
 // View asks once. It uses the health-check statistics, which Pgpool-II answers
 // from memory; node info would make it connect to each node in turn.
 func (r *PCPReader) View(ctx context.Context) topology.PoolView {
-	v := topology.PoolView{Endpoint: r.conf.Addr(), Primary: topology.NoNode}
+	v := topology.PoolView{Endpoint: r.Endpoint(), Primary: topology.NoNode}
 	err := pcp.With(ctx, r.conf, func(c *pcp.Conn) error {
 		for _, id := range r.nodes {
 			h, err := c.HealthStats(ctx, int(id))
 			if err != nil {
 				return fmt.Errorf("health check statistics of node %d: %w", id, err)
 			}
-			n := topology.PoolNode{ID: id, Role: h.Role, LastChange: h.LastStatusChange}
+			n := topology.PoolNode{ID: id, Role: h.Role, LastChange: h.LastStatusChange, Checks: checksOf(h)}
 			switch h.Status {
 			case "quarantine":
 				n.Status, n.Quarantine = topology.PoolDown, true
@@ -66,7 +69,8 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 		case err != nil:
 			return fmt.Errorf("watchdog info: %w", err)
 		}
-		v.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum), State: wd.Self().StateName}
+		v.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum), State: wd.Self().StateName,
+			Remote: wd.RemoteNodes, Alive: wd.AliveNodes, Required: wd.NodesForQuorum, Escalated: wd.Escalated == 1}
 		return nil
 	})
 	v.At = time.Now()

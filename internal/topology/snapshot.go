@@ -60,6 +60,8 @@ type PoolView struct {
 	Primary NodeID `json:"primary"`
 	// Nodes is Pgpool-II's opinion of each backend slot, by node id.
 	Nodes []PoolNode `json:"nodes"`
+	// Detail is asked for seldom, and may be older than the rest.
+	Detail PoolDetail `json:"detail,omitzero"`
 }
 
 // Node returns the view on one node, or nil.
@@ -82,6 +84,13 @@ type Watchdog struct {
 	Quorum int `json:"quorum"`
 	// State is Pgpool-II's word for the member's state, such as "LEADER".
 	State string `json:"state,omitempty"`
+	// Remote counts the other members, Alive those of them that live, Required
+	// how many live members the quorum needs, as Pgpool-II counts them.
+	Remote   int `json:"remote,omitempty"`
+	Alive    int `json:"alive,omitempty"`
+	Required int `json:"required,omitempty"`
+	// Escalated: the answering member holds the virtual address.
+	Escalated bool `json:"escalated,omitempty"`
 }
 
 // MayAct says whether a controller beside this Pgpool-II may change anything:
@@ -112,6 +121,8 @@ type PoolNode struct {
 	// LastChange is when Pgpool-II last set the status (also set again when a
 	// node that was down is marked down once more).
 	LastChange time.Time `json:"last_change"`
+	// Checks are of Pgpool-II's own health check of the node.
+	Checks HealthChecks `json:"health_checks,omitzero"`
 }
 
 // Attached says whether Pgpool-II routes to the node.

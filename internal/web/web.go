@@ -27,7 +27,7 @@ func New(o Options) http.Handler {
 	o.health(mux)
 	o.page(mux)
 	if o.Metrics != nil {
-		mux.Handle("GET /metrics", o.Metrics)
+		mux.Handle("GET /metrics", inTime(o.Metrics))
 	}
 	return guard(mux)
 }
@@ -41,6 +41,18 @@ func guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// writeFor bounds the writing of an answer that is not a stream.
+const writeFor = 10 * time.Second
+
+// inTime lets go of a reader that does not read.
+func inTime(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// What cannot be bounded, such as a test's recorder, needs no bound.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeFor))
 		next.ServeHTTP(w, r)
 	})
 }

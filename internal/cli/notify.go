@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/notify"
+)
+
+// notifyDeadline bounds one attempt, as it does in the controller.
+const notifyDeadline = 30 * time.Second
+
+func newNotify(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "notify",
+		Short: "Send a test notification to everybody who is told of events",
+		Long: `Sends one event of the kind "test" to the command and the webhook that notify in
+repool.yaml names, once each, and says how they took it. Run it as the user that
+runs repool serve, which need not run. The pool is not asked and not touched.
+
+EXIT STATUS
+  0 everybody took it   2 nobody is configured, or wrongly   4 somebody did not take it`,
+		Example: "  sudo -u postgres repool notify --config /etc/repool/repool.yaml",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
+			if err != nil {
+				return exit.With(exit.Usage, err)
+			}
+			return g.runNotify(cmd.Context(), l.Config.Notify)
+		},
+	}
+}
+
+func (g *globals) runNotify(ctx context.Context, c config.Notify) error {
+	receivers, err := receiversOf(c)
+	if err != nil {
+		return err
+	}
+	if len(receivers) == 0 {
+		return exit.With(exit.Usage, fmt.Errorf("nobody is to be told: repool.yaml names no receiver"), "set notify.on_event or notify.webhook.url")
+	}
+	host, err := hostName()
+	if err != nil {
+		return err
+	}
+	e, deaf := notify.TestEvent(host), 0
+	for _, r := range receivers {
+		actx, cancel := context.WithTimeout(ctx, notifyDeadline)
+		err := r.Send(actx, e)
+		cancel()
+		if err != nil {
+			deaf++
+			fmt.Fprintf(g.out, "%s: not taken: %v\n", r.Name(), err)
+			continue
+		}
+		fmt.Fprintf(g.out, "%s: taken\n", r.Name())
+	}
+	if deaf > 0 {
+		return exit.New(exit.Unreachable, "%d of %d receivers did not take the event", deaf, len(receivers))
+	}
+	return nil
+}

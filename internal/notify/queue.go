@@ -1,0 +1,103 @@
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const (
+	// queueLength bounds what waits for one receiver. More than that is a storm,
+	// and its beginning tells more than its end.
+	queueLength = 100
+	// attemptDeadline bounds one attempt, patience all attempts at one event.
+	attemptDeadline = 30 * time.Second
+	patience        = time.Hour
+	// The pauses between attempts, doubled from first to longest, with jitter.
+	firstPause   = time.Second
+	longestPause = 2 * time.Minute
+)
+
+// queue tells one receiver, one event after the other, in their order.
+type queue struct {
+	to      Receiver
+	log     *slog.Logger
+	events  chan Event
+	settled func() // called once for each event that was taken
+
+	mu    sync.Mutex
+	count Stats
+}
+
+func newQueue(to Receiver, log *slog.Logger, settled func()) *queue {
+	return &queue{to: to, log: log, settled: settled, events: make(chan Event, queueLength), count: Stats{Receiver: to.Name()}}
+}
+
+// add takes an event, and never waits: it says whether there was room.
+func (q *queue) add(e Event) bool {
+	select {
+	case q.events <- e:
+		return true
+	default:
+		q.note(func(s *Stats) { s.Dropped++ })
+		q.log.Error("notification dropped: too many wait", "receiver", q.to.Name(), "event", string(e.Kind), "id", e.ID)
+		return false
+	}
+}
+
+func (q *queue) run(ctx context.Context) {
+	for {
+		select {
+		case e := <-q.events:
+			if !q.tell(ctx, e) {
+				return
+			}
+			q.settled()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tell tries until the event is told or its time is over; false: ctx is done.
+// Every failure is tried again: what a receiver refuses now, it may take when
+// somebody has mended it.
+func (q *queue) tell(ctx context.Context, e Event) bool {
+	pauses := &backoff.ExponentialBackOff{InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2, RandomizationFactor: .3}
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		actx, cancel := context.WithTimeout(ctx, attemptDeadline)
+		defer cancel()
+		return struct{}{}, q.to.Send(actx, e)
+	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(patience), backoff.WithNotify(func(err error, pause time.Duration) {
+		q.note(func(s *Stats) { s.Failed++ })
+		q.log.Warn("notification not taken", "receiver", q.to.Name(), "event", string(e.Kind), "id", e.ID, "again", pause.Round(time.Millisecond).String(), "err", err)
+	}))
+	switch {
+	case err == nil:
+		q.note(func(s *Stats) { s.Sent++ })
+		q.log.Info("notified", "receiver", q.to.Name(), "event", string(e.Kind), "id", e.ID)
+	case ctx.Err() != nil:
+		return false
+	default:
+		q.note(func(s *Stats) { s.Failed++; s.GivenUp++ })
+		q.log.Error("notification given up", "receiver", q.to.Name(), "event", string(e.Kind), "id", e.ID, "err", err)
+	}
+	return true
+}
+
+func (q *queue) note(f func(*Stats)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f(&q.count)
+}
+
+func (q *queue) stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.count
+	s.Queued = len(q.events)
+	return s
+}
