@@ -17,9 +17,9 @@ import (
 
 var shots = flag.String("shots", "", "write screenshots of the page to this directory")
 
-// recorder notes each headline, decision and progress that the page has shown,
+// onlooker notes each headline, decision and progress that the page has shown,
 // without looking away: a phase may last less than a question takes.
-const recorder = `(() => { window.shown = []; const note = () => {
+const onlooker = `(() => { window.shown = []; const note = () => {
 	const now = document.querySelector("h1").innerText + " | " + [...document.querySelectorAll(".work")].map(w => w.querySelector("h3").innerText + (w.querySelector("progress") ? " with progress" : "")).join(" | ");
 	if (window.shown.at(-1) !== now) window.shown.push(now); };
 	note(); new MutationObserver(note).observe(document.getElementById("main"), {subtree: true, childList: true, characterData: true, attributes: true}); return ""; })()`
@@ -34,7 +34,7 @@ func TestS20PageThroughAFailover(t *testing.T) {
 	b.Go("http://" + p.WebAddr + "/")
 	b.Until(`document.getElementById("live").dataset.state === "live"`)
 	b.Until(`document.querySelector("h1").innerText === "All 3 nodes are attached and level"`)
-	b.Text(recorder)
+	b.Text(onlooker)
 	shot := func(name string) {
 		if *shots != "" {
 			b.Shot(filepath.Join(*shots, name+".png"), true)

@@ -76,11 +76,22 @@ func New(o Options) http.Handler {
 		s.actions(mux)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		letGo(w)
 		w.Header().Set("Content-Security-Policy", policy)
 		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// readFor is how long a browser may take to read one answer, or one event.
+const readFor = 20 * time.Second
+
+// letGo bounds what is written next: a reader that does not read must not hold
+// an answer, and its memory, for ever.
+func letGo(w http.ResponseWriter) {
+	// What cannot be bounded, such as a test's recorder, needs no bound.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(readFor))
 }
 
 // load parses the templates and gives each asset a name with its hash in it, so

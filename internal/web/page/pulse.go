@@ -182,6 +182,7 @@ func (m *moment) after(n uint64) map[string]string {
 }
 
 func send(w http.ResponseWriter, event string, v any) error {
+	letGo(w)
 	b, err := json.Marshal(v)
 	if err == nil {
 		_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, b)
