@@ -38,10 +38,10 @@ func without(sec int, nodes ...int) control.Status {
 	return st
 }
 
-// silent is the same pool, with an attached node that does not answer.
-func silent(sec, node int) control.Status {
+// silent is the same pool, with node 2 attached and without an answer.
+func silent(sec int) control.Status {
 	st := whole(sec)
-	st.Snapshot.Nodes[node].SQL = topology.SQLFacts{Source: topology.Source{At: st.At, Err: "no answer"}}
+	st.Snapshot.Nodes[2].SQL = topology.SQLFacts{Source: topology.Source{At: st.At, Err: "no answer"}}
 	return st
 }
 
@@ -87,8 +87,8 @@ func TestWhatIsTold(t *testing.T) {
 		"one more":                                                    {[]control.Status{without(0, 1), without(1, 1, 2), whole(9)}, "redundancy-lost 1 standby-down; redundancy-lost 1,2 standby-down; redundancy-restored 1,2"},
 		"one less, and again":                                         {[]control.Status{without(0, 1, 2), without(1, 1), without(2, 1, 2)}, "redundancy-lost 1,2 standby-down; redundancy-lost 1,2 standby-down"},
 		"one more, while the first is attached and has yet to stream": {[]control.Status{without(0, 1), both(1, 1, 2), both(12, 1, 2)}, "redundancy-lost 1 standby-down; redundancy-lost 1,2 standby-down"},
-		"an attached node that is silent, late":                       {[]control.Status{silent(0, 2), silent(9, 2), silent(10, 2), whole(11)}, "redundancy-lost 2 healthy; redundancy-restored 2"},
-		"not a silence of a moment":                                   {[]control.Status{silent(0, 2), whole(5), silent(6, 2), silent(15, 2)}, ""},
+		"an attached node that is silent, late":                       {[]control.Status{silent(0), silent(9), silent(10), whole(11)}, "redundancy-lost 2 healthy; redundancy-restored 2"},
+		"not a silence of a moment":                                   {[]control.Status{silent(0), whole(5), silent(6), silent(15)}, ""},
 		"nothing while Pgpool-II does not answer":                     {[]control.Status{without(0, 1), blind(1), without(2, 1)}, "redundancy-lost 1 standby-down"},
 		"nothing by one that only looks":                              {[]control.Status{looking(without(0, 1)), looking(parked(1, noon))}, ""},
 		"a parked node, once for each parking": {[]control.Status{whole(0), parked(1, noon), parked(2, noon), without(3, 1), parked(4, noon.Add(time.Second))},

@@ -96,7 +96,7 @@ func (w *Webhook) Send(ctx context.Context, e Event) error {
 		}
 		return fmt.Errorf("post to %s: %w", w.host, err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // what was to be read is read
 	said, err := io.ReadAll(io.LimitReader(res.Body, 200))
 	if res.StatusCode/100 != 2 {
 		return fmt.Errorf("post to %s: it answered %s: %.200s", w.host, res.Status, bytes.TrimSpace(said))
@@ -109,7 +109,7 @@ func (w *Webhook) Send(ctx context.Context, e Event) error {
 
 func sign(secret []byte, id, timestamp string, body []byte) string {
 	mac := hmac.New(sha256.New, secret)
-	fmt.Fprintf(mac, "%s.%s.", id, timestamp)
+	mac.Write([]byte(id + "." + timestamp + "."))
 	mac.Write(body)
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }

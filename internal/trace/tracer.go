@@ -111,8 +111,8 @@ func (t *Tracer) post(ctx context.Context, body []byte) error {
 		}
 		return fmt.Errorf("post to %s: %w", t.to.host, err)
 	}
-	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // only the status counts
+	defer func() { _ = res.Body.Close() }()                      // only the status counts
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection ends in order
 	if res.StatusCode/100 == 2 {
 		return nil
 	}
