@@ -1,0 +1,66 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/web/browsertest"
+)
+
+// S21: a person acts on the page of a real pool. A standby that is detached
+// there stays so until it is attached there, through the gate; the primary is
+// never detached, since that would be a failover (P1, P9).
+func TestS21PersonActsOnThePage(t *testing.T) {
+	const password = "correct horse battery"
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := up(t, lab.Options{Standbys: 2, Web: true, RepoolConfig: fmt.Sprintf("page: {password_hash: %q}\n", hash)})
+	b := browsertest.Open(t)
+	b.Look(1180, 900, false)
+	url := "http://" + p.WebAddr
+	b.Go(url + "/login")
+	b.Keys("input[name=name]", "ann")
+	b.Keys("input[name=password]", password+"\r")
+	b.Until(`location.pathname === "/act"`)
+	act := func(do string, node int, says string) {
+		t.Helper()
+		b.Go(fmt.Sprintf("%s/act/%s?node=%d", url, do, node))
+		if do == "detach" {
+			b.Keys("input[name=why]", "a test")
+		}
+		b.Keys("form.sheet button", "\r")
+		b.Until(fmt.Sprintf(`document.querySelector(".flash") && document.querySelector(".flash").innerText.startsWith(%q)`, says))
+	}
+	primary, standby := p.primary(), p.standbys()[0]
+
+	act("detach", primary, "Not done (is-primary)")
+	act("detach", standby, "Detach: asked for")
+	p.code(standby, plan.CodeOnHold)
+	p.wait("the standby to be detached", func(ctx anyContext) error {
+		for _, s := range p.Lab.Status(ctx) {
+			if s.ID == standby && s.Attached {
+				return errors.New("it is attached")
+			}
+		}
+		return nil
+	})
+	since := time.Now()
+	p.wait("it stays so", func(anyContext) error { return p.passes(since, 5) })
+	p.must(p.detachedStill(standby))
+
+	act("attach", standby, "Attach: asked for")
+	p.whole("attached by hand", since)
+	if now := p.primary(); now != primary {
+		t.Errorf("node %d is the primary, it was node %d", now, primary)
+	}
+	p.noRuns(standby, since)
+	b.Silent()
+}
