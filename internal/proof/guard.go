@@ -28,7 +28,6 @@ type Guard struct {
 	mu      sync.Mutex
 	result  GuardResult
 	watched map[int]bool
-	excused map[int]time.Time // until when
 }
 
 // GuardResult is what a Guard has seen so far.
@@ -48,7 +47,7 @@ func Watch(l *lab.Lab, o GuardOptions) *Guard {
 		o.Every = 100 * time.Millisecond
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &Guard{cancel: cancel, done: make(chan struct{}), watched: map[int]bool{}, excused: map[int]time.Time{}}
+	g := &Guard{cancel: cancel, done: make(chan struct{}), watched: map[int]bool{}}
 	go func() {
 		defer close(g.done)
 		tick := time.NewTicker(o.Every)
@@ -83,14 +82,6 @@ func (g *Guard) MustNotWrite(node int, must bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.watched[node] = must
-}
-
-// Excuse lets a node be wrongly attached until then: somebody attached it by
-// hand, and it takes a moment to be detached again.
-func (g *Guard) Excuse(node int, until time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.excused[node] = until
 }
 
 // Stop ends the looking and gives what was seen. It may be called again.
@@ -136,7 +127,7 @@ func (g *Guard) sample(at time.Time, all []lab.NodeStatus, watched map[int]bool,
 	defer g.mu.Unlock()
 	g.result.Samples++
 	for i, n := range all {
-		if n.Primary && n.Attached && i != top && at.After(g.excused[i]) {
+		if n.Primary && n.Attached && i != top {
 			bad = append(bad, fmt.Sprintf("node %d is attached and a primary on timeline %s, beside node %d on %s", i, n.Timeline, top, all[top].Timeline))
 		}
 		if n.Primary && watched[i] && g.watched[i] {
