@@ -4,10 +4,13 @@ GO       ?= go
 REPOOL   := bin/repool
 TESTARGS ?=
 FUZZTIME ?= 20s
+CHAOS_TIME ?= 2m
+CHAOS    ?=
+POOLS    ?= 2
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps build demo test bench lint fuzz ci clean proto scenarios
+.PHONY: all deps build demo test bench lint fuzz ci clean proto scenarios crashpoints chaos
 
 all: build
 
@@ -21,11 +24,18 @@ demo: deps build ## a real pool, five failures, each healed: about a minute
 	$(REPOOL) demo
 
 test: deps build ## every package, and every scenario, on real pools
-	$(GO) test $$($(GO) list ./... | grep -v /test/scenarios) -timeout 20m $(TESTARGS)
+	$(GO) test $$($(GO) list ./... | grep -v -e /test/scenarios -e /test/crashpoints) -timeout 20m $(TESTARGS)
+	$(GO) test ./test/crashpoints -timeout 20m $(TESTARGS)
 	$(GO) test ./test/scenarios -timeout 25m $(TESTARGS)
 
 scenarios: deps build ## the scenarios alone; RUN=S07 for some of them
 	$(GO) test ./test/scenarios -run '$(RUN)' -timeout 25m -v $(TESTARGS)
+
+crashpoints: deps build ## kill a resync at every point; RUN='^rewind:' for some; POOLS side by side
+	$(GO) test ./test/crashpoints -timeout 90m -v $(TESTARGS) -args -full -pools $(POOLS) -points '$(RUN)' -report $(CURDIR)/tmp/crashpoints.md
+
+chaos: deps build ## a pool broken at random for CHAOS_TIME; CHAOS='--seed 7 --sync' for the rest
+	$(REPOOL) chaos --time $(CHAOS_TIME) $(CHAOS)
 
 bench: deps build ## side by side with the same steps by hand
 	$(REPOOL) bench

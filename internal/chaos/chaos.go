@@ -75,7 +75,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		o.Time = time.Minute
 	}
 	r := &run{o: o, rnd: rand.New(rand.NewPCG(o.Seed, 0)), begun: time.Now(),
-		report: Report{Seed: o.Seed, Sync: o.Sync, Faults: map[string]int{}, Healings: map[string]int{}, Parked: map[string]int{}}}
+		report: Report{Seed: o.Seed, Sync: o.Sync, Faults: map[string]int{}, Healings: map[string]int{}, Parked: map[string]int{}, Asked: map[string]int{}}}
 	if err := r.choose(); err != nil {
 		return r.report, err
 	}
@@ -96,8 +96,10 @@ func (r *run) choose() error {
 		case len(r.o.Only) > 0 && !slices.Contains(r.o.Only, f.kind):
 		case f.root && os.Geteuid() != 0:
 			r.report.LeftOut = append(r.report.LeftOut, f.kind+": needs a file system of its own for each node, and so root")
-		default:
+		case f.rare:
 			r.faults = append(r.faults, f)
+		default:
+			r.faults = append(r.faults, f, f)
 		}
 	}
 	for _, kind := range r.o.Only {

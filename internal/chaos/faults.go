@@ -20,6 +20,8 @@ var errNotNow = errors.New("not now")
 type fault struct {
 	kind string
 	root bool // needs root
+	// rare faults are drawn half as often as the others: they only disturb.
+	rare bool
 	do   func(*run, context.Context) (string, error)
 }
 
@@ -32,10 +34,10 @@ var faults = []fault{
 	{kind: "destroy", do: (*run).destroy},
 	{kind: "recycle-wal", do: (*run).recycleWAL},
 	{kind: "disk-full", root: true, do: (*run).diskFull},
-	{kind: "cpu-load", do: (*run).cpuLoad},
-	{kind: "pgpool-restart", do: (*run).pgpoolRestart},
-	{kind: "controller-kill", do: (*run).controllerKill},
-	{kind: "agent-kill", do: (*run).agentKill},
+	{kind: "cpu-load", rare: true, do: (*run).cpuLoad},
+	{kind: "pgpool-restart", rare: true, do: (*run).pgpoolRestart},
+	{kind: "controller-kill", rare: true, do: (*run).controllerKill},
+	{kind: "agent-kill", rare: true, do: (*run).agentKill},
 	{kind: "second-primary", do: (*run).secondPrimary},
 	{kind: "wrong-attach", do: (*run).wrongAttach},
 	{kind: "power-cut", do: (*run).powerCut},

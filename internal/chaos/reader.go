@@ -34,6 +34,8 @@ type readers struct {
 	spells   [][]spell              // by node
 	byHand   []time.Time            // by node: until when an attach is somebody else's
 	disturb  time.Time              // the last fault
+	newest   lab.NodeStatus         // the primary with the highest timeline so far
+	known    bool                   // there was one
 	problems []string
 }
 
@@ -120,6 +122,9 @@ func (r *readers) see(at time.Time, all []lab.NodeStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	top := proof.Newest(all)
+	if top >= 0 && (!r.known || all[top].Timeline >= r.newest.Timeline) {
+		r.newest, r.known = all[top], true
+	}
 	for i, n := range all {
 		before := r.pool[i]
 		r.pool[i] = n.Pool
@@ -134,6 +139,17 @@ func (r *readers) see(at time.Time, all []lab.NodeStatus) {
 			r.proven(at, n, all[top])
 		}
 	}
+}
+
+// lastPrimary is the node that was seen to accept writes on the newest
+// timeline, -1 when there was none.
+func (r *readers) lastPrimary() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.known {
+		return -1
+	}
+	return r.newest.ID
 }
 
 // proven is P1 at the first look after an attach, where no fault can have

@@ -37,9 +37,9 @@ type Report struct {
 	Healings map[string]int `json:"healings"`
 	Parked   map[string]int `json:"parked,omitempty"`
 	Attaches int            `json:"attaches"`
-	// Restarts of Pgpool-II that repool asked a person for.
-	Restarts int `json:"pgpool_restarts_asked_for"`
-	Samples  int `json:"samples"`
+	// Asked is what repool asked a person for, and was done.
+	Asked   map[string]int `json:"asked_of_a_person,omitempty"`
+	Samples int            `json:"samples"`
 	// Slowest is the longest time from the last fault to full redundancy.
 	Slowest float64 `json:"slowest_healing_seconds"`
 	// Left out: the kinds of faults that were not drawn, and why.
@@ -83,8 +83,8 @@ func (r Report) Write(w io.Writer) error {
 	if len(r.Parked) > 0 {
 		row("parked, and released", "%s", counts(r.Parked))
 	}
-	if r.Restarts > 0 {
-		row("Pgpool-II restarted on request", "%d", r.Restarts)
+	if len(r.Asked) > 0 {
+		row("asked of a person", "%s", counts(r.Asked))
 	}
 	row("slowest healing", "%.1f s", r.Slowest)
 	row("looks at the pool", "%d", r.Samples)

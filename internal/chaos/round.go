@@ -104,22 +104,13 @@ func (r *run) whole(ctx context.Context, after time.Time) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range st.Memory.Nodes {
-		if m.Parked != "" {
-			r.report.Parked[string(m.Parked)]++
-			r.say("node %s is parked (%s), and released", m.Node, m.Parked)
-			return errors.Join(fmt.Errorf("node %s was parked", m.Node), r.ctl.Release(ctx, m.Node, "chaos"))
-		}
-	}
 	if !st.Snapshot.Taken.After(after) || len(st.Decisions) == 0 {
 		return errors.New("the controller has not looked yet")
 	}
+	if err := r.person(ctx, st); err != nil {
+		return err
+	}
 	for _, d := range st.Decisions {
-		if d.Code == plan.CodePoolBlind && d.Severity == plan.Refused {
-			r.report.Restarts++
-			r.say("Pgpool-II carries out no requests, and is restarted")
-			return errors.Join(errors.New("Pgpool-II was restarted"), r.lab.KillPgpool(ctx, 0, false), r.lab.LaunchPgpool(0))
-		}
 		if d.Severity != plan.OK {
 			return fmt.Errorf("node %d: %s: %s", d.Node, d.Code, d.Reason)
 		}

@@ -44,14 +44,22 @@ func killLevel(b *bench) {
 func (b *bench) failover() {
 	b.must(b.KillNode(b.ctx, b.node))
 	b.knock()
-	_, err := b.WaitNewPrimary(b.ctx, b.node)
-	b.must(err)
+	if _, err := b.WaitNewPrimary(b.ctx, b.node); err != nil {
+		b.t.Fatal(err, b.dump())
+	}
 }
 
 // misdirect points the running standby to where nobody is.
 func misdirect(b *bench) {
 	b.must(b.Exec(b.ctx, b.node, "ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1 user=repl'"))
 	b.must(b.Exec(b.ctx, b.node, "SELECT pg_reload_conf()"))
+	b.wait("the standby to be misdirected", func(ctx context.Context) error {
+		n, err := b.Value(ctx, b.node, "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'")
+		if err == nil && n != "0" {
+			err = errors.New("it streams")
+		}
+		return err
+	})
 }
 
 // ask is a person's wish for one method.

@@ -1,9 +1,11 @@
 package crashpoints
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"sync"
@@ -162,7 +164,7 @@ func TestCrashPoints(t *testing.T) {
 	table := render(s.endings, *full && re == nil)
 	fmt.Print(table)
 	if *report != "" {
-		if err := os.WriteFile(*report, []byte(table), 0o644); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(*report), 0o755), os.WriteFile(*report, []byte(table), 0o644)); err != nil {
 			t.Error(err)
 		}
 	}

@@ -19,7 +19,7 @@ if [ ! -d "$keep" ]; then
 	mv "$keep.new" "$keep"
 fi
 rm -rf "$dir"
-pg_basebackup -h "$2" -p "$3" -U repl -D "$dir" -R -S "$REPOOL_SLOT" -X stream -c fast
+pg_basebackup --no-sync -h "$2" -p "$3" -U repl -D "$dir" -R -S "$REPOOL_SLOT" -X stream -c fast
 cp -p "$keep"/* "$dir"
 pg_ctl -D "$dir" -w start
 rm -r "$keep"

@@ -50,7 +50,7 @@ func (b *bench) try(c trial) ending {
 		}
 	}
 	if err != nil {
-		e.how, e.bad = "not reached", []string{err.Error()}
+		e.how, e.bad = "not reached", []string{err.Error(), b.dump()}
 		b.restart()
 		if _, err := b.whole(time.Now()); err != nil {
 			b.t.Fatalf("%s: the pool does not heal: %v", c.point, err)
@@ -59,6 +59,7 @@ func (b *bench) try(c trial) ending {
 		return e
 	}
 	died := time.Now()
+	b.guard.Reset() // on the way there hands promote nodes
 	b.die(c)
 	if w.mend != nil {
 		w.mend(b)
@@ -183,6 +184,10 @@ func (b *bench) dump() string {
 	for _, args := range [][]string{{"status"}, {"history", "--limit", "40"}} {
 		s, err := b.Repool(ctx, append(args, "--config", b.RepoolConf())...)
 		fmt.Fprintf(&out, "%v: %v\n%s\n", args, err, s)
+	}
+	if text, err := os.ReadFile(filepath.Join(b.Dir, "controller", "hooks.log")); err == nil {
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+		fmt.Fprintf(&out, "hooks:\n%s\n", strings.Join(lines[max(0, len(lines)-4):], "\n"))
 	}
 	return out.String()
 }
