@@ -21,7 +21,7 @@ fi
 rm -rf "$dir"
 pg_basebackup --no-sync -h "$2" -p "$3" -U repl -D "$dir" -R -S "$REPOOL_SLOT" -X stream -c fast
 cp -p "$keep"/* "$dir"
-pg_ctl -D "$dir" -w start
+pg_ctl -D "$dir" -w start >/dev/null 2>&1
 rm -r "$keep"
 `
 
