@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ var (
 	full   = flag.Bool("full", false, "try every point, with every death at the destructive ones")
 	only   = flag.String("points", "", "try only the points that match this regular `expression`")
 	pools  = flag.Int("pools", 2, "`number` of pools side by side")
-	report = flag.String("report", "", "write the table of endings to this `file`, too")
+	report = flag.String("report", "", "write the table of endings, and one of the steps, to this `file`")
 )
 
 // trials are what is to be tried, in the order of the points.
@@ -163,6 +164,7 @@ func TestCrashPoints(t *testing.T) {
 	})
 	table := render(s.endings, *full && re == nil)
 	fmt.Print(table)
+	table = condense(s.endings) + "\n" + table
 	if *report != "" {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(*report), 0o755), os.WriteFile(*report, []byte(table), 0o644)); err != nil {
 			t.Error(err)
@@ -171,5 +173,22 @@ func TestCrashPoints(t *testing.T) {
 	fmt.Printf("%d of %d trials, %d points, in %s\n", len(s.endings), len(todo), distinct(s.endings), time.Since(s.begun).Round(time.Second))
 	if len(s.endings) != len(todo) {
 		t.Errorf("%d of %d trials were made", len(s.endings), len(todo))
+	}
+}
+
+func TestStepsAreCondensed(t *testing.T) {
+	t.Parallel()
+	end := func(point string, d death, how string) ending { return ending{trial: trial{point, d}, how: how} }
+	got := condense([]ending{
+		end("rewind:rewind:before", agentAlone, "attached by rewind"),
+		end("rewind:rewind:cleared", agentAlone, "attached by rewind"),
+		end("rewind:rewind:cleared", powerCut, "attached by rewind"),
+		end("rewind:rewind:marked", agentAlone, "attached by base-backup"),
+		end("rewind:rewind:effect", agentAlone, "attached"),
+		end("rewind:rewind:effect", powerCut, "attached by base-backup"),
+	})
+	want := "| rewind:rewind | 6 | rewind: before, cleared; base-backup: marked, effect (power cut); nothing was left to do: effect (agent) |\n"
+	if _, row, _ := strings.Cut(got, "|---|---|---|\n"); row != want {
+		t.Errorf("got  %swant %s", row, want)
 	}
 }

@@ -37,6 +37,71 @@ func render(endings []ending, complete bool) string {
 	return out.String()
 }
 
+// condense makes one line of each step: its parts by how they ended. A death is
+// named only where not all deaths at that part ended alike.
+func condense(endings []ending) string {
+	var out strings.Builder
+	out.WriteString("| step | deaths | ended by |\n|---|---|---|\n")
+	var steps []string
+	of := map[string][]ending{}
+	for _, name := range resync.AllPoints() {
+		p := parse(name)
+		step := p.method + ":" + p.step
+		if !slices.Contains(steps, step) {
+			steps = append(steps, step)
+		}
+		for _, e := range endings {
+			if e.point == name {
+				of[step] = append(of[step], e)
+			}
+		}
+	}
+	for _, step := range steps {
+		if len(of[step]) > 0 {
+			fmt.Fprintf(&out, "| %s | %d | %s |\n", step, len(of[step]), byEnding(of[step]))
+		}
+	}
+	return out.String()
+}
+
+// byEnding is "rewind: before, intent; base-backup: marked".
+func byEnding(endings []ending) string {
+	var hows, parts []string
+	at := map[string][]ending{} // by part
+	for _, e := range endings {
+		part := parse(e.point).part
+		if !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
+		at[part] = append(at[part], e)
+	}
+	by := map[string][]string{}
+	for _, part := range parts {
+		alike := !slices.ContainsFunc(at[part], func(e ending) bool { return e.how != at[part][0].how })
+		for i, e := range at[part] {
+			name := part
+			if !alike {
+				name = fmt.Sprintf("%s (%s)", part, e.death)
+			} else if i > 0 {
+				continue
+			}
+			how := strings.TrimPrefix(e.how, "attached by ")
+			if how == "attached" {
+				how = "nothing was left to do"
+			}
+			if !slices.Contains(hows, how) {
+				hows = append(hows, how)
+			}
+			by[how] = append(by[how], name)
+		}
+	}
+	var out []string
+	for _, how := range hows {
+		out = append(out, how+": "+strings.Join(by[how], ", "))
+	}
+	return strings.Join(out, "; ")
+}
+
 // distinct counts the points among the endings.
 func distinct(endings []ending) int {
 	seen := map[string]bool{}
