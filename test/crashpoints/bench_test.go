@@ -56,6 +56,8 @@ type bench struct {
 	node  int       // the one to be resynced
 	lost  []lab.Row // committed there alone
 	prods time.Time // the last prod
+	// ordered: the agent has taken the test's own order.
+	ordered bool
 }
 
 // quick makes repool try again at once: the tests are about where it ends, not

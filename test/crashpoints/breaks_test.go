@@ -3,10 +3,13 @@ package crashpoints
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
+	"github.com/repool/repool/internal/agentapi"
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/topology"
 )
@@ -81,6 +84,28 @@ func ask(m topology.Method) func(*bench) {
 	}
 }
 
+// noController leaves the node's agent to the test.
+func noController(b *bench) { b.must(b.KillController(b.ctx, 0)) }
+
+// order gives the agent an order of its last run's kind, as a controller would
+// that has decided a moment ago.
+func order(m topology.Method) func(*bench) {
+	return func(b *bench) {
+		if b.ordered {
+			return
+		}
+		req := newest(b.workshop()).Request
+		req.ID, req.Method = fmt.Sprintf("by-hand-%d", time.Now().UnixNano()), m
+		agent := agentapi.DialUnix(b.AgentSocket(b.node))
+		token, err := agent.Acquire(b.ctx, "test")
+		if err != nil {
+			return // it is asked again
+		}
+		req.Token = token
+		b.ordered = agent.StartRun(b.ctx, req) == nil
+	}
+}
+
 // unsign takes away what makes the directory at home a standby.
 func unsign(b *bench) {
 	b.must(os.Remove(filepath.Join(b.dir(), "standby.signal")))
@@ -111,9 +136,13 @@ func copyHome(b *bench) {
 func killCopy(b *bench) { b.Signal(syscall.SIGKILL, "pg_basebackup", b.workshop()) }
 
 // lockSettings and lockVault make a run fail with the directory aside.
-func lockSettings(b *bench) { b.chmod(0, filepath.Join(b.dir(), "postgresql.auto.conf")) }
-func unlockSettings(b *bench) {
-	b.chmod(0o600, filepath.Join(b.dir(), "postgresql.auto.conf"), filepath.Join(b.workshop(), "aside", "postgresql.auto.conf"))
+func lockSettings(b *bench)   { b.chmod(0, b.settings()...) }
+func unlockSettings(b *bench) { b.chmod(0o600, b.settings()...) }
+
+// settings is the file with the node's upstream, wherever the directory is.
+func (b *bench) settings() []string {
+	const name = "postgresql.auto.conf"
+	return []string{filepath.Join(b.dir(), name), filepath.Join(b.workshop(), "aside", name)}
 }
 
 func lockVault(b *bench) {

@@ -90,7 +90,7 @@ func (b *bench) try(c trial) ending {
 // reach goes the way; the agent of the node is dead at its end.
 func (b *bench) reach(w way, name string) error {
 	p := b.primary()
-	if b.node, b.lost = p, nil; !w.primary {
+	if b.node, b.lost, b.ordered = p, nil, false; !w.primary {
 		b.node = 1 - p
 	}
 	b.must(b.ctl.Release(b.ctx, topology.NodeID(b.node), "test")) // what failed before is forgotten

@@ -47,7 +47,22 @@ var ways = map[string]way{
 	"start:discard-old": {primary: true, stages: []stage{
 		replaced("base-backup:move-home:effect"), last(ask(topology.MethodStart))}},
 
+	// The planner never starts a directory that is aside, it adopts it. These
+	// steps are for one that leaves its home between the decision and the run.
+	"start:restore-config": {primary: true, stages: []stage{
+		{do: []func(*bench){diverge}, dies: "rewind:rewind:after"},
+		{do: []func(*bench){noController}, during: order(topology.MethodStart)}}},
+	"start:move-home": {primary: true, stages: []stage{
+		{do: []func(*bench){diverge}, dies: "rewind:rewind:after"},
+		{do: []func(*bench){noController}, during: order(topology.MethodStart)}}},
+	"start:undo": {primary: true, stages: []stage{
+		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"},
+		{do: []func(*bench){noController, lockSettings}, during: order(topology.MethodStart)}}, mend: unlockSettings},
+
 	"follow": {stages: []stage{last(misdirect)}},
+	"follow:undo": {primary: true, stages: []stage{
+		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"},
+		{do: []func(*bench){noController}, during: order(topology.MethodFollow)}}},
 	"follow:retire": {primary: true, stages: []stage{
 		replaced("base-backup:wait-streaming:before"), last(misdirect, ask(topology.MethodFollow))}},
 	"follow:discard-old": {primary: true, stages: []stage{
@@ -89,13 +104,9 @@ var ways = map[string]way{
 		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"}, last(copyHome, ask(topology.MethodBaseBackup))}},
 }
 
-// unreached are the points that no real run passes, and why.
-var unreached = map[string]string{
-	"start:restore-config": "the planner never starts a directory that is aside, it adopts it; start has the step for a directory that leaves home between the decision and the run",
-	"start:move-home":      "as restore-config",
-	"start:undo":           "as restore-config: with the directory at home there is nothing to undo",
-	"follow:undo":          "follow works on a running server, whose directory is at home: there is nothing to undo",
-}
+// unreached are the points that no real run passes, and why: by the same names
+// as ways. There is none now.
+var unreached = map[string]string{}
 
 // inner are the parts of a step that it passes only if it has something to do.
 var inner = []string{"intent", "cleared", "marked", "progress", "effect"}
