@@ -4,10 +4,13 @@ GO       ?= go
 REPOOL   := bin/repool
 TESTARGS ?=
 FUZZTIME ?= 20s
+CHAOS_TIME ?= 2m
+CHAOS    ?=
+POOLS    ?= 2
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps deps-test build demo test bench lint fuzz fuzz-brief ci clean proto scenarios sim sim-soak sim-docs
+.PHONY: all deps deps-test build demo test bench lint fuzz fuzz-brief ci clean proto scenarios sim sim-soak sim-docs crashpoints chaos
 
 all: build
 
@@ -24,7 +27,8 @@ demo: deps build ## a real pool, five failures, each healed: about a minute
 	$(REPOOL) demo
 
 test: deps-test build ## every package, and every scenario, on real pools
-	$(GO) test $$($(GO) list ./... | grep -v /test/scenarios) -timeout 20m $(TESTARGS)
+	$(GO) test $$($(GO) list ./... | grep -v -e /test/scenarios -e /test/crashpoints) -timeout 20m $(TESTARGS)
+	$(GO) test ./test/crashpoints -timeout 20m $(TESTARGS)
 	$(GO) test ./test/scenarios -timeout 25m $(TESTARGS)
 
 scenarios: deps-test build ## the scenarios alone; RUN=S07 for some of them
@@ -44,6 +48,12 @@ sim-soak: ## simulated worlds until stopped, or until one breaks a promise
 
 sim-docs: ## the tables of docs/simulation.md
 	WORLDS=3000 $(GO) test ./internal/sim -run '^(TestWorlds|TestMutants)$$' -count=1 -timeout 0 -update
+
+crashpoints: deps build ## kill a resync at every point; RUN='^rewind:' for some; POOLS side by side
+	$(GO) test ./test/crashpoints -timeout 90m -v $(TESTARGS) -args -full -pools $(POOLS) -points '$(RUN)' -report $(CURDIR)/tmp/crashpoints.md
+
+chaos: deps build ## a pool broken at random for CHAOS_TIME; CHAOS='--seed 7 --sync' for the rest
+	$(REPOOL) chaos --time $(CHAOS_TIME) $(CHAOS)
 
 bench: deps build ## side by side with the same steps by hand
 	$(REPOOL) bench

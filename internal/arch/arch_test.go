@@ -63,19 +63,22 @@ var may = map[string]string{
 	"internal/web/browsertest": "", // only tests
 	// A real pool to try it on.
 	"internal/lab":   "internal/topology pcp",
-	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/vault internal/exit",
+	"internal/proof": "internal/topology internal/lab internal/vault",
+	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/proof internal/exit",
+	"internal/chaos": "internal/topology internal/history internal/control internal/plan internal/lab internal/proof",
 	"internal/bench": "pcp internal/topology internal/history internal/control internal/plan internal/lab internal/pgdata internal/exit",
 	// A simulated one around the real parts; nothing imports it.
 	"internal/sim": "internal/topology internal/event internal/journal internal/plan internal/resync internal/agentapi internal/agent internal/observe " +
 		"internal/control internal/controller internal/config internal/hook", // only tests
 	// Wiring. cli is imported by the program alone.
 	"internal/cli": "pcp internal/topology internal/pgpoolconf internal/exit internal/pgdata internal/journal internal/history internal/agentapi internal/plan internal/observe " +
-		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/metrics internal/notify internal/trace internal/lab internal/demo internal/bench",
-	"cmd/repool":     "internal/cli internal/hook",
-	"internal/arch":  "",
-	"test/scenarios": "",
-	"test/upstream":  "",
-	"test/cli":       "",
+		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/metrics internal/notify internal/trace internal/lab internal/demo internal/chaos internal/bench",
+	"cmd/repool":       "internal/cli internal/hook",
+	"internal/arch":    "",
+	"test/scenarios":   "",
+	"test/upstream":    "",
+	"test/crashpoints": "",
+	"test/cli":         "",
 }
 
 type listed struct {

@@ -116,3 +116,33 @@ func TestVaultOfOneNode(t *testing.T) {
 		t.Error("the segment put back is another one")
 	}
 }
+
+// A node made by a base backup has the history file of its own timeline alone,
+// and needs no other: that one names every timeline before it. What is kept of
+// it is complete, or its replaced directory would stay for good.
+func TestVaultOfACopyWithoutOlderHistories(t *testing.T) {
+	t.Parallel()
+	primary, node := pair(t, setup{})
+	node.promote(true)
+	node.exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+	if _, err := node.StopServer(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(node.dir, "standby.signal"), "")
+	node.start()
+	node.promote(true)
+	point, err := topology.ParseLSN(node.query("SELECT pg_current_wal_insert_lsn()::text"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.exec("CREATE TABLE lost (n int)", "INSERT INTO lost VALUES (1)")
+	node.crash()
+	if err := os.Remove(filepath.Join(node.dir, "pg_wal", topology.HistoryFileName(2))); err != nil {
+		t.Fatal(err)
+	}
+	req := topology.RunRequest{Upstream: primary.upstream(), Divergence: point, DivergenceTLI: 3}
+	e, err := node.Vault(t.Context(), req, resync.Home, nil)
+	if err != nil || !e.Complete || e.TLI != 3 || e.Commits != 2 {
+		t.Errorf("entry %+v, %v; want a complete one of timeline 3 with 2 commits", e, err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/history"
 	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/proof"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -37,7 +38,7 @@ type show struct {
 	ctl    *control.Client
 	writer *lab.Writer
 	tell   *teller
-	guard  *guard
+	guard  *proof.Guard
 	told   int64     // the newest event of the history that was told
 	lost   []lab.Row // committed directly on a node, to be lost there
 	report Report
@@ -81,7 +82,7 @@ func (s *show) kept() bool {
 			return false
 		}
 	}
-	return r.AllAttached && r.RowsMatch && r.Unexplained == 0 && r.BadAttach == 0
+	return r.AllAttached && r.RowsMatch && r.Unexplained == 0 && r.Falsely == 0 && r.BadAttach == 0
 }
 
 func (s *show) play(ctx context.Context) error {
@@ -90,8 +91,8 @@ func (s *show) play(ctx context.Context) error {
 	}
 	s.tell.say(time.Now(), "pool ready, a client writes through Pgpool-II from now on")
 	s.writer = s.lab.StartWriter(lab.WriterOptions{})
-	s.guard = startGuard(s.lab)
-	defer s.guard.stop()
+	s.guard = proof.Watch(s.lab, proof.GuardOptions{Every: 200 * time.Millisecond})
+	defer s.guard.Stop()
 	if err := s.writer.WaitAcked(ctx, 20); err != nil {
 		return fmt.Errorf("the client: %w", err)
 	}

@@ -45,10 +45,12 @@ type Report struct {
 	Acts  []Act `json:"acts"`
 	Nodes int   `json:"nodes"`
 	// AckedRows is what the client was told is committed.
-	AckedRows   int      `json:"acked_rows"`
-	PresentRows int      `json:"present_rows"`
-	VaultedRows int      `json:"vaulted_rows"`
-	Unexplained int      `json:"unexplained_rows"`
+	AckedRows   int `json:"acked_rows"`
+	PresentRows int `json:"present_rows"`
+	VaultedRows int `json:"vaulted_rows"`
+	Unexplained int `json:"unexplained_rows"`
+	// Falsely are rows that a vault calls lost and that are there.
+	Falsely     int      `json:"falsely_vaulted_rows"`
 	RowsMatch   bool     `json:"rows_match"`
 	Differences []string `json:"differences,omitempty"`
 	AllAttached bool     `json:"all_attached"`
@@ -114,6 +116,7 @@ func (t *teller) summary(r Report) {
 		fmt.Fprintf(t.w, "      %s\n", d)
 	}
 	row("acknowledged rows", fmt.Sprintf("%d = %d present + %d in the vault + %d unexplained", r.AckedRows, r.PresentRows, r.VaultedRows, r.Unexplained), r.Unexplained == 0)
+	row("called lost, and there", fmt.Sprint(r.Falsely), r.Falsely == 0)
 	row("second primary ever attached", fmt.Sprintf("%s (%d samples)", yes(r.BadAttach > 0), r.Samples), r.BadAttach == 0)
 	fmt.Fprintf(t.w, "  %-34s %.1f s\n", "whole demo", r.Seconds)
 }

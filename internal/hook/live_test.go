@@ -312,6 +312,33 @@ func TestLiveFailovers(t *testing.T) {
 	}
 }
 
+// pg_rewind leaves in pg_wal the segments that it had to read, of the line that
+// the node was taken from. That may be a higher timeline than the pool's: the
+// node is not on it, and its promotion may well come to the same number.
+func TestLiveSegmentOfALostLine(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.level(1, 0)
+	wal := filepath.Join(c.servers[1].dir, "pg_wal")
+	name := c.text(0, "SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")
+	segment, err := os.ReadFile(filepath.Join(wal, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(wal, "00000002"+name[8:]), segment, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := c.facts(1); f.History.TLI != 1 {
+		t.Errorf("node 1 is on timeline 1, and says %s", f.History.Text())
+	}
+	c.kill(0)
+	d := Deps{Pool: c.pool, Dial: DialSQL(c.pool), Agent: func(topology.NodeID) (Fencer, error) { return nil, errors.New("none here") },
+		Limits: Limits{Probe: 20 * time.Second}}
+	if r, err := Failover(t.Context(), d, lost); err != nil || r.Code != CodePromoted || r.Node != 1 {
+		t.Errorf("node 1 was not promoted: %+v, %v", r, err)
+	}
+}
+
 // A role without any grant still tells the number of its timeline.
 func TestLiveFactsWithFewRights(t *testing.T) {
 	t.Parallel()

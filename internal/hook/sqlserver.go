@@ -60,7 +60,10 @@ func (s *sqlServer) row(ctx context.Context, sql string) ([]string, error) {
 // factsQuery finds, besides the plain facts, on which timeline a standby really
 // is. Its control file tells only at the next restartpoint, and the WAL
 // receiver is gone with the primary; but a segment file of the timeline at its
-// position is there. %[1]s is that search, which needs pg_monitor.
+// position is there, and the timeline's history file, which a standby fetches
+// first. A segment without one is what pg_rewind left of the line that the node
+// was taken from: it keeps the segments that it has read itself. %[1]s is that
+// search, which needs pg_monitor.
 const factsQuery = `
 WITH s AS MATERIALIZED (
   SELECT pg_is_in_recovery() AS rec, pg_last_wal_receive_lsn() AS receive, pg_last_wal_replay_lsn() AS replay,
@@ -78,7 +81,8 @@ SELECT rec, sysid, tli, coalesce(receive, '0/0'), coalesce(replay, '0/0'), coale
 
 const (
 	segmentTLI = `(SELECT max(('x' || substr(w.name, 1, 8))::bit(32)::bigint) FROM pg_ls_waldir() w WHERE length(w.name) = 24
-    AND substr(w.name, 9) = lpad(upper(to_hex(div(n.no, n.per)::bigint)), 8, '0') || lpad(upper(to_hex(mod(n.no, n.per)::bigint)), 8, '0'))`
+    AND substr(w.name, 9) = lpad(upper(to_hex(div(n.no, n.per)::bigint)), 8, '0') || lpad(upper(to_hex(mod(n.no, n.per)::bigint)), 8, '0')
+    AND (substr(w.name, 1, 8) = '00000001' OR EXISTS (SELECT FROM pg_ls_waldir() h WHERE h.name = substr(w.name, 1, 8) || '.history')))`
 	historyHex = `encode(pg_read_binary_file('pg_wal/' || lpad(upper(to_hex(tli)), 8, '0') || '.history', 0, 65536, true), 'hex')`
 )
 

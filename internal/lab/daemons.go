@@ -126,14 +126,14 @@ func (l *Lab) KillController(_ context.Context, i int) error { return l.kill(con
 
 // StartAgent starts the separate agent of node i.
 func (l *Lab) StartAgent(ctx context.Context, i int) error {
-	if err := l.clearSocket(agentName(i), l.agentSocket(i)); err != nil {
+	if err := l.clearSocket(agentName(i), l.AgentSocket(i)); err != nil {
 		return err
 	}
 	err := l.spawn(agentName(i), l.AgentLog(i), l.RepoolBin(), "agent", "--config", l.RepoolConf(), "--node", strconv.Itoa(i))
 	if err != nil {
 		return err
 	}
-	return l.waitListening(ctx, agentName(i), "unix", l.agentSocket(i), l.AgentLog(i))
+	return l.waitListening(ctx, agentName(i), "unix", l.AgentSocket(i), l.AgentLog(i))
 }
 
 // StopAgent is SIGTERM, and a wait for an orderly end.

@@ -27,6 +27,11 @@ func (l *Lab) Down(ctx context.Context) error {
 	if l.opts.Keep {
 		return err
 	}
+	return errors.Join(err, l.Remove())
+}
+
+// Remove removes the directory of a lab that is down, with all that Keep kept.
+func (l *Lab) Remove() (err error) {
 	for _, n := range l.Nodes {
 		if l.opts.DiskMB > 0 {
 			_ = unix.Unmount(n.Home, unix.MNT_DETACH) // not mounted is as good
@@ -40,7 +45,7 @@ func (l *Lab) Down(ctx context.Context) error {
 			err = errors.Join(err, fmt.Errorf("remove the lab's sockets: %w", rm))
 		}
 	}
-	l.logf("down: %s", l.Dir)
+	l.logf("removed: %s", l.Dir)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sys/unix"
@@ -69,9 +70,10 @@ func (l *Lab) CommitRows(ctx context.Context, i, n int) ([]Row, error) {
 		}
 		for k := range n {
 			row := Row{Node: i, Payload: fmt.Sprintf("by hand on node %d at %s, %d", i, start, k+1)}
-			if err := c.QueryRow(ctx, insertRow, row.Payload).Scan(&row.ID, &row.XID, &row.Port); err != nil {
+			if err := c.QueryRow(ctx, insertRow, row.Payload).Scan(&row.ID, &row.XID, &row.Port, &row.Timeline); err != nil {
 				return err
 			}
+			row.At = time.Now()
 			rows = append(rows, row)
 		}
 		return nil

@@ -26,7 +26,7 @@ func (l *Lab) writeRepoolConfig(p Pgpool) error {
 	for _, n := range l.Nodes {
 		agent := "local"
 		if l.opts.Agents == AgentsSeparate {
-			agent = "unix:" + l.agentSocket(n.ID)
+			agent = "unix:" + l.AgentSocket(n.ID)
 		}
 		w("  - id: %d", n.ID)
 		w("    agent: %q", agent)
@@ -50,4 +50,6 @@ func (l *Lab) writeRepoolConfig(p Pgpool) error {
 func (l *Lab) ControllerSocket(i int) string {
 	return fmt.Sprintf("%s/repool%s.sock", l.Sockets, suffix(i))
 }
-func (l *Lab) agentSocket(i int) string { return fmt.Sprintf("%s/agent%d.sock", l.Sockets, i) }
+
+// AgentSocket is where the separate agent of node i listens.
+func (l *Lab) AgentSocket(i int) string { return fmt.Sprintf("%s/agent%d.sock", l.Sockets, i) }

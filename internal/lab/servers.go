@@ -195,6 +195,46 @@ func (l *Lab) Supervise(i int) (stop func()) {
 	return stop
 }
 
+// PowerCutNode kills everything on node i's host at once: its server, wherever
+// its directory is meanwhile, its separate agent, and the programs they run.
+func (l *Lab) PowerCutNode(_ context.Context, i int) error {
+	ps := l.hostProcs(i)
+	signalAll(ps, syscall.SIGSTOP)
+	ps = l.hostProcs(i) // those that were born in between
+	l.noteLeftovers(leftoversOf(ps))
+	if err := killHard(ps); err != nil {
+		return fmt.Errorf("power cut of node %d: %w", i, err)
+	}
+	waitCollected(ps, 3*time.Second)
+	l.logf("node %d: power cut, %d processes", i, len(ps))
+	return nil
+}
+
+// hostProcs are the processes that would end with node i's host.
+func (l *Lab) hostProcs(i int) []proc {
+	home := l.Nodes[i].Home
+	agent, runs := l.running(agentName(i))
+	var out []proc
+	for _, p := range labProcs(l.Dir) {
+		if runs && p.PID == agent.PID || within(home, p.cwd()) || strings.Contains(p.cmdline(), home+"/") {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// ServersIn counts the server processes that work in a directory, such as one
+// that nobody may start.
+func (l *Lab) ServersIn(dir string) int {
+	n := 0
+	for _, p := range allProcs() {
+		if p.exe() == "postgres" && p.cwd() == dir {
+			n++
+		}
+	}
+	return n
+}
+
 // PowerCut kills every process of the lab at once: servers, Pgpool-II,
 // controller, agents and whatever they run.
 func (l *Lab) PowerCut(context.Context) error {

@@ -8,23 +8,27 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/repool/repool/internal/topology"
 )
 
 // Row is one committed row of app.ledger.
 type Row struct {
 	ID  int64  `json:"id"`
 	XID uint64 `json:"xid"`
-	// Node and Port are where it was committed. An ID or XID may come again on
-	// a new timeline; the payload never does.
-	Node    int       `json:"node"`
-	Port    int       `json:"port"`
-	Payload string    `json:"payload"`
-	At      time.Time `json:"at"` // when the client had the answer
+	// Node and Port are where it was committed, on which timeline. An ID or XID
+	// may come again on a new timeline; the payload never does.
+	Node     int                 `json:"node"`
+	Port     int                 `json:"port"`
+	Timeline topology.TimelineID `json:"timeline"`
+	Payload  string              `json:"payload"`
+	At       time.Time           `json:"at"` // when the client had the answer
 }
 
 // insertRow gives port 0 over a unix socket.
 const insertRow = `INSERT INTO app.ledger (payload) VALUES ($1)
- RETURNING id, pg_current_xact_id()::text::bigint, COALESCE(inet_server_port(), 0)`
+ RETURNING id, pg_current_xact_id()::text::bigint, COALESCE(inet_server_port(), 0),
+ ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint`
 
 // WriterOptions say how hard a Writer works. The zero value is one client that
 // commits a row every 10 ms.
@@ -110,7 +114,7 @@ func (l *Lab) writeSession(ctx context.Context, w *Writer, o WriterOptions, next
 		r := Row{Node: -1, Payload: next()}
 		w.gate.RLock()
 		limited, cancel := context.WithTimeout(ctx, 15*time.Second)
-		err := conn.QueryRow(limited, insertRow, r.Payload).Scan(&r.ID, &r.XID, &r.Port)
+		err := conn.QueryRow(limited, insertRow, r.Payload).Scan(&r.ID, &r.XID, &r.Port, &r.Timeline)
 		cancel()
 		w.gate.RUnlock()
 		if err != nil {

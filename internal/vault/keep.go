@@ -122,19 +122,31 @@ func (k *keeper) choose() error {
 		}
 	}
 	k.findGaps(segs)
+	if err := k.histories(); err != nil {
+		return err
+	}
+	return k.add(filepath.Join(k.DataDir, "global", "pg_control"), "pg_control")
+}
+
+// histories adds the history files of the node's line. That of its own timeline
+// names all the timelines before it, so of those files none is needed; a node
+// made by a base backup never had them.
+func (k *keeper) histories() error {
 	for _, a := range append(slices.Clone(k.history.Ancestors), topology.HistoryEntry{TLI: k.history.TLI}) {
 		if a.TLI == 1 {
 			continue
 		}
 		name := topology.HistoryFileName(a.TLI)
 		err := k.add(filepath.Join(k.DataDir, "pg_wal", name), filepath.Join(walName, name))
-		if errors.Is(err, os.ErrNotExist) {
-			k.missing = append(k.missing, "the history file of timeline "+a.TLI.String())
-		} else if err != nil {
+		switch {
+		case err == nil:
+		case !errors.Is(err, os.ErrNotExist):
 			return err
+		case a.TLI == k.history.TLI:
+			k.missing = append(k.missing, "the history file of timeline "+a.TLI.String())
 		}
 	}
-	return k.add(filepath.Join(k.DataDir, "global", "pg_control"), "pg_control")
+	return nil
 }
 
 func (k *keeper) add(path, name string) error {

@@ -1,0 +1,254 @@
+package crashpoints
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/journal"
+	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/proof"
+	"github.com/repool/repool/internal/resync"
+)
+
+// patience bounds one wait; healing takes seconds, more on a busy machine.
+const patience = 2 * time.Minute
+
+// binary builds repool once, unless REPOOL_BIN names one.
+var binary = sync.OnceValues(func() (string, error) {
+	if b := os.Getenv("REPOOL_BIN"); b != "" {
+		return filepath.Abs(b)
+	}
+	dir, err := os.MkdirTemp("", "repool-bin")
+	if err != nil {
+		return "", err
+	}
+	out := filepath.Join(dir, "repool")
+	cmd := exec.Command("go", "build", "-o", out, "../../cmd/repool")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build repool: %w\n%s", err, b)
+	}
+	return out, nil
+})
+
+// bench is a pool of one primary and one standby on which points are tried one
+// after the other, and what is known of the one being tried.
+type bench struct {
+	*lab.Lab
+	t     testing.TB
+	ctx   context.Context
+	ctl   *control.Client
+	guard *proof.Guard
+
+	node  int       // the one to be resynced
+	lost  []lab.Row // committed there alone
+	prods time.Time // the last prod
+	// ordered: the agent has taken the test's own order.
+	ordered bool
+}
+
+// quick makes repool try again at once: the tests are about where it ends, not
+// about its patience.
+const quick = `policy: {backoff_base: 200ms, backoff_max: 1s, follow_grace: 2s, stream_patience: 2s}
+`
+
+// newBench builds a pool; with a script it has that for its resync_command.
+func newBench(t testing.TB, script string) *bench {
+	t.Helper()
+	bin, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := lab.Options{Standbys: 1, Agents: lab.AgentsSeparate, Repool: bin, Hooks: true, Controller: true, RepoolConfig: quick,
+		// Little WAL: a rewind copies all that the primary has.
+		WALKeepSize: "32MB", Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB", "wal_retrieve_retry_interval": "200ms"},
+		Pgpool: map[string]string{"search_primary_node_timeout": "2"}}
+	if script != "" {
+		o.Pgpool["resync_command"] = script + ` "%D" "%H" "%r"`
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l, err := lab.Up(ctx, o)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	b := &bench{Lab: l, t: t, ctx: ctx, ctl: control.NewClient(l.ControllerSocket(0))}
+	b.guard = proof.Watch(l, proof.GuardOptions{Every: 50 * time.Millisecond, Check: b.halfDone})
+	t.Cleanup(func() {
+		b.guard.Stop()
+		cancel()
+		if err := l.Down(context.Background()); err != nil {
+			t.Errorf("take the pool down: %v", err)
+		}
+	})
+	return b
+}
+
+func (b *bench) dir() string      { return b.Nodes[b.node].DataDir }
+func (b *bench) workshop() string { return b.Nodes[b.node].Workshop() }
+func (b *bench) vault() string    { return filepath.Join(b.workshop(), "vault") }
+
+func (b *bench) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) wait(what string, try func(context.Context) error) {
+	b.t.Helper()
+	b.must(b.await(what, try))
+}
+
+func (b *bench) await(what string, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	return lab.WaitFor(ctx, what, try)
+}
+
+// knock is a client that makes Pgpool-II notice a dead node at once.
+func (b *bench) knock() {
+	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
+	defer cancel()
+	if conn, err := pgx.Connect(ctx, b.PoolConnString()); err == nil {
+		_ = conn.Close(ctx) // that it asked is enough
+	}
+}
+
+// prod lets the controller look now, a few times a second.
+func (b *bench) prod() {
+	if time.Since(b.prods) < 200*time.Millisecond || !b.ControllerRuns(0) {
+		return
+	}
+	b.prods = time.Now()
+	_ = b.ctl.Look(b.ctx, "test") // it looks every second anyway
+}
+
+func (b *bench) primary() int {
+	p, err := b.WaitPrimary(b.ctx)
+	b.must(err)
+	return p
+}
+
+// arm starts the node's agent so that it dies at a point. Only this one start
+// has the point in its environment.
+func (b *bench) arm(name string) {
+	b.must(b.SetEnv(resync.CrashEnv, name))
+	b.must(b.StartAgent(b.ctx, b.node))
+	b.must(b.SetEnv(resync.CrashEnv, ""))
+}
+
+// errPassed: the way was gone to its end, and the agent lives.
+var errPassed = errors.New("the node is attached again and the agent never came there")
+
+// dead waits until the armed agent has killed itself.
+func (b *bench) dead(name string, during func(*bench)) error {
+	armed := time.Now()
+	return b.await("the agent to die at "+name, func(ctx context.Context) error {
+		if !b.AgentRuns(b.node) {
+			return nil
+		}
+		if during != nil {
+			during(b)
+		}
+		b.prod()
+		if time.Since(armed) > 3*time.Second && b.healthy(ctx, armed) == nil {
+			return lab.Stop(errPassed)
+		}
+		return errors.New("it lives")
+	})
+}
+
+// healthy says what is missing for all to be attached, level and proven.
+func (b *bench) healthy(ctx context.Context, after time.Time) error {
+	if err := lab.Healthy(b.Lab.Status(ctx)); err != nil {
+		return err
+	}
+	st, err := b.ctl.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !st.Snapshot.Taken.After(after) {
+		return errors.New("the controller has not looked yet")
+	}
+	for _, d := range st.Decisions {
+		if d.Severity != plan.OK {
+			return fmt.Errorf("node %d: %s: %s", d.Node, d.Code, d.Reason)
+		}
+	}
+	return nil
+}
+
+// whole waits until the pool is healthy, and says whether a person had to
+// release the node.
+func (b *bench) whole(after time.Time) (parked plan.Code, err error) {
+	err = b.await("full redundancy", func(ctx context.Context) error {
+		b.prod()
+		err := b.healthy(ctx, after)
+		if err == nil {
+			return nil
+		}
+		st, e := b.ctl.Status(ctx)
+		if e != nil {
+			return err
+		}
+		for _, m := range st.Memory.Nodes {
+			if int(m.Node) == b.node && m.Parked != "" {
+				parked = m.Parked
+				return errors.Join(err, b.ctl.Release(ctx, m.Node, "test"))
+			}
+		}
+		return err
+	})
+	return parked, err
+}
+
+// newest is the newest record of the node's journal.
+func newest(workshop string) (rec journal.Record) {
+	files, err := filepath.Glob(filepath.Join(workshop, "journal", "*.json"))
+	if err != nil {
+		return rec
+	}
+	for _, path := range files {
+		var r journal.Record
+		if data, err := os.ReadFile(path); err == nil && json.Unmarshal(data, &r) == nil && r.Seq > rec.Seq {
+			rec = r
+		}
+	}
+	return rec
+}
+
+// halfDone looks for a server in a directory that nobody may start.
+func (b *bench) halfDone([]lab.NodeStatus) (bad []string) {
+	for _, n := range b.Nodes {
+		damaged := newest(n.Workshop()).Aside == journal.AsideDamaged
+		if damaged && b.ServersIn(filepath.Join(n.Workshop(), "aside")) > 0 {
+			bad = append(bad, fmt.Sprintf("node %d: a server runs in the half-done directory aside", n.ID))
+		}
+		if b.ServersIn(filepath.Join(n.Workshop(), "new")) > 0 {
+			bad = append(bad, fmt.Sprintf("node %d: a server runs in the unfinished copy", n.ID))
+		}
+	}
+	return bad
+}
+
+// killPrograms kills what the dead agent has left at work on the node.
+func (b *bench) killPrograms() {
+	b.Signal(syscall.SIGKILL, "pg_rewind", b.workshop())
+	b.Signal(syscall.SIGKILL, "pg_basebackup", b.workshop())
+	b.Signal(syscall.SIGKILL, "pg_verifybackup", b.workshop())
+	b.Signal(syscall.SIGKILL, "postgres", b.workshop())
+}
