@@ -4,7 +4,7 @@
 # keeps it as it is; on any other no server and no pool is made or started.
 set -eu
 
-wanted="postgresql-15 pgpool2 postgresql-15-pgpool2"
+wanted="postgresql-15 pgpool2 postgresql-15-pgpool2 openssh-server iproute2 nftables"
 
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
@@ -45,11 +45,11 @@ if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
 	fi
 fi
 
-# Keep the package from starting its own pgpool on the standard port, unless
+# Keep the packages from starting a pgpool and an sshd on the standard ports, unless
 # the machine has a policy of its own.
 policy=/usr/sbin/policy-rc.d
 made_policy=
-if ! installed pgpool2 && [ ! -e "$policy" ]; then
+if [ ! -e "$policy" ] && { ! installed pgpool2 || ! installed openssh-server; }; then
 	printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
 	$sudo chmod 755 "$policy"
 	made_policy=yes

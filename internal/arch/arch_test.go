@@ -26,6 +26,7 @@ var may = map[string]string{
 	"internal/pgpoolconf": "",
 	"internal/exit":       "",
 	"internal/sqlconn":    "",
+	"internal/certs":      "",
 	"packaging":           "", // files that are installed as they are
 	// Facts on disk, and the contract with the agent.
 	"internal/pgdata":                          "internal/topology",
@@ -49,7 +50,7 @@ var may = map[string]string{
 	"internal/control":    "internal/topology internal/plan internal/history internal/exit",
 	"internal/controller": "internal/topology pcp internal/plan internal/history internal/agentapi internal/control",
 	"internal/hook":       "internal/topology internal/agentapi internal/config internal/exit internal/pgpoolconf",
-	"internal/check":      "internal/topology pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
+	"internal/check":      "internal/topology internal/certs pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
 	"internal/setup":      "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/hook internal/check internal/exit packaging",
 	"internal/web":        "internal/topology internal/plan internal/history internal/control",
 	// A real pool to try it on.
@@ -58,7 +59,7 @@ var may = map[string]string{
 	"internal/bench": "pcp internal/topology internal/history internal/control internal/plan internal/lab internal/pgdata internal/exit",
 	// Wiring. cli is imported by the program alone.
 	"internal/cli": "pcp internal/topology internal/pgpoolconf internal/exit internal/pgdata internal/journal internal/history internal/agentapi internal/plan internal/observe " +
-		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/web internal/lab internal/demo internal/bench",
+		"internal/config internal/certs internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/web internal/lab internal/demo internal/bench",
 	"cmd/repool":     "internal/cli internal/hook",
 	"internal/arch":  "",
 	"test/scenarios": "",
