@@ -121,10 +121,13 @@ func (p *sshProcess) explain(err error) error {
 		words string
 		kind  error
 	}{
-		{"Host key verification failed", ErrHostKey}, {"REMOTE HOST IDENTIFICATION HAS CHANGED", ErrHostKey},
+		{"REMOTE HOST IDENTIFICATION HAS CHANGED", ErrHostKey}, {"Host key verification failed", ErrHostKey},
 		{"Permission denied", ErrNotAllowed}, {"Too many authentication failures", ErrNotAllowed},
 	} {
 		if strings.Contains(said, known.words) {
+			if known.kind == ErrHostKey {
+				said = known.words // the rest is a page of warning
+			}
 			return fmt.Errorf("ssh: %s: %w", said, known.kind)
 		}
 	}

@@ -54,7 +54,7 @@ var may = map[string]string{
 	"internal/setup":      "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/hook internal/check internal/exit packaging",
 	"internal/web":        "internal/topology internal/plan internal/history internal/control",
 	// A real pool to try it on.
-	"internal/lab":   "internal/topology pcp",
+	"internal/lab":   "internal/topology internal/certs pcp",
 	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/vault internal/exit",
 	"internal/bench": "pcp internal/topology internal/history internal/control internal/plan internal/lab internal/pgdata internal/exit",
 	// Wiring. cli is imported by the program alone.
@@ -63,6 +63,7 @@ var may = map[string]string{
 	"cmd/repool":     "internal/cli internal/hook",
 	"internal/arch":  "",
 	"test/scenarios": "",
+	"test/hosts":     "",
 	"test/cli":       "",
 }
 

@@ -2,13 +2,15 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/repool/repool/internal/certs"
 )
 
 const (
@@ -61,11 +63,40 @@ func (l *Lab) makeTrust(ctx context.Context) error {
 	return nil
 }
 
-// RenewCert makes a host's certificate anew, good for so many days; 0: for as many
-// as before.
-func (l *Lab) RenewCert(ctx context.Context, host string, days int) error {
-	_, err := l.run(ctx, l.RepoolBin(), "certs", "renew", filepath.Join(l.Certs(), host+".crt"), "--dir", l.Certs(), "--days", strconv.Itoa(days))
-	return err
+// RenewCert makes a host's certificate anew, good for so long from now; 0: for as
+// long as before.
+func (l *Lab) RenewCert(host string, life time.Duration) error {
+	made, err := certs.Renew(l.Certs(), filepath.Join(l.Certs(), host+".crt"), life)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.Owner.give(made.Key), l.Owner.give(made.Cert))
+}
+
+// Authorize sets what the controllers' key may run on node i's host: the agent's
+// --stdio, or another command.
+func (l *Lab) Authorize(i int, command string) error {
+	b, err := os.ReadFile(l.path("ssh", "controller.pub"))
+	if err != nil {
+		return fmt.Errorf("read the controllers' key: %w", err)
+	}
+	if command == "" {
+		command = fmt.Sprintf("%s agent --stdio --config %s", l.RepoolBin(), l.AgentConf(i))
+	}
+	return l.Owner.write(l.path("ssh", fmt.Sprintf("authorized_keys%d", i)),
+		fmt.Sprintf("restrict,command=%q %s\n", command, strings.TrimSpace(string(b))), 0o600)
+}
+
+// DropSSH kills the ssh connections of node i's host, not its sshd.
+func (l *Lab) DropSSH(i int) int {
+	n := 0
+	for _, p := range procsIn(l.netns(nodeHost(i))) {
+		if p.exe() == "sshd" && !strings.Contains(p.cmdline(), "[listener]") {
+			p.signal(syscall.SIGKILL)
+			n++
+		}
+	}
+	return n
 }
 
 // makeSSH makes a host key for each node's sshd and one key for the controllers,
@@ -82,8 +113,7 @@ func (l *Lab) makeSSH(ctx context.Context) error {
 		b, err := os.ReadFile(filepath.Join(dir, name+".pub"))
 		return strings.TrimSpace(string(b)), err
 	}
-	user, err := key("controller")
-	if err != nil {
+	if _, err := key("controller"); err != nil {
 		return err
 	}
 	known := ""
@@ -93,15 +123,11 @@ func (l *Lab) makeSSH(ctx context.Context) error {
 			return err
 		}
 		known += fmt.Sprintf("[%s]:%d %s\n", n.Host, sshPort, host)
-		forced := fmt.Sprintf("%s agent --stdio --config %s", l.RepoolBin(), l.AgentConf(n.ID))
-		files := map[string]string{
-			fmt.Sprintf("authorized_keys%d", n.ID): fmt.Sprintf("restrict,command=%q %s\n", forced, user),
-			fmt.Sprintf("sshd%d.conf", n.ID):       l.sshdConfig(n),
+		if err := l.Authorize(n.ID, ""); err != nil {
+			return err
 		}
-		for _, name := range sortedKeys(files) {
-			if err := l.Owner.write(filepath.Join(dir, name), files[name], 0o600); err != nil {
-				return err
-			}
+		if err := l.Owner.write(filepath.Join(dir, fmt.Sprintf("sshd%d.conf", n.ID)), l.sshdConfig(n), 0o600); err != nil {
+			return err
 		}
 	}
 	if err := l.Owner.write(l.KnownHosts(), known, 0o600); err != nil {
