@@ -153,6 +153,9 @@ func (p *pool) unasked(node int, want string) {
 			return err
 		}
 		n := st.Snapshot.Node(topology.NodeID(node))
+		if n == nil {
+			return errors.New("the controller has not looked yet")
+		}
 		if n.Agent.Err == "" || n.Agent.ErrCode != want {
 			return fmt.Errorf("code %q, error %q; want code %q", n.Agent.ErrCode, n.Agent.Err, want)
 		}

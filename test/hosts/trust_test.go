@@ -132,10 +132,10 @@ func TestRunOutlivesItsConnection(t *testing.T) {
 	since := time.Now()
 	old, lost := p.diverged(5)
 	p.atStep(old, "copy")
-	p.must(p.KillController(p.ctx, 0))
 	if p.DropSSH(old) == 0 {
 		t.Error("no ssh connection was open")
 	}
+	p.must(p.KillController(p.ctx, 0))
 	p.must(p.StartController(p.ctx, 0))
 	p.whole("the controller was killed", since)
 	runs := p.ownRuns(old, since)
