@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps build demo test bench lint fuzz ci clean proto scenarios
+.PHONY: all deps build demo test bench lint fuzz ci clean proto scenarios hosts
 
 all: build
 
@@ -21,11 +21,16 @@ demo: deps build ## a real pool, five failures, each healed: about a minute
 	$(REPOOL) demo
 
 test: deps build ## every package, and every scenario, on real pools
-	$(GO) test $$($(GO) list ./... | grep -v /test/scenarios) -timeout 20m $(TESTARGS)
+	$(GO) test $$($(GO) list ./... | grep -v -e /test/scenarios -e /test/hosts) -timeout 20m $(TESTARGS)
 	$(GO) test ./test/scenarios -timeout 25m $(TESTARGS)
+	$(MAKE) hosts
 
 scenarios: deps build ## the scenarios alone; RUN=S07 for some of them
 	$(GO) test ./test/scenarios -run '$(RUN)' -timeout 25m -v $(TESTARGS)
+
+hosts: deps build ## every node on a host of its own, in network namespaces: as root only
+	@if [ "$$(id -u)" -ne 0 ]; then echo "make hosts: network namespaces need root: nothing was tested"; \
+		else $(GO) test ./test/hosts -run '$(RUN)' -timeout 25m $(TESTARGS); fi
 
 bench: deps build ## side by side with the same steps by hand
 	$(REPOOL) bench
