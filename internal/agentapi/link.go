@@ -61,9 +61,10 @@ func (c *linked) close() {
 
 // linking is one try to connect, which goes on when its caller has gone.
 type linking struct {
-	done chan struct{}
-	conn *linked
-	err  error
+	cancel context.CancelFunc
+	done   chan struct{}
+	conn   *linked
+	err    error
 }
 
 func (l *link) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -79,8 +80,16 @@ func (l *link) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// CloseIdleConnections ends the connection.
+// CloseIdleConnections ends the connection, also one that is being made: when it
+// returns, nothing is left that was started for it.
 func (l *link) CloseIdleConnections() {
+	l.mu.Lock()
+	d := l.next
+	l.mu.Unlock()
+	if d != nil {
+		d.cancel()
+		<-d.done
+	}
 	l.mu.Lock()
 	c := l.live
 	l.live = nil
@@ -119,9 +128,11 @@ func (l *link) get(ctx context.Context) (*linked, error) {
 			defer l.mu.Unlock()
 			return nil, l.lastErr
 		}
-		d = &linking{done: make(chan struct{})}
+		// The try goes on when its caller has gone, for the next one.
+		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialLimit)
+		d = &linking{cancel: cancel, done: make(chan struct{})}
 		l.next = d
-		go l.dial(d)
+		go l.dial(try, d)
 	}
 	l.mu.Unlock()
 	select {
@@ -133,9 +144,8 @@ func (l *link) get(ctx context.Context) (*linked, error) {
 }
 
 // dial makes one connection; it ends by itself after dialLimit.
-func (l *link) dial(d *linking) {
-	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
-	defer cancel()
+func (l *link) dial(ctx context.Context, d *linking) {
+	defer d.cancel()
 	d.conn, d.err = l.connect(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()

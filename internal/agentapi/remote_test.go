@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -337,6 +338,15 @@ func TestSSHThatHangsAfterConnecting(t *testing.T) {
 			t.Errorf("after %s: %v", took, err)
 		}
 	}
+	// A hook that ends leaves no ssh behind that is still at it.
+	start := time.Now()
+	if err := a.(io.Closer).Close(); err != nil || time.Since(start) > 5*time.Second {
+		t.Errorf("closed after %s: %v", time.Since(start), err)
+	}
+	if out, err := exec.Command("/usr/bin/pgrep", "-P", fmt.Sprint(os.Getpid()), "-f", s.Config).Output(); err == nil {
+		t.Errorf("ssh processes are left: %s", out)
+	}
+	a = agentapi.DialSSH(sshTo(s), nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if _, err := a.Inspect(ctx); err == nil || !strings.Contains(err.Error(), "says nothing") {
