@@ -1,6 +1,7 @@
 package packaging_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,9 +45,13 @@ func keys(t reflect.Type, under string) []string {
 }
 
 func TestExampleExplainsEveryKey(t *testing.T) {
-	var have map[string]any
-	if err := yaml.Unmarshal([]byte(example(t, "repool.yaml")), &have); err != nil {
-		t.Fatal(err)
+	have := map[string]any{}
+	for _, name := range []string{"repool-agent.yaml", "repool.yaml"} { // the second has the whole entry of a node
+		var one map[string]any
+		if err := yaml.Unmarshal([]byte(example(t, name)), &one); err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(have, one)
 	}
 	for _, key := range keys(reflect.TypeFor[config.Config](), "") {
 		if strings.HasPrefix(key, "peers.pcp.") { // as under pgpool
@@ -108,6 +113,22 @@ func TestExampleIsValidAndSaysTheDefaults(t *testing.T) {
 	}
 }
 
+// TestAgentExampleIsValid: as it stands, but for files that are not there.
+func TestAgentExampleIsValid(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := config.Bytes("repool-agent.yaml", []byte(strings.ReplaceAll(example(t, "repool-agent.yaml"), "/etc/repool/certs/db1.key", key)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := l.ResolveAgent()
+	if err != nil || p.Nodes[0].ID != 1 || p.Agent.WhenAlone != "keep" || p.Agent.Socket != config.DefaultAgentSocket {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 func TestPgpoolLinesAreAccepted(t *testing.T) {
 	f, err := pgpoolconf.Parse("pgpool.conf", example(t, "pgpool.conf"))
 	if err != nil {
@@ -123,7 +144,7 @@ func TestPgpoolLinesAreAccepted(t *testing.T) {
 
 // TestUnits lets systemd itself judge, where it is installed.
 func TestUnits(t *testing.T) {
-	for _, name := range []string{"repool.service", "repool-agent@.service"} {
+	for _, name := range []string{"repool.service", "repool-agent@.service", "repool-agent.service"} {
 		text, err := packaging.Unit(name)
 		if err != nil {
 			t.Fatal(err)

@@ -6,8 +6,8 @@
 # Usage: install-deps.sh [tests]
 set -eu
 
-wanted="postgresql-15 pgpool2 postgresql-15-pgpool2"
-services="pgpool2"
+wanted="postgresql-15 pgpool2 postgresql-15-pgpool2 openssh-server iproute2 nftables"
+services="pgpool2 openssh-server"
 if [ "${1:-}" = tests ]; then
 	wanted="$wanted prometheus chromium"
 	services="$services prometheus"

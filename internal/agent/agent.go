@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/repool/repool/internal/agentapi"
@@ -50,6 +51,11 @@ type Options struct {
 	ShutdownLimit time.Duration
 	// KeepEvery is how often Serve saves the configuration; zero: a minute.
 	KeepEvery time.Duration
+	// StopAlone is the time without a word of any controller (see Heard) after
+	// which Serve stops a server that is a primary; zero: never.
+	StopAlone time.Duration
+	// SinceBoot is the clock for that; nil: the machine's.
+	SinceBoot func() time.Duration
 	// ReadOnly: for questions alone. New makes nothing, no run is taken over, and
 	// no order may be given.
 	ReadOnly bool
@@ -69,7 +75,8 @@ type Agent struct {
 	// fields below it; a run holds only the file lock.
 	turn chan struct{}
 
-	runs runs
+	runs  runs
+	alone solitude
 	// ctx is the runs' context; stop ends it. closing is closed first.
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -112,6 +119,11 @@ func New(o Options) (*Agent, error) {
 		turn:    make(chan struct{}, 1),
 		closing: make(chan struct{}),
 	}
+	a.alone.limit, a.alone.now = o.StopAlone, o.SinceBoot
+	if o.SinceBoot == nil {
+		a.alone.now = sinceBoot
+	}
+	a.alone.hear()
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	if o.ReadOnly {
 		return a, nil
@@ -128,9 +140,12 @@ func New(o Options) (*Agent, error) {
 	return a, nil
 }
 
-// Serve keeps the saved configuration fresh and old copies tidied away until
-// ctx ends, and then closes the agent.
+// Serve keeps the saved configuration fresh and old copies tidied away, and
+// watches whether the host is cut off, until ctx ends; then it closes the agent.
 func (a *Agent) Serve(ctx context.Context) error {
+	var watch sync.WaitGroup
+	watch.Go(func() { a.watchAlone(ctx) })
+	defer watch.Wait()
 	tick := time.NewTicker(a.opts.KeepEvery)
 	defer tick.Stop()
 	for {

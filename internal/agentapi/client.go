@@ -22,7 +22,7 @@ type connectMessage = proto.Message
 
 // DialUnix reaches an agent on a unix socket of this host. Nothing is opened
 // before the first call.
-func DialUnix(path string) Agent {
+func DialUnix(path string, expect *Expect) Agent {
 	tr := &http.Transport{
 		MaxIdleConns:    2,
 		IdleConnTimeout: time.Minute,
@@ -31,12 +31,26 @@ func DialUnix(path string) Agent {
 			return d.DialContext(ctx, "unix", path)
 		},
 	}
-	return &client{where: path, rpc: agentv1connect.NewAgentServiceClient(&http.Client{Transport: tr}, "http://agent", connect.WithReadMaxBytes(64<<20))}
+	return newClient(path, "http://agent", tr, expect)
+}
+
+// newClient speaks the contract over rt; where names the agent in messages.
+func newClient(where, url string, rt http.RoundTripper, expect *Expect) *client {
+	h := &http.Client{Transport: &handshake{next: rt, expect: expect}}
+	return &client{where: where, rpc: agentv1connect.NewAgentServiceClient(h, url, connect.WithReadMaxBytes(64<<20)), close: h.CloseIdleConnections}
 }
 
 type client struct {
 	where string
 	rpc   agentv1connect.AgentServiceClient
+	close func()
+}
+
+// Close ends the connections, and an ssh that carries them. Calls made later
+// make new ones.
+func (c *client) Close() error {
+	c.close()
+	return nil
 }
 
 // kindError is an error from the far side that errors.Is recognises.

@@ -2,7 +2,6 @@ package agentapi
 
 import (
 	"context"
-	"errors"
 
 	"github.com/repool/repool/internal/topology"
 )
@@ -48,18 +47,9 @@ type Operator interface {
 	Fence(ctx context.Context, token topology.Token) (topology.Fenced, error)
 }
 
-// Agent is the whole contract. It is reached in-process or over a socket; both
-// ways pass one contract suite.
+// Agent is the whole contract. It is reached in-process, over a unix socket, over
+// TLS or over ssh; all ways pass one contract suite.
 type Agent interface {
 	Inspector
 	Operator
 }
-
-// The contract's errors; errors.Is works on them across every transport.
-var (
-	ErrLocked     = errors.New("the node is locked by another run or holder")
-	ErrStaleToken = errors.New("the token is older than the newest one given out for this node")
-	ErrNoWAL      = errors.New("the WAL asked for is no longer there")
-	ErrNoRun      = errors.New("no such run on this node")
-	ErrRefused    = errors.New("the agent refused the request")
-)

@@ -51,9 +51,9 @@ func overSocket(t *testing.T, a agentapi.Agent) agentapi.Agent {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "agent.sock")
 	mux := http.NewServeMux()
-	mux.Handle(agentapi.NewHandler(a))
+	mux.Handle(agentapi.NewHandler(a, nil))
 	serve(t, path, mux)
-	return agentapi.DialUnix(path)
+	return agentapi.DialUnix(path, nil)
 }
 
 // serve serves h at path until the test's end.
@@ -156,7 +156,7 @@ func TestPeerThatTalksNonsense(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "peer.sock")
 			peer(t, path)
-			for call, err := range calls(t.Context(), agentapi.DialUnix(path)) {
+			for call, err := range calls(t.Context(), agentapi.DialUnix(path, nil)) {
 				if err == nil {
 					t.Errorf("%s: taken for an answer", call)
 				} else if !strings.Contains(err.Error(), path) {
@@ -196,7 +196,7 @@ func serveRaw(t *testing.T, path, answer string) {
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "none.sock")
-	for call, err := range calls(t.Context(), agentapi.DialUnix(path)) {
+	for call, err := range calls(t.Context(), agentapi.DialUnix(path, nil)) {
 		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "no such file") {
 			t.Errorf("%s: %v", call, err)
 		}
@@ -210,7 +210,7 @@ func TestWatchOfAnAgentThatDies(t *testing.T) {
 	f := &agentapitest.Fake{StepTime: time.Hour}
 	f.Adopt("somebody", agentapitest.Request("a-run", 1))
 	mux := http.NewServeMux()
-	mux.Handle(agentapi.NewHandler(f))
+	mux.Handle(agentapi.NewHandler(f, nil))
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +218,7 @@ func TestWatchOfAnAgentThatDies(t *testing.T) {
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
 	go func() { _ = srv.Serve(l) }()
 	seen := 0
-	err = agentapi.DialUnix(path).Watch(t.Context(), "a-run", func(topology.RunState) {
+	err = agentapi.DialUnix(path, nil).Watch(t.Context(), "a-run", func(topology.RunState) {
 		if seen++; seen == 1 {
 			_ = srv.Close()
 		}

@@ -12,9 +12,11 @@ import (
 	"github.com/repool/repool/internal/topology"
 )
 
-// NewHandler serves an agent; path is where to mount it.
-func NewHandler(a Agent) (path string, h http.Handler) {
-	return agentv1connect.NewAgentServiceHandler(&server{a}, connect.WithReadMaxBytes(4<<20))
+// NewHandler serves an agent; path is where to mount it. self says who it is and
+// whom it serves; nil: everybody who can reach it.
+func NewHandler(a Agent, self *Self) (path string, h http.Handler) {
+	path, h = agentv1connect.NewAgentServiceHandler(&server{a}, connect.WithReadMaxBytes(4<<20))
+	return path, self.guard(h)
 }
 
 type server struct{ agent Agent }
@@ -26,6 +28,7 @@ var errorKinds = []struct {
 	err  error
 }{
 	{"locked", ErrLocked}, {"stale-token", ErrStaleToken}, {"no-wal", ErrNoWAL}, {"no-run", ErrNoRun}, {"refused", ErrRefused},
+	{"version-skew", ErrVersionSkew}, {"wrong-node", ErrWrongNode}, {"foreign-system", ErrForeignSystem}, {"not-allowed", ErrNotAllowed},
 }
 
 // errorHeader names the kinds in the error's metadata.

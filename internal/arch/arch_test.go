@@ -26,6 +26,7 @@ var may = map[string]string{
 	"internal/pgpoolconf": "",
 	"internal/exit":       "",
 	"internal/sqlconn":    "",
+	"internal/certs":      "",
 	"packaging":           "", // files that are installed as they are
 	// Facts on disk, and the contract with the agent.
 	"internal/pgdata":                          "internal/topology",
@@ -50,7 +51,7 @@ var may = map[string]string{
 	"internal/control":    "internal/topology internal/plan internal/event internal/exit",
 	"internal/controller": "internal/topology pcp internal/plan internal/event internal/agentapi internal/control",
 	"internal/hook":       "internal/topology internal/agentapi internal/config internal/exit internal/pgpoolconf",
-	"internal/check":      "internal/topology pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
+	"internal/check":      "internal/topology internal/certs pcp internal/vault internal/pgdata internal/pgpoolconf internal/config internal/control internal/hook internal/exit",
 	"internal/setup":      "internal/topology pcp internal/pgdata internal/pgpoolconf internal/config internal/hook internal/check internal/exit packaging",
 	// Telling of it.
 	"internal/metrics":         "internal/topology internal/plan internal/history internal/control",
@@ -62,7 +63,7 @@ var may = map[string]string{
 	"internal/web/page":        "internal/topology internal/history internal/control internal/view",
 	"internal/web/browsertest": "", // only tests
 	// A real pool to try it on.
-	"internal/lab":   "internal/topology pcp",
+	"internal/lab":   "internal/topology internal/certs pcp",
 	"internal/proof": "internal/topology internal/lab internal/vault",
 	"internal/demo":  "internal/topology internal/history internal/control internal/plan internal/lab internal/proof internal/exit",
 	"internal/chaos": "internal/topology internal/history internal/control internal/plan internal/lab internal/proof",
@@ -72,12 +73,13 @@ var may = map[string]string{
 		"internal/control internal/controller internal/config internal/hook", // only tests
 	// Wiring. cli is imported by the program alone.
 	"internal/cli": "pcp internal/topology internal/pgpoolconf internal/exit internal/pgdata internal/journal internal/history internal/agentapi internal/plan internal/observe " +
-		"internal/config internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/metrics internal/notify internal/trace internal/lab internal/demo internal/chaos internal/bench",
+		"internal/config internal/certs internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/metrics internal/notify internal/trace internal/lab internal/demo internal/chaos internal/bench",
 	"cmd/repool":       "internal/cli internal/hook",
 	"internal/arch":    "",
 	"test/scenarios":   "",
 	"test/upstream":    "",
 	"test/crashpoints": "",
+	"test/hosts":       "",
 	"test/cli":         "",
 }
 

@@ -5,7 +5,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/repool/repool/internal/certs"
 	"github.com/repool/repool/internal/pgdata"
 	"github.com/repool/repool/internal/topology"
 )
@@ -170,7 +172,15 @@ var changes = []change{
 	}, id: "pgpass", severity: Problem, subject: "files", found: "node 0"},
 	{name: "PCP passfile missing", do: func(f *Facts) { f.Pgpool.PCP.Err = "no password" }, id: "pcppass", severity: Problem, subject: "files"},
 	{name: "state directory not writable", do: func(f *Facts) { f.Files.StateDirErr = "read-only" }, id: "state-directory", severity: Problem, subject: "controller"},
+	{name: "certificate cannot be read", do: func(f *Facts) { f.Files.CertsErr = "no such file" }, id: "certificates", severity: Problem, subject: "files"},
+	{name: "certificate has expired", do: func(f *Facts) { f.Files.Certs = ends(f, -time.Second) }, id: "certificates", severity: Problem, subject: "files", remedy: "repool certs renew /c/db1.crt"},
+	{name: "certificate will expire", do: func(f *Facts) { f.Files.Certs = ends(f, 29*24*time.Hour) }, id: "certificates", severity: Warning, subject: "files", found: "db1"},
 	{name: "controller not running", do: func(f *Facts) { f.Controller = ControllerFacts{Why: "nothing answers"} }, id: "controller", severity: Warning, subject: "controller"},
+}
+
+// ends is a certificate that ends so long after the facts were taken.
+func ends(f *Facts, in time.Duration) []certs.Expiry {
+	return []certs.Expiry{{Path: "/c/db1.crt", Name: "db1", NotAfter: f.Taken.Add(in)}}
 }
 
 // altered is goodConf with lines put in the place of those of the same name; a

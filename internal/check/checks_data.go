@@ -29,6 +29,7 @@ var fileChecks = []Check{
 	{"pgpass", "passwords for PostgreSQL", "Passwords come from this file only.", checkPGPass},
 	{"pcppass", "passwords for PCP", "Passwords come from this file only.", checkPCPPass},
 	{"state-directory", "the controller's state directory", "History, holds and what to remember over a restart are kept there.", checkStateDir},
+	{"certificates", "certificates for agents over TLS", "With an expired one no agent can be asked, and nothing is resynced.", checkCertificates},
 	{"controller", "the controller runs", "Without it nodes that fail stay out.", checkController},
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/repool/repool/internal/certs"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/pgdata"
 	"github.com/repool/repool/internal/pgpoolconf"
@@ -220,6 +221,9 @@ type Program struct {
 type FileFacts struct {
 	PGPass, ReplicationPass, PCPPass Passfile
 	StateDir, StateDirErr            string
+	// Certs are those of the tls section; CertsErr says why one cannot be read.
+	Certs    []certs.Expiry
+	CertsErr string
 }
 
 // Passfile is a .pgpass or .pcppass.

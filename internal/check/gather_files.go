@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgpassfile"
 
+	"github.com/repool/repool/internal/certs"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/pcp"
 )
@@ -23,6 +24,16 @@ func (g *gatherer) files() FileFacts {
 	for _, e := range append([]config.Endpoint{g.pool.PCP}, g.pool.Peers...) {
 		if _, err := e.Config(); errors.Is(err, pcp.ErrNoPassword) {
 			f.PCPPass.Without = append(f.PCPPass.Without, e.Name())
+		}
+	}
+	if t := g.pool.TLS; t.Set() {
+		own := certs.Files{CA: t.CA, Cert: t.Cert, Key: t.Key}
+		var err error
+		if f.Certs, err = own.Expiries(); err == nil {
+			_, err = own.Client()
+		}
+		if err != nil {
+			f.CertsErr = err.Error()
 		}
 	}
 	f.StateDirErr = stateDir(f.StateDir, pgpoolIdentity(g.file))

@@ -22,7 +22,7 @@ var recoveryScripts = []string{"recovery_1st_stage.sh", "recovery_2nd_stage.sh",
 
 // local looks into a data directory on this machine, or asks the node's agent.
 func (g *gatherer) local(ctx context.Context, n config.NodeConf) (*LocalFacts, string) {
-	if n.Agent.Kind == config.AgentUnix {
+	if n.Agent.Remote() {
 		if g.o.Inspect == nil {
 			return nil, "its agent was not asked"
 		}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/repool/repool/internal/agentapi"
 	"github.com/repool/repool/internal/check"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
@@ -64,13 +63,20 @@ func (g *globals) facts(ctx context.Context, timeout time.Duration) (*check.Fact
 	if err != nil {
 		return nil, exit.With(exit.Usage, err)
 	}
-	f, err := check.Gather(ctx, check.Options{Loaded: l, Timeout: timeout, Inspect: inspectNode})
+	p, err := l.ResolveForHook()
+	if err != nil {
+		return nil, exit.With(exit.Usage, err)
+	}
+	// Asks the agent of a node that is not in this process.
+	inspect := func(ctx context.Context, n config.NodeConf) (topology.Inspection, error) {
+		a := dialAgent(p, &n, readOnly)
+		if c, ok := a.(io.Closer); ok {
+			defer c.Close()
+		}
+		return a.Inspect(ctx)
+	}
+	f, err := check.Gather(ctx, check.Options{Loaded: l, Timeout: timeout, Inspect: inspect})
 	return f, exit.With(exit.Usage, err)
-}
-
-// inspectNode asks the agent of a node that is not in this process.
-func inspectNode(ctx context.Context, n config.NodeConf) (topology.Inspection, error) {
-	return agentapi.DialUnix(n.Agent.Path).Inspect(ctx)
 }
 
 // renderCheck prints findings for a person, the worst first.

@@ -78,10 +78,11 @@ func hookEvent(g *globals, kind hook.Kind, use, short string, run eventHook) *co
 		Long:    short + ".\n" + hookStatus,
 		Example: "  " + strings.ReplaceAll(use, "-", "_") + `_command = '/usr/bin/repool hook ` + use + ` ` + hook.KeyValueForm + `'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := g.hookDeps()
+			d, done, err := g.hookDeps()
 			if err != nil {
 				return err
 			}
+			defer done()
 			e, err := hook.ParseArgs(kind, args, d.Pool.Nodes)
 			if err != nil {
 				return exit.With(exit.Usage, err)
@@ -100,10 +101,11 @@ func hookArgs(g *globals, use, short string, run func(context.Context, hook.Deps
 		Long:    short + ".\n" + hookStatus,
 		Example: "  exec /usr/bin/repool hook " + use + ` "$@"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := g.hookDeps()
+			d, done, err := g.hookDeps()
 			if err != nil {
 				return err
 			}
+			defer done()
 			_, err = run(cmd.Context(), d, args)
 			return err
 		},
@@ -111,35 +113,42 @@ func hookArgs(g *globals, use, short string, run func(context.Context, hook.Deps
 }
 
 // hookDeps wires a hook: only what a promotion needs, so that it starts fast.
-func (g *globals) hookDeps() (hook.Deps, error) {
+// done ends what was started to reach agents: nothing of a hook outlives it.
+func (g *globals) hookDeps() (d hook.Deps, done func(), err error) {
 	l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
 	if err != nil {
-		return hook.Deps{}, exit.With(exit.Usage, err)
+		return hook.Deps{}, nil, exit.With(exit.Usage, err)
 	}
 	p, err := l.ResolveForHook()
 	if err != nil {
-		return hook.Deps{}, exit.With(exit.Usage, err)
+		return hook.Deps{}, nil, exit.With(exit.Usage, err)
 	}
-	return g.depsOf(p, g.quiet(), nil), nil
+	own := &wiring{}
+	return g.depsOf(p, g.quiet(), own), own.hangUp, nil
 }
 
-// depsOf makes the hook's dependencies; agents that exist already are used.
+// depsOf makes the hook's dependencies; agents that exist in have are used, and
+// those that are made are added to it.
 func (g *globals) depsOf(p *config.Pool, log *slog.Logger, have *wiring) hook.Deps {
 	return hook.Deps{
 		Pool: p, Dial: hook.DialSQL(p), Control: control.NewClient(p.Controller.Socket), Out: g.err,
 		Agent: func(id topology.NodeID) (hook.Fencer, error) {
-			if have != nil {
-				for _, n := range have.nodes {
-					if n.ID == id && n.Agent != nil {
-						return n.Agent, nil
-					}
+			have.mu.Lock()
+			defer have.mu.Unlock()
+			for _, n := range have.nodes {
+				if n.ID == id && n.Agent != nil {
+					return n.Agent, nil
 				}
 			}
 			n := p.Node(id)
 			if n == nil {
 				return nil, exit.New(exit.Usage, "there is no node %d", id)
 			}
-			return g.agentOf(p, n, log, &wiring{}, readWrite)
+			a, err := g.agentOf(p, n, log, have, readWrite)
+			if err == nil {
+				have.nodes = append(have.nodes, controller.Node{ID: id, Agent: a})
+			}
+			return a, err
 		},
 	}
 }

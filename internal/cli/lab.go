@@ -37,6 +37,7 @@ EXIT STATUS
 func newLabUp(g *globals, dir *string) *cobra.Command {
 	o := lab.Options{Hooks: true, Controller: true, Web: true}
 	var debian, separate, bare bool
+	var hosts string
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Build the pool and leave it running",
@@ -61,6 +62,9 @@ EXIT STATUS
 			if separate {
 				o.Agents = lab.AgentsSeparate
 			}
+			if hosts != "" {
+				o.Hosts, o.Agents = true, lab.AgentMode(hosts)
+			}
 			l, err := lab.Up(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -79,6 +83,7 @@ EXIT STATUS
 	f.BoolVar(&o.Recovery, "recovery", false, "make pcp_recovery_node possible")
 	f.BoolVar(&debian, "debian", false, "Debian's layout: configuration outside the data directories")
 	f.BoolVar(&separate, "agents", false, "run each node's agent as a process of its own")
+	f.StringVar(&hosts, "hosts", "", "each node and Pgpool-II on a host of its own (root only), agents reached `over` ssh or tls")
 	f.BoolVar(&bare, "bare", false, "no repool: only PostgreSQL and Pgpool-II")
 	return c
 }
@@ -174,6 +179,13 @@ var labFaults = map[string]labFault{
 	"start-pgpool": {"start Pgpool-II number NODE", func(ctx context.Context, l *lab.Lab, n int) error { return l.StartPgpool(ctx, n) }},
 	"kill-repool":  {"kill -9 controller number NODE", func(ctx context.Context, l *lab.Lab, n int) error { return l.KillController(ctx, n) }},
 	"start-repool": {"start controller number NODE", func(ctx context.Context, l *lab.Lab, n int) error { return l.StartController(ctx, n) }},
+	"cut-cable":    {"take the network cable from the node's host", func(ctx context.Context, l *lab.Lab, n int) error { return l.CutCable(ctx, l.NodeHost(n)) }},
+	"mend-cable":   {"put the network cable back", func(ctx context.Context, l *lab.Lab, n int) error { return l.MendCable(ctx, l.NodeHost(n)) }},
+	"partition":    {"lose all that goes to and from the node's host", func(ctx context.Context, l *lab.Lab, n int) error { return l.Part(ctx, l.NodeHost(n), "") }},
+	"heal":         {"lose nothing any more (the number is ignored)", func(ctx context.Context, l *lab.Lab, _ int) error { return l.HealNetwork(ctx) }},
+	"slow-link":    {"slow the network of the node's host down to 8 Mbit/s", func(ctx context.Context, l *lab.Lab, n int) error { return l.SlowLink(ctx, l.NodeHost(n), "8mbit") }},
+	"power-off":    {"kill everything on the node's host at once", func(ctx context.Context, l *lab.Lab, n int) error { return l.PowerOff(ctx, l.NodeHost(n)) }},
+	"power-on":     {"boot the node's host, its server not among what starts", func(ctx context.Context, l *lab.Lab, n int) error { return l.PowerOnNode(ctx, n, false) }},
 	"power-cut":    {"kill -9 everything at once (the number is ignored)", func(ctx context.Context, l *lab.Lab, _ int) error { return l.PowerCut(ctx) }},
 }
 

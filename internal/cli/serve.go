@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/repool/repool/internal/agentapi"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/controller"
@@ -170,72 +169,6 @@ func lockStateDir(dir string) (unlock func(), err error) {
 		return nil, errors.Join(exit.New(exit.Refused, "another controller runs with the state directory %s", dir), f.Close())
 	}
 	return func() { _ = f.Close() }, nil // closing the only descriptor ends the lock
-}
-
-func newAgent(g *globals) *cobra.Command {
-	var node int
-	var socket string
-	c := &cobra.Command{
-		Use:   "agent",
-		Short: "Run a node's agent on its own, on a unix socket",
-		Long: `The agent is the only part that touches a data directory. "repool serve" has one
-in its own process for each node of its host; run it on its own where the
-controller shall be restarted without disturbing a resync. Its configuration says
-which data directory is its own; no caller can name another.
-
-EXIT STATUS
-  0 stopped by a signal   1 internal error   2 wrong configuration`,
-		Example: "  repool agent --config /etc/repool/repool.yaml --node 1",
-		Args:    usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if node < 0 {
-				return exit.With(exit.Usage, errors.New("it is not said which node this agent is for"), "give --node with the node's id in pgpool.conf")
-			}
-			p, err := g.pool()
-			if err != nil {
-				return err
-			}
-			return g.runAgent(cmd.Context(), p, node, socket)
-		},
-	}
-	c.Flags().IntVar(&node, "node", -1, "the node's `id` in pgpool.conf")
-	c.Flags().StringVar(&socket, "socket", "", "listen on this unix `socket` (default: the one that repool.yaml gives for the node)")
-	return c
-}
-
-func (g *globals) runAgent(ctx context.Context, p *config.Pool, id int, socket string) (err error) {
-	n := p.Node(nodeIDOf(id))
-	if n == nil {
-		return noSuchNode(p, id)
-	}
-	if socket == "" {
-		socket = n.Agent.Path
-	}
-	if socket == "" {
-		return exit.New(exit.Usage, "node %d: give --socket, or say agent: unix:/path in repool.yaml", id)
-	}
-	log, err := g.log(p.Log.Format)
-	if err != nil {
-		return err
-	}
-	a, h, err := localAgent(p, n, log, readWrite)
-	if err != nil {
-		return err
-	}
-	defer h.Close()
-	l, err := control.Listen(socket)
-	if err != nil {
-		return exit.With(exit.Usage, err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle(agentapi.NewHandler(a))
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	group, gctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.Serve(gctx) })
-	group.Go(func() error { return serveUntil(gctx, srv, func() error { return srv.Serve(l) }) })
-	log.Info("agent runs", "version", Version, "node", id, "socket", socket)
-	tellManager(daemon.SdNotifyReady)
-	return group.Wait()
 }
 
 // sqlOn runs one statement on a node as repool's role.

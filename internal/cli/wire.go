@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/repool/repool/internal/agent"
 	"github.com/repool/repool/internal/agentapi"
+	"github.com/repool/repool/internal/certs"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/controller"
 	"github.com/repool/repool/internal/dbhost"
@@ -33,6 +36,8 @@ type wiring struct {
 	local     []*agent.Agent
 	hosts     []*dbhost.Host
 	probers   []*observe.SQLProber
+	links     []io.Closer // to agents elsewhere
+	mu        sync.Mutex  // guards nodes, local, hosts and links once all is wired
 }
 
 // detailEvery is how often a controller asks Pgpool-II for what only people and
@@ -104,10 +109,14 @@ func promotedOf(p *config.Pool) func() topology.Promotion {
 // agentOf reaches a node's agent, or makes one in this process.
 func (g *globals) agentOf(p *config.Pool, n *config.NodeConf, log *slog.Logger, w *wiring, acc access) (agentapi.Agent, error) {
 	switch n.Agent.Kind {
-	case config.AgentUnix:
-		return agentapi.DialUnix(n.Agent.Path), nil
+	case config.AgentUnix, config.AgentTLS, config.AgentSSH:
+		a := dialAgent(p, n, acc)
+		if c, ok := a.(io.Closer); ok {
+			w.links = append(w.links, c)
+		}
+		return a, nil
 	case config.AgentLocal:
-		a, h, err := localAgent(p, n, log, acc)
+		a, h, err := localAgent(p, n, log, acc, 0) // hears its controller in the same process
 		if err != nil {
 			return nil, err
 		}
@@ -118,9 +127,27 @@ func (g *globals) agentOf(p *config.Pool, n *config.NodeConf, log *slog.Logger, 
 	}
 }
 
+// dialAgent reaches the agent of a node in another process. Nothing is opened
+// before the first call.
+func dialAgent(p *config.Pool, n *config.NodeConf, acc access) agentapi.Agent {
+	expect := &agentapi.Expect{Node: n.ID, Version: Version, Controller: acc == readWrite, System: func() topology.SystemID {
+		return promotedOf(p)().SystemID
+	}}
+	switch n.Agent.Kind {
+	case config.AgentTLS:
+		files := &certs.Files{CA: p.TLS.CA, Cert: p.TLS.Cert, Key: p.TLS.Key}
+		return agentapi.DialTLS(n.Agent.Address(), files.Client, expect)
+	case config.AgentSSH:
+		return agentapi.DialSSH(agentapi.SSH{User: n.Agent.User, Host: n.Agent.Host, Port: n.Agent.Port,
+			Program: p.SSH.Program, ConfigFile: p.SSH.ConfigFile, Node: int(n.ID)}, expect)
+	default:
+		return agentapi.DialUnix(n.Agent.Path, expect)
+	}
+}
+
 // localAgent makes the agent of a node on this machine. One that only reads
-// makes nothing on disk and takes no run over.
-func localAgent(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access) (*agent.Agent, *dbhost.Host, error) {
+// makes nothing on disk and takes no run over. stopAlone is agent.Options'.
+func localAgent(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access, stopAlone time.Duration) (*agent.Agent, *dbhost.Host, error) {
 	// Root may look at everything; only what it made would be in the way.
 	if acc == readWrite || os.Geteuid() != 0 {
 		if err := mayWorkOn(n); err != nil {
@@ -143,7 +170,8 @@ func localAgent(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access
 		return nil, nil, exit.With(exit.Usage, err)
 	}
 	up := agent.NewUpstream(agent.UpstreamOptions{User: p.Database.User, DBName: p.Database.DBName, Passfile: p.Database.Passfile, SSLMode: p.Database.SSLMode})
-	a, err := agent.New(agent.Options{Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: up, Version: Version, Log: log, Headroom: p.Policy.SpaceHeadroom, ReadOnly: acc == readOnly})
+	a, err := agent.New(agent.Options{Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: up, Version: Version, Log: log, Headroom: p.Policy.SpaceHeadroom,
+		StopAlone: stopAlone, ReadOnly: acc == readOnly})
 	if err != nil {
 		h.Close()
 		return nil, nil, err
@@ -196,11 +224,22 @@ func (w *wiring) runAgents(ctx context.Context, run func(func() error)) {
 	}
 }
 
+// hangUp ends the connections to agents elsewhere, and waits for no order.
+func (w *wiring) hangUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.links {
+		_ = l.Close() // a connection that cannot be closed politely is dropped
+	}
+	w.links = nil
+}
+
 // close ends connections and agents.
 func (w *wiring) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	var errs []error
+	w.hangUp()
 	for _, a := range w.local {
 		errs = append(errs, a.Close())
 	}

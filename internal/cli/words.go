@@ -30,7 +30,7 @@ func addCommands(root *cobra.Command, g *globals) {
 	}{
 		{groupLook, "Look at the pool:", []*cobra.Command{newStatus(g), newPlan(g), newHistory(g), newVault(g)}},
 		{groupDo, "Tell repool what to do:", []*cobra.Command{newResync(g), newHold(g), newRelease(g)}},
-		{groupRun, "Put it beside Pgpool-II:", []*cobra.Command{newCheck(g), newSetup(g), newNotify(g), newServe(g), newAgent(g), newHook(g)}},
+		{groupRun, "Put it beside Pgpool-II:", []*cobra.Command{newCheck(g), newSetup(g), newCerts(g), newNotify(g), newServe(g), newAgent(g), newHook(g)}},
 		{groupTry, "Try it:", []*cobra.Command{newDemo(g), newLab(g), newBench(g), newChaos(g)}},
 		{groupOther, "Other:", []*cobra.Command{newVersion(g), newCompletion(g)}},
 	} {

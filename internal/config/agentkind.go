@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,6 +25,8 @@ const (
 	AgentNone  AgentKind = ""
 	AgentLocal AgentKind = "local" // in this process: the node is on this machine
 	AgentUnix  AgentKind = "unix"  // over a unix socket
+	AgentTLS   AgentKind = "https" // over TLS, with the certificates of the tls section
+	AgentSSH   AgentKind = "ssh"   // over the system's ssh
 )
 
 // Agent says how to reach a node's agent.
@@ -29,26 +34,76 @@ type Agent struct {
 	Kind AgentKind
 	// Path is the socket of AgentUnix.
 	Path string
+	// User, Host and Port are AgentSSH's, of which User may be empty and Port 0;
+	// Host and Port are AgentTLS's.
+	User, Host string
+	Port       int
 }
+
+// Remote says whether the agent is another process, perhaps on another host.
+func (a Agent) Remote() bool { return a.Kind == AgentUnix || a.Kind == AgentTLS || a.Kind == AgentSSH }
+
+// Address is host:port of AgentTLS.
+func (a Agent) Address() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
 
 // String is the form that stands in repool.yaml.
 func (a Agent) String() string {
-	if a.Kind == AgentUnix {
+	switch a.Kind {
+	case AgentUnix:
 		return "unix:" + a.Path
+	case AgentTLS:
+		return "https://" + a.Address()
+	case AgentSSH:
+		s := a.Host
+		if a.Port != 0 {
+			s = a.Address()
+		}
+		if a.User != "" {
+			s = a.User + "@" + s
+		}
+		return "ssh://" + s
+	default:
+		return string(a.Kind)
 	}
-	return string(a.Kind)
 }
 
-// parseAgent reads "local" or "unix:/path".
+// sshName is what may stand as user or host on ssh's command line: nothing that
+// ssh or a shell would read as anything else.
+var sshName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:-]*$`)
+
+// parseAgent reads one of the four forms.
 func parseAgent(s string) (Agent, error) {
-	path, unix := strings.CutPrefix(s, "unix:")
-	switch {
-	case s == string(AgentLocal):
+	bad := func(why string) (Agent, error) {
+		return Agent{}, fmt.Errorf("%q is no agent%s: write local, unix:/path/of/agent.sock, https://host:port, or ssh://user@host[:port]", s, why)
+	}
+	if s == string(AgentLocal) {
 		return Agent{Kind: AgentLocal}, nil
-	case unix && filepath.IsAbs(path):
+	}
+	if path, unix := strings.CutPrefix(s, "unix:"); unix && filepath.IsAbs(path) {
 		return Agent{Kind: AgentUnix, Path: path}, nil
 	}
-	return Agent{}, fmt.Errorf("%q is no agent: write local, or unix:/path/of/agent.sock", s)
+	u, err := url.Parse(s)
+	if err != nil || u.Opaque != "" || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return bad("")
+	}
+	a := Agent{Kind: AgentKind(u.Scheme), Host: u.Hostname(), User: u.User.Username()}
+	if u.Port() != "" {
+		n, err := strconv.ParseUint(u.Port(), 10, 16)
+		if err != nil || n == 0 {
+			return bad(", its port is none")
+		}
+		a.Port = int(n)
+	}
+	_, password := u.User.Password()
+	switch {
+	case password:
+		return bad(", and no password may stand here")
+	case a.Kind == AgentTLS && a.Host != "" && a.Port != 0 && a.User == "":
+		return a, nil
+	case a.Kind == AgentSSH && sshName.MatchString(a.Host) && (a.User == "" || sshName.MatchString(a.User)):
+		return a, nil
+	}
+	return bad("")
 }
 
 // onThisMachine says whether backend_hostnameN means the machine we run on.

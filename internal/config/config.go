@@ -11,6 +11,9 @@ type Config struct {
 	Controller  Controller  `yaml:"controller"`
 	Page        Page        `yaml:"page"`
 	Nodes       []Node      `yaml:"nodes"`
+	TLS         TLS         `yaml:"tls"`
+	SSH         SSH         `yaml:"ssh"`
+	Agent       OwnAgent    `yaml:"agent"`
 	Policy      Policy      `yaml:"policy"`
 	Vault       Vault       `yaml:"vault"`
 	Notify      Notify      `yaml:"notify"`
@@ -70,7 +73,8 @@ type Page struct {
 // Node adds to what pgpool.conf says of one backend.
 type Node struct {
 	ID int `yaml:"id"`
-	// Agent is "local" (default when the host is this one) or "unix:/path".
+	// Agent is "local" (default when the host is this one), "unix:/path",
+	// "https://host:port" or "ssh://user@host[:port]".
 	Agent string `yaml:"agent"`
 	// DataDirectory defaults to backend_data_directoryN.
 	DataDirectory string `yaml:"data_directory"`
@@ -83,6 +87,44 @@ type Node struct {
 	// under repair live; default <data_directory>.repool. Must be on the data
 	// directory's file system.
 	Workshop string `yaml:"workshop"`
+}
+
+// TLS are the certificate files of this side, controller or agent: whom it
+// trusts, and who it is. They are read again when they change.
+type TLS struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// SSH says which ssh agents are reached with, and with which configuration;
+// default: the one in PATH, and the operator's own.
+type SSH struct {
+	Program    string `yaml:"program"`
+	ConfigFile string `yaml:"config_file"`
+}
+
+// OwnAgent is the agent on this host, where the node is not beside Pgpool-II: it
+// says what pgpool.conf, which is not here, would say. The directories are those
+// of the entry in nodes.
+type OwnAgent struct {
+	Node int `yaml:"node"`
+	// Port and Host are how the server is reached from here; default 5432 and the
+	// unix socket.
+	Port int    `yaml:"port"`
+	Host string `yaml:"host"`
+	// Socket is for programs of this host and for `repool agent --stdio`.
+	Socket string `yaml:"socket"`
+	// Listen is the host:port for controllers over TLS; empty: none.
+	Listen string `yaml:"listen"`
+	// Controllers are the names of which a controller's certificate must have one.
+	Controllers []string `yaml:"controllers"`
+	// WhenAlone is what is done with a server that is a primary while no
+	// controller has been heard of for AloneAfter: "keep" (default) or "stop".
+	WhenAlone  string        `yaml:"when_alone"`
+	AloneAfter time.Duration `yaml:"alone_after"`
+	// ResyncCommand is the operator's own resync on this host.
+	ResyncCommand string `yaml:"resync_command"`
 }
 
 // Policy says what may be done without asking, and P1's gates.

@@ -37,6 +37,11 @@ type Pool struct {
 	// ResyncCommand is the operator's own program, with Pgpool-II's
 	// placeholders; empty: the built-in engine does it.
 	ResyncCommand string
+	// TLS and SSH are how agents on other hosts are reached; Agent is this host's
+	// own, where this is one's.
+	TLS   TLS
+	SSH   SSH
+	Agent OwnAgent
 	// Pgpool is all that pgpool.conf says.
 	Pgpool pgpoolconf.Pool
 }
@@ -101,7 +106,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 		PCP:      c.Pgpool.PCP.endpoint(&pool),
 		Database: c.Database, Replication: c.Replication,
 		Controller: c.Controller, Page: c.Page, Notify: c.Notify, Log: c.Log, Tracing: c.Tracing, Environment: c.Environment,
-		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate,
+		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, TLS: c.TLS, SSH: c.SSH, Agent: c.Agent,
 	}
 	if !builtin(pool.ResyncCommand) {
 		p.ResyncCommand = pool.ResyncCommand
@@ -148,6 +153,9 @@ func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
 			extra, at = l.Config.Nodes[i], fmt.Sprintf("nodes[%d]", i)
 		}
 		n, err := merge(b, extra, l.Config.Vault.Directory)
+		if err == nil && n.Agent.Kind == AgentTLS && !p.TLS.Set() {
+			err = fmt.Errorf("node %d: its agent is reached over TLS, and there is no tls section: repool certs makes the files", b.ID)
+		}
 		if err != nil && strict {
 			ps.add(ps.at[at], "%v", err)
 		}
@@ -188,8 +196,8 @@ func merge(b pgpoolconf.Node, extra Node, vault string) (NodeConf, error) {
 	case onThisMachine(b.Host):
 		n.Agent = Agent{Kind: AgentLocal}
 	default:
-		return n, fmt.Errorf("node %d: %s is not this machine, so how to reach its agent must be said: add \"- {id: %d, agent: unix:/path/of/agent.sock}\" to nodes, or agent: local if it is this machine after all",
-			b.ID, b.Host, b.ID)
+		return n, fmt.Errorf("node %d: %s is not this machine, so how to reach its agent must be said: add \"- {id: %d, agent: ssh://postgres@%s}\" (or https://host:port, or unix:/path) to nodes, or agent: local if it is this machine after all",
+			b.ID, b.Host, b.ID, b.Host)
 	}
 	if err == nil && n.Agent.Kind == AgentLocal && !filepath.IsAbs(n.DataDir) {
 		err = fmt.Errorf("node %d: no data directory: set backend_data_directory%d in pgpool.conf, or data_directory of the node here", b.ID, b.ID)

@@ -79,7 +79,7 @@ peers: [{pcp: {host: other, user: x}}]
 		t.Fatal(err)
 	}
 	n := p.Node(2)
-	if n.Agent != (Agent{AgentUnix, "/run/a.sock"}) || n.DataDir != "/srv/pg/other" || n.Workshop != "/srv/w" || n.VaultDir != "/srv/vault/node2" {
+	if n.Agent != (Agent{Kind: AgentUnix, Path: "/run/a.sock"}) || n.DataDir != "/srv/pg/other" || n.Workshop != "/srv/w" || n.VaultDir != "/srv/vault/node2" {
 		t.Errorf("node 2 = %+v", *n)
 	}
 	pol := p.Policy
@@ -96,7 +96,7 @@ func TestResolveNamesNodeAndRemedy(t *testing.T) {
 	far := strings.ReplaceAll(twoNodes, "'localhost'", "'192.0.2.7'")
 	for name, c := range map[string]struct{ pgpool, yaml, want string }{
 		"node elsewhere":      {far, "", "node 0: 192.0.2.7 is not this machine"},
-		"what to write":       {far, "", `add "- {id: 0, agent: unix:/path/of/agent.sock}" to nodes`},
+		"what to write":       {far, "", `add "- {id: 0, agent: ssh://postgres@192.0.2.7}" (or https://host:port, or unix:/path) to nodes`},
 		"no data directory":   {strings.ReplaceAll(twoNodes, "'/srv/pg/c'", "''"), "", "node 2: no data directory: set backend_data_directory2"},
 		"relative directory":  {strings.ReplaceAll(twoNodes, "'/srv/pg/c'", "'pg/c'"), "", `node 2: the data directory "pg/c" is relative`},
 		"a node too many":     {twoNodes, "nodes: [{id: 1}]", "repool.yaml:1:10: nodes[0].id: "},

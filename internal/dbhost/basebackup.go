@@ -31,7 +31,7 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 		return err
 	}
 	defer h.busyNow()()
-	conn := connInfo(h.o.Replication, up.Host, up.Port).With("application_name", "repool_copy").With("connect_timeout", "10")
+	conn := watched(connInfo(h.o.Replication, up.Host, up.Port)).With("application_name", "repool_copy").With("connect_timeout", "10")
 	args := []string{"--pgdata=" + h.path(resync.New), "--dbname=" + conn.String(), "--wal-method=stream",
 		"--checkpoint=fast", "--progress", "--no-password"}
 	if slot != "" {

@@ -135,6 +135,44 @@ func (s *show) secondPrimary(ctx context.Context, a *Act) error {
 	return s.heal(ctx, a, fault)
 }
 
+// partition is act 6: the primary's host loses its network, with a client on the
+// wrong side; nobody can reach it to stop its server.
+func (s *show) partition(ctx context.Context, a *Act) error {
+	p, err := s.lab.WaitPrimary(ctx)
+	if err != nil {
+		return err
+	}
+	a.Node, a.Title, a.Expected = p, "the primary's host is cut off, and goes on taking commits", string(topology.MethodRewind)
+	fault := time.Now()
+	s.begin(a, fault)
+	if err := s.lab.Part(ctx, s.lab.NodeHost(p), ""); err != nil {
+		return err
+	}
+	s.tell.say(time.Now(), "nothing gets to or from the host of node %d, the primary", p)
+	if _, err := s.lab.WaitNewPrimary(ctx, p); err != nil {
+		return err
+	}
+	if err := s.events(ctx, a, fault); err != nil {
+		return err
+	}
+	rows, err := s.lab.CommitRows(ctx, p, lostRows)
+	if err != nil {
+		return err
+	}
+	s.lost = append(s.lost, rows...)
+	s.tell.say(time.Now(), "%d commits by a client on the wrong side; then the network heals", len(rows))
+	if err := s.lab.HealNetwork(ctx); err != nil {
+		return err
+	}
+	if err := s.heal(ctx, a, fault); err != nil {
+		return err
+	}
+	if a.LostCommits < lostRows {
+		a.Healed, a.Note = false, fmt.Sprintf("the vault lists %d lost commits, at least %d were lost", a.LostCommits, lostRows)
+	}
+	return nil
+}
+
 // begin opens an act at the moment of its fault.
 func (s *show) begin(a *Act, fault time.Time) {
 	s.tell.title(a, fault)

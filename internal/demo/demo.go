@@ -26,6 +26,9 @@ type Options struct {
 	Keep bool
 	// Layout of the nodes; empty: plain.
 	Layout lab.Layout
+	// Over puts every node and Pgpool-II on a host of its own, with agents reached
+	// in that way, and adds an act in which the network fails; empty: one host.
+	Over lab.AgentMode
 }
 
 // actDeadline bounds one act: far more than any takes.
@@ -52,8 +55,13 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	begun := time.Now()
 	s := &show{o: o, tell: &teller{w: o.Out, colour: o.Colour, since: begun}}
-	s.tell.say(begun, "building a pool: 1 primary, 2 standbys, Pgpool-II, repool")
-	l, err := lab.Up(ctx, lab.Options{Repool: o.Repool, Hooks: true, Controller: true, Keep: o.Keep, Layout: o.Layout})
+	s.report.Over = string(o.Over)
+	where := ""
+	if o.Over != "" {
+		where = ", each on a host of its own, agents reached over " + string(o.Over)
+	}
+	s.tell.say(begun, "building a pool: 1 primary, 2 standbys, Pgpool-II, repool%s", where)
+	l, err := lab.Up(ctx, lab.Options{Repool: o.Repool, Hooks: true, Controller: true, Keep: o.Keep, Layout: o.Layout, Hosts: o.Over != "", Agents: o.Over})
 	if err != nil {
 		return s.report, fmt.Errorf("build the pool: %w", err)
 	}
@@ -96,7 +104,11 @@ func (s *show) play(ctx context.Context) error {
 	if err := s.writer.WaitAcked(ctx, 20); err != nil {
 		return fmt.Errorf("the client: %w", err)
 	}
-	for _, act := range []func(context.Context, *Act) error{s.nothingLost, s.commitsLost, s.standbyKilled, s.dataDestroyed, s.secondPrimary} {
+	acts := []func(context.Context, *Act) error{s.nothingLost, s.commitsLost, s.standbyKilled, s.dataDestroyed, s.secondPrimary}
+	if s.o.Over != "" {
+		acts = append(acts, s.partition)
+	}
+	for _, act := range acts {
 		if err := s.calm(ctx); err != nil {
 			return err
 		}

@@ -41,9 +41,11 @@ type Line struct {
 
 // Report is the whole demo as data.
 type Report struct {
-	OK    bool  `json:"ok"`
-	Acts  []Act `json:"acts"`
-	Nodes int   `json:"nodes"`
+	OK bool `json:"ok"`
+	// Over is how the agents of other hosts were reached; empty: one host.
+	Over  string `json:"over,omitempty"`
+	Acts  []Act  `json:"acts"`
+	Nodes int    `json:"nodes"`
 	// AckedRows is what the client was told is committed.
 	AckedRows   int `json:"acked_rows"`
 	PresentRows int `json:"present_rows"`

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ func (l *Lab) build(ctx context.Context) error {
 	}{
 		{"write password files", l.writePassfiles},
 		{"copy repool", l.copyRepool},
+		{"make keys and certificates", l.makeTrust},
 		{"make the primary's data directory", l.initPrimary},
 		{"make roles and tables", l.makeRoles},
 		{"make the standbys' data directories", l.copyStandbys},
@@ -190,10 +192,17 @@ func (l *Lab) startRepool(ctx context.Context) error {
 			return err
 		}
 	}
+	if l.opts.Hosts {
+		for _, n := range l.Nodes {
+			if err := errors.Join(l.writeAgentConfig(n), l.StartSSHD(ctx, n.ID)); err != nil {
+				return err
+			}
+		}
+	}
 	if !l.opts.Controller {
 		return nil
 	}
-	if l.opts.Agents == AgentsSeparate {
+	if l.opts.Agents != AgentsInProcess {
 		for _, n := range l.Nodes {
 			if err := l.StartAgent(ctx, n.ID); err != nil {
 				return err
@@ -217,7 +226,7 @@ func (l *Lab) startServer(ctx context.Context, i int) error {
 		args = append(args, "-o", fmt.Sprintf("-c config_file=%q", n.ConfigFile()))
 	}
 	l.waitNoZombie(i)
-	if err := l.runLogged(ctx, l.startLog(n), "pg_ctl", args...); err != nil {
+	if err := l.runLogged(ctx, nodeHost(i), l.startLog(n), "pg_ctl", args...); err != nil {
 		said, _ := os.ReadFile(n.LogFile)
 		return fmt.Errorf("start node %d: %w\n%s", i, err, lastLines(string(said), 10))
 	}

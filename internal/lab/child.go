@@ -18,9 +18,9 @@ type child struct {
 	done chan struct{} // closed when it has ended and been collected
 }
 
-// spawn starts a long-lived program under a name; its output goes to log, its
-// pid to run/<name>.pid.
-func (l *Lab) spawn(name, log string, argv ...string) error {
+// spawn starts a long-lived program on a host under a name; its output goes to
+// log, its pid to run/<name>.pid.
+func (l *Lab) spawn(host, name, log string, argv ...string) error {
 	if p, ok := l.running(name); ok {
 		return fmt.Errorf("start %s: it runs already, as process %d", name, p.PID)
 	}
@@ -31,7 +31,7 @@ func (l *Lab) spawn(name, log string, argv ...string) error {
 	defer out.Close()
 	cmd := l.Command(context.Background(), argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
+	if err := l.startOn(host, cmd); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	p, ok := readProc(cmd.Process.Pid)
@@ -102,13 +102,18 @@ func (l *Lab) kill(name string) error {
 	return waitGone([]proc{p}, 10*time.Second)
 }
 
-// waitListening waits until name accepts connections, or has ended.
-func (l *Lab) waitListening(ctx context.Context, name, network, addr, log string) error {
-	return WaitFor(ctx, name+" to listen", func(ctx context.Context) error {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, addr)
-		if err == nil {
+// waitListening waits until name accepts connections on its host, or has ended.
+func (l *Lab) waitListening(ctx context.Context, host, name, network, addr, log string) error {
+	return WaitFor(ctx, name+" to listen", func(context.Context) error {
+		err := l.on(host, func() error {
+			conn, err := net.DialTimeout(network, addr, time.Second)
+			if err != nil {
+				return err
+			}
 			return conn.Close()
+		})
+		if err == nil {
+			return nil
 		}
 		if _, ok := l.running(name); !ok {
 			said, _ := os.ReadFile(log)

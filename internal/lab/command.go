@@ -67,23 +67,47 @@ func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cm
 
 // Repool runs the lab's repool with --config and args, and gives its output.
 func (l *Lab) Repool(ctx context.Context, args ...string) (string, error) {
-	return l.run(ctx, l.RepoolBin(), append(args, "--config", l.RepoolConf())...)
+	return l.runOn(ctx, pgpoolHost(0), l.RepoolBin(), append(args, "--config", l.RepoolConf())...)
 }
 
 // run runs a program to its end and returns what it printed. Not for programs
 // that leave a server behind, which would hold the pipe open.
 func (l *Lab) run(ctx context.Context, name string, args ...string) (string, error) {
+	return l.runOn(ctx, "", name, args...)
+}
+
+// on calls do where host is: in its network namespace, if it has one.
+func (l *Lab) on(host string, do func() error) error {
+	if ns := l.netns(host); ns != "" {
+		return inNetns(ns, do)
+	}
+	return do()
+}
+
+// startOn starts a command on a host.
+func (l *Lab) startOn(host string, cmd *exec.Cmd) error { return l.on(host, cmd.Start) }
+
+// waitOn runs a command on a host to its end.
+func (l *Lab) waitOn(host string, cmd *exec.Cmd) error {
+	if err := l.startOn(host, cmd); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// runOn is run on one of the lab's hosts.
+func (l *Lab) runOn(ctx context.Context, host, name string, args ...string) (string, error) {
 	cmd := l.Command(ctx, name, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
+	if err := l.waitOn(host, cmd); err != nil {
 		return out.String(), fmt.Errorf("run %s: %w\n%s", filepath.Base(name), err, lastLines(out.String(), 15))
 	}
 	return out.String(), nil
 }
 
 // runLogged runs a program that may leave a server behind; it prints to log.
-func (l *Lab) runLogged(ctx context.Context, log, name string, args ...string) error {
+func (l *Lab) runLogged(ctx context.Context, host, log, name string, args ...string) error {
 	out, err := l.appendTo(log)
 	if err != nil {
 		return err
@@ -95,7 +119,7 @@ func (l *Lab) runLogged(ctx context.Context, log, name string, args ...string) e
 	}
 	cmd := l.Command(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
+	if err := l.waitOn(host, cmd); err != nil {
 		said, _ := os.ReadFile(log)
 		return fmt.Errorf("run %s: %w\n%s", filepath.Base(name), err, lastLines(string(said[min(int(start), len(said)):]), 15))
 	}

@@ -22,7 +22,7 @@ func (l *Lab) StartPgpool(ctx context.Context, i int) error {
 		return err
 	}
 	p := l.Pgpools[i]
-	return l.waitListening(ctx, pgpoolName(i), "tcp", fmt.Sprintf("%s:%d", p.Host, p.PCPPort), p.LogFile)
+	return l.waitListening(ctx, pgpoolHost(i), pgpoolName(i), "tcp", fmt.Sprintf("%s:%d", p.Host, p.PCPPort), p.LogFile)
 }
 
 // LaunchPgpool is StartPgpool without the wait.
@@ -36,7 +36,7 @@ func (l *Lab) LaunchPgpool(i int) error {
 			}
 		}
 	}
-	return l.spawn(pgpoolName(i), p.LogFile, l.PgpoolBin, "-n",
+	return l.spawn(pgpoolHost(i), pgpoolName(i), p.LogFile, l.PgpoolBin, "-n",
 		"-f", p.Conf, "-F", filepath.Join(p.Dir, "pcp.conf"), "-a", filepath.Join(p.Dir, "pool_hba.conf"))
 }
 
@@ -91,10 +91,10 @@ func (l *Lab) StartController(ctx context.Context, i int) error {
 	if err := l.clearSocket(controllerName(i), l.ControllerSocket(i)); err != nil {
 		return err
 	}
-	if err := l.spawn(controllerName(i), log, l.RepoolBin(), "serve", "--verbose", "--config", l.Pgpools[i].RepoolConf); err != nil {
+	if err := l.spawn(pgpoolHost(i), controllerName(i), log, l.RepoolBin(), "serve", "--verbose", "--config", l.Pgpools[i].RepoolConf); err != nil {
 		return err
 	}
-	return l.waitListening(ctx, controllerName(i), "unix", l.ControllerSocket(i), log)
+	return l.waitListening(ctx, pgpoolHost(i), controllerName(i), "unix", l.ControllerSocket(i), log)
 }
 
 // ControllerLog is where the controller beside Pgpool-II i writes.
@@ -129,11 +129,15 @@ func (l *Lab) StartAgent(ctx context.Context, i int) error {
 	if err := l.clearSocket(agentName(i), l.AgentSocket(i)); err != nil {
 		return err
 	}
-	err := l.spawn(agentName(i), l.AgentLog(i), l.RepoolBin(), "agent", "--config", l.RepoolConf(), "--node", strconv.Itoa(i))
+	conf := l.RepoolConf()
+	if l.opts.Hosts {
+		conf = l.AgentConf(i)
+	}
+	err := l.spawn(nodeHost(i), agentName(i), l.AgentLog(i), l.RepoolBin(), "agent", "--config", conf, "--node", strconv.Itoa(i))
 	if err != nil {
 		return err
 	}
-	return l.waitListening(ctx, agentName(i), "unix", l.AgentSocket(i), l.AgentLog(i))
+	return l.waitListening(ctx, nodeHost(i), agentName(i), "unix", l.AgentSocket(i), l.AgentLog(i))
 }
 
 // StopAgent is SIGTERM, and a wait for an orderly end.

@@ -24,6 +24,7 @@ func (l *Lab) Down(ctx context.Context) error {
 	l.dropKept()
 	err := l.endAll(ctx)
 	l.freeLeftovers()
+	err = errors.Join(err, l.dropNetwork())
 	if l.opts.Keep {
 		return err
 	}
@@ -58,7 +59,7 @@ func (l *Lab) endAll(ctx context.Context) error {
 	}
 	for _, exe := range []string{"", "pgpool", "postgres"} {
 		var ps []proc
-		for _, p := range labProcs(l.Dir) {
+		for _, p := range l.procs() {
 			e := p.exe()
 			if e == exe || (exe == "" && e != "pgpool" && e != "postgres") {
 				ps = append(ps, p)
@@ -82,7 +83,7 @@ func (l *Lab) endAll(ctx context.Context) error {
 			removeLeftovers(left)
 		}
 	}
-	if err := killHard(labProcs(l.Dir)); err != nil {
+	if err := killHard(l.procs()); err != nil {
 		return fmt.Errorf("end the lab's processes: %w", err)
 	}
 	return nil

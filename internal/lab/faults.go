@@ -188,7 +188,7 @@ func (l *Lab) ballast(i int) string { return filepath.Join(l.Nodes[i].Home, "bal
 // lines have written so far, to wherever (wchar of /proc/PID/io); 0 where none runs.
 func (l *Lab) Wrote(words ...string) int64 {
 	var sum int64
-	for _, p := range labProcs(l.Dir) {
+	for _, p := range l.procs() {
 		line := p.cmdline()
 		if slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
 			continue
@@ -212,7 +212,7 @@ func (l *Lab) Wrote(words ...string) int64 {
 // resync's program in mid-work. It returns how many it reached.
 func (l *Lab) Signal(sig syscall.Signal, words ...string) int {
 	n := 0
-	for _, p := range labProcs(l.Dir) {
+	for _, p := range l.procs() {
 		line := p.cmdline()
 		if slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
 			continue

@@ -25,15 +25,17 @@ type Lab struct {
 
 // state is lab.json: all that another process needs to work with the lab.
 type state struct {
-	Dir       string            `json:"dir"`
-	Sockets   string            `json:"sockets"`
-	BinDir    string            `json:"bin_dir"`
-	PgpoolBin string            `json:"pgpool_bin"`
-	Major     int               `json:"major"`
-	Owner     owner             `json:"owner"`
-	Nodes     []Node            `json:"nodes"`
-	Pgpools   []Pgpool          `json:"pgpools"`
-	WebAddr   string            `json:"web_addr,omitempty"`
+	Dir       string   `json:"dir"`
+	Sockets   string   `json:"sockets"`
+	BinDir    string   `json:"bin_dir"`
+	PgpoolBin string   `json:"pgpool_bin"`
+	Major     int      `json:"major"`
+	Owner     owner    `json:"owner"`
+	Nodes     []Node   `json:"nodes"`
+	Pgpools   []Pgpool `json:"pgpools"`
+	WebAddr   string   `json:"web_addr,omitempty"`
+	// Net begins the names of the lab's network namespaces; empty: it has none.
+	Net       string            `json:"net,omitempty"`
 	Passwords map[string]string `json:"passwords"`
 	Options   Options           `json:"options"`
 }
@@ -119,10 +121,17 @@ func prepare(o Options) (*Lab, error) {
 	if err := l.makeDir(); err != nil {
 		return nil, err
 	}
-	if err := l.layOut(); err != nil {
+	err = errors.Join(l.layOut(), l.nameNetwork())
+	if err == nil {
+		err = l.save()
+	}
+	if err == nil {
+		err = l.makeNetwork()
+	}
+	if err != nil {
 		return nil, errors.Join(err, l.Down(context.Background()))
 	}
-	return l, l.save()
+	return l, nil
 }
 
 // makeDir makes the root, and a short place for unix sockets.

@@ -30,6 +30,9 @@ func (l *Lab) layOut() error {
 	next := func() int { p := ports[0]; ports = ports[1:]; return p }
 	for i := range nodes {
 		n := Node{ID: i, Name: fmt.Sprintf("node%d", i), Host: "127.0.0.1", Port: next()}
+		if l.opts.Hosts {
+			n.Host = nodeAddress(i)
+		}
 		n.Home = l.path(n.Name)
 		n.DataDir = filepath.Join(n.Home, "data")
 		n.ConfigDir = n.DataDir
@@ -41,6 +44,9 @@ func (l *Lab) layOut() error {
 	}
 	for i := range pools {
 		p := Pgpool{ID: i, Host: "127.0.0.1", Port: next(), PCPPort: next(), WDPort: next(), HeartbeatPort: next()}
+		if l.opts.Hosts {
+			p.Host = pgpoolAddress(i)
+		}
 		p.Dir = l.path("pgpool" + suffix(i))
 		p.Conf = filepath.Join(p.Dir, "pgpool.conf")
 		p.LogFile = l.path("log", "pgpool"+suffix(i)+".log")
@@ -48,7 +54,7 @@ func (l *Lab) layOut() error {
 		l.Pgpools = append(l.Pgpools, p)
 	}
 	if l.opts.Web {
-		l.WebAddr = fmt.Sprintf("127.0.0.1:%d", next())
+		l.WebAddr = fmt.Sprintf("%s:%d", l.Pgpools[0].Host, next())
 	}
 	return nil
 }

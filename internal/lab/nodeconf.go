@@ -71,6 +71,11 @@ host    all          all          127.0.0.1/32  scram-sha-256
 host    replication  repl,repool  127.0.0.1/32  scram-sha-256
 `
 
+// hostsHBA is for nodes on hosts of their own.
+const hostsHBA = `host    all          all          ` + network + `  scram-sha-256
+host    replication  repl,repool  ` + network + `  scram-sha-256
+`
+
 func (l *Lab) writeNodeConfig(n Node) error {
 	settings := l.nodeSettings(n)
 	var b strings.Builder
@@ -78,7 +83,11 @@ func (l *Lab) writeNodeConfig(n Node) error {
 	for _, k := range sortedKeys(settings) {
 		fmt.Fprintf(&b, "%s = %s\n", k, quoteSetting(settings[k]))
 	}
-	files := map[string]string{"postgresql.conf": b.String(), "pg_hba.conf": hba, "pg_ident.conf": ""}
+	rules := hba
+	if l.opts.Hosts {
+		rules += hostsHBA
+	}
+	files := map[string]string{"postgresql.conf": b.String(), "pg_hba.conf": rules, "pg_ident.conf": ""}
 	if l.opts.Layout == LayoutDebian {
 		files["postgresql.conf"] += "include_dir = 'conf.d'\n"
 		files["start.conf"] = "manual\n"

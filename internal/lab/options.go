@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -34,6 +35,10 @@ const (
 	AgentsInProcess AgentMode = "in-process"
 	// AgentsSeparate runs one `repool agent` for each node, on a unix socket.
 	AgentsSeparate AgentMode = "separate"
+	// AgentsTLS and AgentsSSH run one on each node's own host (Options.Hosts),
+	// which controllers reach in that way.
+	AgentsTLS AgentMode = "tls"
+	AgentsSSH AgentMode = "ssh"
 )
 
 // Options describe a lab. The zero value is a good one: a primary and two
@@ -88,6 +93,11 @@ type Options struct {
 	// if they are separate. Needs Repool.
 	Controller bool
 	Agents     AgentMode
+	// Hosts puts every node and every Pgpool-II, with its controller, on a host of
+	// its own: a network namespace with its own address, sshd and agent. Root only.
+	Hosts bool
+	// AgentSettings go into the agent section of each such host's repool.yaml.
+	AgentSettings map[string]string
 	// Web gives the first controller a status page on a free port.
 	Web bool
 	// RepoolConfig is appended to repool.yaml as it stands, such as "policy: …".
@@ -118,11 +128,8 @@ func (o *Options) fill() error {
 	if o.Layout != LayoutPlain && o.Layout != LayoutDebian {
 		return fmt.Errorf("layout %q: want %q or %q", o.Layout, LayoutPlain, LayoutDebian)
 	}
-	if o.Agents == "" {
-		o.Agents = AgentsInProcess
-	}
-	if o.Agents != AgentsInProcess && o.Agents != AgentsSeparate {
-		return fmt.Errorf("agents %q: want %q or %q", o.Agents, AgentsInProcess, AgentsSeparate)
+	if err := o.fillAgents(); err != nil {
+		return err
 	}
 	if o.WALKeepSize == "" {
 		o.WALKeepSize = "128MB"
@@ -143,6 +150,27 @@ func (o *Options) fill() error {
 			return fmt.Errorf("find the repool binary: %w", err)
 		}
 		o.Repool = abs
+	}
+	return nil
+}
+
+// fillAgents settles on how the agents are reached.
+func (o *Options) fillAgents() error {
+	modes := []AgentMode{AgentsInProcess, AgentsSeparate}
+	if o.Hosts {
+		modes = []AgentMode{AgentsSSH, AgentsTLS}
+	}
+	if o.Agents == "" {
+		o.Agents = modes[0]
+	}
+	if !slices.Contains(modes, o.Agents) {
+		return fmt.Errorf("agents %q: want %q or %q", o.Agents, modes[0], modes[1])
+	}
+	if o.Hosts && os.Geteuid() != 0 {
+		return fmt.Errorf("a network namespace for each host needs root")
+	}
+	if o.Hosts && o.Repool == "" {
+		return fmt.Errorf("hosts of their own need the path of the repool binary")
 	}
 	return nil
 }

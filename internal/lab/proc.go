@@ -129,6 +129,18 @@ func within(dir, path string) bool {
 	return path == dir || strings.HasPrefix(path, dir+"/")
 }
 
+// procs lists every process of the lab: those that belong to it, and whatever
+// runs on its hosts.
+func (l *Lab) procs() []proc {
+	out := labProcs(l.Dir)
+	for _, p := range procsIn(l.allNetns()...) {
+		if !slices.ContainsFunc(out, func(o proc) bool { return o.PID == p.PID }) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // labProcs lists every process of the lab, whoever started it.
 func labProcs(dir string) []proc {
 	var out []proc

@@ -23,12 +23,18 @@ func (l *Lab) ConnStringDB(i int, db string) string {
 // PoolConnString connects clients to database app through Pgpool-II.
 func (l *Lab) PoolConnString() string {
 	p := l.Pgpools[0]
+	if l.Net != "" {
+		p.Host = l.Sockets // from the outside there is no way into the lab's network
+	}
 	return fmt.Sprintf("host=%s port=%d user=app password=%s dbname=app sslmode=disable", p.Host, p.Port, l.Passwords["app"])
 }
 
 // PCP is how to reach Pgpool-II i by PCP.
 func (l *Lab) PCP(i int) pcp.Config {
 	p := l.Pgpools[i]
+	if l.Net != "" {
+		p.Host = l.Sockets
+	}
 	return pcp.Config{Host: p.Host, Port: p.PCPPort, User: "repool", Password: l.Passwords["pcp"], Timeout: 15 * time.Second, Location: time.UTC}
 }
 

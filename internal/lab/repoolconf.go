@@ -22,11 +22,21 @@ func (l *Lab) writeRepoolConfig(p Pgpool) error {
 	if l.WebAddr != "" && p.ID == 0 {
 		w("  listen: %s", l.WebAddr)
 	}
+	if l.opts.Hosts {
+		l.writeTLS(w, pgpoolHost(p.ID))
+		w("ssh: {config_file: %s}", l.SSHConfig())
+	}
 	w("nodes:")
 	for _, n := range l.Nodes {
 		agent := "local"
-		if l.opts.Agents == AgentsSeparate {
+		switch l.opts.Agents {
+		case AgentsSeparate:
 			agent = "unix:" + l.AgentSocket(n.ID)
+		case AgentsTLS:
+			agent = fmt.Sprintf("https://%s:%d", n.Host, agentPort)
+		case AgentsSSH:
+			agent = fmt.Sprintf("ssh://%s@%s:%d", l.Owner.Name, n.Host, sshPort)
+		case AgentsInProcess:
 		}
 		w("  - id: %d", n.ID)
 		w("    agent: %q", agent)

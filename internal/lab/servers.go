@@ -77,7 +77,7 @@ func (l *Lab) StartNode(ctx context.Context, i int) error {
 func (l *Lab) ctlcluster(ctx context.Context, i int, args ...string) error {
 	n := l.Nodes[i]
 	args = append([]string{strconv.Itoa(l.Major), n.Name}, args...)
-	if err := l.runLogged(ctx, l.startLog(n), "/usr/bin/pg_ctlcluster", args...); err != nil {
+	if err := l.runLogged(ctx, nodeHost(i), l.startLog(n), "/usr/bin/pg_ctlcluster", args...); err != nil {
 		return fmt.Errorf("node %d: %w", i, err)
 	}
 	return nil
@@ -238,14 +238,14 @@ func (l *Lab) ServersIn(dir string) int {
 // PowerCut kills every process of the lab at once: servers, Pgpool-II,
 // controller, agents and whatever they run.
 func (l *Lab) PowerCut(context.Context) error {
-	ps := labProcs(l.Dir)
+	ps := l.procs()
 	signalAll(ps, syscall.SIGSTOP)
-	ps = labProcs(l.Dir) // those that were born in between
+	ps = l.procs() // those that were born in between
 	l.noteLeftovers(leftoversOf(ps))
 	if err := killHard(ps); err != nil {
 		return fmt.Errorf("power cut: %w", err)
 	}
-	if err := killHard(labProcs(l.Dir)); err != nil {
+	if err := killHard(l.procs()); err != nil {
 		return fmt.Errorf("power cut: %w", err)
 	}
 	waitCollected(ps, 3*time.Second)

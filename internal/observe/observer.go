@@ -190,7 +190,7 @@ func (n *nodeSource) ask(ctx context.Context) topology.Inspection {
 	ins, err := n.Agent.Inspect(ctx)
 	ins.At = time.Now()
 	if err != nil {
-		ins.Err = err.Error()
+		ins.Err, ins.ErrCode = err.Error(), agentapi.Code(err)
 	}
 	return ins
 }

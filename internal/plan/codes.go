@@ -149,6 +149,13 @@ const (
 	CodeUnrelatedHistory Code = "unrelated-history"
 	CodeFactsStale       Code = "facts-stale"
 	CodeAgentUnreachable Code = "agent-unreachable"
+	CodeAgentVersionSkew Code = "agent-version-skew"
+	CodeAgentWrongNode   Code = "agent-wrong-node"
+	CodeAgentForeign     Code = "agent-foreign-system"
+	CodeAgentNotAllowed  Code = "agent-not-allowed"
+	CodeAgentCertificate Code = "agent-certificate"
+	CodeAgentHostKey     Code = "agent-host-key"
+	CodeAgentNotRunning  Code = "agent-not-running"
 	CodeServerSilent     Code = "server-silent"
 	CodeFrozen           Code = "frozen"
 	CodeReplayPaused     Code = "replay-paused"
@@ -170,6 +177,13 @@ var refusalCodes = []CodeInfo{
 	{CodeUnrelatedHistory, Refused, "the node's history shares no timeline with the primary's", "if its data are not needed: repool resync NODE --yes"},
 	{CodeFactsStale, Refused, "what is known of the node is old, incomplete or contradicts itself", "if it lasts, look at the agent on the node's host"},
 	{CodeAgentUnreachable, Refused, "the node's agent does not answer", "start repool agent on the node's host"},
+	{CodeAgentVersionSkew, Refused, "the node's agent and this controller are more than one release apart", "upgrade the older of the two"},
+	{CodeAgentWrongNode, Refused, "another node's agent answers at the address of this node's", "correct the node's agent in repool.yaml, or agent.node on that host"},
+	{CodeAgentForeign, Refused, "the agent at the node's address has another cluster's data", "correct the node's agent in repool.yaml; if its data are not needed, stop its server and move the data directory away"},
+	{CodeAgentNotAllowed, Refused, "the node's agent, or its ssh server, does not let this controller in", "name the controller in agent.controllers on that host, or put the line of repool setup into authorized_keys there"},
+	{CodeAgentCertificate, Refused, "a certificate between this controller and the node's agent is not accepted", "repool certs show; repool certs renew makes one anew"},
+	{CodeAgentHostKey, Refused, "the host's ssh key is not the known one", "find out why; only then correct known_hosts: ssh-keygen -R HOST"},
+	{CodeAgentNotRunning, Refused, "the node's host answers over ssh, and no agent runs there", "start repool agent on the node's host"},
 	{CodeServerSilent, Refused, "the node's server runs and does not answer to SQL", "log in by hand as repool's role: pg_hba.conf, password, connection limit"},
 	{CodeFrozen, Refused, "the node's server is frozen by SIGSTOP", "kill -CONT its processes, or stop it"},
 	{CodeReplayPaused, Refused, "the node streams, and its replay is paused", "SELECT pg_wal_replay_resume() on it"},

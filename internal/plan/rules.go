@@ -219,6 +219,9 @@ func (s *subject) noAgent() Decision {
 	if s.streams() {
 		return s.decide(None, CodeLineageUnknown, "the node streams, but its agent does not answer, and without it its WAL cannot be proven to be the primary's")
 	}
+	if info, known := Explain(Code(s.n.Agent.ErrCode)); known {
+		return s.decide(Wait, info.Code, info.Means+": nothing can be judged or done there")
+	}
 	return s.decide(Wait, CodeAgentUnreachable, "the node's agent does not answer: nothing can be judged or done there")
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -80,6 +81,10 @@ func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *wo
 		s := &subject{w: w, n: n, m: memoryOf(mem, n.ID)}
 		s.sql = n.SQL.Fresh(now, pol.MaxFactAge)
 		s.agent = n.Agent.Fresh(now, pol.MaxFactAge)
+		if s.strangersAgent() {
+			s.agent, s.n.Agent.ErrCode = false, string(CodeAgentForeign)
+			s.n.Agent.Err = fmt.Sprintf("its data have system identifier %s, the node's server has %s", n.Agent.Control.SystemID, n.SQL.SystemID)
+		}
 		for i := range w.pools {
 			s.notePool(&w.pools[i])
 		}
@@ -87,6 +92,13 @@ func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *wo
 	}
 	slices.SortFunc(w.nodes, func(a, b *subject) int { return int(a.n.ID) - int(b.n.ID) })
 	return w
+}
+
+// strangersAgent says that the agent which answers for the node has other data
+// than the node's own server: nothing it says is about the node.
+func (s *subject) strangersAgent() bool {
+	c := s.n.Agent.Control
+	return s.sql && s.agent && c != nil && c.SystemID != 0 && s.n.SQL.SystemID != 0 && c.SystemID != s.n.SQL.SystemID
 }
 
 func (s *subject) notePool(p *topology.PoolView) {

@@ -110,7 +110,7 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 		secrets: map[string]secret{}, md5: map[string]bool{}, logins: map[topology.NodeID]check.Login{}, handled: map[string]bool{}}
 	m.connect(ctx)
 	for _, part := range []func(context.Context) error{
-		m.stateDir, m.roles, m.hba, m.pcpUser, m.checkUsers, m.repoolYAML, m.recovery, m.shims, m.pgpoolConf, m.unit,
+		m.stateDir, m.roles, m.hba, m.pcpUser, m.checkUsers, m.repoolYAML, m.sshKeys, m.recovery, m.shims, m.pgpoolConf, m.unit,
 	} {
 		if err := part(ctx); err != nil {
 			m.disconnect()

@@ -130,7 +130,7 @@ func (m *maker) recovery(ctx context.Context) error {
 func (m *maker) repoolYAML(context.Context) error {
 	for _, n := range m.facts.Pool.Nodes {
 		if n.Agent.Kind == config.AgentNone {
-			m.manual("agent", subject(n.ID), "it is on another machine: install repool there, and say how its agent is reached by \"- {id: %s, agent: …}\" under nodes in %s", n.ID, m.facts.Pool.File)
+			m.manual("agent", subject(n.ID), "it is on another machine: install repool there, and say how its agent is reached by \"- {id: %s, agent: ssh://%s@%s}\" (or https://%s:7411) under nodes in %s", n.ID, m.own.name, n.Host, n.Host, m.facts.Pool.File)
 		}
 	}
 	if m.o.Loaded.Path != "" {

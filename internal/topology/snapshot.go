@@ -255,6 +255,9 @@ type Control struct {
 // Inspection is what the agent on a node's host found in its data directory.
 type Inspection struct {
 	Source
+	// ErrCode names what kept the agent from answering, where that is known: a
+	// certificate, a host key, another cluster's agent. Empty: no answer at all.
+	ErrCode      string      `json:"err_code,omitempty"`
 	AgentVersion string      `json:"agent_version,omitempty"`
 	Dir          DirState    `json:"dir"`
 	Version      int         `json:"version"` // major, from PG_VERSION

@@ -96,7 +96,7 @@ func order(m topology.Method) func(*bench) {
 		}
 		req := newest(b.workshop()).Request
 		req.ID, req.Method = fmt.Sprintf("by-hand-%d", time.Now().UnixNano()), m
-		agent := agentapi.DialUnix(b.AgentSocket(b.node))
+		agent := agentapi.DialUnix(b.AgentSocket(b.node), nil)
 		token, err := agent.Acquire(b.ctx, "test")
 		if err != nil {
 			return // it is asked again

@@ -1019,6 +1019,7 @@ type Inspection struct {
 	SavedConfig    bool                   `protobuf:"varint,23,opt,name=saved_config,json=savedConfig,proto3" json:"saved_config,omitempty"`
 	Run            *RunState              `protobuf:"bytes,24,opt,name=run,proto3" json:"run,omitempty"`
 	Lock           string                 `protobuf:"bytes,25,opt,name=lock,proto3" json:"lock,omitempty"`
+	ErrCode        string                 `protobuf:"bytes,26,opt,name=err_code,json=errCode,proto3" json:"err_code,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1224,6 +1225,13 @@ func (x *Inspection) GetRun() *RunState {
 func (x *Inspection) GetLock() string {
 	if x != nil {
 		return x.Lock
+	}
+	return ""
+}
+
+func (x *Inspection) GetErrCode() string {
+	if x != nil {
+		return x.ErrCode
 	}
 	return ""
 }
@@ -2153,7 +2161,7 @@ const file_repool_agent_v1_agent_proto_rawDesc = "" +
 	"\x19max_locks_per_transaction\x18\x0e \x01(\x03R\x16maxLocksPerTransaction\x12!\n" +
 	"\fsegment_size\x18\x0f \x01(\x04R\vsegmentSize\x12%\n" +
 	"\x0eclean_shutdown\x18\x10 \x01(\bR\rcleanShutdown\x121\n" +
-	"\x15shut_down_in_recovery\x18\x11 \x01(\bR\x12shutDownInRecovery\"\xb0\a\n" +
+	"\x15shut_down_in_recovery\x18\x11 \x01(\bR\x12shutDownInRecovery\"\xcb\a\n" +
 	"\n" +
 	"Inspection\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x10\n" +
@@ -2185,7 +2193,8 @@ const file_repool_agent_v1_agent_proto_rawDesc = "" +
 	"\x03odd\x18\x16 \x03(\tR\x03odd\x12!\n" +
 	"\fsaved_config\x18\x17 \x01(\bR\vsavedConfig\x12+\n" +
 	"\x03run\x18\x18 \x01(\v2\x19.repool.agent.v1.RunStateR\x03run\x12\x12\n" +
-	"\x04lock\x18\x19 \x01(\tR\x04lock\x1a=\n" +
+	"\x04lock\x18\x19 \x01(\tR\x04lock\x12\x19\n" +
+	"\berr_code\x18\x1a \x01(\tR\aerrCode\x1a=\n" +
 	"\x0fHotStandbyEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"m\n" +

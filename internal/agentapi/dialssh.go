@@ -1,0 +1,60 @@
+package agentapi
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+)
+
+// SSH says how to reach an agent over the system's ssh, with the operator's own
+// configuration, keys, jump hosts and known_hosts.
+type SSH struct {
+	// User may be empty: ssh's own choice. Host is a name, an address or an alias
+	// of the operator's configuration. Port 0: ssh's own choice.
+	User, Host string
+	Port       int
+	// Program is ssh itself; empty: "ssh" from PATH. ConfigFile is given with -F.
+	Program, ConfigFile string
+	// Node is asked for where the key has no forced command.
+	Node int
+}
+
+// DialSSH reaches an agent through `ssh … repool agent --stdio`, one process for
+// all calls. Nothing is started before the first call; Close ends it.
+func DialSSH(s SSH, expect *Expect) Agent {
+	return newClient(s.String(), "http://agent", &link{open: s.open}, expect)
+}
+
+// String is the form that stands in repool.yaml.
+func (s SSH) String() string {
+	host := s.Host
+	if s.Port != 0 {
+		host = net.JoinHostPort(host, fmt.Sprint(s.Port))
+	}
+	if s.User != "" {
+		host = s.User + "@" + host
+	}
+	return "ssh://" + host
+}
+
+// open starts ssh and waits for the far side's greeting.
+func (s SSH) open(ctx context.Context) (carrier, net.Conn, *bufio.Reader, error) {
+	p, err := startSSH(s)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, p.end)
+	r := bufio.NewReader(p.conn)
+	err = readGreeting(r)
+	if !stop() {
+		err = errors.Join(fmt.Errorf("ssh has connected and says nothing, after %s", dialLimit), err)
+	}
+	if err != nil {
+		err = p.explain(err)
+		p.end()
+		return nil, nil, nil, err
+	}
+	return p, p.conn, r, nil
+}

@@ -1,0 +1,75 @@
+package agentapi
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// DialTLS reaches an agent over TLS 1.3 at addr, host:port. conf is asked anew
+// for each connection, so certificates may be renewed meanwhile. Nothing is
+// opened before the first call; Close ends the connection.
+func DialTLS(addr string, conf func() (*tls.Config, error), expect *Expect) Agent {
+	d := &tlsDialer{addr: addr, conf: conf}
+	return newClient("https://"+addr, "http://agent", &link{open: d.open}, expect)
+}
+
+type tlsDialer struct {
+	addr string
+	conf func() (*tls.Config, error)
+}
+
+// tlsConn is a carrier until the far side's certificate expires.
+type tlsConn struct {
+	*tls.Conn
+	expires time.Time
+}
+
+func (c *tlsConn) alive() bool { return time.Now().Before(c.expires) }
+
+func (c *tlsConn) end() { _ = c.NetConn().Close() } // closed already is as good
+
+func (c *tlsConn) explain(err error) error {
+	if !c.alive() {
+		return fmt.Errorf("the agent's certificate has expired on %s: %w", c.expires.UTC().Format(time.DateOnly), ErrCertificate)
+	}
+	return err
+}
+
+func (d *tlsDialer) open(ctx context.Context) (carrier, net.Conn, *bufio.Reader, error) {
+	own, err := d.conf()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
+	host, _, err := net.SplitHostPort(d.addr)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	own = own.Clone()
+	own.MinVersion, own.NextProtos, own.ServerName = tls.VersionTLS13, []string{"h2"}, host
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", d.addr)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c := tls.Client(raw, own)
+	first := bufio.NewReader(c)
+	if err = c.HandshakeContext(ctx); err == nil {
+		// In TLS 1.3 a client's handshake ends before the server has looked at its
+		// certificate. A server that takes it speaks first in HTTP/2.
+		stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+		_, err = first.Peek(1)
+		stop()
+	}
+	if err != nil {
+		if isCertificate(err) {
+			err = fmt.Errorf("%w: %w", ErrCertificate, err)
+		}
+		return nil, nil, nil, errors.Join(err, raw.Close())
+	}
+	return &tlsConn{Conn: c, expires: c.ConnectionState().PeerCertificates[0].NotAfter}, c, first, nil
+}

@@ -1,0 +1,67 @@
+package agentapi
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+)
+
+// The contract's errors; errors.Is works on them across every transport.
+var (
+	ErrLocked     = errors.New("the node is locked by another run or holder")
+	ErrStaleToken = errors.New("the token is older than the newest one given out for this node")
+	ErrNoWAL      = errors.New("the WAL asked for is no longer there")
+	ErrNoRun      = errors.New("no such run on this node")
+	ErrRefused    = errors.New("the agent refused the request")
+)
+
+// What the handshake refuses, and what keeps two sides from coming together at
+// all. Each has a code of the same meaning: see Code.
+var (
+	ErrVersionSkew   = errors.New("the two programs are more than one release apart")
+	ErrWrongNode     = errors.New("this is another node's agent")
+	ErrForeignSystem = errors.New("this is an agent of another cluster")
+	ErrNotAllowed    = errors.New("the agent does not serve this caller")
+	ErrCertificate   = errors.New("the certificate is not accepted")
+	ErrHostKey       = errors.New("the host's key is not the known one")
+	ErrNotRunning    = errors.New("the host answers, and no agent runs there")
+)
+
+// errNoCertificate: a TLS connection without a configuration of its own.
+var errNoCertificate = errors.New("no certificate")
+
+// codes names for ever what an agent could not be reached for; they are the
+// planner's codes.
+var codes = []struct {
+	err  error
+	code string
+}{
+	{ErrVersionSkew, "agent-version-skew"}, {ErrWrongNode, "agent-wrong-node"}, {ErrForeignSystem, "agent-foreign-system"},
+	{ErrNotAllowed, "agent-not-allowed"}, {ErrCertificate, "agent-certificate"}, {ErrHostKey, "agent-host-key"}, {ErrNotRunning, "agent-not-running"},
+}
+
+// Code says why an agent could not be asked, as the code of a decision. Empty:
+// err has no such reason; the agent just does not answer.
+func Code(err error) string {
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return ""
+}
+
+// isCertificate says whether a connection failed over a certificate, the far
+// side's or our own.
+func isCertificate(err error) bool {
+	var verify *tls.CertificateVerificationError
+	var host x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &verify) || errors.As(err, &host) || errors.As(err, &authority) || errors.As(err, &invalid) {
+		return true
+	}
+	var op *net.OpError // an alert of the far side: it does not take ours
+	return errors.As(err, &op) && op.Op == "remote error"
+}

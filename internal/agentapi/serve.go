@@ -1,0 +1,43 @@
+package agentapi
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// NewServer is the HTTP server for an agent's listeners: a unix socket, over
+// which programs of this host and `repool agent --stdio` come, and, where conf
+// is not nil, TLS. conf is asked for each connection.
+func NewServer(a Agent, self *Self, conf func() (*tls.Config, error), log *slog.Logger) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle(NewHandler(a, self))
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	srv := &http.Server{
+		Handler:           mux,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait},
+		ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn), // whose handshakes fail
+	}
+	if conf != nil {
+		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				c, err := conf()
+				if err != nil {
+					return nil, err
+				}
+				c = c.Clone()
+				c.MinVersion, c.NextProtos, c.ClientAuth = tls.VersionTLS13, []string{"h2", "http/1.1"}, tls.RequireAndVerifyClientCert
+				return c, nil
+			},
+			// A server wants one to begin with; it is never used.
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoCertificate },
+		}
+	}
+	return srv
+}

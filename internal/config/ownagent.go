@@ -1,0 +1,58 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/repool/repool/internal/pgpoolconf"
+)
+
+// DefaultAgentSocket is where an agent of its own host listens.
+const DefaultAgentSocket = "/run/repool/agent.sock"
+
+// IsAgent says whether this is the configuration of an agent on a host without
+// Pgpool-II: it has the agent section.
+func (l *Loaded) IsAgent() bool {
+	_, given := l.at["agent"]
+	return given
+}
+
+// ResolveAgent is Resolve for such a host: a pool of the one node that the agent
+// section names. pgpool.conf is not read; what is in it about the other nodes
+// comes with each order, and what must not come from outside is in repool.yaml.
+func (l *Loaded) ResolveAgent() (*Pool, error) {
+	if !l.IsAgent() {
+		return nil, fmt.Errorf("%s has no agent section", l.name())
+	}
+	c := l.Config
+	orText(&c.Agent.Socket, DefaultAgentSocket)
+	orText(&c.Agent.WhenAlone, "keep")
+	if c.Agent.Port == 0 {
+		c.Agent.Port = 5432
+	}
+	p := &Pool{
+		File: l.Path, Database: c.Database, Replication: c.Replication, Controller: c.Controller, Environment: c.Environment,
+		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, TLS: c.TLS, SSH: c.SSH, Agent: c.Agent,
+		ResyncCommand: c.Agent.ResyncCommand,
+	}
+	p.Policy = l.policy(p)
+	var extra Node
+	for _, n := range c.Nodes {
+		if n.ID == c.Agent.Node {
+			extra = n
+		}
+	}
+	extra.Agent = string(AgentLocal)
+	n, err := merge(pgpoolconf.Node{ID: c.Agent.Node, Host: c.Agent.Host, Port: c.Agent.Port}, extra, c.Vault.Directory)
+	ps := &problems{file: l.name(), at: l.at}
+	if !filepath.IsAbs(n.DataDir) {
+		err = errors.New("the data directory is not said: add \"- {id: " + n.ID.String() + ", data_directory: /…}\" to nodes")
+	}
+	if err != nil {
+		ps.addAt("agent", "%v", err)
+		return nil, ps.err()
+	}
+	p.Nodes = []NodeConf{n}
+	return p, nil
+}

@@ -1,0 +1,74 @@
+package hosts
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/repool/repool/internal/lab"
+)
+
+// stopped waits until the node's server does not run.
+func (p *pool) stopped(node int) {
+	p.t.Helper()
+	p.wait("the server to be stopped", func(context.Context) error {
+		if p.Postmaster(node) != 0 {
+			return errors.New("it runs")
+		}
+		return nil
+	})
+}
+
+// An agent that may do so stops a primary on a host that is cut off, and again
+// when somebody starts it there (hazard 27), until a controller is heard of.
+func TestPrimaryOfACutOffHostIsStopped(t *testing.T) {
+	p := up(t, lab.Options{Agents: lab.AgentsTLS, AgentSettings: map[string]string{"when_alone": "stop", "alone_after": "6s"}})
+	old := p.primary()
+	since := time.Now()
+	p.must(p.Part(p.ctx, p.NodeHost(old), ""))
+	p.stopped(old)
+	if took := time.Since(since); took < 5*time.Second {
+		t.Errorf("stopped after %s, before the limit", took)
+	}
+	p.newPrimary(old)
+	p.must(p.StartNode(p.ctx, old)) // a service manager
+	p.stopped(old)
+	// A standby on a cut-off host is left alone.
+	other := p.standby()
+	p.must(p.Part(p.ctx, p.NodeHost(other), ""))
+	p.code(other, "agent-unreachable")
+	cut := time.Now()
+	p.wait("longer than the limit to go by", func(context.Context) error {
+		if p.Postmaster(other) == 0 {
+			return lab.Stop(errors.New("the standby was stopped"))
+		}
+		if time.Since(cut) < 8*time.Second {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	p.must(p.HealNetwork(p.ctx))
+	p.whole("the hosts are back", since)
+	p.equal()
+}
+
+// A host loses its power with the primary on it, and comes back with the server
+// set to start at boot: it is stopped, its lost commits are in the vault.
+func TestPowerOffAndReturn(t *testing.T) {
+	p := up(t, lab.Options{Agents: lab.AgentsSSH, Durable: true})
+	old := p.primary()
+	lost, err := p.Diverge(p.ctx, old, 5)
+	p.must(err)
+	since := time.Now()
+	p.must(p.PowerOff(p.ctx, p.NodeHost(old)))
+	p.newPrimary(old)
+	p.must(p.PowerOnNode(p.ctx, old, true))
+	p.whole("the host is back", since)
+	p.vaulted(old, lost)
+	p.equal()
+	if !strings.Contains(p.hooks(), "not fenced") {
+		t.Error("it is not written down that the old primary could not be fenced")
+	}
+}
