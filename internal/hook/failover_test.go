@@ -200,6 +200,10 @@ func TestFailover(t *testing.T) {
 			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(n *fakeNode) error { n.facts.InRecovery = false; return nil }}, standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
+		"the old primary comes back while its fence is waited for": {
+			nodes: []*fakeNode{{facts: primary().facts, silent: true, away: true}, standby(0x200), standby(0x100)}, event: lost,
+			code: CodeNotFenced, exit: exit.Refused, primaries: []topology.NodeID{0},
+		},
 		"somebody else promotes the best meanwhile": {
 			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(n *fakeNode) error {
 				n.facts = Facts{SystemID: 77, History: line2}

@@ -22,6 +22,9 @@ type fakeNode struct {
 	down, silent bool
 	// noAgent: nobody to ask; stuck: the agent answers, and cannot stop the server.
 	noAgent, stuck bool
+	// away: it and the fence asked of its agent hang until the hook gives up the
+	// fence; then it serves again.
+	away bool
 
 	onPromote func(*fakeNode) error // nil: as asked
 	polls     int                   // questions until a promotion shows
@@ -195,7 +198,14 @@ type fakeAgent struct {
 
 func (a fakeAgent) Acquire(context.Context, string) (topology.Token, error) { return 9, nil }
 
-func (a fakeAgent) Fence(_ context.Context, token topology.Token) (topology.Fenced, error) {
+func (a fakeAgent) Fence(ctx context.Context, token topology.Token) (topology.Fenced, error) {
+	if a.n.away {
+		<-ctx.Done()
+		a.w.mu.Lock()
+		defer a.w.mu.Unlock()
+		a.n.silent = false
+		return topology.Fenced{}, ctx.Err()
+	}
 	a.w.mu.Lock()
 	defer a.w.mu.Unlock()
 	if token != 9 {

@@ -13,6 +13,11 @@ import (
 // askAgain is how long a promotion that was asked for is left to begin.
 const askAgain = 100 * time.Millisecond
 
+// backWithin is how long an old primary that could not be stopped is asked for
+// its state once more: one that serves answers in milliseconds, and everybody
+// waits for a dead one.
+const backWithin = 300 * time.Millisecond
+
 // holder is the name under which a failover takes a node from its agent.
 const holder = "failover hook"
 
@@ -22,6 +27,7 @@ const holder = "failover hook"
 // controller does it when the host comes back. stopped says that it was running
 // until now.
 func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() view) (note string, ok, stopped bool) {
+	begun := time.Now()
 	how, err := d.askFence(ctx, node, func() bool {
 		v := probed()
 		return v.err == nil && v.facts.InRecovery
@@ -33,6 +39,14 @@ func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() vi
 		return fenceNote(node, how), true, how.WasRunning
 	}
 	v := probed()
+	if v.err != nil && time.Since(begun) > answersAge {
+		// That answer is as old as the try to stop it: it may be back by now.
+		short, cancel := context.WithTimeout(ctx, backWithin)
+		defer cancel()
+		primary, perr := d.alive(short, node)
+		v.err = perr
+		v.facts.InRecovery = !primary
+	}
 	if v.err == nil && !v.facts.InRecovery {
 		// It may have been stopped half way since.
 		primary, perr := d.alive(ctx, node)

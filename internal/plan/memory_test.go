@@ -317,7 +317,10 @@ func TestStreamingAheadOfThePrimary(t *testing.T) {
 	s.later(aheadFor)
 	s.expect("", "detach attached-diverged")
 	s.later(time.Second).status(1, topology.PoolDown)
-	s.expect("", "resync/base-backup diverged")
+	d := s.expect("", "resync/base-backup diverged")[1]
+	if d.Request == nil || d.Request.Divergence == 0 || d.Request.DivergenceTLI != 1 {
+		t.Errorf("P3: what it holds of its own is not asked to be kept: %+v", d.Request)
+	}
 }
 
 func TestNothingIsAttachedThatIsAhead(t *testing.T) {

@@ -57,8 +57,15 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 	l := s.lineage()
 	d.Request = &topology.RunRequest{Node: s.n.ID, Method: m, Slot: s.slot(), AppName: s.appName(), Code: string(code), Reason: reason,
 		Upstream: topology.Upstream{Node: p.n.ID, Host: p.n.Host, Port: p.n.Port, SystemID: p.n.SQL.SystemID, History: s.w.history}}
-	if l.Verdict == topology.LineageDiverged {
+	switch {
+	case l.Verdict == topology.LineageDiverged:
 		d.Request.Divergence, d.Request.DivergenceTLI = l.Point, l.TLI
+	case code == CodeDiverged:
+		// By its position alone: only up to the beginning of the primary's timeline
+		// are the two surely one, and all after it must be kept (P3). Without a
+		// divergence point the agent would go by the numbers, and keep nothing.
+		tli := s.w.history.TLI
+		d.Request.Divergence, d.Request.DivergenceTLI = max(s.w.history.Begin(tli), 1), tli
 	}
 	return d
 }

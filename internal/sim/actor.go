@@ -61,7 +61,7 @@ func (a *actor) free(end int64) {
 // wait lets a time in [lo, hi] go by.
 func (a *actor) wait(lo, hi time.Duration) {
 	d, end := a.delay(lo, hi)
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // in virtual time this is how time goes by
 	a.free(end)
 }
 

@@ -228,6 +228,14 @@ func draw(d *dice, nodes int) []Fault {
 	case 10: // one standby has more than the other
 		all = append(all, Fault{At: t, Kind: "cut replication", Node: topology.NodeID(1 + d.below(nodes-1)), With: 0, For: at(2*second, 6*second), Arg: "none"})
 		add(t+at(second, 2*second), "kill server", 0, 0, "")
+	case 12: // a second primary under the same timeline number writes more, and is demoted
+		last := topology.NodeID(nodes - 1)
+		add(t, "isolate", last, 6*second, "none")
+		add(t+100*time.Millisecond, "kill server", 0, 0, "")
+		add(t+500*time.Millisecond, "promote by hand", last, 0, "")
+		add(t+at(6*second, 8*second), "kill Pgpool-II", 0, at(8*second, 14*second), "none")
+		add(t+9*second, "kill server", last, 0, "")
+		add(t+10*second, "demote by hand", last, 0, "")
 	case 11: // somebody takes the living primary out
 		add(t, "detach by hand", 0, 0, "")
 	case 2: // and is started again

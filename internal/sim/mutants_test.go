@@ -25,7 +25,7 @@ var mutants = []mutant{
 		`return s.w.primary != nil && s.streamsFrom(s.w.primary) }`, `return s.w.primary != nil && s.sql && s.n.SQL.InRecovery }`),
 	one("attach whatever streams, without the gate", "P1", "plan/gate.go",
 		`code, why := s.gate()`, `code, why := Code(""), ""`),
-	one("go by timeline numbers, not by content", "P9", "topology/lineage.go",
+	one("go by timeline numbers, not by content", "P3", "topology/lineage.go",
 		`case !sameRecord(*probe.Last, *record):`, `case false:`),
 	{"attach however far behind", "P1", []edit{
 		{"plan/gate.go", `case s.lag() > s.w.pol.MaxLagBytes:`, `case false:`},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,6 +43,7 @@ func playMany(t *testing.T, from uint64, worlds int, see func(t *testing.T, o Ou
 	var next atomic.Uint64
 	var mu sync.Mutex
 	var stopped atomic.Bool
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // worlds are small and many
 	t.Run("worlds", func(t *testing.T) {
 		for range runtime.GOMAXPROCS(0) {
 			t.Run("", func(t *testing.T) {
