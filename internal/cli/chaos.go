@@ -50,7 +50,7 @@ EXIT STATUS
 				err = errors.Join(err, r.Write(g.out))
 			}
 			if err == nil && !r.OK {
-				err = exit.New(exit.Problems, "a promise was not kept: see the violations; the pool's logs are in %s", r.Dir)
+				err = exit.New(exit.Problems, "a promise was not kept: see the violations; the pool's logs are in %s (repool lab down --dir removes it)", r.Dir)
 			}
 			return err
 		},

@@ -110,7 +110,7 @@ EXIT STATUS
 			if keep {
 				return nil
 			}
-			return os.RemoveAll(l.Dir)
+			return l.Remove()
 		},
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "leave the directory with its logs")

@@ -13,106 +13,37 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/proof"
 	"github.com/repool/repool/internal/topology"
 )
 
-// guard samples the pool all the while, and ends with the test: no node may be
+// guard looks at the pool all the while, and ends with the test: no node may be
 // attached that is a primary beside the newest one, and none under watch may
 // accept writes at all.
 type guard struct {
-	p    *pool
-	stop context.CancelFunc
-	done chan struct{}
-
-	mu      sync.Mutex
-	watched map[int]bool
-	samples int
-	bad     []string
+	*proof.Guard
+	p     *pool
+	ended sync.Once
 }
 
 // guarded starts a guard; its findings fail the test.
 func (p *pool) guarded() *guard {
-	ctx, cancel := context.WithCancel(p.ctx)
-	g := &guard{p: p, stop: cancel, done: make(chan struct{}), watched: map[int]bool{}}
-	go func() {
-		defer close(g.done)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			watched := g.watching()
-			all := p.Lab.Status(ctx)
-			if ctx.Err() == nil {
-				g.sample(all, watched)
-			}
-		}
-	}()
+	g := &guard{Guard: proof.Watch(p.Lab, proof.GuardOptions{}), p: p}
 	p.t.Cleanup(g.end)
 	return g
 }
 
-// end stops the sampling and reports what was seen; a second call does nothing.
+// end stops the looking and reports what was seen; a second call does nothing.
 func (g *guard) end() {
-	g.stop()
-	<-g.done
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, b := range g.bad {
-		g.p.t.Error(b)
-	}
-	if g.bad = nil; g.samples == 0 {
-		g.p.t.Error("the guard has never looked")
-	}
-	g.samples++
-}
-
-// mustNotWrite says whether a node, from now on, may accept no writes.
-func (g *guard) mustNotWrite(node int, must bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.watched[node] = must
-}
-
-func (g *guard) watching() []int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var out []int
-	for n, on := range g.watched {
-		if on {
-			out = append(out, n)
+	g.ended.Do(func() {
+		r := g.Stop()
+		for _, v := range r.Violations {
+			g.p.t.Error(v)
 		}
-	}
-	return out
-}
-
-func (g *guard) sample(all []lab.NodeStatus, watched []int) {
-	top := -1
-	for i, n := range all {
-		if n.Primary && (top < 0 || n.Timeline > all[top].Timeline) {
-			top = i
+		if r.Samples == 0 {
+			g.p.t.Error("the guard has never looked")
 		}
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.samples++
-	for i, n := range all {
-		if n.Primary && n.Attached && i != top {
-			g.note("node %d is attached and a primary on timeline %s, beside node %d on %s", i, n.Timeline, top, all[top].Timeline)
-		}
-		if n.Primary && slices.Contains(watched, i) && g.watched[i] {
-			g.note("node %d accepts writes on timeline %s in the middle of its resync", i, n.Timeline)
-		}
-	}
-}
-
-func (g *guard) note(format string, args ...any) {
-	if len(g.bad) < 5 {
-		g.bad = append(g.bad, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
-	}
+	})
 }
 
 // caught stops (SIGSTOP) a program of the lab in mid-work, as soon as it runs
@@ -146,7 +77,7 @@ func (p *pool) backupOf(node int) []string {
 	return []string{"pg_basebackup", "--pgdata=" + p.workshop(node)}
 }
 
-func (p *pool) workshop(node int) string { return p.Nodes[node].DataDir + ".repool" }
+func (p *pool) workshop(node int) string { return p.Nodes[node].Workshop() }
 
 // there says whether a PostgreSQL directory is at the path.
 func there(path string) bool {

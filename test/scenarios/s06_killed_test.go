@@ -23,9 +23,9 @@ import (
 // outsideHand starts the node's server whenever there is one to start, until
 // the function it returns is called. The guard lets it accept no writes.
 func (p *pool) outsideHand(g *guard, node int) (stop func()) {
-	g.mustNotWrite(node, true)
+	g.MustNotWrite(node, true)
 	end := p.Supervise(node)
-	return func() { end(); g.mustNotWrite(node, false) }
+	return func() { end(); g.MustNotWrite(node, false) }
 }
 
 // crashAt restarts the node's agent so that it kills itself at the point.
