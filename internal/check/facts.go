@@ -28,6 +28,8 @@ type Facts struct {
 	Pgpool     PgpoolFacts
 	Nodes      []NodeFacts
 	Files      FileFacts
+	// TCPRetries is the kernel's net.ipv4.tcp_retries2 on this host; 0: not known.
+	TCPRetries int
 	Controller ControllerFacts
 }
 
