@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/certs"
+	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/pgdata"
 	"github.com/repool/repool/internal/topology"
 )
@@ -172,6 +173,9 @@ var changes = []change{
 	}, id: "pgpass", severity: Problem, subject: "files", found: "node 0"},
 	{name: "PCP passfile missing", do: func(f *Facts) { f.Pgpool.PCP.Err = "no password" }, id: "pcppass", severity: Problem, subject: "files"},
 	{name: "state directory not writable", do: func(f *Facts) { f.Files.StateDirErr = "read-only" }, id: "state-directory", severity: Problem, subject: "controller"},
+	{name: "the kernel waits long for a host that has vanished", do: func(f *Facts) {
+		f.Nodes[1].Conf.Host, f.Nodes[1].Conf.Agent, f.TCPRetries = "10.0.0.11", config.Agent{Kind: config.AgentSSH, Host: "10.0.0.11"}, 15
+	}, id: "tcp-retries", severity: Warning, subject: "pgpool", found: "tcp_retries2 is 15"},
 	{name: "certificate cannot be read", do: func(f *Facts) { f.Files.CertsErr = "no such file" }, id: "certificates", severity: Problem, subject: "files"},
 	{name: "certificate has expired", do: func(f *Facts) { f.Files.Certs = ends(f, -time.Second) }, id: "certificates", severity: Problem, subject: "files", remedy: "repool certs renew /c/db1.crt"},
 	{name: "certificate will expire", do: func(f *Facts) { f.Files.Certs = ends(f, 29*24*time.Hour) }, id: "certificates", severity: Warning, subject: "files", found: "db1"},

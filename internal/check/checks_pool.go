@@ -30,6 +30,8 @@ var poolChecks = []Check{
 		"Without health checks Pgpool-II only notices a dead node when a client's query fails.", checkHealthPeriod},
 	{"health-check-user", "the user of the health check",
 		"Pgpool-II detaches a healthy node when its health check cannot log in.", checkHealthUser},
+	{"tcp-retries", "how long the kernel waits for a host that has vanished",
+		"While a check of Pgpool-II's waits for an answer from such a host, its failover does not end, and nobody is served.", checkTCPRetries},
 	{"sr-check-off", "sr_check_period",
 		"Without it Pgpool-II shows no replication state and never notices a second primary.", checkSRPeriod},
 	{"sr-check-user", "the user of the replication check",

@@ -24,10 +24,12 @@ type Facts struct {
 	// File is pgpool.conf with its places.
 	File *pgpoolconf.File
 	// Program is the path of repool that remedies name.
-	Program    string
-	Pgpool     PgpoolFacts
-	Nodes      []NodeFacts
-	Files      FileFacts
+	Program string
+	Pgpool  PgpoolFacts
+	Nodes   []NodeFacts
+	Files   FileFacts
+	// TCPRetries is the kernel's net.ipv4.tcp_retries2 on this host; 0: not known.
+	TCPRetries int
 	Controller ControllerFacts
 }
 

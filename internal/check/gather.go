@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -74,6 +75,9 @@ func Gather(ctx context.Context, o Options) (*Facts, error) {
 	wg.Wait()
 	g.hooks(&f.Pgpool)
 	f.Files = g.files()
+	if text, err := os.ReadFile("/proc/sys/net/ipv4/tcp_retries2"); err == nil {
+		f.TCPRetries, _ = strconv.Atoi(strings.TrimSpace(string(text))) // zero is "not known"
+	}
 	return f, nil
 }
 

@@ -106,6 +106,16 @@ func (l *Lab) makeNetwork() error {
 			return err
 		}
 	}
+	for _, p := range l.Pgpools {
+		err := inNetns(l.netns(pgpoolHost(p.ID)), func() error {
+			// As docs/operations.md has it: Pgpool-II 4.3 waits for a host that has
+			// vanished as long as the kernel does.
+			return os.WriteFile("/proc/sys/net/ipv4/tcp_retries2", []byte("5"), 0o644)
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return inNetns(sw, func() error {
 		return tool("table bridge lab {\n chain cut {\n  type filter hook forward priority 0;\n }\n}\n", "nft", "-f", "-")
 	})
