@@ -58,7 +58,7 @@ func (a *Agent) watchAlone(ctx context.Context) {
 		case <-tick.C:
 		}
 		if err := a.stopIfAlone(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("stop the primary of a host that is cut off", "error", err)
+			a.log.Error("stop the primary of a host that is cut off", "err", err)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (a *Agent) stopIfAlone(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.log.Warn("primary stopped: no controller has been heard of", "for", a.alone.lasted().Round(time.Second).String(),
+		a.log.Warn("primary stopped: no controller has been heard of", "took", a.alone.lasted().Round(time.Second).String(),
 			"limit", a.alone.limit.String(), "mode", how.Mode)
 		return nil
 	})

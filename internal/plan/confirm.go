@@ -35,7 +35,7 @@ func Confirm(mem Memory, snap topology.Snapshot, pol Policy, now time.Time, run 
 		return fmt.Errorf("confirm run %s: node %s is on hold", run.ID, run.Node)
 	case s.foreign:
 		return fmt.Errorf("confirm run %s: node %s has another system identifier than the primary", run.ID, run.Node)
-	case s.elsewhere():
+	case s.stranger:
 		return fmt.Errorf("confirm run %s: node %s answers as another cluster than the data directory that its agent works on", run.ID, run.Node)
 	case s.sql && !s.n.SQL.InRecovery:
 		return fmt.Errorf("confirm run %s: node %s accepts writes", run.ID, run.Node)

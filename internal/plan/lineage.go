@@ -27,13 +27,6 @@ func (s *subject) systemID() topology.SystemID {
 	return 0
 }
 
-// elsewhere says that the agent looks at another cluster's data directory than
-// the one of the server that answers: nothing it says is about this node.
-func (s *subject) elsewhere() bool {
-	c := s.n.Agent.Control
-	return s.sql && s.agent && c != nil && s.n.SQL.SystemID != 0 && c.SystemID != s.n.SQL.SystemID
-}
-
 // maybePrimary says that the node accepts writes, or that its server runs and
 // will, since nothing in its directory makes it a standby.
 func (s *subject) maybePrimary() bool {

@@ -117,11 +117,11 @@ func TestNode(t *testing.T) {
 		}, "wait foreign-directory"},
 		"the agent looks at another cluster's directory": {func(s *scene) {
 			s.status(1, down).node(1).Agent.Control.SystemID = otherSys
-		}, "wait facts-stale"},
+		}, "wait agent-foreign-system"},
 		"the agent looks at another cluster's directory, which has diverged": {func(s *scene) {
 			s.status(1, down).lineage(1, 0, topology.LineageDiverged)
 			s.node(1).SQL.Receiver, s.node(1).Agent.Control.SystemID = topology.WALReceiver{}, otherSys
-		}, "wait facts-stale"},
+		}, "wait agent-foreign-system"},
 		"other system identifier (S10)":     {func(s *scene) { s.stopped(1).status(1, down); s.node(1).Agent.Control.SystemID = otherSys }, "none foreign-system"},
 		"other system identifier, attached": {func(s *scene) { s.node(1).SQL.SystemID = otherSys }, "detach foreign-system"},
 		"lower max_connections (S10, hazard 32)": {func(s *scene) {

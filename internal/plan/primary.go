@@ -133,7 +133,7 @@ func (w *world) remembers() bool {
 func (w *world) historyOf(s *subject) (topology.History, bool) {
 	t := s.n.SQL.Timeline
 	switch {
-	case s.agent && s.n.Agent.History.TLI == t && t != 0 && !s.elsewhere():
+	case s.agent && s.n.Agent.History.TLI == t && t != 0:
 		return s.n.Agent.History, true
 	case w.remembers() && w.mem.Primary == s.n.ID && w.mem.History.TLI == t:
 		return w.mem.History, true

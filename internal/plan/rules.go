@@ -216,11 +216,11 @@ func (s *subject) parked() Decision {
 }
 
 func (s *subject) noAgent() Decision {
-	if s.streams() {
-		return s.decide(None, CodeLineageUnknown, "the node streams, but its agent does not answer, and without it its WAL cannot be proven to be the primary's")
-	}
 	if info, known := Explain(Code(s.n.Agent.ErrCode)); known {
 		return s.decide(Wait, info.Code, info.Means+": nothing can be judged or done there")
+	}
+	if s.streams() {
+		return s.decide(None, CodeLineageUnknown, "the node streams, but its agent does not answer, and without it its WAL cannot be proven to be the primary's")
 	}
 	return s.decide(Wait, CodeAgentUnreachable, "the node's agent does not answer: nothing can be judged or done there")
 }
@@ -235,8 +235,6 @@ func (s *subject) contradictory() bool {
 		return true
 	case a.Control != nil && a.Control.SystemID == 0:
 		return true // whose data these are is unknown, and no control file says 0
-	case s.elsewhere():
-		return true
 	case s.sql && s.aside():
 		return true // a server answers on the node's port, with the node's directory under repair
 	}

@@ -61,6 +61,9 @@ type subject struct {
 	// second: out of recovery beside the primary, or about to be. foreign: other
 	// system identifier than the primary's.
 	second, foreign bool
+	// stranger: what answers as the node's agent has another cluster's data; agent
+	// is false then, for nothing that it says is about this node.
+	stranger bool
 }
 
 func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *world {
@@ -82,7 +85,7 @@ func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *wo
 		s.sql = n.SQL.Fresh(now, pol.MaxFactAge)
 		s.agent = n.Agent.Fresh(now, pol.MaxFactAge)
 		if s.strangersAgent() {
-			s.agent, s.n.Agent.ErrCode = false, string(CodeAgentForeign)
+			s.agent, s.stranger, s.n.Agent.ErrCode = false, true, string(CodeAgentForeign)
 			s.n.Agent.Err = fmt.Sprintf("its data have system identifier %s, the node's server has %s", n.Agent.Control.SystemID, n.SQL.SystemID)
 		}
 		for i := range w.pools {
@@ -98,7 +101,7 @@ func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *wo
 // than the node's own server: nothing it says is about the node.
 func (s *subject) strangersAgent() bool {
 	c := s.n.Agent.Control
-	return s.sql && s.agent && c != nil && c.SystemID != 0 && s.n.SQL.SystemID != 0 && c.SystemID != s.n.SQL.SystemID
+	return s.sql && s.agent && c != nil && s.n.SQL.SystemID != 0 && c.SystemID != s.n.SQL.SystemID
 }
 
 func (s *subject) notePool(p *topology.PoolView) {
