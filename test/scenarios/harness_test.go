@@ -300,6 +300,20 @@ func (p *pool) passes(since time.Time, n uint64) error {
 	return nil
 }
 
+// poolNode is what Pgpool-II says of a node, as the controller last saw it.
+func (p *pool) poolNode(node int) (topology.PoolNode, error) {
+	st, err := p.ctl.Status(p.ctx)
+	if err != nil {
+		return topology.PoolNode{}, err
+	}
+	for i := range st.Snapshot.Pools {
+		if n := st.Snapshot.Pools[i].Node(topology.NodeID(node)); n != nil {
+			return *n, nil
+		}
+	}
+	return topology.PoolNode{}, fmt.Errorf("Pgpool-II's view has no node %d", node)
+}
+
 // detachedStill is an error when Pgpool-II routes to the node.
 func (p *pool) detachedStill(node int) error {
 	for _, s := range p.Lab.Status(p.ctx) {

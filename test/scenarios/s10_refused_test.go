@@ -27,9 +27,20 @@ func TestS10ForeignSystemAndLowSettings(t *testing.T) {
 	since := time.Now()
 	p.otherCluster(foreign)
 	p.code(foreign, plan.CodeForeignSystem)
+	before, err := p.poolNode(foreign)
+	p.must(err)
 	p.must(p.Attach(p.ctx, foreign))
+	// repool asks for the detach, unless Pgpool-II's own health check, for which
+	// the other cluster has no such user, takes the node out first.
 	p.wait("the foreign node to be attached and detached again", func(ctx context.Context) error {
-		return p.happened(ctx, foreign, since, "detach", plan.CodeForeignSystem)
+		if p.happened(ctx, foreign, since, "detach", plan.CodeForeignSystem) == nil {
+			return nil
+		}
+		now, err := p.poolNode(foreign)
+		if err == nil && (now.Attached() || !now.LastChange.After(before.LastChange)) {
+			err = fmt.Errorf("it is %s since %s, and was %s before the attach", now.Status, now.LastChange, before.LastChange)
+		}
+		return err
 	})
 	p.code(foreign, plan.CodeForeignSystem)
 	if got, err := p.Value(p.ctx, foreign, "SELECT count(*) FROM pg_database WHERE datname = 'mine'"); err != nil || got != "1" {
@@ -44,9 +55,9 @@ func TestS10ForeignSystemAndLowSettings(t *testing.T) {
 	since = time.Now()
 	p.setting(low, "max_connections", "20")
 	p.must(p.KillNode(p.ctx, low))
-	before := p.listing(low)
+	files := p.listing(low)
 	p.code(low, plan.CodeSettingsTooLow)
-	p.untouched(low, since, before)
+	p.untouched(low, since, files)
 	p.setting(low, "max_connections", "60")
 	p.whole("max_connections raised", since)
 	p.healedBy(low, since, topology.MethodStart)
