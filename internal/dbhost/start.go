@@ -1,6 +1,7 @@
 package dbhost
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -195,7 +196,18 @@ func titlesIn(dir string) string {
 // removeStalePID removes the lock files that a killed server left in dir and
 // beside its socket. The next server would take them for a living one's when a
 // process has that number by now, or while nobody has waited for the dead one.
+//
+// An outside hand may start a server at any moment of this, so what is removed
+// is what was read before the look for a living one, and nothing else.
 func (h *Host) removeStalePID(dir string) error {
+	seen, err := os.ReadFile(filepath.Join(dir, pidFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at the lock file of a killed server: %w", err)
+	}
+	stale, parsed := pgdata.ReadPostmasterPID(dir)
 	pm, alive, err := pgdata.PostmasterAlive(dir)
 	if err != nil {
 		return err
@@ -206,19 +218,38 @@ func (h *Host) removeStalePID(dir string) error {
 	if err := h.refuseInUse(dir); err != nil {
 		return err
 	}
-	stale, err := pgdata.ReadPostmasterPID(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil && stale.SocketDir != "" {
+	if parsed == nil && stale.SocketDir != "" {
 		if err := removeSocketLock(stale); err != nil {
 			return err
 		}
 	}
-	if err := os.Remove(filepath.Join(dir, "postmaster.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return removeLock(dir, seen)
+}
+
+// pidFile is the lock file of a data directory.
+const pidFile = "postmaster.pid"
+
+// removeLock removes the lock file of dir if it is still the one that was seen.
+// It is taken aside first, since nothing else tells for certain; a server's own
+// that has come meanwhile goes back, long before that server looks for it.
+func removeLock(dir string, seen []byte) error {
+	lock, aside := filepath.Join(dir, pidFile), filepath.Join(dir, pidFile+".stale")
+	if err := os.Rename(lock, aside); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("remove the lock file of a killed server: %w", err)
 	}
-	return nil
+	now, err := os.ReadFile(aside)
+	if err == nil && !bytes.Equal(now, seen) {
+		if err := os.Link(aside, lock); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("put the lock file of a server back that has just started: %w", err)
+		}
+		err = fail(CodeServerRunning, "", "somebody has started a server in %s meanwhile", dir)
+	}
+	if rm := os.Remove(aside); rm != nil {
+		err = errors.Join(err, fmt.Errorf("remove the lock file of a killed server: %w", rm))
+	}
+	return err
 }
 
 // removeSocketLock removes a killed server's lock file beside its socket, if

@@ -131,6 +131,15 @@ func TestS06ControllerKilledAgentsLive(t *testing.T) {
 			resume = p.caught(copying, p.rewindOf(old)...)
 		}
 		p.must(p.KillController(p.ctx, 0))
+		if early { // the old primary stands at home still, and nobody could keep a hand from it
+			resume()
+			p.wait("the directory to be aside", func(anyContext) error {
+				if there(p.Nodes[old].DataDir) {
+					return errors.New("it is at home")
+				}
+				return nil
+			})
+		}
 		release := p.outsideHand(g, old)
 		resume()
 		if !early {
