@@ -60,6 +60,9 @@ func mutantTable(found map[string]caught) string {
 	return b.String()
 }
 
+// sameProcess: what belongs to the wire is shown in test/hosts.
+const sameProcess = "agents are called without a wire"
+
 // beyond says why worlds do not reach a planner's code.
 var beyond = map[plan.Code]string{
 	plan.CodeQuarantined:      "quarantine is the watchdog's; its voting is not simulated",
@@ -79,6 +82,14 @@ var beyond = map[plan.Code]string{
 	plan.CodeCheckpointFailed: "a server that answers makes its checkpoint",
 	plan.CodeSlotFailed:       "a server that answers makes the slot",
 	plan.CodeConfigMissing:    "a copy of the configuration is always kept",
+	plan.CodeOnHold:           "nobody holds a node",
+	plan.CodeAgentVersionSkew: sameProcess,
+	plan.CodeAgentWrongNode:   sameProcess,
+	plan.CodeAgentForeign:     sameProcess,
+	plan.CodeAgentNotAllowed:  sameProcess,
+	plan.CodeAgentCertificate: sameProcess,
+	plan.CodeAgentHostKey:     sameProcess,
+	plan.CodeAgentNotRunning:  sameProcess,
 }
 
 func coverTable(c *Coverage) string {
