@@ -125,7 +125,7 @@ func (p *sshProcess) explain(err error) error {
 		{"Permission denied", ErrNotAllowed}, {"Too many authentication failures", ErrNotAllowed},
 	} {
 		if strings.Contains(said, known.words) {
-			if known.kind == ErrHostKey {
+			if errors.Is(known.kind, ErrHostKey) {
 				said = known.words // the rest is a page of warning
 			}
 			return fmt.Errorf("ssh: %s: %w", said, known.kind)

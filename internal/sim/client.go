@@ -224,7 +224,7 @@ func (c *client) forward(ctx context.Context, p *agentProcess, strand *actor, id
 		if lost || wctx.Err() != nil {
 			cancel()
 			if !over {
-				<-ended
+				<-ended //nolint:errcheck // the answer is lost
 			}
 			if ctx.Err() != nil {
 				return ctx.Err()

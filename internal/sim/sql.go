@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -58,7 +59,7 @@ func (p prober) Probe(ctx context.Context) (f topology.SQLFacts) {
 		return nil
 	})
 	if err != nil {
-		f = topology.SQLFacts{Source: topology.Source{Err: err.Error()}, Refused: err == errRefused}
+		f = topology.SQLFacts{Source: topology.Source{Err: err.Error()}, Refused: errors.Is(err, errRefused)}
 	}
 	f.At = time.Now()
 	return f

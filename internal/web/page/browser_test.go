@@ -127,9 +127,10 @@ func TestWithoutScript(t *testing.T) {
 	for pages := 0; pages < 2; { // the second is the page's own refresh
 		select {
 		case path := <-loads:
-			if path == "/" {
+			switch path {
+			case "/":
 				pages++
-			} else if path == "/events" {
+			case "/events":
 				t.Error("a script ran")
 			}
 		case <-time.After(30 * time.Second):
