@@ -17,7 +17,7 @@ const maxSlots = 64
 // nodeFamilies are what repool sees of each node: over SQL, through its agent,
 // and by comparing its WAL with the primary's.
 type nodeFamilies struct {
-	info, version, factUp                              *family
+	info, version, factUp, factAt                      *family
 	recovery, timeline, position, lag, lagTime, paused *family
 	streaming, receiver, replication, databases        *family
 	slots, retained, slotActive, slotLost              *family
@@ -30,6 +30,7 @@ func newNodeFamilies(f *families) nodeFamilies {
 		info:        f.gauge("repool_node_info", "The node as pgpool.conf names it, always 1.", "node", "address", "application_name"),
 		version:     f.gauge("repool_node_server_version", "PostgreSQL's server_version_num.", "node"),
 		factUp:      f.gauge("repool_node_source_up", "Whether the source gave its facts in the newest pass: sql, agent or lineage (the comparison with the primary's WAL, where one was made).", "node", "source"),
+		factAt:      f.gauge("repool_node_source_timestamp_seconds", "When the source answered, or failed to, last: the age of what is known is the time since.", "node", "source"),
 		recovery:    f.gauge("repool_node_in_recovery", "Whether the server is a standby (pg_is_in_recovery).", "node"),
 		timeline:    f.gauge("repool_node_timeline", "The timeline that the server writes or receives.", "node"),
 		position:    f.gauge("repool_node_wal_position_bytes", "WAL positions (LSN): current on a primary, receive and replay on a standby.", "node", "position"),
@@ -55,14 +56,19 @@ func newNodeFamilies(f *families) nodeFamilies {
 	}
 }
 
+func (f *nodeFamilies) source(s sink, from topology.Source, node, name string) {
+	s.flag(f.factUp, from.OK(), node, name)
+	s.when(f.factAt, from.At, node, name)
+}
+
 func (f *nodeFamilies) collect(s sink, st *control.Status) {
 	primary := st.Snapshot.Primary()
 	for i := range st.Snapshot.Nodes {
 		n := &st.Snapshot.Nodes[i]
 		id := n.ID.String()
 		s.put(f.info, 1, id, net.JoinHostPort(n.Host, strconv.Itoa(n.Port)), n.AppName)
-		s.flag(f.factUp, n.SQL.OK(), id, "sql")
-		s.flag(f.factUp, n.Agent.OK(), id, "agent")
+		f.source(s, n.SQL.Source, id, "sql")
+		f.source(s, n.Agent.Source, id, "agent")
 		if n.SQL.OK() {
 			f.sql(s, n, primary)
 		}
@@ -70,7 +76,7 @@ func (f *nodeFamilies) collect(s sink, st *control.Status) {
 			f.agent(s, n)
 		}
 		if !n.Lineage.At.IsZero() {
-			s.flag(f.factUp, n.Lineage.OK(), id, "lineage")
+			f.source(s, n.Lineage.Source, id, "lineage")
 			s.as(f.verdict, id, string(n.Lineage.Verdict))
 			s.put(f.ownWAL, float64(n.Lineage.OwnBytes), id)
 			s.flag(f.streamGap, n.Lineage.StreamGap, id)
