@@ -39,10 +39,12 @@ func durablePart(mem plan.Memory) string {
 	return string(b)
 }
 
-// notePrimary hands a new primary to the failover hook's memory.
+// notePrimary hands a new primary to the failover hook's memory. It must not
+// undo what the hook itself has noted since: then ours is the old primary.
 func (c *Controller) notePrimary(mem plan.Memory, snap *topology.Snapshot) {
 	n := snap.Node(mem.Primary)
-	if c.o.NotePrimary == nil || n == nil || !n.SQL.OK() || n.SQL.InRecovery || !mem.History.Known() || n.SQL.Timeline != mem.History.TLI {
+	if c.o.NotePrimary == nil || n == nil || !n.SQL.OK() || n.SQL.InRecovery || !mem.History.Known() || n.SQL.Timeline != mem.History.TLI ||
+		plan.Overtaken(mem, snap) {
 		return
 	}
 	key := n.ID.String() + " " + n.SQL.SystemID.String() + " " + mem.History.Text()

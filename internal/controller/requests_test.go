@@ -312,6 +312,32 @@ func TestUnfinishedHooksAreTakenUp(t *testing.T) {
 	})
 }
 
+// A controller that was down during a failover finds the old primary, which it
+// remembers, running beside the hook's record of the new one. It does not
+// write over that record.
+func TestTheHooksLaterRecordStays(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		_, stop := w.run()
+		w.pass(time.Minute)
+		stop()
+		later := topology.History{TLI: 3, Ancestors: append(line2.Ancestors[:1:1], topology.HistoryEntry{TLI: 2, Switch: 0x6000000})}
+		w.mu.Lock()
+		w.promoted = topology.Promotion{Node: 1, SystemID: 42, History: later}
+		w.nodes[1].SQL.Err = "timeout" // the new primary hangs
+		w.mu.Unlock()
+		w.opts.NotePrimary = func(n topology.NodeID, _ topology.SystemID, h topology.History, _ time.Time) error {
+			t.Errorf("noted node %s, %s", n, h.Text())
+			return nil
+		}
+		c, stop := w.run()
+		defer stop()
+		w.pass(time.Minute)
+		if code := codeOf(c, 0); code != plan.CodePrimaryStale {
+			t.Errorf("the old primary is judged %s", code)
+		}
+	})
+}
+
 func TestPrimaryIsNotedOnceAndUntilItIsTaken(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		calls, fails := 0, 3

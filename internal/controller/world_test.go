@@ -32,6 +32,8 @@ type world struct {
 	agents []*agentapitest.Fake
 	passes int
 	anew   int
+	// promoted is the failover hook's record.
+	promoted topology.Promotion
 	// onAnew is called before each look that clears a step.
 	onAnew func(*world)
 	trace  []string
@@ -223,7 +225,7 @@ func (w *world) ObserveAnew(ctx context.Context) topology.Snapshot {
 func (w *world) snapshot(ctx context.Context) topology.Snapshot {
 	now := topology.Source{At: time.Now()}
 	fresh := func(s topology.Source) topology.Source { return topology.Source{At: now.At, Err: s.Err} }
-	snap := topology.Snapshot{Taken: now.At, Nodes: slices.Clone(w.nodes)}
+	snap := topology.Snapshot{Taken: now.At, Nodes: slices.Clone(w.nodes), Promoted: w.promoted}
 	for i := range snap.Nodes {
 		n := &snap.Nodes[i]
 		n.SQL.Source = fresh(n.SQL.Source)

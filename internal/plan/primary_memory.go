@@ -20,8 +20,40 @@ func (w *world) appointed(s *subject, h topology.History) bool {
 	return p.History.Known() && p.Node == s.n.ID && p.SystemID == s.n.SQL.SystemID && h.Equal(p.History)
 }
 
+// Overtaken says that a failover has left the remembered primary behind, unseen:
+// the hook's record names another node, on a line that descends from the remembered
+// one. The memory learns it when that node answers; until then the remembered
+// primary is an old one, however well it is known. It is not when that node itself
+// streams the remembered line by now (another controller has brought it back), nor
+// when a person wishes to resync it.
+func Overtaken(mem Memory, snap *topology.Snapshot) bool {
+	p := snap.Promoted
+	n := snap.Node(p.Node)
+	return n != nil && p.Node != mem.Primary && p.SystemID == mem.SystemID && p.History.Descends(mem.History) &&
+		memoryOf(mem, p.Node).Asked == "" && !follows(&n.SQL, mem.History)
+}
+
+// follows says that a server streams that line.
+func follows(f *topology.SQLFacts, h topology.History) bool {
+	return f.OK() && f.InRecovery && f.Receiver.Status == "streaming" && f.Receiver.Timeline == h.TLI
+}
+
+// overtaken says the same of a node out of recovery on that history.
+func (w *world) overtaken(p *subject, h topology.History) bool {
+	mem := w.mem
+	mem.Primary, mem.SystemID, mem.History = p.n.ID, p.n.SQL.SystemID, h
+	snap := topology.Snapshot{Promoted: w.promoted}
+	if s := w.node(w.promoted.Node); s != nil {
+		snap.Nodes = []topology.Node{s.n}
+	}
+	return Overtaken(mem, &snap)
+}
+
 // againstMemory refuses a primary that the remembered one has left behind.
 func (w *world) againstMemory(p *subject, h topology.History) trouble {
+	if w.overtaken(p, h) {
+		return trouble{CodePrimaryStale, fmt.Sprintf("node %s accepts writes on timeline %s, and a failover has made node %s the primary since, on %s", p.n.ID, h.TLI, w.promoted.Node, w.promoted.History.Text()), describe([]*subject{p})}
+	}
 	if w.established(p, h) || w.appointed(p, h) {
 		return trouble{}
 	}

@@ -210,6 +210,57 @@ func TestAFailoverOutranksTheRememberedPrimary(t *testing.T) {
 	s.expect("", "", "attach primary-detached")
 }
 
+// The controller was down while a failover promoted node 1, which hangs now; the
+// old primary, which the controller knows well, has been started by hand. It must
+// not be attached, nor the new one detached for it.
+func TestTheRememberedPrimaryWasDeposedUnseen(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	id := s.node(0).SQL.SystemID
+	s.promoted(1)
+	s.primary(0, "1", 0x5002000).status(0, topology.PoolDown)
+	s.node(1).SQL = topology.SQLFacts{Source: topology.Source{At: s.now, Err: "timeout"}}
+	s.node(1).Agent.Server = topology.ServerFrozen
+	s.snap.Promoted = topology.Promotion{Node: 1, SystemID: id, History: hist("1@0/5000000 2")}
+	s.expect("wait primary-stale", "wait primary-stale", "wait primary-stale")
+	if s.mem.Primary != 0 {
+		t.Errorf("learned node %s for the primary", s.mem.Primary)
+	}
+	s.memory(1).Asked = "any" // its data are given up
+	if ds := s.step(); ds[0].Code == CodePrimaryStale {
+		t.Errorf("a person's word does not help: %+v", ds[0])
+	}
+	s.memory(1).Asked = ""
+	s.primary(1, "1@0/5000000 2", 0x5003000) // it thaws
+	s.expect("fence second-primary", "none primary")
+}
+
+// Only a line that descends from the remembered one is later for certain.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	mem := Memory{Primary: 0, SystemID: 7, History: hist("1@0/5000000 2")}
+	for name, c := range map[string]struct {
+		promoted topology.Promotion
+		want     bool
+	}{
+		"nothing is noted":               {topology.Promotion{}, false},
+		"the same":                       {topology.Promotion{Node: 0, SystemID: 7, History: mem.History}, false},
+		"another node, on a later line":  {topology.Promotion{Node: 1, SystemID: 7, History: hist("1@0/5000000 2@0/6000000 3")}, true},
+		"another node, on another line":  {topology.Promotion{Node: 1, SystemID: 7, History: hist("1@0/4000000 2")}, false},
+		"another node, on an older line": {topology.Promotion{Node: 1, SystemID: 7, History: hist("1")}, false},
+		"another system":                 {topology.Promotion{Node: 1, SystemID: 8, History: hist("1@0/5000000 2@0/6000000 3")}, false},
+	} {
+		snap := topology.Snapshot{Promoted: c.promoted, Nodes: []topology.Node{{ID: 0}, {ID: 1}}}
+		if got := Overtaken(mem, &snap); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		snap.Nodes[1].SQL = topology.SQLFacts{Source: topology.Source{At: time.Now()}, InRecovery: true, Receiver: topology.WALReceiver{Status: "streaming", Timeline: 2}}
+		if Overtaken(mem, &snap) {
+			t.Errorf("%s: and it streams the remembered line by now", name)
+		}
+	}
+}
+
 func TestPoolBlind(t *testing.T) {
 	t.Parallel()
 	t.Run("someone promotes a standby while Pgpool-II knows no primary (S18)", func(t *testing.T) {

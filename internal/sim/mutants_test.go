@@ -32,6 +32,7 @@ var mutants = []mutant{
 		{"plan/gate.go", `case f.Replay < s.m.Target:`, `case false:`}}},
 	{"the first that accepts writes is the primary", "P1", []edit{
 		{"plan/primary.go", `p, t := w.newest(own)`, `p, t := own[0], trouble{}`},
+		{"plan/primary_memory.go", `if w.overtaken(p, h) {`, `if false {`},
 		{"plan/primary_memory.go", `if w.established(p, h) || w.appointed(p, h) {`, `if true {`},
 		{"plan/primary_memory.go", `if w.local == nil || w.local.Primary == p.n.ID || w.established(p, h) {`, `if true {`}}},
 	one("what is attached and wrong stays attached", "P9", "plan/rules.go",
