@@ -56,6 +56,9 @@ func TestResolveAgentNeedsNoPgpoolConf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if p.Log.Format != "text" {
+		t.Errorf("log format %q, want the default", p.Log.Format)
+	}
 	n := p.Node(1)
 	if len(p.Nodes) != 1 || n == nil || n.DataDir != "/srv/pg/b" || n.Port != 5433 || n.BinDir != "/opt/pg" || n.Workshop != "/srv/pg/b.repool" || n.Agent.Kind != AgentLocal {
 		t.Errorf("node: %+v", p.Nodes)

@@ -32,7 +32,7 @@ func (l *Loaded) ResolveAgent() (*Pool, error) {
 		c.Agent.Port = 5432
 	}
 	p := &Pool{
-		File: l.Path, Database: c.Database, Replication: c.Replication, Controller: c.Controller, Environment: c.Environment,
+		File: l.Path, Database: c.Database, Replication: c.Replication, Controller: c.Controller, Log: c.Log, Environment: c.Environment,
 		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, TLS: c.TLS, SSH: c.SSH, Agent: c.Agent,
 		ResyncCommand: c.Agent.ResyncCommand,
 	}
