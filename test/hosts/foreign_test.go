@@ -32,7 +32,7 @@ func TestAgentOfAnotherCluster(t *testing.T) {
 	p.must(os.WriteFile(p.AgentConf(node), []byte(strings.Replace(string(conf), own, "data_directory: "+foreign, 1)), 0o600))
 	p.must(p.StartAgent(p.ctx, node))
 	p.must(p.Detach(p.ctx, node))
-	p.code(node, "lineage-unknown") // it streams, and its agent is a stranger's
+	p.code(node, "agent-foreign-system") // it streams, and its agent is a stranger's
 	p.must(p.KillNode(p.ctx, node))
 	p.code(node, "foreign-system")
 	if r := p.runs(node, since); len(r) != 0 {
