@@ -72,7 +72,7 @@ fuzz: ## every fuzz target for FUZZTIME
 fuzz-brief: ## every fuzz target for a second
 	@scripts/fuzz.sh brief
 
-ci: lint test fuzz-brief
+ci: lint fuzz-brief test
 
 clean:
 	rm -rf bin
