@@ -30,7 +30,6 @@ test: deps-test build ## every package, and every scenario, on real pools
 	$(GO) test $$($(GO) list ./... | grep -v -e /test/scenarios -e /test/crashpoints -e /test/hosts) -timeout 20m $(TESTARGS)
 	$(GO) test ./test/crashpoints -timeout 20m $(TESTARGS)
 	$(GO) test ./test/scenarios -timeout 25m $(TESTARGS)
-	$(MAKE) hosts
 
 scenarios: deps-test build ## the scenarios alone; RUN=S07 for some of them
 	$(GO) test ./test/scenarios -run '$(RUN)' -timeout 25m -v $(TESTARGS)
