@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -184,41 +183,11 @@ func (l *Lab) FreeDisk(_ context.Context, i int) error {
 
 func (l *Lab) ballast(i int) string { return filepath.Join(l.Nodes[i].Home, "ballast") }
 
-// Wrote is how many bytes the lab's processes with all of words in their command
-// lines have written so far, to wherever (wchar of /proc/PID/io); 0 where none runs.
-func (l *Lab) Wrote(words ...string) int64 {
-	var sum int64
-	for _, p := range l.procs() {
-		line := p.cmdline()
-		if slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
-			continue
-		}
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.PID))
-		if err != nil {
-			continue // it has ended
-		}
-		for l := range strings.Lines(string(text)) {
-			if v, ok := strings.CutPrefix(l, "wchar: "); ok {
-				n, _ := strconv.ParseInt(strings.TrimSpace(v), 10, 64) // the kernel's own number
-				sum += n
-			}
-		}
-	}
-	return sum
-}
-
 // Signal sends sig to the lab's processes whose command line contains every
 // one of words, such as "pg_rewind" and a data directory: how to kill a
 // resync's program in mid-work. It returns how many it reached.
 func (l *Lab) Signal(sig syscall.Signal, words ...string) int {
-	n := 0
-	for _, p := range l.procs() {
-		line := p.cmdline()
-		if slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
-			continue
-		}
-		p.signal(sig)
-		n++
-	}
-	return n
+	ps := l.with(words)
+	signalAll(ps, sig)
+	return len(ps)
 }

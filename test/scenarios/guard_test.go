@@ -3,13 +3,10 @@ package scenarios
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/repool/repool/internal/lab"
@@ -46,22 +43,13 @@ func (g *guard) end() {
 	})
 }
 
-// caught stops (SIGSTOP) a program of the lab in mid-work, as soon as it runs
-// and has written so much: one whose command line contains every one of words.
-// The function it returns lets it go on.
+// caught is Catch with the test's patience.
 func (p *pool) caught(wrote int64, words ...string) (resume func()) {
 	p.t.Helper()
-	resume = func() { p.Signal(syscall.SIGCONT, words...) }
-	p.wait(fmt.Sprintf("a program with %v", words), func(anyContext) error {
-		if p.Signal(syscall.SIGSTOP, words...) == 0 {
-			return errors.New("none runs")
-		}
-		if p.Wrote(words...) < wrote {
-			resume()
-			return errors.New("it has not written enough yet")
-		}
-		return nil
-	})
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	resume, err := p.Catch(ctx, wrote, words...)
+	p.must(err)
 	return resume
 }
 
