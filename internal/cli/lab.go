@@ -169,7 +169,7 @@ var labFaults = map[string]labFault{
 	"start":        {"start the server by hand, as it is", func(ctx context.Context, l *lab.Lab, n int) error { return l.StartNode(ctx, n) }},
 	"freeze":       {"SIGSTOP the server", func(ctx context.Context, l *lab.Lab, n int) error { return l.Freeze(ctx, n) }},
 	"thaw":         {"SIGCONT the server", func(ctx context.Context, l *lab.Lab, n int) error { return l.Thaw(ctx, n) }},
-	"destroy":      {"kill the server and remove its data directory", func(ctx context.Context, l *lab.Lab, n int) error { return l.DestroyData(ctx, n) }},
+	"destroy":      {"remove the data directory, under its server if one runs", func(ctx context.Context, l *lab.Lab, n int) error { return l.DestroyData(ctx, n) }},
 	"recycle-wal":  {"write and checkpoint until old WAL is gone", func(ctx context.Context, l *lab.Lab, n int) error { return l.RecycleWAL(ctx, n) }},
 	"promote":      {"promote the server by hand", func(ctx context.Context, l *lab.Lab, n int) error { return l.PromoteByHand(ctx, n) }},
 	"detach":       {"detach the node from Pgpool-II", func(ctx context.Context, l *lab.Lab, n int) error { return l.Detach(ctx, n) }},

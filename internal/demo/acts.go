@@ -92,7 +92,7 @@ func (s *show) dataDestroyed(ctx context.Context, a *Act) error {
 	if err := s.lab.DestroyData(ctx, n); err != nil {
 		return err
 	}
-	s.tell.say(time.Now(), "node %d killed and its data directory removed", n)
+	s.tell.say(time.Now(), "the data directory of node %d is removed, under its running server", n)
 	return s.heal(ctx, a, fault)
 }
 

@@ -128,11 +128,12 @@ func (s *show) play(ctx context.Context) error {
 // heal waits until the pool is whole again after a fault at node, telling what
 // the controller records meanwhile, and fills in the act.
 func (s *show) heal(ctx context.Context, a *Act, fault time.Time) error {
+	done := time.Now() // a pass that began before may have seen the node as it was
 	err := lab.WaitFor(ctx, "full redundancy", func(ctx context.Context) error {
 		if err := s.events(ctx, a, fault); err != nil {
 			return err
 		}
-		return s.whole(ctx, fault)
+		return s.whole(ctx, done)
 	})
 	a.Seconds = time.Since(fault).Seconds()
 	a.WriteGap = s.writer.LongestGap().Seconds()
@@ -202,7 +203,7 @@ func (s *show) whole(ctx context.Context, after time.Time) error {
 	if err != nil {
 		return err
 	}
-	if !st.At.After(after) {
+	if !st.Snapshot.Taken.After(after) {
 		return errors.New("the controller has not looked yet")
 	}
 	for _, d := range st.Decisions {
