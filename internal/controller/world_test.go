@@ -85,7 +85,8 @@ func newWorld(t *testing.T, dir string, pools int) *world {
 		}
 		w.pools = append(w.pools, p)
 	}
-	w.opts = Options{Observer: w, Policy: plan.DefaultPolicy(), Log: slog.New(slog.DiscardHandler), Interval: interval, Version: "test"}
+	w.opts = Options{Observer: w, Policy: plan.DefaultPolicy(), Log: slog.New(slog.DiscardHandler), Interval: interval, Version: "test",
+		Holds: history.CopyAt(dir, history.HoldsFile)}
 	for i, a := range w.agents {
 		w.opts.Nodes = append(w.opts.Nodes, Node{ID: topology.NodeID(i), Agent: a})
 	}
