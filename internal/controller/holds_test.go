@@ -1,11 +1,13 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,5 +131,40 @@ func TestHoldThatIsNotCopiedIsInForce(t *testing.T) {
 		w.change(func() { w.pools[0].set(1, topology.PoolDown) })
 		w.pass(time.Minute)
 		w.wantDone("")
+	})
+}
+
+// readOnlyStore is a Store whose disk takes nothing any more.
+type readOnlyStore struct{ Store }
+
+func (readOnlyStore) Add(context.Context, event.Event) error      { return syscall.EROFS }
+func (readOnlyStore) Keep(context.Context, string, any) error     { return syscall.EROFS }
+func (readOnlyStore) Prune(context.Context, time.Time, int) error { return syscall.EROFS }
+
+// TestDiskThatTakesNothingStopsNoHealing: nodes are healed all the same, and the
+// log says once, not with each pass, what is not written.
+func TestDiskThatTakesNothingStopsNoHealing(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		_, stop := w.run() // names the controller while it can
+		w.pass(interval)
+		stop()
+		w.opts.Store = readOnlyStore{w.store}
+		w.opts.Holds = fullCopy{w.opts.Holds}
+		var said syncText
+		w.opts.Log = slog.New(slog.NewTextHandler(&said, nil))
+		k, stop := w.runOn(w.opts.Store)
+		defer stop()
+		w.change(func() { w.diverged(2) })
+		w.pass(time.Minute)
+		w.wantCalls(2, "StartRun rewind, Clear rewind")
+		w.wantDone("attach 2 on pool0")
+		if codeOf(k, 2) != plan.CodeHealthy {
+			t.Errorf("node 2 is %s", codeOf(k, 2))
+		}
+		for _, what := range []string{`"history not written"`, "the planner's memory is not saved"} {
+			if n := strings.Count(said.String(), what); n != 1 {
+				t.Errorf("the log says %d times that %s", n, what)
+			}
+		}
 	})
 }

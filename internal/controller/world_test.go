@@ -109,7 +109,13 @@ func (w *world) reopen() {
 // run starts a controller. stop ends it and waits.
 func (w *world) run() (c *Controller, stop func()) {
 	w.t.Helper()
-	w.opts.Store = w.store
+	return w.runOn(w.store)
+}
+
+// runOn is run with another store.
+func (w *world) runOn(s Store) (c *Controller, stop func()) {
+	w.t.Helper()
+	w.opts.Store = s
 	ctx, cancel := context.WithCancel(w.t.Context())
 	c, err := New(ctx, w.opts)
 	if err != nil {
