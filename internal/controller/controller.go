@@ -143,6 +143,8 @@ type Controller struct {
 	// passedBy are runs not to be taken up before a time: they are under another
 	// controller's token, or have just ended and older facts still show them.
 	passedBy map[string]time.Time
+	// open are the runs whose end is to come, with their nodes.
+	open map[string]topology.NodeID
 	// checkpoints under way; true: asked for once more meanwhile.
 	checkpoints map[topology.NodeID]bool
 	pass        uint64
@@ -155,13 +157,16 @@ type Controller struct {
 func New(ctx context.Context, o Options) (*Controller, error) {
 	c := &Controller{o: o, started: time.Now(), look: make(chan string, 1), keeper: newKeeper(),
 		busy: map[slot]string{}, cancelled: map[topology.NodeID]string{}, tokens: map[string]topology.Token{}, recovers: map[topology.NodeID]recovery{}, said: map[topology.NodeID]string{},
-		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, passedBy: map[string]time.Time{},
+		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, passedBy: map[string]time.Time{}, open: map[string]topology.NodeID{},
 		checkpoints: map[topology.NodeID]bool{}}
 	if err := c.recall(ctx); err != nil {
 		return nil, err
 	}
 	var err error
 	if c.holder, err = holderName(ctx, o.Store); err != nil {
+		return nil, err
+	}
+	if err := c.recallRuns(ctx); err != nil {
 		return nil, err
 	}
 	c.life, c.end = context.WithCancel(ctx)
