@@ -29,8 +29,9 @@ attach, no detach, no fence. A run that is in progress goes on to its end.
 
 EXIT STATUS
   0 held   2 wrong usage   3 no such node   4 the controller is not running`,
-		Example: "  repool hold 2 --why 'new disk' --for 2h",
-		Args:    usage(cobra.ExactArgs(1)),
+		Example:           "  repool hold 2 --why 'new disk' --for 2h",
+		ValidArgsFunction: g.completeNodes(true),
+		Args:              usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := parseNode(args[0], true)
 			if err != nil {
@@ -65,8 +66,9 @@ func newRelease(g *globals) *cobra.Command {
 
 EXIT STATUS
   0 released   2 wrong usage   3 no such node   4 the controller is not running`,
-		Example: "  repool release 2",
-		Args:    usage(cobra.ExactArgs(1)),
+		Example:           "  repool release 2",
+		ValidArgsFunction: g.completeNodes(true),
+		Args:              usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := parseNode(args[0], true)
 			if err != nil {
@@ -95,8 +97,9 @@ override a safety check.
 EXIT STATUS
   0 healthy, or the plan was shown   2 wrong usage   3 refused, with a code
   4 the controller is not running   5 not finished when interrupted   7 on hold`,
-		Example: "  repool resync 2 --dry-run\n  repool resync 2 --yes\n  repool resync 2 --yes --method base-backup",
-		Args:    usage(cobra.ExactArgs(1)),
+		Example:           "  repool resync 2 --dry-run\n  repool resync 2 --yes\n  repool resync 2 --yes --method base-backup",
+		ValidArgsFunction: g.completeNodes(false),
+		Args:              usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := parseNode(args[0], false)
 			if err != nil {

@@ -18,14 +18,7 @@ import (
 func renderStatus(w io.Writer, st control.Status, colour bool, now time.Time) error {
 	snap := &st.Snapshot
 	t := &table{head: []string{"NODE", "ADDRESS", "PGPOOL-II", "POSTGRESQL", "TIMELINE", "LAG", "REPOOL"}}
-	var primary *topology.Node
-	for i := range snap.Nodes {
-		if n := &snap.Nodes[i]; n.SQL.OK() && !n.SQL.InRecovery {
-			if primary == nil || n.SQL.Timeline > primary.SQL.Timeline {
-				primary = n
-			}
-		}
-	}
+	primary := snap.Primary()
 	for i := range snap.Nodes {
 		n := &snap.Nodes[i]
 		t.add(txt("%d", n.ID), txt("%s", address(n)), poolCell(snap, n.ID), roleCell(n), timelineCell(n), lagCell(n, primary), decisionCell(st, n.ID))

@@ -29,7 +29,7 @@ func addCommands(root *cobra.Command, g *globals) {
 		commands  []*cobra.Command
 	}{
 		{groupLook, "Look at the pool:", []*cobra.Command{newStatus(g), newPlan(g), newHistory(g), newVault(g)}},
-		{groupDo, "Tell repool what to do:", []*cobra.Command{newResync(g), newHold(g), newRelease(g)}},
+		{groupDo, "Tell repool what to do:", []*cobra.Command{newResync(g), newHold(g), newRelease(g), newDetach(g), newAttach(g)}},
 		{groupRun, "Put it beside Pgpool-II:", []*cobra.Command{newCheck(g), newSetup(g), newCerts(g), newNotify(g), newServe(g), newAgent(g), newHook(g)}},
 		{groupTry, "Try it:", []*cobra.Command{newDemo(g), newLab(g), newBench(g), newChaos(g)}},
 		{groupOther, "Other:", []*cobra.Command{newVersion(g), newCompletion(g)}},

@@ -69,6 +69,16 @@ func (c *Client) Resync(ctx context.Context, node topology.NodeID) error {
 	return c.ResyncWith(ctx, ResyncRequest{Node: node, Who: "hook"})
 }
 
+// Attach asks to have a node attached once it is proven.
+func (c *Client) Attach(ctx context.Context, r NodeRequest) error {
+	return c.call(ctx, http.MethodPost, "/v1/attach", r, nil)
+}
+
+// Detach asks to hold a standby and to have it detached.
+func (c *Client) Detach(ctx context.Context, r NodeRequest) error {
+	return c.call(ctx, http.MethodPost, "/v1/detach", r, nil)
+}
+
 // Checkpoint asks for a checkpoint on node, without waiting for it.
 func (c *Client) Checkpoint(ctx context.Context, node topology.NodeID) error {
 	return c.call(ctx, http.MethodPost, "/v1/checkpoint", ResyncRequest{Node: node}, nil)

@@ -53,6 +53,12 @@ func (c *fakeController) Release(_ context.Context, n topology.NodeID, who strin
 func (c *fakeController) Resync(_ context.Context, r ResyncRequest) error {
 	return c.note("resync %d %s %s", r.Node, r.Method, r.Who)
 }
+func (c *fakeController) Attach(_ context.Context, r NodeRequest) error {
+	return c.note("attach %d %s", r.Node, r.Who)
+}
+func (c *fakeController) Detach(_ context.Context, r NodeRequest) error {
+	return c.note("detach %d %s %q", r.Node, r.Who, r.Why)
+}
 func (c *fakeController) Checkpoint(_ context.Context, n topology.NodeID) error {
 	return c.note("checkpoint %d", n)
 }
@@ -106,6 +112,8 @@ func TestEveryRequestArrives(t *testing.T) {
 		c.Release(ctx, 2, "ann"),
 		c.Resync(ctx, 1),
 		c.ResyncWith(ctx, ResyncRequest{Node: 0, Method: topology.MethodRewind, Who: "ann"}),
+		c.Attach(ctx, NodeRequest{Node: 2, Who: "ann"}),
+		c.Detach(ctx, NodeRequest{Node: 0, Who: "ann", Why: "new disk"}),
 		c.Checkpoint(ctx, 1),
 		c.Recover(ctx, 1, func(string) {}),
 	} {
@@ -113,7 +121,7 @@ func TestEveryRequestArrives(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	want := []string{"look failover", "hold 2", "hold -1", "release 2 ann", "resync 1  hook", "resync 0 rewind ann", "checkpoint 1", "recover 1"}
+	want := []string{"look failover", "hold 2", "hold -1", "release 2 ann", "resync 1  hook", "resync 0 rewind ann", "attach 2 ann", `detach 0 ann "new disk"`, "checkpoint 1", "recover 1"}
 	if d := cmp.Diff(want, f.calls); d != "" {
 		t.Error(d)
 	}

@@ -16,7 +16,7 @@ func FuzzRequest(f *testing.F) {
 	for _, s := range [][3]string{
 		{"POST", "/v1/hold", `{"node":1,"who":"ann","why":"disk","until":"2026-01-31T20:15:00Z"}`},
 		{"POST", "/v1/release", `{"node":-1,"who":"ann"}`}, {"POST", "/v1/resync", `{"node":2,"method":"any"}`}, {"POST", "/v1/resync", `{"method":"any"}`},
-		{"POST", "/v1/checkpoint", `{"node":0}`}, {"POST", "/v1/recover", `{"node":1}`}, {"POST", "/v1/look", `{"reason":"x"}`}, {"POST", "/v1/look", `{"node":1e99}`},
+		{"POST", "/v1/checkpoint", `{"node":0}`}, {"POST", "/v1/attach", `{"node":1,"who":"ann"}`}, {"POST", "/v1/detach", `{"who":"ann"}`}, {"POST", "/v1/recover", `{"node":1}`}, {"POST", "/v1/look", `{"reason":"x"}`}, {"POST", "/v1/look", `{"node":1e99}`},
 		{"GET", "/v1/history?node=1&limit=3&since=2026-01-31T20:15:00Z&kind=run", ""}, {"GET", "/v1/history?limit=-1", ""}, {"GET", "/v1/status", ""}, {"GET", "/v2", ""},
 	} {
 		f.Add(s[0], s[1], s[2])

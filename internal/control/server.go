@@ -36,6 +36,14 @@ func NewHandler(c Controller) http.Handler {
 		q.ResyncRequest.Node = *q.Node
 		return c.Resync(ctx, q.ResyncRequest)
 	})
+	post(mux, "/v1/attach", func(ctx context.Context, q *nodeRequest) error {
+		q.NodeRequest.Node = *q.Node
+		return c.Attach(ctx, q.NodeRequest)
+	})
+	post(mux, "/v1/detach", func(ctx context.Context, q *nodeRequest) error {
+		q.NodeRequest.Node = *q.Node
+		return c.Detach(ctx, q.NodeRequest)
+	})
 	post(mux, "/v1/checkpoint", func(ctx context.Context, q *resyncRequest) error { return c.Checkpoint(ctx, *q.Node) })
 	mux.HandleFunc("POST /v1/recover", func(w http.ResponseWriter, r *http.Request) { recoverNode(w, r, c) })
 	mux.HandleFunc("GET /v1/history", func(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +99,13 @@ type resyncRequest struct {
 	Node *topology.NodeID `json:"node"`
 }
 
+type nodeRequest struct {
+	NodeRequest
+	Node *topology.NodeID `json:"node"`
+}
+
 func (q *holdRequest) named() bool   { return q.Node != nil }
+func (q *nodeRequest) named() bool   { return q.Node != nil }
 func (q *resyncRequest) named() bool { return q.Node != nil }
 
 // aboutNode is a request that must name a node.

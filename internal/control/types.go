@@ -43,7 +43,7 @@ type ResyncRequest struct {
 	Who    string          `json:"who"`
 }
 
-// NodeRequest asks for something else about one node.
+// NodeRequest asks for something else about one node: its attach or its detach.
 type NodeRequest struct {
 	Node topology.NodeID `json:"node"`
 	Who  string          `json:"who"`
@@ -58,6 +58,11 @@ type Controller interface {
 	// Release ends the hold and the parking of a node (NoNode: the pool's hold).
 	Release(ctx context.Context, node topology.NodeID, who string) error
 	Resync(ctx context.Context, r ResyncRequest) error
+	// Attach takes back what keeps a node from its attach by a person's will; the
+	// planner's gate stays.
+	Attach(ctx context.Context, r NodeRequest) error
+	// Detach holds a standby and has it detached; never what may be the primary.
+	Detach(ctx context.Context, r NodeRequest) error
 	// Recover resyncs a node for pcp_recovery_node and returns when it is proven
 	// ready to be attached; say is called with progress for a person.
 	Recover(ctx context.Context, node topology.NodeID, say func(string)) error

@@ -80,14 +80,16 @@ type Audience interface {
 	RunEnded(r topology.RunState)
 }
 
-// Options wire a Controller. All but Unfinished, Audience, NotePrimary and
+// Options wire a Controller. All but Holds, Unfinished, Audience, NotePrimary and
 // Checkpoint are needed.
 type Options struct {
-	Observer   Observer
-	Pools      []Pool // in the order of the snapshot's Pools
-	Nodes      []Node
-	Policy     plan.Policy
-	Store      Store
+	Observer Observer
+	Pools    []Pool // in the order of the snapshot's Pools
+	Nodes    []Node
+	Policy   plan.Policy
+	Store    Store
+	// Holds is a second copy of the holds, so that they outlive the Store. May be nil.
+	Holds      Copy
 	Log        *slog.Logger
 	Interval   time.Duration // between passes when nothing is under way
 	Version    string
@@ -122,6 +124,8 @@ type Controller struct {
 	// life ends with Run; it is the context of all that goes on beside the loop.
 	life context.Context
 	end  context.CancelFunc
+	// found is what New has to tell once the controller runs.
+	found []event.Event
 
 	mu       sync.Mutex // guards what follows
 	mem      plan.Memory
@@ -139,6 +143,8 @@ type Controller struct {
 	// passedBy are runs not to be taken up before a time: they are under another
 	// controller's token, or have just ended and older facts still show them.
 	passedBy map[string]time.Time
+	// open are the runs whose end is to come, with their nodes.
+	open map[string]topology.NodeID
 	// checkpoints under way; true: asked for once more meanwhile.
 	checkpoints map[topology.NodeID]bool
 	pass        uint64
@@ -151,21 +157,16 @@ type Controller struct {
 func New(ctx context.Context, o Options) (*Controller, error) {
 	c := &Controller{o: o, started: time.Now(), look: make(chan string, 1), keeper: newKeeper(),
 		busy: map[slot]string{}, cancelled: map[topology.NodeID]string{}, tokens: map[string]topology.Token{}, recovers: map[topology.NodeID]recovery{}, said: map[topology.NodeID]string{},
-		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, passedBy: map[string]time.Time{},
+		warned: map[string]string{}, noStart: map[topology.NodeID]noStart{}, passedBy: map[string]time.Time{}, open: map[string]topology.NodeID{},
 		checkpoints: map[topology.NodeID]bool{}}
+	if err := c.recall(ctx); err != nil {
+		return nil, err
+	}
 	var err error
-	c.mem, err = LoadMemory(ctx, o.Store)
-	if errors.Is(err, event.ErrGarbled) {
-		if err := o.Store.SetAside(ctx, err, memoryName); err != nil {
-			return nil, err
-		}
-		c.mem, err = LoadMemory(ctx, o.Store)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("load the planner's memory: %w", err)
-	}
-	c.keeper.saved = durablePart(c.mem)
 	if c.holder, err = holderName(ctx, o.Store); err != nil {
+		return nil, err
+	}
+	if err := c.recallRuns(ctx); err != nil {
 		return nil, err
 	}
 	c.life, c.end = context.WithCancel(ctx)
@@ -206,6 +207,9 @@ func (c *Controller) Run(ctx context.Context) error {
 		c.keep()
 	}()
 	c.record(event.Event{Node: topology.NoNode, Kind: "controller", Code: "started", Text: "controller started, version " + c.o.Version})
+	for _, e := range c.found {
+		c.record(e)
+	}
 	c.loop(ctx)
 	c.end()
 	c.mu.Lock()

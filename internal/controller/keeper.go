@@ -27,7 +27,9 @@ type keeper struct {
 
 	mu    sync.Mutex // one save at a time, and in order
 	saved string     // the durable part last saved
-	told  int        // how many of the store's Asides are in the log
+	// copied is the holds of the second copy as JSON; empty: not written by us yet.
+	copied string
+	told   int // how many of the store's Asides are in the log
 }
 
 func newKeeper() keeper {
@@ -107,13 +109,17 @@ func (c *Controller) markDirty() {
 	}
 }
 
-// save writes the newest memory where its durable part has changed.
+// save writes the newest memory where its durable part has changed, and the
+// holds to their second copy where those have.
 func (c *Controller) save(ctx context.Context) error {
 	c.keeper.mu.Lock()
 	defer c.keeper.mu.Unlock()
 	c.mu.Lock()
 	mem := c.mem
 	c.mu.Unlock()
+	if err := c.copyHolds(mem.Holds); err != nil {
+		return fmt.Errorf("second copy of the holds: %w", err)
+	}
 	key := durablePart(mem)
 	if key == c.keeper.saved {
 		return nil

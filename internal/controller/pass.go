@@ -32,6 +32,7 @@ func (c *Controller) onePass(ctx context.Context, reason string) bool {
 	for _, o := range orders {
 		c.launch(o)
 	}
+	c.account(&snap)
 	if st.Acting {
 		c.adopt(&snap)
 		c.resumeHooks()

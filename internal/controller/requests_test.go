@@ -183,9 +183,12 @@ func TestCheckpoints(t *testing.T) {
 }
 
 // TestGarbledMemoryStopsNobody: the controller begins with an empty memory, and
-// the log and the history say so.
+// the log and the history say so. That there was no hold, the second copy knows.
 func TestGarbledMemoryStopsNobody(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
+		if err := w.opts.Holds.Save([]plan.Hold{}); err != nil {
+			t.Fatal(err)
+		}
 		if err := w.store.Keep(t.Context(), memoryName, []int{1, 2}); err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +200,7 @@ func TestGarbledMemoryStopsNobody(t *testing.T) {
 			t.Errorf("decisions: %+v", st.Decisions)
 		}
 		events, err := c.History(t.Context(), history.Filter{Code: history.CodeSetAside})
-		if err != nil || len(events) != 1 || !strings.Contains(events[0].Text, "are forgotten") {
+		if err != nil || len(events) != 1 || !strings.Contains(events[0].Text, "parked nodes of before are forgotten") {
 			t.Errorf("history: %+v, %v", events, err)
 		}
 		stop()

@@ -51,6 +51,7 @@ func (c *Controller) resync(ctx context.Context, d plan.Decision) bool {
 	c.mu.Lock()
 	delete(c.noStart, d.Node)
 	c.mu.Unlock()
+	c.openRun(req.ID, d.Node)
 	c.o.Log.Info("run started", "run", req.ID, "node", int(d.Node), "method", string(d.Method), "code", string(d.Code))
 	c.record(event.Event{Node: d.Node, Kind: "run", Code: "started", Run: req.ID,
 		Text: fmt.Sprintf("%s from node %d started: %s", d.Method, req.Upstream.Node, d.Reason), Data: asJSON(d)})
@@ -165,12 +166,7 @@ func (c *Controller) follow(ctx context.Context, a agentapi.Agent, id string, cl
 	if !last.Outcome.Ended() || last.ID == "" {
 		return false
 	}
-	c.passBy(id)
-	c.o.Log.Info("run ended", "run", id, "outcome", string(last.Outcome), "code", last.Code, "bytes", last.BytesDone, "err", last.Error)
-	c.record(event.Event{Node: last.Node, Kind: "run", Code: string(last.Outcome), Run: id, Text: endText(last), Data: asJSON(last)})
-	for _, a := range c.o.Audience {
-		a.RunEnded(last)
-	}
+	c.runEnded(last, "")
 	return true
 }
 

@@ -85,7 +85,8 @@ func newWorld(t *testing.T, dir string, pools int) *world {
 		}
 		w.pools = append(w.pools, p)
 	}
-	w.opts = Options{Observer: w, Policy: plan.DefaultPolicy(), Log: slog.New(slog.DiscardHandler), Interval: interval, Version: "test"}
+	w.opts = Options{Observer: w, Policy: plan.DefaultPolicy(), Log: slog.New(slog.DiscardHandler), Interval: interval, Version: "test",
+		Holds: history.CopyAt(dir, history.HoldsFile)}
 	for i, a := range w.agents {
 		w.opts.Nodes = append(w.opts.Nodes, Node{ID: topology.NodeID(i), Agent: a})
 	}
@@ -108,7 +109,13 @@ func (w *world) reopen() {
 // run starts a controller. stop ends it and waits.
 func (w *world) run() (c *Controller, stop func()) {
 	w.t.Helper()
-	w.opts.Store = w.store
+	return w.runOn(w.store)
+}
+
+// runOn is run with another store.
+func (w *world) runOn(s Store) (c *Controller, stop func()) {
+	w.t.Helper()
+	w.opts.Store = s
 	ctx, cancel := context.WithCancel(w.t.Context())
 	c, err := New(ctx, w.opts)
 	if err != nil {

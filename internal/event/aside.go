@@ -23,6 +23,13 @@ type Aside struct {
 // CodeSetAside is the code of the event that tells of an Aside.
 const CodeSetAside = "history-set-aside"
 
+// Codes of events about the second copy of the holds. With CodeHoldsUnknown
+// nobody knows which nodes were on hold, so that the whole pool is.
+const (
+	CodeHoldsDamaged = "holds-copy-damaged"
+	CodeHoldsUnknown = "holds-unknown"
+)
+
 // Text is the Aside in a sentence.
 func (a Aside) Text() string {
 	text := "the history could not be used and was set aside as " + a.Path + "; a new one is begun"
@@ -32,5 +39,5 @@ func (a Aside) Text() string {
 	if slices.Contains(a.Saved, "planner-memory") {
 		return text + "; holds and parked nodes were taken over: " + a.Why
 	}
-	return text + "; holds and parked nodes of before are forgotten: " + a.Why
+	return text + "; parked nodes of before are forgotten, and holds are those of their second copy: " + a.Why
 }

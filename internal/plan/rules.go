@@ -52,7 +52,11 @@ func (s *subject) onHold() Decision {
 	if !h.Until.IsZero() {
 		until = "until " + h.Until.UTC().Format("2006-01-02 15:04:05Z")
 	}
-	return s.decide(None, CodeOnHold, fmt.Sprintf("%s on hold %s, by %s: %s", what, until, word(h.Who), word(h.Why)))
+	d := s.decide(None, CodeOnHold, fmt.Sprintf("%s on hold %s, by %s: %s", what, until, word(h.Who), word(h.Why)))
+	if h.Node == topology.NoNode {
+		d.Hint = "repool release all" // of one node it would end nothing
+	}
+	return d
 }
 
 // attachedRules: P1 for nodes that Pgpool-II routes to. What is proven wrong is

@@ -152,7 +152,7 @@ func (v *View) alarms(past Past, now time.Time) {
 	for _, e := range past.Events {
 		if e.Code == history.CodeSetAside && now.Sub(e.At) < vaultAlarm {
 			v.Alarms = append(v.Alarms, Alarm{Tone: Bad, Title: "The history was set aside", Text: e.Text, At: e.At, Node: topology.NoNode,
-				Do: "look at the disk; set the holds again that are still wanted"})
+				Do: "look at the disk; repool status shows which holds stand"})
 		}
 	}
 	if past.Err != "" {

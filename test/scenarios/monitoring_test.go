@@ -58,7 +58,7 @@ func TestMonitoringThroughFailover(t *testing.T) {
 	fired, err := prom.fired(p.ctx)
 	p.must(err)
 	t.Logf("fired: %v", fired)
-	for _, name := range []string{"RepoolNodeMissing", "RepoolRedundancyGone", "RepoolLostCommits", "RepoolNodeParked", "RepoolResyncFailing"} {
+	for _, name := range alertsOfAFailover {
 		if !slices.Contains(fired, name) {
 			t.Errorf("%s has not fired", name)
 		}

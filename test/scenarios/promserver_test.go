@@ -37,10 +37,14 @@ func hurried(t *testing.T) string {
 		t.Fatal(err)
 	}
 	text := regexp.MustCompile(`(?m)^        for: \S+$`).ReplaceAllString(string(b), "        for: 0s")
-	return regexp.MustCompile(`\[\d+[mh]\]`).ReplaceAllString(text, "[15s]")
+	text = regexp.MustCompile(`\[\d+[mh]\]`).ReplaceAllString(text, "[15s]")
+	// The age from which a run that moves no byte counts as stuck.
+	return strings.ReplaceAll(text, "time() - repool_resync_start_timestamp_seconds < 1800", "time() - repool_resync_start_timestamp_seconds < 1")
 }
 
-func startPrometheus(t *testing.T, target string) *promServer {
+// startPrometheus scrapes one real controller, and crafted ones under a job of
+// their own.
+func startPrometheus(t *testing.T, target string, crafted ...string) *promServer {
 	t.Helper()
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -58,7 +62,7 @@ func startPrometheus(t *testing.T, target string) *promServer {
 	for name, text := range map[string]string{
 		"rules.yml": hurried(t),
 		"prometheus.yml": "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yml]\n" +
-			"scrape_configs: [{job_name: repool, static_configs: [{targets: ['" + target + "']}]}]\n",
+			"scrape_configs: [" + scrape("repool", target) + ", " + scrape("repool-crafted", crafted...) + "]\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -84,6 +88,21 @@ func startPrometheus(t *testing.T, target string) *promServer {
 		_ = log.Close()
 	})
 	return &promServer{t: t, base: "http://" + address}
+}
+
+// scrape is the configuration of one job.
+func scrape(job string, targets ...string) string {
+	return fmt.Sprintf("{job_name: %s, static_configs: [{targets: [%s]}]}", job, strings.Join(targets, ", "))
+}
+
+// craftedIsSeen is an error until the crafted controller has been scraped
+// twice: a counter must have been there before it counts.
+func (s *promServer) craftedIsSeen(ctx context.Context) error {
+	got, err := s.now(ctx, `count_over_time(up{job="repool-crafted"}[1m]) >= 2`)
+	if err == nil && len(got) == 0 {
+		err = errors.New("it is not scraped twice yet")
+	}
+	return err
 }
 
 // series is one result: its labels and its newest value.

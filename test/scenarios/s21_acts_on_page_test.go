@@ -3,6 +3,8 @@ package scenarios
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +63,25 @@ func TestS21PersonActsOnThePage(t *testing.T) {
 	if now := p.primary(); now != primary {
 		t.Errorf("node %d is the primary, it was node %d", now, primary)
 	}
-	p.noRuns(standby, since)
 	b.Silent()
+
+	// The commands go the same way.
+	if out, err := p.act("detach", primary); err == nil || !strings.Contains(err.Error(), "is-primary") {
+		t.Errorf("repool detach of the primary: %v, %s", err, out)
+	}
+	out, err := p.act("detach", standby, "--why", "a test", "--json")
+	p.must(err)
+	if want := fmt.Sprintf(`"node": %d,`, standby); !strings.Contains(out, want) || !strings.Contains(out, `"on_hold": true`) {
+		t.Errorf("repool detach --json says %s", out)
+	}
+	p.must(p.WaitDetached(p.ctx, standby))
+	_, err = p.act("attach", standby, "--wait")
+	p.must(err)
+	p.whole("attached by command", since)
+	p.noRuns(standby, since)
+}
+
+// act runs a command about a node.
+func (p *pool) act(command string, node int, more ...string) (string, error) {
+	return p.Repool(p.ctx, append([]string{command, strconv.Itoa(node)}, more...)...)
 }

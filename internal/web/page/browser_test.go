@@ -48,6 +48,9 @@ func TestScreens(t *testing.T) {
 		if over := b.Text(wider); over != "" {
 			t.Errorf("%s: wider than the window: %s", c.name, over)
 		}
+		if cut := b.Text(cutOff); cut != "" {
+			t.Errorf("%s: the table's last column is cut off, which is what a person looks for: %s", c.name, cut)
+		}
 		if faint := b.Text(contrast); faint != "" {
 			t.Errorf("%s: too faint: %s", c.name, faint)
 		}
@@ -64,6 +67,9 @@ func TestScreens(t *testing.T) {
 // wider names what sticks out of the window, but for the table that scrolls.
 const wider = `(() => { const w = document.documentElement.clientWidth; if (document.documentElement.scrollWidth <= w) return "";
 	return [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > w + 1 && !e.closest(".scroll, .unseen")).slice(0, 3).map(e => e.outerHTML.slice(0, 90)).join(" | ") || "the page"; })()`
+
+// cutOff is by how much a table is wider than its place.
+const cutOff = `[...document.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.scrollWidth + " of " + e.clientWidth).join(" ")`
 
 // contrast names texts below WCAG's AA: 4.5 to 1 against what is behind them.
 const contrast = `(() => {
