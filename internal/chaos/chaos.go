@@ -26,6 +26,9 @@ type Options struct {
 	// Sync: synchronous replication, to any one standby. Then a round has one
 	// fault, since two can lose what one standby alone had acknowledged.
 	Sync bool
+	// Network puts every node and Pgpool-II on a host of its own, in network
+	// namespaces, and breaks what is between them too. Root only.
+	Network bool
 	// Only draws these kinds of faults; empty: all.
 	Only []string
 	// Keep leaves the pool's directory; so does a violation.
@@ -102,6 +105,10 @@ func (r *run) choose() error {
 	for _, f := range faults {
 		switch {
 		case len(r.o.Only) > 0 && !slices.Contains(r.o.Only, f.kind):
+		case f.network && !r.o.Network:
+			if len(r.o.Only) > 0 {
+				return fmt.Errorf("%s needs a host of its own for each node: --network", f.kind)
+			}
 		case f.root && os.Geteuid() != 0:
 			r.report.LeftOut = append(r.report.LeftOut, f.kind+": needs a file system of its own for each node, and so root")
 		case f.rare:
@@ -134,6 +141,9 @@ func (r *run) build(ctx context.Context) error {
 	}
 	if o.Agents = lab.AgentsInProcess; r.rnd.IntN(2) == 1 {
 		o.Agents = lab.AgentsSeparate
+	}
+	if r.o.Network {
+		o.Hosts, o.Agents = true, lab.AgentsTLS
 	}
 	r.report.Agents = string(o.Agents)
 	l, err := lab.Up(ctx, o)

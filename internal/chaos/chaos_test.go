@@ -85,6 +85,14 @@ func TestFaultsAreChosen(t *testing.T) {
 	if err := r.choose(); err == nil || !strings.Contains(err.Error(), "flood") {
 		t.Errorf("an unknown kind: %v", err)
 	}
+	r = &run{o: Options{Only: []string{"cable"}}}
+	if err := r.choose(); err == nil || !strings.Contains(err.Error(), "--network") {
+		t.Errorf("a cable on one host: %v", err)
+	}
+	r = &run{o: Options{Network: true, Only: []string{"cable"}}}
+	if err := r.choose(); err != nil || len(r.faults) == 0 {
+		t.Errorf("a cable between hosts: %v, %d faults", err, len(r.faults))
+	}
 	kinds := Kinds()
 	slices.Sort(kinds)
 	if len(slices.Compact(kinds)) != len(faults) {
