@@ -6,6 +6,8 @@ TESTARGS ?=
 FUZZTIME ?= 20s
 CHAOS_TIME ?= 2m
 CHAOS    ?=
+CI_CHAOS_TIME ?= 5m
+CHAOS_SEEDS   ?=
 POOLS    ?= 2
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
@@ -27,8 +29,9 @@ demo: deps build ## a real pool, five failures, each healed: about a minute
 	$(REPOOL) demo
 
 test: deps-test build ## every package, and every scenario, on real pools
-	$(GO) test $$($(GO) list ./... | grep -v -e /test/scenarios -e /test/crashpoints -e /test/hosts) -timeout 20m $(TESTARGS)
+	$(GO) test $$($(GO) list ./... | grep -v -e /test/scenarios -e /test/crashpoints -e /test/chaos -e /test/hosts) -timeout 20m $(TESTARGS)
 	$(GO) test ./test/crashpoints -timeout 20m $(TESTARGS)
+	$(GO) test ./test/chaos -timeout 15m -v $(TESTARGS) -args -time $(CI_CHAOS_TIME) $(if $(CHAOS_SEEDS),-seeds $(CHAOS_SEEDS))
 	$(GO) test ./test/scenarios -timeout 25m $(TESTARGS)
 
 scenarios: deps-test build ## the scenarios alone; RUN=S07 for some of them

@@ -26,6 +26,9 @@ type Options struct {
 	// Sync: synchronous replication, to any one standby. Then a round has one
 	// fault, since two can lose what one standby alone had acknowledged.
 	Sync bool
+	// Network puts every node and Pgpool-II on a host of its own, in network
+	// namespaces, and breaks what is between them too. Root only.
+	Network bool
 	// Only draws these kinds of faults; empty: all.
 	Only []string
 	// Keep leaves the pool's directory; so does a violation.
@@ -56,6 +59,7 @@ type run struct {
 	undo    []undo    // of faults that last
 	missing []lab.Row // at the last quiet moment
 	told    int64     // the newest event of the history that was counted
+	acted   time.Time // when a person did something last: repool looks again first
 	report  Report
 }
 
@@ -68,14 +72,7 @@ type undo struct {
 // Run breaks the pool for a time. The error is for what kept it from being
 // done; a promise that was not kept is Report.OK false.
 func Run(ctx context.Context, o Options) (Report, error) {
-	if o.Out == nil {
-		o.Out = io.Discard
-	}
-	if o.Time == 0 {
-		o.Time = time.Minute
-	}
-	r := &run{o: o, rnd: rand.New(rand.NewPCG(o.Seed, 0)), begun: time.Now(),
-		report: Report{Seed: o.Seed, Sync: o.Sync, Faults: map[string]int{}, Healings: map[string]int{}, Parked: map[string]int{}, Asked: map[string]int{}}}
+	r := newRun(o)
 	if err := r.choose(); err != nil {
 		return r.report, err
 	}
@@ -85,8 +82,22 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	err := r.all(ctx)
 	r.report.Seconds = time.Since(r.begun).Seconds()
 	r.report.OK = err == nil && len(r.report.Violations) == 0
+	if !r.report.OK && ctx.Err() == nil {
+		r.evidence(ctx)
+	}
 	down := r.down(context.WithoutCancel(ctx))
 	return r.report, errors.Join(err, down)
+}
+
+func newRun(o Options) *run {
+	if o.Out == nil {
+		o.Out = io.Discard
+	}
+	if o.Time == 0 {
+		o.Time = time.Minute
+	}
+	return &run{o: o, rnd: rand.New(rand.NewPCG(o.Seed, 0)), begun: time.Now(),
+		report: Report{Seed: o.Seed, Sync: o.Sync, Faults: map[string]int{}, Healings: map[string]int{}, Parked: map[string]int{}, Asked: map[string]int{}}}
 }
 
 // choose keeps the faults that are asked for and possible here.
@@ -94,6 +105,10 @@ func (r *run) choose() error {
 	for _, f := range faults {
 		switch {
 		case len(r.o.Only) > 0 && !slices.Contains(r.o.Only, f.kind):
+		case f.network && !r.o.Network:
+			if len(r.o.Only) > 0 {
+				return fmt.Errorf("%s needs a host of its own for each node: --network", f.kind)
+			}
 		case f.root && os.Geteuid() != 0:
 			r.report.LeftOut = append(r.report.LeftOut, f.kind+": needs a file system of its own for each node, and so root")
 		case f.rare:
@@ -127,6 +142,9 @@ func (r *run) build(ctx context.Context) error {
 	if o.Agents = lab.AgentsInProcess; r.rnd.IntN(2) == 1 {
 		o.Agents = lab.AgentsSeparate
 	}
+	if r.o.Network {
+		o.Hosts, o.Agents = true, lab.AgentsTLS
+	}
 	r.report.Agents = string(o.Agents)
 	l, err := lab.Up(ctx, o)
 	if err != nil {
@@ -147,19 +165,22 @@ func (r *run) down(ctx context.Context) error {
 	return errors.Join(err, r.lab.Remove())
 }
 
+// watch starts clients, readers and guard; stop ends them.
+func (r *run) watch() (stop func()) {
+	r.readers = startReaders(r.lab)
+	r.guard = proof.Watch(r.lab, proof.GuardOptions{See: r.readers.see})
+	r.writer = r.lab.StartWriter(lab.WriterOptions{Clients: 3})
+	return func() { r.writer.Stop(); r.guard.Stop(); r.readers.stop() }
+}
+
 // all is the run on the pool that was built.
 func (r *run) all(ctx context.Context) error {
-	r.readers = startReaders(r.lab)
-	defer r.readers.stop()
-	r.guard = proof.Watch(r.lab, proof.GuardOptions{See: r.readers.see})
-	defer r.guard.Stop()
-	r.writer = r.lab.StartWriter(lab.WriterOptions{Clients: 3})
-	defer r.writer.Stop()
+	defer r.watch()()
 	if err := r.writer.WaitAcked(ctx, 20); err != nil {
 		return fmt.Errorf("the writers: %w", err)
 	}
 	defer func() { _ = r.endFaults(context.WithoutCancel(ctx)) }() // frozen processes would outlive the pool
-	for deadline := time.Now().Add(r.o.Time); time.Now().Before(deadline) && len(r.report.Violations) == 0; {
+	for deadline := time.Now().Add(r.o.Time); time.Now().Before(deadline) && !r.broken(); {
 		if err := r.round(ctx); err != nil {
 			return err
 		}
@@ -168,7 +189,13 @@ func (r *run) all(ctx context.Context) error {
 	return nil
 }
 
-// judge is what only the end can tell.
+// broken says whether a promise has been seen not to be kept.
+func (r *run) broken() bool {
+	_, problems := r.readers.result()
+	return len(r.report.Violations)+len(problems)+r.guard.Result().Bad > 0 || len(r.readers.stale(r.missing)) > 0
+}
+
+// judge puts into the report what was seen between the quiet moments.
 func (r *run) judge() {
 	g := r.guard.Stop()
 	r.readers.stop()

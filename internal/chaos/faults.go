@@ -19,6 +19,8 @@ var errNotNow = errors.New("not now")
 type fault struct {
 	kind string
 	root bool // needs root
+	// network faults need hosts of their own for the nodes (Options.Network).
+	network bool
 	// rare faults are drawn half as often as the others: they only disturb.
 	rare bool
 	do   func(*run, context.Context) (string, error)
@@ -40,6 +42,9 @@ var faults = []fault{
 	{kind: "second-primary", do: (*run).secondPrimary},
 	{kind: "wrong-attach", do: (*run).wrongAttach},
 	{kind: "power-cut", do: (*run).powerCut},
+	{kind: "cable", network: true, do: (*run).cable},
+	{kind: "parted", network: true, do: (*run).parted},
+	{kind: "slow-link", network: true, rare: true, do: (*run).slowLink},
 }
 
 // Kinds names the kinds of faults.

@@ -79,7 +79,7 @@ func (r *run) powerCut(ctx context.Context) (string, error) {
 	}
 	r.rnd.Shuffle(len(ran), func(i, j int) { ran[i], ran[j] = ran[j], ran[i] })
 	var errs []error
-	if r.report.Agents == string(lab.AgentsSeparate) {
+	if r.report.Agents != string(lab.AgentsInProcess) {
 		for _, n := range r.lab.Nodes {
 			errs = append(errs, r.lab.StartAgent(ctx, n.ID))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/plan"
@@ -24,8 +25,10 @@ func (r *run) person(ctx context.Context, st control.Status) error {
 			continue
 		}
 		switch d.Code {
+		case plan.CodePoolDeaf:
+			return r.deafPgpool(ctx, d)
 		case plan.CodePoolBlind:
-			return r.asked("restart Pgpool-II", d.Reason, errors.Join(r.lab.KillPgpool(ctx, 0, false), r.lab.LaunchPgpool(0)))
+			return r.asked("restart Pgpool-II", d.Reason, r.restartPgpool(ctx))
 		case plan.CodeNoPrimary, plan.CodePrimaryStale:
 			n := r.readers.lastPrimary()
 			if n < 0 || r.lab.Postmaster(n) != 0 {
@@ -37,9 +40,32 @@ func (r *run) person(ctx context.Context, st control.Status) error {
 	return nil
 }
 
+// deafPgpool is what the runbook says for pool-deaf: the last primary first,
+// where it is down, and then Pgpool-II.
+func (r *run) deafPgpool(ctx context.Context, d plan.Decision) error {
+	if n := r.readers.lastPrimary(); n >= 0 && r.lab.Postmaster(n) == 0 {
+		if err := r.lab.StartNode(ctx, n); err != nil {
+			return r.asked("start the last primary", fmt.Sprintf("node %d: %s", n, d.Reason), err)
+		}
+		r.noteAct("start the last primary", fmt.Sprintf("node %d: %s", n, d.Reason))
+	}
+	return r.asked("restart Pgpool-II", d.Reason, r.restartPgpool(ctx))
+}
+
+func (r *run) restartPgpool(ctx context.Context) error {
+	return errors.Join(r.lab.KillPgpool(ctx, 0, false), r.lab.LaunchPgpool(0))
+}
+
 // asked notes what was done; the error makes the wait look again.
 func (r *run) asked(what, why string, err error) error {
+	r.noteAct(what, why)
+	return errors.Join(fmt.Errorf("a person was asked to %s", what), err)
+}
+
+// noteAct counts an act of a person.
+func (r *run) noteAct(what, why string) {
+	r.readers.disturbed()
+	r.acted = time.Now()
 	r.report.Asked[what]++
 	r.say("a person was asked to %s: %s", what, why)
-	return errors.Join(fmt.Errorf("a person was asked to %s", what), err)
 }

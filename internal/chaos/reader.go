@@ -29,13 +29,16 @@ type readers struct {
 
 	mu       sync.Mutex
 	reads    int
-	seen     []map[string]time.Time // by node: when the last read that saw a row began
-	pool     []string               // by node: what Pgpool-II said last; "unknown": it did not
-	spells   [][]spell              // by node
-	byHand   []time.Time            // by node: until when an attach is somebody else's
-	disturb  time.Time              // the last fault
-	newest   lab.NodeStatus         // the primary with the highest timeline so far
-	known    bool                   // there was one
+	seen     []map[string][]sighting // by node and row
+	pool     []string                // by node: what Pgpool-II said last; "unknown": it did not
+	spells   [][]spell               // by node
+	byHand   []time.Time             // by node: until when an attach is somebody else's
+	disturb  time.Time               // the last fault
+	wrong    []time.Time             // by node: since when it is attached against P1; zero: it is not
+	told     []bool                  // by node: that it has been so for too long has been noted
+	limit    time.Duration           // how long a node may be so
+	newest   lab.NodeStatus          // the primary with the highest timeline so far
+	known    bool                    // there was one
 	problems []string
 }
 
@@ -45,13 +48,35 @@ type spell struct {
 	timeline topology.TimelineID
 }
 
+// sighting is when the reads began, the first and the last, that saw a row on a
+// node between two changes of the node's attachment.
+type sighting struct {
+	epoch       int
+	first, last time.Time
+}
+
+// wrongLimit is how long a node may stay attached against P1 after others have
+// made it so: repool detaches it at once where it is proven wrong, and after its
+// follow_grace where it merely has no stream; a Pgpool-II that carries out no
+// detach is found out after half a minute more, and restarted.
+const wrongLimit = time.Minute
+
 func startReaders(l *lab.Lab) *readers {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := len(l.Nodes)
-	r := &readers{lab: l, cancel: cancel, seen: make([]map[string]time.Time, n), pool: make([]string, n), spells: make([][]spell, n), byHand: make([]time.Time, n)}
+	r := newReaders(n)
+	r.lab, r.cancel = l, cancel
 	for i := range n {
-		r.seen[i], r.pool[i] = map[string]time.Time{}, "unknown"
 		r.wg.Go(func() { r.read(ctx, i) })
+	}
+	return r
+}
+
+func newReaders(n int) *readers {
+	r := &readers{seen: make([]map[string][]sighting, n), pool: make([]string, n), spells: make([][]spell, n), byHand: make([]time.Time, n),
+		wrong: make([]time.Time, n), told: make([]bool, n), limit: wrongLimit}
+	for i := range n {
+		r.seen[i], r.pool[i] = map[string][]sighting{}, "unknown"
 	}
 	return r
 }
@@ -99,9 +124,23 @@ func (r *readers) once(ctx context.Context, c *pgx.Conn, i int) error {
 	defer r.mu.Unlock()
 	r.reads++
 	for _, p := range payloads {
-		r.seen[i][p] = begun
+		r.saw(i, p, begun)
 	}
 	return nil
+}
+
+// saw notes that a read which began then saw a row on node i.
+func (r *readers) saw(i int, payload string, begun time.Time) {
+	epoch := 2 * len(r.spells[i])
+	if epoch > 0 && r.spells[i][epoch/2-1].to.IsZero() {
+		epoch--
+	}
+	list := r.seen[i][payload]
+	if last := len(list) - 1; last >= 0 && list[last].epoch == epoch {
+		list[last].last = begun
+		return
+	}
+	r.seen[i][payload] = append(list, sighting{epoch, begun, begun})
 }
 
 // disturbed notes a fault; attached notes that somebody attaches a node by hand.
@@ -126,6 +165,7 @@ func (r *readers) see(at time.Time, all []lab.NodeStatus) {
 		r.newest, r.known = all[top], true
 	}
 	for i, n := range all {
+		r.held(at, n, top, all)
 		before := r.pool[i]
 		r.pool[i] = n.Pool
 		last := len(r.spells[i]) - 1
@@ -139,6 +179,28 @@ func (r *readers) see(at time.Time, all []lab.NodeStatus) {
 			r.proven(at, n, all[top])
 		}
 	}
+}
+
+// held is P1 at every look: whoever attached a node, and whatever has befallen it
+// since, it does not stay attached without the primary's stream.
+func (r *readers) held(at time.Time, n lab.NodeStatus, top int, all []lab.NodeStatus) {
+	i := n.ID
+	if top < 0 || i == top || !n.Attached || !n.Answers || follows(n, all[top]) {
+		r.wrong[i], r.told[i] = time.Time{}, false
+		return
+	}
+	if r.wrong[i].IsZero() || r.wrong[i].Before(r.disturb) {
+		r.wrong[i] = at
+	}
+	if d := at.Sub(r.wrong[i]); d > r.limit && !r.told[i] {
+		r.told[i] = true
+		r.problems = append(r.problems, fmt.Sprintf("%s node %d has been attached for %.1f s without the stream of the primary, node %d", at.Format("15:04:05.000"), i, d.Seconds(), top))
+	}
+}
+
+// follows says that a node streams from that primary, on its timeline.
+func follows(n, primary lab.NodeStatus) bool {
+	return !n.Primary && n.Streaming && n.Timeline == primary.Timeline && n.Upstream == primary.Port
 }
 
 // lastPrimary is the node that was seen to accept writes on the newest
@@ -172,14 +234,12 @@ func (r *readers) stale(missing []lab.Row) (out []string) {
 	defer r.mu.Unlock()
 	for i, seen := range r.seen {
 		for _, row := range missing {
-			at, was := seen[row.Payload]
-			if !was {
-				continue
-			}
-			for _, s := range r.spells[i] {
-				if row.Timeline < s.timeline && at.After(s.from) && (s.to.IsZero() || at.Before(s.to)) {
-					out = append(out, fmt.Sprintf("%s node %d, attached at %s on timeline %s, showed %q of the lost timeline %s",
-						at.Format("15:04:05.000"), i, s.from.Format("15:04:05.000"), s.timeline, row.Payload, row.Timeline))
+			for _, at := range seen[row.Payload] {
+				for _, s := range r.spells[i] {
+					if row.Timeline < s.timeline && at.last.After(s.from) && (s.to.IsZero() || at.first.Before(s.to)) {
+						out = append(out, fmt.Sprintf("%s node %d, attached at %s on timeline %s, showed %q of the lost timeline %s",
+							at.last.Format("15:04:05.000"), i, s.from.Format("15:04:05.000"), s.timeline, row.Payload, row.Timeline))
+					}
 				}
 			}
 		}

@@ -83,9 +83,7 @@ func (r Report) Write(w io.Writer) error {
 	if len(r.Parked) > 0 {
 		row("parked, and released", "%s", counts(r.Parked))
 	}
-	if len(r.Asked) > 0 {
-		row("asked of a person", "%s", counts(r.Asked))
-	}
+	row("asked of a person", "%s", counts(r.Asked))
 	row("slowest healing", "%.1f s", r.Slowest)
 	row("looks at the pool", "%d", r.Samples)
 	for _, l := range r.LeftOut {
@@ -105,6 +103,9 @@ func counts(m map[string]int) string {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		parts = append(parts, fmt.Sprintf("%s %d", k, m[k]))
 		total += m[k]
+	}
+	if len(parts) == 0 {
+		return "nothing"
 	}
 	return fmt.Sprintf("%d: %s", total, strings.Join(parts, ", "))
 }

@@ -104,7 +104,7 @@ func (r *run) whole(ctx context.Context, after time.Time) error {
 	if err != nil {
 		return err
 	}
-	if !st.Snapshot.Taken.After(after) || len(st.Decisions) == 0 {
+	if !st.Snapshot.Taken.After(after) || !st.Snapshot.Taken.After(r.acted) || len(st.Decisions) == 0 {
 		return errors.New("the controller has not looked yet")
 	}
 	if err := r.person(ctx, st); err != nil {

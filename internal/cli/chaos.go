@@ -21,7 +21,8 @@ func newChaos(g *globals) *cobra.Command {
 		Long: `Builds a real pool under one temporary directory (one primary, two standbys,
 Pgpool-II, repool), lets clients write through Pgpool-II and read on every node, and
 breaks it at random: servers killed and frozen, commits lost, disks filled, Pgpool-II
-and the controller killed, nodes started and attached wrongly by hand. At every quiet
+and the controller killed, nodes started and attached wrongly by hand, and with --network
+cables pulled. At every quiet
 moment all copies must be equal, and every acknowledged row present or listed by a
 vault; with --sync, present. Kinds of faults:
 
@@ -59,6 +60,7 @@ EXIT STATUS
 	f.Uint64Var(&o.Seed, "seed", 0, "`number` that chooses the faults; by default a new one each time")
 	f.DurationVar(&o.Time, "time", time.Minute, "how `long` to break things")
 	f.BoolVar(&o.Sync, "sync", false, "synchronous replication to any one standby, one fault at a time")
+	f.BoolVar(&o.Network, "network", false, "every node on a host of its own (network namespaces, as root), and faults between them")
 	f.StringSliceVar(&o.Only, "only", nil, "draw only these `kinds` of faults")
 	f.BoolVar(&o.Keep, "keep", false, "leave the pool's directory with its logs")
 	return c

@@ -86,10 +86,10 @@ func unask(mem *plan.Memory, before plan.Memory, d plan.Decision) {
 		switch {
 		case n.Node != d.Node:
 		case d.Action == plan.Attach:
-			n.LastAttach, n.Attaches = was.LastAttach, max(0, n.Attaches-1)
+			n.LastAttach, n.Attaches, n.Unheeded = was.LastAttach, max(0, n.Attaches-1), was.Unheeded
 			n.Parked, n.ParkedWhy, n.ParkedAt = was.Parked, was.ParkedWhy, was.ParkedAt
 		case d.Action == plan.Detach:
-			n.LastDetach = was.LastDetach
+			n.LastDetach, n.Unheeded = was.LastDetach, was.Unheeded
 		case d.Action == plan.Fence:
 			n.LastFence, n.Fences = was.LastFence, max(0, n.Fences-1)
 		case d.Action == plan.Resync:

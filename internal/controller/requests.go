@@ -102,6 +102,7 @@ func (c *Controller) resyncAsked(ctx context.Context, r control.ResyncRequest) (
 func unpark(n *plan.NodeMemory) {
 	n.Parked, n.ParkedWhy, n.ParkedAt = "", "", time.Time{}
 	n.Attempts, n.LastFailure, n.Attaches = 0, time.Time{}, 0
+	n.Unheeded = plan.Unheeded{}
 	n.Fences, n.LastFence, n.LastAttach = 0, time.Time{}, time.Time{}
 }
 

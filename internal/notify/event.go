@@ -19,6 +19,8 @@ const (
 	RedundancyRestored Kind = "redundancy-restored"
 	// NodeParked: repool has given up on a node until a person releases it.
 	NodeParked Kind = "node-parked"
+	// PgpoolDeaf: Pgpool-II carries out no requests, and needs a restart.
+	PgpoolDeaf Kind = "pgpool-deaf"
 	// LostCommitsVaulted: transactions were committed that the pool no longer
 	// has; the vault keeps them, or what could be told of them.
 	LostCommitsVaulted Kind = "lost-commits-vaulted"

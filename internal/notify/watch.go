@@ -25,6 +25,7 @@ type told struct {
 	Missing []topology.NodeID             `json:"missing,omitempty"`
 	Since   time.Time                     `json:"since,omitzero"` // when the pool became short
 	Parked  map[topology.NodeID]time.Time `json:"parked,omitempty"`
+	Deaf    bool                          `json:"deaf,omitempty"`
 	Vaults  []string                      `json:"vaults,omitempty"`
 }
 
@@ -42,6 +43,7 @@ func (w *watch) status(st *control.Status) []Event {
 	}
 	events := w.redundancy(st)
 	events = append(events, w.parked(st)...)
+	events = append(events, w.deaf(st)...)
 	for i := range st.Snapshot.Nodes {
 		if a := &st.Snapshot.Nodes[i].Agent; a.OK() && a.Run != nil {
 			events = append(events, w.run(a.Run)...)
@@ -106,6 +108,18 @@ func (w *watch) parked(st *control.Status) (events []Event) {
 	}
 	w.told.Parked = now
 	return events
+}
+
+// deaf tells once that Pgpool-II carries out no requests, until it does again.
+func (w *watch) deaf(st *control.Status) []Event {
+	i := slices.IndexFunc(st.Decisions, func(d plan.Decision) bool { return d.Code == plan.CodePoolDeaf })
+	before := w.told.Deaf
+	w.told.Deaf = i >= 0
+	if i < 0 || before {
+		return nil
+	}
+	d := st.Decisions[i]
+	return []Event{{Kind: PgpoolDeaf, At: st.At, Nodes: []topology.NodeID{d.Node}, Code: string(d.Code), Text: d.Reason, Hint: d.Hint}}
 }
 
 // run tells of a run's vault entry, once.

@@ -64,6 +64,12 @@ func blind(sec int) control.Status {
 	return st
 }
 
+func deaf(sec int) control.Status {
+	st := whole(sec)
+	st.Decisions = []plan.Decision{{Node: 1, Code: plan.CodePoolDeaf, Severity: plan.Refused}}
+	return st
+}
+
 func looking(st control.Status) control.Status {
 	st.Acting = false
 	return st
@@ -93,6 +99,8 @@ func TestWhatIsTold(t *testing.T) {
 		"nothing by one that only looks":                              {[]control.Status{looking(without(0, 1)), looking(parked(1, noon))}, ""},
 		"a parked node, once for each parking": {[]control.Status{whole(0), parked(1, noon), parked(2, noon), without(3, 1), parked(4, noon.Add(time.Second))},
 			"redundancy-lost 1 standby-down; node-parked 1 no-space; node-parked 1 no-space"},
+		"a Pgpool-II that carries out nothing, once until it does again": {[]control.Status{whole(0), deaf(1), deaf(2), whole(3), deaf(4)},
+			"pgpool-deaf 1 pool-deaf; pgpool-deaf 1 pool-deaf"},
 		"lost commits, once for each entry": {[]control.Status{vaulted(0, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}), vaulted(1, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
 			vaulted(2, topology.VaultEntry{ID: "b", Node: 1, Missing: "the WAL is gone"})}, "lost-commits-vaulted 1 diverged; lost-commits-vaulted 1 diverged"},
 		"no entry without a commit": {[]control.Status{vaulted(0, topology.VaultEntry{ID: "a", Node: 1})}, ""},

@@ -45,6 +45,7 @@ const (
 	CodeNotLeader       Code = "not-leader"
 	CodePoolUnreachable Code = "pool-unreachable"
 	CodePoolBlind       Code = "pool-blind"
+	CodePoolDeaf        Code = "pool-deaf"
 	CodeOnHold          Code = "on-hold"
 	CodeQuarantined     Code = "quarantined"
 	CodeNotInPool       Code = "not-in-pool"
@@ -54,6 +55,7 @@ var poolCodes = []CodeInfo{
 	{CodeNotLeader, OK, "the local Pgpool-II is not the watchdog leader with quorum: this controller only shows", ""},
 	{CodePoolUnreachable, Refused, "the local Pgpool-II does not answer over PCP", "look at Pgpool-II's log and at pcp_port and .pcppass: repool check"},
 	{CodePoolBlind, Work, "Pgpool-II does not hold the primary for the primary", "restart Pgpool-II: a lost follow_primary child keeps it from ever looking again"},
+	{CodePoolDeaf, Refused, "Pgpool-II answers, takes requests, and carries out none", "restart Pgpool-II; if the last primary is down, start its server first: while no node is the primary, a restart may leave it as it is"},
 	{CodeOnHold, Refused, "an operator holds the node or the pool", "repool release NODE"},
 	{CodeQuarantined, Refused, "Pgpool-II holds the node in quarantine, for want of quorum", "bring the other Pgpool-II members of the watchdog back"},
 	{CodeNotInPool, Refused, "the running Pgpool-II does not know the node", "reload Pgpool-II: pcp_reload_config"},

@@ -66,6 +66,9 @@ func (s *subject) attach(code Code, reason string) Decision {
 	if d, stop := s.mayUse(topology.MethodAttach, nil); stop {
 		return d
 	}
+	if s.unheeded() {
+		return s.deafTo("attach", reason)
+	}
 	if pause := backoff(askAgain, nudgeMax, s.n.ID, s.m.Attaches); s.w.now.Sub(s.m.LastAttach) < pause {
 		return s.decide(Wait, CodeAttaching, fmt.Sprintf("attach of node %s was asked for %s ago", s.n.ID, s.w.now.Sub(s.m.LastAttach).Round(roundTo)))
 	}

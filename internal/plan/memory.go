@@ -170,11 +170,13 @@ func (w *world) remember(decisions []Decision) Memory {
 		case Attach:
 			s.m.LastAttach = w.now
 			s.m.Attaches++
+			s.asked()
 			if s.m.Attaches > maxAttaches && s != w.primary {
 				s.park(CodeFlapping, fmt.Sprintf("%d attaches, and the node did not stay attached for %s", s.m.Attaches-1, w.pol.StableFor))
 			}
 		case Detach:
 			s.m.LastDetach = w.now
+			s.asked()
 		case Fence:
 			s.m.LastFence = w.now
 			s.m.Fences++

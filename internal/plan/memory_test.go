@@ -170,6 +170,7 @@ func TestAttachIsRateLimitedAndBounded(t *testing.T) {
 	for range 3000 {
 		if s.later(time.Second).step()[1].Action == Attach {
 			attaches++
+			s.status(1, topology.PoolDown) // carried out, and it fell again
 		}
 	}
 	if attaches != maxAttaches+1 {

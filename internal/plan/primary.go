@@ -201,6 +201,9 @@ func (w *world) marks(p *subject) {
 func (w *world) noPrimary() trouble {
 	if w.remembers() {
 		s := w.node(w.mem.Primary)
+		if s.ignored() {
+			return s.noFailover()
+		}
 		if s.agent && !s.sql && running(s.n.Agent.Server) {
 			return trouble{CodePrimaryUnreachable, fmt.Sprintf("node %s, the last primary, does not answer, but its server is %s", s.n.ID, s.n.Agent.Server), s.common()}
 		}

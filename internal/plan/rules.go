@@ -120,6 +120,9 @@ func (s *subject) detach(code Code, reason string) Decision {
 	if s.n.NoFailover {
 		return s.refuse(code, reason+"; Pgpool-II refuses to detach it, since its backend_flag is DISALLOW_TO_FAILOVER")
 	}
+	if s.unheeded() {
+		return s.deafTo("detach", reason)
+	}
 	if s.w.now.Sub(s.m.LastDetach) < askAgain {
 		return s.decide(Wait, code, reason+"; its detach has been asked for")
 	}

@@ -37,7 +37,7 @@ func (s *subject) nudge(attaching bool) Decision {
 	case s.quarantined:
 		return s.decide(None, CodeQuarantined, reason+": it has the primary in quarantine")
 	case w.deaf(s):
-		return s.refuse(CodePoolBlind, fmt.Sprintf("%s; it took %d nudges and carried out none: its queue of requests is full and forgotten, as after a start with no node to be reached", reason, w.mem.Nudges))
+		return s.refuse(CodePoolDeaf, fmt.Sprintf("%s; it took %d nudges and carried out none", reason, w.mem.Nudges))
 	case w.mem.Nudges >= maxNudges:
 		return s.refuse(CodePoolBlind, fmt.Sprintf("%s, after %d nudges in %s", reason, w.mem.Nudges, blind.Round(roundTo)))
 	case s.n.NoFailover:
@@ -64,15 +64,4 @@ func (w *world) midFailover() bool {
 	}
 	v := w.local.Node(w.local.Primary)
 	return v != nil && !v.Attached() && w.now.Sub(v.LastChange) < failoverPatience
-}
-
-// deaf says that Pgpool-II answers to requests and carries out none. One that
-// is started while no node answers takes ten requests of its own processes and
-// drops the signal for them ("ignoring the failover request, since we are still
-// starting up", pgpool_main.c of 4.3 to 4.5); a full queue then takes no other,
-// and nobody looks at it again. Each nudge that was carried out would show as a
-// change of the primary's status.
-func (w *world) deaf(primary *subject) bool {
-	v := w.local.Node(primary.n.ID)
-	return v != nil && w.mem.Nudges >= deafNudges && v.LastChange.Before(w.mem.PoolBlindSince)
 }

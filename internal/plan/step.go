@@ -15,6 +15,7 @@ import (
 func Step(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) (Memory, []Decision) {
 	w := newWorld(mem, snap, pol, now)
 	w.countRuns()
+	w.noteHeed()
 	w.resolvePrimary()
 	w.noteStreams()
 	decisions := make([]Decision, 0, len(w.nodes))

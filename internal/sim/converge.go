@@ -122,6 +122,8 @@ func (w *World) remedy(d plan.Decision, mem plan.Memory) func() {
 		if d.Severity == plan.Refused {
 			return func() { w.moveAway(d.Node) }
 		}
+	case plan.CodePoolDeaf:
+		return func() { w.pgpool.kill() }
 	case plan.CodePoolBlind:
 		if d.Severity == plan.Refused {
 			return func() { w.pgpool.kill() }

@@ -85,7 +85,7 @@ func (p *pool) restartDeafPgpool() {
 			switch {
 			case d.Code == plan.CodePrimary:
 				return nil
-			case d.Code == plan.CodePoolBlind && d.Severity == plan.Refused:
+			case d.Code == plan.CodePoolDeaf:
 				restart = true
 				return nil
 			}
