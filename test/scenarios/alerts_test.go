@@ -153,12 +153,7 @@ func (p *pool) freezeCopy(node int) {
 	p.t.Helper()
 	p.must(p.KillNode(p.ctx, node))
 	p.must(p.DestroyData(p.ctx, node))
-	p.wait("a base backup to freeze", func(context.Context) error {
-		if p.Wrote(p.backupOf(node)...) == 0 || p.Signal(syscall.SIGSTOP, p.backupOf(node)...) == 0 {
-			return errors.New("none has written")
-		}
-		return nil
-	})
+	p.caught(1, p.backupOf(node)...)
 }
 
 // takeAllProcesses has a client for each of Pgpool-II's n processes.
