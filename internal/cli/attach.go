@@ -32,7 +32,7 @@ that repool refuses stays refused, with its code. Nothing is resynced by this.
 EXIT STATUS
   0 asked for; with --wait: attached and healthy   2 wrong usage
   3 refused, with a code, or attached already   4 the controller is not running
-  5 not finished when interrupted   7 parked, or on hold with the whole pool`,
+  5 not finished when interrupted   7 parked, or put on hold, meanwhile`,
 		Example:           "  repool attach 2\n  repool attach 2 --wait",
 		Args:              usage(cobra.ExactArgs(1)),
 		ValidArgsFunction: g.completeNodes(false),
