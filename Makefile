@@ -12,7 +12,7 @@ POOLS    ?= 2
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps deps-test build demo test bench lint fuzz fuzz-brief ci clean proto scenarios sim sim-soak sim-docs crashpoints chaos hosts
+.PHONY: all deps deps-test build demo test bench lint fuzz fuzz-brief ci clean proto scenarios sim sim-soak sim-docs crashpoints chaos hosts test-hosts
 
 all: build
 
@@ -33,6 +33,7 @@ test: deps-test build ## every package, and every scenario, on real pools
 	$(GO) test ./test/crashpoints -timeout 20m $(TESTARGS)
 	$(GO) test ./test/chaos -timeout 15m -v $(TESTARGS) -args -time $(CI_CHAOS_TIME) $(if $(CHAOS_SEEDS),-seeds $(CHAOS_SEEDS))
 	$(GO) test ./test/scenarios -timeout 25m $(TESTARGS)
+	@$(MAKE) --no-print-directory test-hosts RUN=
 
 scenarios: deps-test build ## the scenarios alone; RUN=S07 for some of them
 	$(GO) test ./test/scenarios -run '$(RUN)' -timeout 25m -v $(TESTARGS)
@@ -58,9 +59,11 @@ crashpoints: deps build ## kill a resync at every point; RUN='^rewind:' for some
 chaos: deps build ## a pool broken at random for CHAOS_TIME; CHAOS='--seed 7 --sync' for the rest
 	$(REPOOL) chaos --time $(CHAOS_TIME) $(CHAOS)
 
-hosts: deps-test build ## every node on a host of its own, in network namespaces: as root only
-	@if [ "$$(id -u)" -ne 0 ]; then echo "make hosts: network namespaces need root: nothing was tested"; \
-		else $(GO) test ./test/hosts -run '$(RUN)' -timeout 25m $(TESTARGS); fi
+hosts: deps-test build test-hosts ## every node on a host of its own, in network namespaces: as root only; RUN=Delay for some
+
+test-hosts:
+	@if [ "$$(id -u)" -ne 0 ]; then echo "test/hosts: network namespaces need root: NOTHING WAS TESTED of nodes on other hosts"; \
+		else set -x; $(GO) test ./test/hosts -run '$(RUN)' -parallel 3 -timeout 25m $(TESTARGS); fi
 
 bench: deps build ## side by side with the same steps by hand
 	$(REPOOL) bench

@@ -44,6 +44,8 @@ type client struct {
 	where string
 	rpc   agentv1connect.AgentServiceClient
 	close func()
+	// peer is whose certificate the far side has shown; nil: not over TLS.
+	peer func() (name string, notAfter time.Time)
 }
 
 // Close ends the connections, and an ssh that carries them. Calls made later

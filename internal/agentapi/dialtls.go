@@ -15,7 +15,33 @@ import (
 // opened before the first call; Close ends the connection.
 func DialTLS(addr string, conf func() (*tls.Config, error), expect *Expect) Agent {
 	d := &tlsDialer{addr: addr, conf: conf}
-	return newClient("https://"+addr, "http://agent", &link{open: d.open}, expect)
+	l := &link{open: d.open}
+	c := newClient("https://"+addr, "http://agent", l, expect)
+	c.peer = l.peer
+	return c
+}
+
+// Peer is the name and the end of the certificate that the agent has shown on
+// the connection that is open now. A zero time: none is, or the agent is not
+// reached over TLS. It never connects, and may be called at any time.
+func Peer(a Agent) (name string, notAfter time.Time) {
+	if c, ok := a.(*client); ok && c.peer != nil {
+		return c.peer()
+	}
+	return "", time.Time{}
+}
+
+func (l *link) peer() (name string, notAfter time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live == nil {
+		return "", time.Time{}
+	}
+	c, ok := l.live.carrier.(*tlsConn)
+	if !ok {
+		return "", time.Time{}
+	}
+	return c.name, c.expires
 }
 
 type tlsDialer struct {
@@ -26,6 +52,7 @@ type tlsDialer struct {
 // tlsConn is a carrier until the far side's certificate expires.
 type tlsConn struct {
 	*tls.Conn
+	name    string
 	expires time.Time
 }
 
@@ -71,5 +98,6 @@ func (d *tlsDialer) open(ctx context.Context) (carrier, net.Conn, *bufio.Reader,
 		}
 		return nil, nil, nil, errors.Join(err, raw.Close())
 	}
-	return &tlsConn{Conn: c, expires: c.ConnectionState().PeerCertificates[0].NotAfter}, c, first, nil
+	shown := c.ConnectionState().PeerCertificates[0]
+	return &tlsConn{Conn: c, name: shown.Subject.CommonName, expires: shown.NotAfter}, c, first, nil
 }

@@ -25,8 +25,19 @@ func TestOnlyNamedControllersAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := &certs.Files{CA: controller.CA, Cert: p.Cert, Key: p.Key}
-	if _, err := closing(t, agentapi.DialTLS(addr, named.Client, nil)).Inspect(t.Context()); err != nil {
+	a := closing(t, agentapi.DialTLS(addr, named.Client, nil))
+	if _, until := agentapi.Peer(a); !until.IsZero() {
+		t.Errorf("a certificate before the first call, until %s", until)
+	}
+	if _, err := a.Inspect(t.Context()); err != nil {
 		t.Errorf("a named controller: %v", err)
+	}
+	shown, err := certs.Read(own.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, until := agentapi.Peer(a); name != shown.Subject.CommonName || !until.Equal(shown.NotAfter) {
+		t.Errorf("the agent's certificate: %q until %s, want %q until %s", name, until, shown.Subject.CommonName, shown.NotAfter)
 	}
 }
 

@@ -140,7 +140,7 @@ func (g *globals) runAgent(ctx context.Context, p *config.Pool, o agentOptions) 
 	if err != nil {
 		return exit.With(exit.Usage, err)
 	}
-	srv := agentapi.NewServer(a, selfOf(p, n, h, a), conf, log)
+	srv := agentapi.NewServer(a, selfOf(n, h, a, newNamedControllers(p, log)), conf, log)
 	group, gctx := errgroup.WithContext(ctx)
 	if conf != nil {
 		far, err := net.Listen("tcp", p.Agent.Listen)
@@ -157,10 +157,10 @@ func (g *globals) runAgent(ctx context.Context, p *config.Pool, o agentOptions) 
 }
 
 // selfOf is what the agent tells of itself in each call.
-func selfOf(p *config.Pool, n *config.NodeConf, h *dbhost.Host, a *agent.Agent) *agentapi.Self {
+func selfOf(n *config.NodeConf, h *dbhost.Host, a *agent.Agent, named *namedControllers) *agentapi.Self {
 	return &agentapi.Self{
 		Node: n.ID, Version: Version, Heard: a.Heard,
-		Controllers: func() []string { return p.Agent.Controllers },
+		Controllers: named.now,
 		System: func() topology.SystemID {
 			for _, place := range []resync.Place{resync.Home, resync.Aside} {
 				if c, err := h.Control(place); err == nil {

@@ -87,6 +87,7 @@ func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
 	if err != nil {
 		return err
 	}
+	a.metrics.Certificates(certificatesOf(p, w))
 	c, err := controller.New(ctx, controller.Options{
 		Audience: a.list(),
 		Observer: w.observer, Pools: w.pools, Nodes: w.nodes, Policy: p.Policy, Store: store, Holds: history.CopyAt(p.Controller.StateDir, history.HoldsFile), Log: log,

@@ -24,6 +24,7 @@ func (l *Lab) Down(ctx context.Context) error {
 	l.dropKept()
 	err := l.endAll(ctx)
 	l.freeLeftovers()
+	l.endDelays()
 	err = errors.Join(err, l.dropNetwork())
 	if l.opts.Keep {
 		return err

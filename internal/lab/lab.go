@@ -21,6 +21,9 @@ type Lab struct {
 	children map[string]*child
 	stops    []func()
 	kept     map[int]*keptConn // by node
+
+	delayMu sync.Mutex
+	delays  map[string]*relay // by host
 }
 
 // state is lab.json: all that another process needs to work with the lab.

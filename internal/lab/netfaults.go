@@ -31,21 +31,40 @@ func (l *Lab) cable(host, state string) error {
 // Lose swallows everything that host from sends to host to, without a word: loss
 // in one direction. An empty name is every host. HealNetwork ends it.
 func (l *Lab) Lose(_ context.Context, from, to string) error {
+	if err := l.cut(from, to, ""); err != nil {
+		return err
+	}
+	l.logf("all from %q to %q is lost", from, to)
+	return nil
+}
+
+// LoseSome swallows so many of a hundred packets, at random, of what host from
+// sends to host to; empty names and the end are as with Lose.
+func (l *Lab) LoseSome(_ context.Context, from, to string, percent int) error {
+	if percent < 1 || percent > 100 {
+		return fmt.Errorf("lose %d of a hundred packets", percent)
+	}
+	if err := l.cut(from, to, fmt.Sprintf(" numgen random mod 100 <= %d", percent-1)); err != nil {
+		return err
+	}
+	l.logf("%d of a hundred packets from %q to %q are lost", percent, from, to)
+	return nil
+}
+
+// cut adds a rule to the switch. A host's port has another name while the host is
+// delayed.
+func (l *Lab) cut(from, to, which string) error {
 	if l.Net == "" {
 		return errOneHost
 	}
 	rule := "add rule bridge lab cut"
 	if from != "" {
-		rule += fmt.Sprintf(" iifname %q", from)
+		rule += fmt.Sprintf(" iifname { %q, %q }", from, relayPort(from))
 	}
 	if to != "" {
-		rule += fmt.Sprintf(" oifname %q", to)
+		rule += fmt.Sprintf(" oifname { %q, %q }", to, relayPort(to))
 	}
-	if err := l.nft(rule + " drop\n"); err != nil {
-		return err
-	}
-	l.logf("all from %q to %q is lost", from, to)
-	return nil
+	return l.nft(rule + which + " drop\n")
 }
 
 // Part loses everything between two hosts, in both directions. With an empty

@@ -1,8 +1,10 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,6 +43,21 @@ func inNetns(name string, do func() error) (err error) {
 	}
 	runtime.UnlockOSThread()
 	return err
+}
+
+// DialFrom connects from a host of the lab; without hosts of its own, from here.
+func (l *Lab) DialFrom(ctx context.Context, host, network, address string) (c net.Conn, err error) {
+	dial := func() error {
+		var d net.Dialer
+		c, err = d.DialContext(ctx, network, address)
+		return err
+	}
+	if ns := l.netns(host); ns != "" {
+		err = inNetns(ns, dial)
+	} else {
+		err = dial()
+	}
+	return c, err
 }
 
 // netnsOf is the inode of a process's network namespace, 0 when it has gone.

@@ -2,9 +2,13 @@ package lab
 
 import (
 	"context"
+	cryptorand "crypto/rand"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +98,94 @@ func TestNetworkFaults(t *testing.T) {
 	must(l.SlowLink(ctx, a, ""))
 	must(l.Lose(ctx, a, ""))
 	check("lost in one direction", map[string]bool{a + ">" + b: false, pg + ">" + b: true})
+	must(l.HealNetwork(ctx))
+	must(l.LoseSome(ctx, a, "", 100))
+	check("all of a hundred lost", map[string]bool{a + ">" + b: false, pg + ">" + b: true})
+}
+
+// exchanges sends so many bytes from one host to another over TCP, and back, and
+// says how long it took.
+func exchanges(t *testing.T, l *Lab, from, to, address string, bytes int) time.Duration {
+	t.Helper()
+	var srv net.Listener
+	if err := inNetns(l.netns(to), func() (err error) {
+		srv, err = net.Listen("tcp", address+":7") //nolint:noctx // in a network of its own
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	go func() {
+		c, err := srv.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = io.Copy(c, c)
+	}()
+	began := time.Now()
+	var c net.Conn
+	if err := inNetns(l.netns(from), func() (err error) {
+		c, err = net.DialTimeout("tcp", address+":7", 30*time.Second)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	sent := make([]byte, bytes)
+	_, _ = cryptorand.Read(sent)
+	go func() { _, _ = c.Write(sent) }()
+	got := make([]byte, bytes)
+	if _, err := io.ReadFull(c, got); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(sent, got) {
+		t.Error("what came back is not what was sent")
+	}
+	return time.Since(began)
+}
+
+// What is delayed or lost now and then arrives all the same, and later.
+func TestDelayAndLoss(t *testing.T) {
+	t.Parallel()
+	if !asRoot(t) {
+		return
+	}
+	ctx := t.Context()
+	l := hostsLab(t)
+	a, b := l.NodeHost(0), l.NodeHost(1)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(l.Delay(ctx, a, 50*time.Millisecond, 100*time.Millisecond))
+	// Three ways for a connection's first byte and its answer, each twice the least.
+	if took := exchanges(t, l, a, b, nodeAddress(1), 1); took < 200*time.Millisecond {
+		t.Errorf("delayed: a byte and its answer took %s", took)
+	}
+	exchanges(t, l, a, b, nodeAddress(1), 2<<20)
+	exchanges(t, l, b, a, nodeAddress(0), 2<<20)
+	if err := l.Delay(ctx, a, 0, 0); err == nil {
+		t.Error("delayed twice")
+	}
+	must(l.Part(ctx, a, b))
+	if reaches(t, l, a, nodeAddress(1)) {
+		t.Error("a partition does not hold while there is a delay")
+	}
+	must(l.HealNetwork(ctx))
+	must(l.LoseSome(ctx, b, "", 5))
+	exchanges(t, l, a, b, nodeAddress(1), 1<<20)
+	must(l.Undelay(ctx, a))
+	must(l.HealNetwork(ctx))
+	if took := exchanges(t, l, a, b, nodeAddress(1), 1); took > 150*time.Millisecond {
+		t.Errorf("no delay any more: a byte and its answer took %s", took)
+	}
+	must(l.Delay(ctx, b, 0, time.Millisecond)) // the end of the lab ends it
 }
 
 func TestPowerOffKillsOneHostOnly(t *testing.T) {

@@ -62,6 +62,9 @@ func pool(n int) control.Status {
 // after is metrics that have seen a pool, and some of everything.
 func after(st control.Status) *Metrics {
 	m := New(func() []Receiver { return []Receiver{{Name: "webhook", Sent: 3, Failed: 1, Queued: 2}} })
+	m.Certificates(func() []Certificate {
+		return []Certificate{{Holder: "controller", Name: "pgpool1", NotAfter: noon}, {Holder: "agent", Name: "db1", NotAfter: noon.Add(time.Hour)}, {Holder: "agent", Name: "db1", NotAfter: noon}}
+	})
 	m.Passed(st)
 	m.Happened(history.Event{Node: 1, Kind: "decision", Code: "diverged"})
 	m.Happened(history.Event{Node: 1, Kind: "attach", Code: "ready"})

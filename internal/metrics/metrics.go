@@ -25,12 +25,15 @@ type Metrics struct {
 	node     nodeFamilies
 	decide   decideFamilies
 	receiver receiverFamilies
+	cert     certFamilies
 	short    *family
 	counts   counts
 	families families
 	registry *prometheus.Registry
 	// receivers gives the accounts of notifications; it never blocks. Nil: none.
 	receivers func() []Receiver
+	// certificates gives those of now; nil: none.
+	certificates func() []Certificate
 
 	mu     sync.Mutex // guards what follows
 	status control.Status
@@ -52,10 +55,15 @@ func New(receivers func() []Receiver) *Metrics {
 	m.node = newNodeFamilies(f)
 	m.pool = newPoolFamilies(f)
 	m.receiver = newReceiverFamilies(f)
+	m.cert = newCertFamilies(f)
 	m.registry.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	m.registry.MustRegister(m.counts.collectors()...)
 	return m
 }
+
+// Certificates sets who gives the certificates with each scrape, before the first
+// one; it must not ask the network.
+func (m *Metrics) Certificates(give func() []Certificate) { m.certificates = give }
 
 // Handler serves scrapes. What it answers is not compressed: over a local wire
 // that would cost more than all the rest.
@@ -89,6 +97,9 @@ func (m *Metrics) told(now time.Time) []*dto.MetricFamily {
 	m.pool.collect(s, &st)
 	if m.receivers != nil {
 		m.receiver.collect(s, m.receivers())
+	}
+	if m.certificates != nil {
+		m.cert.collect(s, m.certificates())
 	}
 	return slices.DeleteFunc(s, func(f *dto.MetricFamily) bool { return len(f.Metric) == 0 })
 }

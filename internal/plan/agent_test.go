@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,23 @@ func TestAgentThatDoesNotAnswerHasItsReason(t *testing.T) {
 		d := decisionOf(t, newScene(t).down(1, c.reason), 1)
 		if d.Code != c.want || d.Action != Wait || d.Request != nil {
 			t.Errorf("%q: %s %s, want to wait under %s", c.reason, d.Action, d.Code, c.want)
+		}
+	}
+}
+
+// A node that serves without its agent stays healthy, and is told of: its next
+// failure could not be ended.
+func TestHealthyWithoutItsAgentIsAWarning(t *testing.T) {
+	t.Parallel()
+	if d := decisionOf(t, newScene(t), 1); d.Code != CodeHealthy || strings.Contains(d.Reason, "warning") {
+		t.Errorf("with its agent: %s: %s", d.Code, d.Reason)
+	}
+	for reason, want := range map[string]Code{"": CodeAgentUnreachable, "agent-certificate": CodeAgentCertificate} {
+		s := newScene(t)
+		s.node(1).Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}, ErrCode: reason}
+		d := decisionOf(t, s, 1)
+		if d.Code != CodeHealthy || d.Severity != OK || !strings.Contains(d.Reason, "warning, "+string(want)+":") {
+			t.Errorf("%q: %s %s: %s", reason, d.Severity, d.Code, d.Reason)
 		}
 	}
 }

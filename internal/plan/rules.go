@@ -153,7 +153,7 @@ var stateRules = []rule{
 	}},
 	{CodeSecondPrimary, func(s *subject) bool { return s.second }, (*subject).fence},
 	{CodeHealthy, func(s *subject) bool { return s.attached && !s.detached && s.streams() }, func(s *subject) Decision {
-		return s.decide(None, CodeHealthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID, size(s.lag())))
+		return s.decide(None, CodeHealthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID, size(s.lag()))+s.unhealable())
 	}},
 	{CodeParked, func(s *subject) bool { return s.m.Parked != "" }, (*subject).parked},
 	{CodeAgentUnreachable, func(s *subject) bool { return !s.agent }, (*subject).noAgent},
@@ -220,6 +220,19 @@ func (s *subject) parked() Decision {
 	info, _ := Explain(CodeParked)
 	d.Hint = info.hint(s.n.ID)
 	return d
+}
+
+// unhealable warns of a node that is well, and whose next failure could not be
+// ended: nobody can be asked on its host.
+func (s *subject) unhealable() string {
+	if s.agent {
+		return ""
+	}
+	info, known := Explain(Code(s.n.Agent.ErrCode))
+	if !known {
+		info, _ = Explain(CodeAgentUnreachable)
+	}
+	return fmt.Sprintf("; warning, %s: %s, and if the node failed now it could not be repaired", info.Code, info.Means)
 }
 
 func (s *subject) noAgent() Decision {

@@ -43,7 +43,7 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 // slots bounds how many pools exist at a time, whatever -parallel says.
-var slots = make(chan struct{}, 2)
+var slots = make(chan struct{}, 3)
 
 // pool is one real pool under test.
 type pool struct {

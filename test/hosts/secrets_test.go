@@ -3,10 +3,16 @@ package hosts
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +27,7 @@ import (
 // history, status, nor in a node's own configuration (P10). Everything is done by
 // the role that setup makes, which is no superuser.
 func TestSecretsStaySecret(t *testing.T) {
-	p := up(t, lab.Options{Agents: lab.AgentsSSH, Recovery: false})
+	p := up(t, lab.Options{Agents: lab.AgentsSSH, Web: true})
 	super, err := p.Value(p.ctx, 0, "SELECT rolsuper FROM pg_roles WHERE rolname = 'repool'")
 	p.must(err)
 	if super != "false" {
@@ -39,6 +45,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	p.whole("a base backup", since)
 	p.healedBy(node, since, topology.MethodBaseBackup)
 	w.end()
+	p.searchWeb()
 	for _, args := range [][]string{{"status", "--json"}, {"plan", "--json"}, {"history", "--json"}, {"vault", "--json"}, {"check", "--json"}} {
 		out, _ := p.Repool(p.ctx, args...) // check finds fault with a lab, and that is no matter here
 		for name, word := range p.Passwords {
@@ -50,6 +57,56 @@ func TestSecretsStaySecret(t *testing.T) {
 	p.searchFiles()
 }
 
+// searchWeb looks for every password in all that the controller tells over HTTP:
+// pages, the interface for programs, the event stream, metrics.
+func (p *pool) searchWeb() {
+	p.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		return p.DialFrom(ctx, p.PgpoolHost(0), network, address)
+	}}}
+	get := func(path string, enough func(text []byte) bool) []byte {
+		p.t.Helper()
+		ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.WebAddr+path, nil)
+		p.must(err)
+		resp, err := client.Do(req)
+		if err != nil {
+			p.t.Fatalf("%s: %v", path, err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		var text []byte
+		buf := make([]byte, 64<<10)
+		for err == nil && (enough == nil || !enough(text)) {
+			var n int
+			n, err = resp.Body.Read(buf)
+			text = append(text, buf[:n]...)
+		}
+		if resp.StatusCode != http.StatusOK || (err != nil && !errors.Is(err, io.EOF)) || len(text) == 0 {
+			p.t.Errorf("%s: status %d, %d bytes, %v", path, resp.StatusCode, len(text), err)
+		}
+		for name, word := range p.Passwords {
+			if bytes.Contains(text, []byte(word)) {
+				p.t.Errorf("%s shows the password of %s", path, name)
+			}
+		}
+		return text
+	}
+	for _, path := range []string{"/", "/metrics", "/healthz", "/readyz", "/api/v1/status", "/api/v1/history"} {
+		get(path, nil)
+	}
+	get("/events", func(text []byte) bool { return bytes.Count(text, []byte("\n\n")) >= 2 })
+	var runs []struct{ ID string }
+	text := get("/api/v1/runs", nil)
+	if err := json.Unmarshal(text, &runs); err != nil || len(runs) == 0 {
+		p.t.Fatalf("%d runs: %v in %.300s", len(runs), err, text)
+	}
+	for _, r := range runs {
+		get("/runs/"+r.ID, nil)
+		get("/api/v1/runs/"+r.ID, nil)
+	}
+}
+
 // allowed are the files that may hold passwords: each is one that PostgreSQL or
 // Pgpool-II reads its passwords from.
 var allowed = []string{".pgpass", ".pcppass", "lab.json", "pgpool/pool_passwd", "pgpool/pgpool.conf"}
@@ -59,6 +116,7 @@ var allowed = []string{".pgpass", ".pcppass", "lab.json", "pgpool/pool_passwd", 
 func (p *pool) searchFiles() {
 	p.t.Helper()
 	seen := 0
+	needed := []string{"history.db", "hooks.log", "report.json", "/journal/", "log/pgpool.log", "postgresql.auto.conf"}
 	err := filepath.WalkDir(p.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			if os.IsNotExist(err) {
@@ -87,6 +145,7 @@ func (p *pool) searchFiles() {
 			return nil //nolint:nilerr // it has gone since
 		}
 		seen++
+		needed = slices.DeleteFunc(needed, func(n string) bool { return strings.Contains(rel, n) })
 		for name, word := range p.Passwords {
 			if strings.Contains(rel, "pg_wal") && !strings.Contains(rel, "vault") {
 				continue // the lab itself wrote its roles in there, as statements never do
@@ -98,8 +157,8 @@ func (p *pool) searchFiles() {
 		return nil
 	})
 	p.must(err)
-	if seen < 100 {
-		p.t.Errorf("only %d files were looked into", seen)
+	if seen < 100 || len(needed) > 0 {
+		p.t.Errorf("%d files were looked into, none of them %q", seen, needed)
 	}
 }
 
@@ -112,11 +171,18 @@ type processWatch struct {
 	mu    sync.Mutex
 	found map[string]bool
 	seen  map[string]bool
+	// looks counts how often a process was looked at under one name: arguments and
+	// environment come with the program, and titles change rarely.
+	looks map[string]int
 }
+
+// oftenLooks is how many first looks at a process are made without a pause;
+// afterwards it is every rarely-th.
+const oftenLooks, rarely = 10, 50
 
 func (p *pool) watchProcesses() *processWatch {
 	ctx, cancel := context.WithCancel(p.ctx)
-	w := &processWatch{stop: cancel, t: p.t, found: map[string]bool{}, seen: map[string]bool{}}
+	w := &processWatch{stop: cancel, t: p.t, found: map[string]bool{}, seen: map[string]bool{}, looks: map[string]int{}}
 	w.wg.Go(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
@@ -136,6 +202,11 @@ func (w *processWatch) look(p *pool) {
 	pids, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range pids {
 		comm, _ := os.ReadFile(dir + "/comm")
+		who := dir + string(comm)
+		w.looks[who]++
+		if n := w.looks[who]; n > oftenLooks && n%rarely != 0 {
+			continue
+		}
 		for _, file := range []string{"cmdline", "environ"} {
 			text, err := os.ReadFile(filepath.Join(dir, file))
 			if err != nil {

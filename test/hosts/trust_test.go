@@ -52,6 +52,27 @@ func TestCertificateExpires(t *testing.T) {
 	p.whole("the controller's certificate was renewed", since)
 }
 
+// A controller that is taken out of agent.controllers is refused from its next
+// call on, over the connection that is open and without a restart.
+func TestControllerIsRevoked(t *testing.T) {
+	p := up(t, lab.Options{Agents: lab.AgentsTLS, Standbys: 1})
+	node := p.standby()
+	conf, err := os.ReadFile(p.AgentConf(node))
+	p.must(err)
+	revoked := strings.Replace(string(conf), "controllers: ["+p.PgpoolHost(0)+"]", "controllers: [another]", 1)
+	if revoked == string(conf) {
+		t.Fatal("the controller is not named in the agent's configuration")
+	}
+	since := time.Now()
+	p.must(os.WriteFile(p.AgentConf(node), []byte(revoked), 0o600))
+	p.unasked(node, "agent-not-allowed")
+	if err := p.attached(p.ctx, node); err != nil {
+		t.Errorf("a standby that streams was detached for it: %v", err)
+	}
+	p.must(os.WriteFile(p.AgentConf(node), conf, 0o600))
+	p.whole("the controller is named again", since)
+}
+
 // The host's ssh key is not the known one: somebody else may be answering.
 func TestWrongHostKey(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSSH})

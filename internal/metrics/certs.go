@@ -1,0 +1,30 @@
+package metrics
+
+import "time"
+
+// Certificate is one by which controller and agents know each other.
+type Certificate struct {
+	// Holder is "controller", "authority", or "agent" for one that an agent has
+	// shown on the connection that is open now.
+	Holder, Name string
+	NotAfter     time.Time
+}
+
+type certFamilies struct{ expiry *family }
+
+func newCertFamilies(f *families) certFamilies {
+	return certFamilies{expiry: f.gauge("repool_certificate_expiry_timestamp_seconds",
+		"When a certificate for TLS between controller and agents ends. The holder is controller, authority or agent; no series where the agents are reached otherwise, and for an agent that is not connected.", "holder", "name")}
+}
+
+func (f *certFamilies) collect(s sink, certificates []Certificate) {
+	seen := map[Certificate]bool{} // agents may share a name
+	for _, c := range certificates {
+		at := c.NotAfter
+		if c.NotAfter = (time.Time{}); seen[c] {
+			continue
+		}
+		seen[c] = true
+		s.when(f.expiry, at, c.Holder, c.Name)
+	}
+}
