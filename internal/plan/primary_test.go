@@ -333,10 +333,28 @@ func TestPoolBlind(t *testing.T) {
 	t.Run("the unambiguous primary is detached", func(t *testing.T) {
 		t.Parallel()
 		s := newScene(t).learn()
-		s.promoted(1).status(1, topology.PoolDown).standby(2, 1)
+		s.promoted(1).status(1, topology.PoolDown).standby(2, 1).poolPrimary(topology.NoNode)
 		s.expect("", "attach primary-detached", "none healthy")
 		s.later(time.Second)
 		s.expect("", "wait attaching", "none healthy")
+	})
+	t.Run("nothing is attached while the primary that it would be level with is being replaced", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t).learn()
+		// Pgpool-II has given up node 0 and runs its failover command; node 0 is
+		// not fenced yet. An attach would be carried out when node 1 is the primary.
+		s.status(0, topology.PoolDown).status(2, topology.PoolDown)
+		s.expect("wait failover-running", "none healthy", "wait failover-running")
+		s.later(failoverPatience - time.Second)
+		s.expect("wait failover-running", "none healthy", "wait failover-running")
+		s.later(time.Second)
+		s.expect("attach primary-detached", "none healthy", "attach ready")
+	})
+	t.Run("it is attached at once when that failover has ended without another primary", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t).learn()
+		s.status(0, topology.PoolDown).poolPrimary(topology.NoNode)
+		s.expect("attach primary-detached", "none healthy", "none healthy")
 	})
 	t.Run("while Pgpool-II routes writes to a standby, no other node is judged or changed", func(t *testing.T) {
 		t.Parallel()
