@@ -16,6 +16,7 @@ func Step(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) (Memory
 	w := newWorld(mem, snap, pol, now)
 	w.countRuns()
 	w.resolvePrimary()
+	w.noteForks()
 	w.noteStreams()
 	decisions := make([]Decision, 0, len(w.nodes))
 	for _, s := range w.nodes {

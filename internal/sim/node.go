@@ -48,6 +48,12 @@ type dir struct {
 	// copied: rewound or copied from another node, so that without standby.signal
 	// it is a second primary on the same timeline.
 	copied bool
+	// over is what the WAL on disk ends with, where a WAL receiver has written its
+	// upstream's over the directory's own; nil: tip. What is replayed goes on from
+	// tip all the same.
+	over *record
+	// fills counts what has filled the directory: a copy, a rewind.
+	fills int
 	// mixed: a rewind or copy that took another line for its own; no reader could
 	// tell, and the rows are wrong.
 	mixed bool
@@ -55,7 +61,18 @@ type dir struct {
 	proven bool
 }
 
-func (d *dir) history() topology.History { return *d.tip.line }
+func (d *dir) history() topology.History { return *d.disk().line }
+
+// disk is the end of the WAL that its reader finds.
+func (d *dir) disk() *record {
+	if d.over != nil {
+		return d.over
+	}
+	return d.tip
+}
+
+// id tells one filling from the next.
+func (d *dir) id() string { return fmt.Sprintf("%s, fill %d", d.name, d.fills) }
 
 // server is a postmaster.
 type server struct {
