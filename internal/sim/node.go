@@ -83,6 +83,8 @@ type server struct {
 	private bool // isolated recovery: nobody reaches it
 	// promoteAt is when a promotion that was asked for happens; zero: none.
 	promoteAt time.Time
+	// promoted is when it was; zero: not as this server.
+	promoted  time.Time
 	streaming bool
 	from      topology.NodeID
 	paused    bool
@@ -190,7 +192,7 @@ func (w *World) start(n *node, byUs bool, took time.Duration) error {
 	} else if d.copied {
 		w.violate("P4", "node %d comes up as a second primary from a rewound or copied directory (%s) without standby.signal", n.id, d.name)
 	}
-	d.tip = w.write(d.tip, checkpoint, 0x78)
+	d.tip, d.over = w.write(d.tip, checkpoint, 0x78), nil
 	d.data, d.checkpointed, d.controlTLI = d.tip, d.tip, d.tip.tli
 	d.clean, d.recovering = false, false
 	return nil
@@ -254,11 +256,11 @@ func (w *World) powerCut(n *node) {
 func (w *World) promote(n *node) {
 	s := n.srv
 	d := s.d
-	d.data = d.tip
+	d.data, d.over = d.tip, nil
 	d.tip = w.fork(d.tip, d.tip.tli+1)
 	d.data = d.tip
 	d.signal, d.recovering, d.copied = false, false, false
-	s.primary, s.promoteAt, s.streaming, s.from = true, time.Time{}, false, topology.NoNode
+	s.primary, s.promoteAt, s.streaming, s.from, s.promoted = true, time.Time{}, false, topology.NoNode, time.Now()
 	// The control file goes on naming the old timeline until the next checkpoint.
 	w.note("node %d is promoted: timeline %d from %s", n.id, d.tip.tli, d.tip.start)
 }
