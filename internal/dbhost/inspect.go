@@ -108,6 +108,7 @@ func (h *Host) inspectData(in *topology.Inspection, p resync.Place) {
 			in.Odd = append(in.Odd, err.Error())
 		}
 	}
+	in.DataID = dataID(dir)
 	var err error
 	in.Version, err = pgdata.MajorVersion(dir)
 	odd(err)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/repool/repool/internal/agentapi"
 	"github.com/repool/repool/internal/pgdata"
 	"github.com/repool/repool/internal/topology"
@@ -35,7 +37,10 @@ func probeWAL(dir string, primary topology.History) (topology.WALProbe, error) {
 		return topology.WALProbe{}, err
 	}
 	defer w.Close()
-	probe := topology.WALProbe{Own: w.History()}
+	probe := topology.WALProbe{Own: w.History(), DataID: dataID(dir)}
+	if probe.Overwritten, err = overwritten(w, c); err != nil {
+		return topology.WALProbe{}, err
+	}
 	probe.CommonTLI, probe.Limit, probe.Open, probe.Shared = topology.Common(probe.Own, primary)
 	if probe.End, err = endOfWAL(w, dir, c); err != nil {
 		return topology.WALProbe{}, err
@@ -68,6 +73,27 @@ func probeWAL(dir string, primary topology.History) (topology.WALProbe, error) {
 	}
 	probe.LastCheckpoint, err = lastCheckpoint(w, c, until)
 	return probe, err
+}
+
+// overwritten is where the control file's checkpoint was, if the WAL has
+// something else there; zero also when nothing can be said.
+func overwritten(w *pgdata.WAL, c pgdata.Control) (topology.LSN, error) {
+	other, err := w.OtherThan(c)
+	if !other {
+		return 0, err
+	}
+	return c.CheckpointLSN, err
+}
+
+// dataID is topology.Inspection.DataID: PG_VERSION is written once, by whatever
+// fills a directory, and a rewind writes it again. Its inode and time of change
+// go along when the directory is renamed.
+func dataID(dir string) string {
+	var st unix.Stat_t
+	if err := unix.Stat(filepath.Join(dir, "PG_VERSION"), &st); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%x-%x.%09d", st.Ino, st.Mtim.Sec, st.Mtim.Nsec)
 }
 
 // endOfWAL finds the end of the valid WAL from the newest segment that has a

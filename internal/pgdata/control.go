@@ -76,12 +76,14 @@ type Control struct {
 	State          ControlState
 	Time           time.Time // last change of the file, whole seconds, UTC
 
-	CheckpointLSN     topology.LSN // where the last checkpoint record starts
-	RedoLSN           topology.LSN // from where recovery would start
-	Timeline          topology.TimelineID
-	PrevTimeline      topology.TimelineID
-	FullPageWrites    bool
-	CheckpointTime    time.Time
+	CheckpointLSN  topology.LSN // where the last checkpoint record starts
+	RedoLSN        topology.LSN // from where recovery would start
+	Timeline       topology.TimelineID
+	PrevTimeline   topology.TimelineID
+	FullPageWrites bool
+	CheckpointTime time.Time
+	// Checkpoint is the control file's copy of the checkpoint record's body.
+	Checkpoint        CheckpointBody
 	MinRecoveryPoint  topology.LSN // zero unless the cluster is in recovery
 	MinRecoveryTLI    topology.TimelineID
 	BackupStart       topology.LSN // zero unless a backup is being recovered
@@ -192,7 +194,7 @@ func controlFields(b []byte, version uint32) Control {
 		State: ControlState(u32(16)), Time: time.Unix(int64(u64(24)), 0).UTC(),
 		CheckpointLSN: lsn(32), RedoLSN: lsn(40),
 		Timeline: topology.TimelineID(u32(48)), PrevTimeline: topology.TimelineID(u32(52)),
-		FullPageWrites: b[56] != 0, CheckpointTime: time.Unix(int64(u64(104)), 0).UTC(),
+		FullPageWrites: b[56] != 0, Checkpoint: CheckpointBody(b[40:112]), CheckpointTime: time.Unix(int64(u64(104)), 0).UTC(),
 		MinRecoveryPoint: lsn(136), MinRecoveryTLI: topology.TimelineID(u32(144)),
 		BackupStart: lsn(152), BackupEnd: lsn(160), BackupEndRequired: b[168] != 0,
 		WALLevel: WALLevel(u32(172)), WALLogHints: b[176] != 0,

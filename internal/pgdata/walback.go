@@ -173,6 +173,7 @@ type Checkpoint struct {
 	PrevTimeline topology.TimelineID
 	Shutdown     bool
 	Time         time.Time // start of the checkpoint, whole seconds, UTC
+	Body         CheckpointBody
 }
 
 // LastCheckpointBefore finds the last checkpoint record that ends at or before
@@ -238,6 +239,6 @@ func parseCheckpoint(r Record) (Checkpoint, bool) {
 	return Checkpoint{
 		Record: r, Redo: topology.LSN(order.Uint64(b)), Timeline: topology.TimelineID(order.Uint32(b[8:])),
 		PrevTimeline: topology.TimelineID(order.Uint32(b[12:])), Shutdown: r.Info&0xF0 == xlogCheckpointShutdown,
-		Time: time.Unix(int64(order.Uint64(b[64:])), 0).UTC(),
+		Time: time.Unix(int64(order.Uint64(b[64:])), 0).UTC(), Body: CheckpointBody(b),
 	}, true
 }

@@ -47,6 +47,9 @@ func proofOf(s *scene, code Code) (dimension int, proven bool) {
 		if ahead {
 			return 0, true
 		}
+		if f := s.memory(0).Fork; f.DataID != "" && f.DataID == a.DataID {
+			return 2, true
+		}
 		return 2, l.Verdict == topology.LineageDiverged || code == CodeAttachedDiverged && l.Verdict == topology.LineageForeign
 	case CodeWALGone:
 		return 2, l.StreamGap

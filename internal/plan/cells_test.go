@@ -115,6 +115,12 @@ var lineClasses = []class{
 	line("diverged, WAL gone", func(l *topology.Lineage, _ *topology.Inspection) { diverged(l); l.RewindWAL = false }),
 	line("diverged, same timeline", func(l *topology.Lineage, _ *topology.Inspection) { diverged(l); l.SameTimeline = true }),
 	line("diverged, no checksums", func(l *topology.Lineage, a *topology.Inspection) { diverged(l); checksums(a, false) }),
+	{"on-line, forked before", func(s *scene) {
+		n := s.node(0)
+		n.Agent.DataID = "own"
+		n.Lineage = topology.Lineage{Source: topology.Source{At: s.now}, Primary: 1, Verdict: topology.LineageOnLine, Point: 0x5000000, TLI: 1, DataID: "own", Proof: "as the cell says"}
+		s.memory(0).Fork = Fork{DataID: "own", Primary: 1, Point: 0x4000000, TLI: 1, Proof: "as the cell says"}
+	}},
 	line("unrelated", func(l *topology.Lineage, _ *topology.Inspection) { l.Verdict = topology.LineageForeign }),
 	line("no control file, on-line", func(l *topology.Lineage, a *topology.Inspection) {
 		l.Verdict, a.Control = topology.LineageOnLine, nil

@@ -161,6 +161,8 @@ type NodeMemory struct {
 	AheadLSN topology.LSN        `json:"ahead_lsn,omitempty"`
 	AheadTLI topology.TimelineID `json:"ahead_tli,omitempty"`
 	AheadAt  time.Time           `json:"ahead_at"`
+	// Fork is what was proven of the node's data while its WAL could still tell.
+	Fork Fork `json:"fork,omitzero"`
 	// HealthySince is since when the node has passed P1 while attached.
 	HealthySince time.Time `json:"healthy_since"`
 	// Asked is set by `repool resync NODE`: the operator agrees to this method

@@ -39,8 +39,17 @@ func (s *subject) maybePrimary() bool {
 }
 
 // lineage is the verdict on the node against the primary of this pass, and
-// Unknown where it is old, failed, or against another node.
+// Unknown where it is old, failed, or against another node. What was once proven
+// of the directory's content holds until the directory is another one.
 func (s *subject) lineage() topology.Lineage {
+	if s.forked() {
+		return s.forkedLineage(s.measured())
+	}
+	return s.measured()
+}
+
+// measured is the verdict by what the node's WAL says now.
+func (s *subject) measured() topology.Lineage {
 	l := s.n.Lineage
 	if s.w.primary == nil || l.Primary != s.w.primary.n.ID || !l.Fresh(s.w.now, s.w.pol.MaxFactAge) {
 		return topology.Lineage{}

@@ -155,6 +155,7 @@ func (w *world) noteAgreement() {
 // gave up the last one is no flapping; a parked node stays parked all the same.
 func (w *world) newPrimary() {
 	p := w.primary
+	w.inheritForks()
 	w.mem.Primary, w.mem.SystemID = p.n.ID, p.n.SQL.SystemID
 	w.mem.History = cloneHistory(w.history)
 	for _, s := range w.nodes {

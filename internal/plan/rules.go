@@ -72,7 +72,7 @@ var attachedRules = []rule{
 		return s.detach(CodeAttachedSecondPrimary, fmt.Sprintf("node %s is attached and accepts writes beside the primary, node %s", s.n.ID, s.w.primary.n.ID))
 	}},
 	{CodeAttachedDiverged, func(s *subject) bool {
-		return s.mayJudge() && s.attached && (s.ahead() || !s.streams() && (s.verdict() == topology.LineageDiverged || s.verdict() == topology.LineageForeign))
+		return s.mayJudge() && s.attached && (s.ahead() || s.forked() || !s.streams() && (s.verdict() == topology.LineageDiverged || s.verdict() == topology.LineageForeign))
 	}, func(s *subject) Decision {
 		return s.detach(CodeAttachedDiverged, fmt.Sprintf("node %s is attached and holds WAL that the primary does not have", s.n.ID))
 	}},
@@ -171,6 +171,9 @@ var stateRules = []rule{
 	}},
 	{CodeDiverged, func(s *subject) bool { return s.ahead() && s.n.Agent.Dir == topology.DirPresent }, func(s *subject) Decision {
 		return s.resync(CodeDiverged, fmt.Sprintf("node %s streams, and has replayed to %s, which the primary has not written at all: it holds WAL of its own on timeline %s", s.n.ID, s.m.AheadLSN, s.m.AheadTLI), topology.MethodBaseBackup)
+	}},
+	{CodeDiverged, func(s *subject) bool { return s.forked() && s.streams() && s.n.Agent.Dir == topology.DirPresent }, func(s *subject) Decision {
+		return s.resync(CodeDiverged, fmt.Sprintf("node %s streams over a line of its own on timeline %s: %s", s.n.ID, s.m.Fork.TLI, s.m.Fork.Proof), topology.MethodBaseBackup)
 	}},
 	{CodeReady, (*subject).streams, (*subject).verify},
 }

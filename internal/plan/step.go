@@ -17,6 +17,7 @@ func Step(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) (Memory
 	w.countRuns()
 	w.noteHeed()
 	w.resolvePrimary()
+	w.noteForks()
 	w.noteStreams()
 	decisions := make([]Decision, 0, len(w.nodes))
 	for _, s := range w.nodes {

@@ -138,24 +138,28 @@ func (h *host) ProbeWAL(primary topology.History) (p topology.WALProbe, err erro
 }
 
 func (d *dir) probe(primary topology.History) topology.WALProbe {
-	p := topology.WALProbe{Own: d.history(), End: d.tip.end}
+	tip := d.disk()
+	p := topology.WALProbe{Own: d.history(), End: tip.end, DataID: d.id()}
+	if d.over != nil && d.checkpointed.end <= tip.end && !holds(tip, d.checkpointed) {
+		p.Overwritten = d.checkpointed.start
+	}
 	p.CommonTLI, p.Limit, p.Open, p.Shared = topology.Common(p.Own, primary)
-	until := d.tip.end
+	until := tip.end
 	if p.Shared && !p.Open {
 		if p.Limit < d.from {
 			p.Beyond = p.End > p.Limit
 			return p
 		}
-		p.Beyond = d.tip.end > p.Limit
+		p.Beyond = tip.end > p.Limit
 		until = min(until, p.Limit)
 	}
-	last := at(d.tip, until)
+	last := at(tip, until)
 	if last == nil || last.start < d.from {
 		return p
 	}
 	rec := last.identity()
 	p.Last, p.WALFrom = &rec, d.from
-	if c := lastCheckpoint(d.tip, until); c != nil && c.start >= d.from {
+	if c := lastCheckpoint(tip, until); c != nil && c.start >= d.from {
 		p.LastCheckpoint = c.start
 	}
 	return p
@@ -168,7 +172,7 @@ func (h *host) RecordEnding(lsn topology.LSN) (rec topology.WALRecord, err error
 		if d == nil || d.content != whole {
 			return errors.New("no readable WAL")
 		}
-		r := at(d.tip, lsn)
+		r := at(d.disk(), lsn)
 		if r == nil || r.start < d.from {
 			return agentapi.ErrNoWAL
 		}
@@ -230,7 +234,7 @@ func (n *node) inspection() topology.Inspection {
 		return in
 	}
 	c := d.control(n.srv != nil && n.srv.d == d)
-	in.Control, in.History, in.StandbySignal, in.UpstreamSlot = &c, d.history(), d.signal, d.slot
+	in.Control, in.History, in.StandbySignal, in.UpstreamSlot, in.DataID = &c, d.history(), d.signal, d.slot, d.id()
 	if d.up >= 0 {
 		in.UpstreamHost, in.UpstreamPort = n.w.nodes[d.up].host, n.w.nodes[d.up].port
 	}

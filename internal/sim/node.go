@@ -48,6 +48,12 @@ type dir struct {
 	// copied: rewound or copied from another node, so that without standby.signal
 	// it is a second primary on the same timeline.
 	copied bool
+	// over is what the WAL on disk ends with, where a WAL receiver has written its
+	// upstream's over the directory's own; nil: tip. What is replayed goes on from
+	// tip all the same.
+	over *record
+	// fills counts what has filled the directory: a copy, a rewind.
+	fills int
 	// mixed: a rewind or copy that took another line for its own; no reader could
 	// tell, and the rows are wrong.
 	mixed bool
@@ -55,7 +61,18 @@ type dir struct {
 	proven bool
 }
 
-func (d *dir) history() topology.History { return *d.tip.line }
+func (d *dir) history() topology.History { return *d.disk().line }
+
+// disk is the end of the WAL that its reader finds.
+func (d *dir) disk() *record {
+	if d.over != nil {
+		return d.over
+	}
+	return d.tip
+}
+
+// id tells one filling from the next.
+func (d *dir) id() string { return fmt.Sprintf("%s, fill %d", d.name, d.fills) }
 
 // server is a postmaster.
 type server struct {
@@ -66,6 +83,8 @@ type server struct {
 	private bool // isolated recovery: nobody reaches it
 	// promoteAt is when a promotion that was asked for happens; zero: none.
 	promoteAt time.Time
+	// promoted is when it was; zero: not as this server.
+	promoted  time.Time
 	streaming bool
 	from      topology.NodeID
 	paused    bool
@@ -173,7 +192,7 @@ func (w *World) start(n *node, byUs bool, took time.Duration) error {
 	} else if d.copied {
 		w.violate("P4", "node %d comes up as a second primary from a rewound or copied directory (%s) without standby.signal", n.id, d.name)
 	}
-	d.tip = w.write(d.tip, checkpoint, 0x78)
+	d.tip, d.over = w.write(d.tip, checkpoint, 0x78), nil
 	d.data, d.checkpointed, d.controlTLI = d.tip, d.tip, d.tip.tli
 	d.clean, d.recovering = false, false
 	return nil
@@ -237,11 +256,11 @@ func (w *World) powerCut(n *node) {
 func (w *World) promote(n *node) {
 	s := n.srv
 	d := s.d
-	d.data = d.tip
+	d.data, d.over = d.tip, nil
 	d.tip = w.fork(d.tip, d.tip.tli+1)
 	d.data = d.tip
 	d.signal, d.recovering, d.copied = false, false, false
-	s.primary, s.promoteAt, s.streaming, s.from = true, time.Time{}, false, topology.NoNode
+	s.primary, s.promoteAt, s.streaming, s.from, s.promoted = true, time.Time{}, false, topology.NoNode, time.Now()
 	// The control file goes on naming the old timeline until the next checkpoint.
 	w.note("node %d is promoted: timeline %d from %s", n.id, d.tip.tli, d.tip.start)
 }

@@ -87,12 +87,16 @@ func (w *World) stream(m *node, count int) {
 	next := ud.tip
 	switch {
 	case holds(ud.tip, x):
-		s.streaming = true
+		s.streaming, s.d.over = true, nil
 		for _, r := range path(x, next, 40) {
 			s.d.tip = r
 		}
 	default:
 		w.streamWrong(s, ud, x, count)
+		if s.streaming {
+			// The receiver begins with the segment, and writes over what was there.
+			s.d.over = ud.tip
+		}
 	}
 	if s.streaming && !was {
 		w.note("node %d streams from node %d", m.id, u.id)

@@ -186,7 +186,8 @@ func (h *host) Rewind(ctx context.Context, up topology.Upstream, see resync.Prog
 
 // takeCopy makes d what the source is now.
 func (h *host) takeCopy(d, from *dir, mixed bool) {
-	d.content, d.system, d.tip, d.data, d.from = whole, from.system, from.tip, from.tip, from.from
+	d.content, d.system, d.tip, d.data, d.from, d.over = whole, from.system, from.tip, from.tip, from.from, nil
+	d.fills++
 	d.controlTLI, d.checkpointed = from.controlTLI, from.checkpointed
 	d.signal, d.up, d.slot, d.ownConfig = false, from.up, from.slot, false
 	d.clean, d.recovering, d.copied, d.proven = false, true, true, false

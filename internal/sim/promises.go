@@ -13,6 +13,11 @@ import (
 // as the policy's MaxFactAge, and the act takes its time.
 const lately = 15 * time.Second
 
+// justNow is how long ago a person's promotion may be that a hook need not have
+// seen: it goes by answers of up to half a second (hook.answersAge), and the ways
+// to the nodes take their time.
+const justNow = time.Second
+
 // Violation is a broken promise.
 type Violation struct {
 	Promise string        // P1 to P9
@@ -204,7 +209,7 @@ func (w *World) noteStop(n *node, s *server) {
 // of its own line that it could have seen.
 func (w *World) promotes(n *node) {
 	for _, m := range w.nodes {
-		if m == n || !m.writes() || time.Since(m.srv.ready) < 5*time.Second || w.cutLately(pgpoolPlace, m) {
+		if m == n || !m.writes() || time.Since(m.srv.ready) < 5*time.Second || time.Since(m.srv.promoted) < justNow || w.cutLately(pgpoolPlace, m) {
 			continue
 		}
 		if holds(m.srv.d.tip, n.srv.d.tip) {

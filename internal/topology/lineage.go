@@ -14,7 +14,7 @@ import "fmt"
 // Equal numbers prove nothing: without equal content of the last common record
 // the verdict is never "on line", and no rewind is offered (hazard 1).
 func JudgeLineage(primary History, probe WALProbe, record *WALRecord, recordErr string, walFrom LSN) Lineage {
-	l := Lineage{TLI: probe.CommonTLI, Point: probe.Limit}
+	l := Lineage{TLI: probe.CommonTLI, Point: probe.Limit, DataID: probe.DataID}
 	switch {
 	case !primary.Known() || !probe.Own.Known():
 		l.Proof = "a history is unknown: nothing can be compared"
@@ -31,6 +31,8 @@ func JudgeLineage(primary History, probe WALProbe, record *WALRecord, recordErr 
 		return judgeUnmatched(l, probe, recordErr, walFrom)
 	case !sameRecord(*probe.Last, *record):
 		return judgeForged(l, primary, probe, *record)
+	case probe.Overwritten != 0:
+		return judgeOverwritten(l, primary, probe)
 	case probe.Beyond:
 		l.Verdict = LineageDiverged
 		l.OwnBytes = probe.End.Minus(probe.Limit)
@@ -83,6 +85,18 @@ func judgeForged(l Lineage, primary History, probe WALProbe, record WALRecord) L
 	l.OwnBytes = probe.End.Minus(l.Point)
 	l.Proof = fmt.Sprintf("timeline %d has two contents: the record that ends at %s starts at %s with CRC %08X on the node, at %s with CRC %08X on the primary",
 		probe.CommonTLI, probe.Last.End, probe.Last.Start, probe.Last.CRC, record.Start, record.CRC)
+	return l
+}
+
+// judgeOverwritten: the WAL on disk is the primary's, and the data are not. The
+// node streams, or has streamed, over WAL of its own under the same number.
+func judgeOverwritten(l Lineage, primary History, probe WALProbe) Lineage {
+	l.Verdict, l.SameTimeline = LineageDiverged, true
+	l.TLI = probe.Own.TimelineAt(probe.Overwritten)
+	l.Point = primary.Begin(l.TLI)
+	l.OwnBytes = probe.End.Minus(l.Point)
+	l.Proof = fmt.Sprintf("the node's control file names a checkpoint at %s that its WAL no longer holds: WAL of another line under timeline number %d was received over it",
+		probe.Overwritten, l.TLI)
 	return l
 }
 

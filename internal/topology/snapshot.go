@@ -268,6 +268,10 @@ type Inspection struct {
 	StandbySignal  bool `json:"standby_signal"`
 	RecoverySignal bool `json:"recovery_signal,omitempty"`
 	BackupLabel    bool `json:"backup_label,omitempty"`
+	// DataID tells one filling of the data directory from the next: a base backup
+	// and a rewind change it, by whomever; a start, a promotion and a move do not.
+	// Empty: unknown, which equals nothing.
+	DataID string `json:"data_id,omitempty"`
 	// History is the line of the newest timeline that the directory has WAL of.
 	History History `json:"history"`
 	// PrimaryConnInfo host/port and slot as configured in the directory.
@@ -325,6 +329,13 @@ type WALProbe struct {
 	WALFrom LSN `json:"wal_from"`
 	// LastCheckpoint before Limit, from where a rewind copies; zero if its WAL is gone.
 	LastCheckpoint LSN `json:"last_checkpoint"`
+	// DataID is that of the directory whose WAL this is, see Inspection.DataID.
+	DataID string `json:"data_id,omitempty"`
+	// Overwritten is where the directory's own last checkpoint was, if its WAL has
+	// something else there now; zero: nothing of the kind was seen. Then the WAL on
+	// disk is another line's than the data: a WAL receiver writes what its upstream
+	// sends from the beginning of a segment on, over whatever is there.
+	Overwritten LSN `json:"overwritten"`
 }
 
 // Verdict is how a node's data relates to the primary's.
@@ -354,6 +365,8 @@ type Lineage struct {
 	// RewindWAL: the node still has its WAL back to the last common checkpoint.
 	RewindWAL bool `json:"rewind_wal,omitempty"`
 	// StreamGap: the primary no longer has the WAL from the node's end on.
-	StreamGap bool   `json:"stream_gap,omitempty"`
-	Proof     string `json:"proof,omitempty"`
+	StreamGap bool `json:"stream_gap,omitempty"`
+	// DataID is that of the node's directory which was compared.
+	DataID string `json:"data_id,omitempty"`
+	Proof  string `json:"proof,omitempty"`
 }

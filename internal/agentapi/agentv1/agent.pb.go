@@ -1020,6 +1020,7 @@ type Inspection struct {
 	Run            *RunState              `protobuf:"bytes,24,opt,name=run,proto3" json:"run,omitempty"`
 	Lock           string                 `protobuf:"bytes,25,opt,name=lock,proto3" json:"lock,omitempty"`
 	ErrCode        string                 `protobuf:"bytes,26,opt,name=err_code,json=errCode,proto3" json:"err_code,omitempty"`
+	DataId         string                 `protobuf:"bytes,27,opt,name=data_id,json=dataId,proto3" json:"data_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1236,6 +1237,13 @@ func (x *Inspection) GetErrCode() string {
 	return ""
 }
 
+func (x *Inspection) GetDataId() string {
+	if x != nil {
+		return x.DataId
+	}
+	return ""
+}
+
 type WALRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Start         string                 `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
@@ -1326,6 +1334,8 @@ type WALProbe struct {
 	Last           *WALRecord             `protobuf:"bytes,10,opt,name=last,proto3" json:"last,omitempty"`
 	WalFrom        string                 `protobuf:"bytes,11,opt,name=wal_from,json=walFrom,proto3" json:"wal_from,omitempty"`
 	LastCheckpoint string                 `protobuf:"bytes,12,opt,name=last_checkpoint,json=lastCheckpoint,proto3" json:"last_checkpoint,omitempty"`
+	DataId         string                 `protobuf:"bytes,13,opt,name=data_id,json=dataId,proto3" json:"data_id,omitempty"`
+	Overwritten    string                 `protobuf:"bytes,14,opt,name=overwritten,proto3" json:"overwritten,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1440,6 +1450,20 @@ func (x *WALProbe) GetWalFrom() string {
 func (x *WALProbe) GetLastCheckpoint() string {
 	if x != nil {
 		return x.LastCheckpoint
+	}
+	return ""
+}
+
+func (x *WALProbe) GetDataId() string {
+	if x != nil {
+		return x.DataId
+	}
+	return ""
+}
+
+func (x *WALProbe) GetOverwritten() string {
+	if x != nil {
+		return x.Overwritten
 	}
 	return ""
 }
@@ -2161,7 +2185,7 @@ const file_repool_agent_v1_agent_proto_rawDesc = "" +
 	"\x19max_locks_per_transaction\x18\x0e \x01(\x03R\x16maxLocksPerTransaction\x12!\n" +
 	"\fsegment_size\x18\x0f \x01(\x04R\vsegmentSize\x12%\n" +
 	"\x0eclean_shutdown\x18\x10 \x01(\bR\rcleanShutdown\x121\n" +
-	"\x15shut_down_in_recovery\x18\x11 \x01(\bR\x12shutDownInRecovery\"\xcb\a\n" +
+	"\x15shut_down_in_recovery\x18\x11 \x01(\bR\x12shutDownInRecovery\"\xe4\a\n" +
 	"\n" +
 	"Inspection\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x10\n" +
@@ -2194,7 +2218,8 @@ const file_repool_agent_v1_agent_proto_rawDesc = "" +
 	"\fsaved_config\x18\x17 \x01(\bR\vsavedConfig\x12+\n" +
 	"\x03run\x18\x18 \x01(\v2\x19.repool.agent.v1.RunStateR\x03run\x12\x12\n" +
 	"\x04lock\x18\x19 \x01(\tR\x04lock\x12\x19\n" +
-	"\berr_code\x18\x1a \x01(\tR\aerrCode\x1a=\n" +
+	"\berr_code\x18\x1a \x01(\tR\aerrCode\x12\x17\n" +
+	"\adata_id\x18\x1b \x01(\tR\x06dataId\x1a=\n" +
 	"\x0fHotStandbyEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"m\n" +
@@ -2203,7 +2228,7 @@ const file_repool_agent_v1_agent_proto_rawDesc = "" +
 	"\x03end\x18\x02 \x01(\tR\x03end\x12\x12\n" +
 	"\x04prev\x18\x03 \x01(\tR\x04prev\x12\x10\n" +
 	"\x03crc\x18\x04 \x01(\rR\x03crc\x12\x12\n" +
-	"\x04desc\x18\x05 \x01(\tR\x04desc\"\xf3\x02\n" +
+	"\x04desc\x18\x05 \x01(\tR\x04desc\"\xae\x03\n" +
 	"\bWALProbe\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x10\n" +
 	"\x03err\x18\x02 \x01(\tR\x03err\x12*\n" +
@@ -2218,7 +2243,9 @@ const file_repool_agent_v1_agent_proto_rawDesc = "" +
 	"\x04last\x18\n" +
 	" \x01(\v2\x1a.repool.agent.v1.WALRecordR\x04last\x12\x19\n" +
 	"\bwal_from\x18\v \x01(\tR\awalFrom\x12'\n" +
-	"\x0flast_checkpoint\x18\f \x01(\tR\x0elastCheckpoint\"\x97\x01\n" +
+	"\x0flast_checkpoint\x18\f \x01(\tR\x0elastCheckpoint\x12\x17\n" +
+	"\adata_id\x18\r \x01(\tR\x06dataId\x12 \n" +
+	"\voverwritten\x18\x0e \x01(\tR\voverwritten\"\x97\x01\n" +
 	"\bUpstream\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\x03R\x04node\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
