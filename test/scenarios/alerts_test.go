@@ -29,7 +29,7 @@ var (
 	alertsOfSmallDisks = []string{"RepoolSlotRetainsMuch", "RepoolDiskFillsUp"}
 	// alertsOfACraftedController are those that no pool can be brought to within a
 	// test, see crafted.
-	alertsOfACraftedController = []string{"RepoolAttachRefused", "RepoolControllerStuck", "RepoolNotificationsLost"}
+	alertsOfACraftedController = []string{"RepoolAttachRefused", "RepoolControllerStuck", "RepoolNotificationsLost", "RepoolCertificateExpires"}
 	// alertsOfAWatchdog are TestAlertOfLostQuorum's.
 	alertsOfAWatchdog = []string{"RepoolWatchdogNoQuorum"}
 )

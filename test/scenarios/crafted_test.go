@@ -19,7 +19,8 @@ import (
 // hand, and scraped by the real Prometheus under a job of its own. It is for what
 // no pool can be brought to within a test: Pgpool-II 4.3 refuses no attach of a
 // node that it knows; a loop that stands still while /metrics answers would be a
-// bug; a notification is given up after an hour or behind a hundred others.
+// bug; a notification is given up after an hour or behind a hundred others; a
+// certificate lasts for months.
 type crafted struct {
 	address string
 	metrics *metrics.Metrics
@@ -30,17 +31,26 @@ type crafted struct {
 	lost   uint64    // notifications
 	free   uint64    // bytes on the disk of its node
 	slot   topology.LSN
+	expiry time.Duration // of its certificate, from now
 }
 
-const craftedWAL topology.LSN = 64 << 30
+const (
+	craftedWAL    topology.LSN = 64 << 30
+	craftedExpiry              = 365 * 24 * time.Hour
+)
 
 func craft(t *testing.T) *crafted {
 	t.Helper()
-	c := &crafted{free: 100 << 30, slot: craftedWAL}
+	c := &crafted{free: 100 << 30, slot: craftedWAL, expiry: craftedExpiry}
 	c.metrics = metrics.New(func() []metrics.Receiver {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return []metrics.Receiver{{Name: "webhook", Lost: c.lost}}
+	})
+	c.metrics.Certificates(func() []metrics.Certificate {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return []metrics.Certificate{{Holder: "controller", Name: "crafted", NotAfter: time.Now().Add(c.expiry)}}
 	})
 	answer := c.metrics.Handler(slog.New(slog.DiscardHandler))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,6 +88,7 @@ func (c *crafted) spoil(disks bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lost += 2
+	c.expiry = 10 * 24 * time.Hour
 	c.stuck = time.Now().Add(-3 * time.Minute)
 	if disks {
 		c.free, c.slot = 1<<30, craftedWAL-2<<30
@@ -88,5 +99,5 @@ func (c *crafted) spoil(disks bool) {
 func (c *crafted) mend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stuck, c.free, c.slot = time.Time{}, 100<<30, craftedWAL
+	c.stuck, c.free, c.slot, c.expiry = time.Time{}, 100<<30, craftedWAL, craftedExpiry
 }
