@@ -81,6 +81,8 @@ var may = map[string]string{
 	"test/crashpoints": "",
 	"test/hosts":       "",
 	"test/cli":         "",
+	"test/chaos":       "",
+	"test/testpool":    "internal/topology internal/history internal/control internal/plan internal/lab", // only tests
 }
 
 type listed struct {

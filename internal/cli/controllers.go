@@ -44,11 +44,11 @@ func (c *namedControllers) now() []string {
 	c.size, c.time = info.Size(), info.ModTime()
 	l, err := config.LoadOrDefault(c.path, true, "")
 	if err != nil {
-		c.log.Error("agent.controllers is not read again: the names of before go on to hold", "file", c.path, "err", err)
+		c.log.Error("agent.controllers is not read again: the names of before go on to hold", "path", c.path, "err", err)
 		return c.names
 	}
 	if names := l.Config.Agent.Controllers; !slices.Equal(names, c.names) {
-		c.log.Warn("agent.controllers has changed", "before", c.names, "now", names)
+		c.log.Warn("agent.controllers has changed", "from", c.names, "who", names)
 		c.names = names
 	}
 	return c.names

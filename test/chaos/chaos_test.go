@@ -4,19 +4,17 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/repool/repool/internal/chaos"
+	"github.com/repool/repool/test/testpool"
 )
 
 var (
-	length = flag.Duration("time", time.Minute, "how long to break each pool; healing and counting come on top")
+	length = flag.Duration("time", 5*time.Minute, "how long to break each pool; healing and counting come on top")
 	// Both have found something: 7 a Pgpool-II that made no failover and of which
 	// repool said nothing, 32 one that carried out no detach.
 	seeds = flag.String("seeds", "7,32", "two seeds: of the asynchronous and of the synchronous pool")
@@ -31,7 +29,10 @@ func TestChaos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := binary(t)
+	bin, err := testpool.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, name := range []string{"asynchronous", "synchronous"} {
 		o := chaos.Options{Repool: bin, Seed: both[i], Time: *length, Sync: name == "synchronous"}
 		t.Run(name, func(t *testing.T) {
@@ -71,19 +72,4 @@ func parseSeeds(text string) (both [2]uint64, err error) {
 		}
 	}
 	return both, nil
-}
-
-// binary is repool: the one that REPOOL_BIN names, or built here.
-func binary(t *testing.T) string {
-	t.Helper()
-	if b := os.Getenv("REPOOL_BIN"); b != "" {
-		return b
-	}
-	out := filepath.Join(t.TempDir(), "repool")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", out, "../../cmd/repool")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if b, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build repool: %v\n%s", err, b)
-	}
-	return out
 }

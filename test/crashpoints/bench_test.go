@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,28 +19,8 @@ import (
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/proof"
 	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/test/testpool"
 )
-
-// patience bounds one wait; healing takes seconds, more on a busy machine.
-const patience = 2 * time.Minute
-
-// binary builds repool once, unless REPOOL_BIN names one.
-var binary = sync.OnceValues(func() (string, error) {
-	if b := os.Getenv("REPOOL_BIN"); b != "" {
-		return filepath.Abs(b)
-	}
-	dir, err := os.MkdirTemp("", "repool-bin")
-	if err != nil {
-		return "", err
-	}
-	out := filepath.Join(dir, "repool")
-	cmd := exec.Command("go", "build", "-o", out, "../../cmd/repool")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if b, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build repool: %w\n%s", err, b)
-	}
-	return out, nil
-})
 
 // bench is a pool of one primary and one standby on which points are tried one
 // after the other, and what is known of the one being tried.
@@ -68,7 +46,7 @@ const quick = `policy: {backoff_base: 200ms, backoff_max: 1s, follow_grace: 2s, 
 // newBench builds a pool; with a script it has that for its resync_command.
 func newBench(t testing.TB, script string) *bench {
 	t.Helper()
-	bin, err := binary()
+	bin, err := testpool.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +92,7 @@ func (b *bench) wait(what string, try func(context.Context) error) {
 }
 
 func (b *bench) await(what string, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, testpool.Patience)
 	defer cancel()
 	return lab.WaitFor(ctx, what, try)
 }
@@ -174,22 +152,7 @@ func (b *bench) dead(name string, during func(*bench)) error {
 
 // healthy says what is missing for all to be attached, level and proven.
 func (b *bench) healthy(ctx context.Context, after time.Time) error {
-	if err := lab.Healthy(b.Lab.Status(ctx)); err != nil {
-		return err
-	}
-	st, err := b.ctl.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if !st.Snapshot.Taken.After(after) {
-		return errors.New("the controller has not looked yet")
-	}
-	for _, d := range st.Decisions {
-		if d.Severity != plan.OK {
-			return fmt.Errorf("node %d: %s: %s", d.Node, d.Code, d.Reason)
-		}
-	}
-	return nil
+	return testpool.Healthy(ctx, b.Lab, b.ctl, after)
 }
 
 // whole waits until the pool is healthy, and says whether a person had to

@@ -11,6 +11,7 @@ import (
 
 	"github.com/repool/repool/internal/proof"
 	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/test/testpool"
 )
 
 // death is what dies at a point beside the agent.
@@ -150,7 +151,7 @@ func (b *bench) how(since time.Time) string {
 
 // promises looks at what must hold at the end, and clears the vault.
 func (b *bench) promises() (bad []string) {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, testpool.Patience)
 	defer cancel()
 	a, err := proof.Take(ctx, b.Lab, b.lost)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/repool/repool/internal/demo"
 	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/test/testpool"
 )
 
 // The acts of the main job, with every node on a host of its own, and one more in
@@ -18,7 +19,7 @@ func TestActs(t *testing.T) {
 			t.Parallel()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			bin, err := binary()
+			bin, err := testpool.Binary()
 			if err != nil {
 				t.Fatal(err)
 			}

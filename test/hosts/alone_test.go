@@ -14,8 +14,8 @@ import (
 
 // stopped waits until the node's server does not run.
 func (p *pool) stopped(node int) {
-	p.t.Helper()
-	p.wait("the server to be stopped", func(context.Context) error {
+	p.T.Helper()
+	p.Wait("the server to be stopped", func(context.Context) error {
 		if p.Postmaster(node) != 0 {
 			return errors.New("it runs")
 		}
@@ -27,19 +27,19 @@ func (p *pool) stopped(node int) {
 // when somebody starts it there (hazard 27), until a controller is heard of.
 func TestPrimaryOfACutOffHostIsStopped(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsTLS, AgentSettings: map[string]string{"when_alone": "stop", "alone_after": "6s"}})
-	old := p.primary()
+	old := p.Primary()
 	since := time.Now()
-	p.must(p.Part(p.ctx, p.NodeHost(old), ""))
+	p.Must(p.Part(p.Ctx, p.NodeHost(old), ""))
 	p.stopped(old)
 	if took := time.Since(since); took < 5*time.Second {
 		t.Errorf("stopped after %s, before the limit", took)
 	}
-	p.newPrimary(old)
+	p.NewPrimary(old)
 	// A service manager; the agent may stop the server before it is ready.
-	if err := p.StartNode(p.ctx, old); err != nil {
+	if err := p.StartNode(p.Ctx, old); err != nil {
 		t.Logf("start the old primary: %v", err)
 	}
-	p.wait("the agent to stop it once more", func(context.Context) error {
+	p.Wait("the agent to stop it once more", func(context.Context) error {
 		log, err := os.ReadFile(p.AgentLog(old))
 		if n := strings.Count(string(log), "no controller has been heard of"); err == nil && n < 2 {
 			err = fmt.Errorf("stopped %d times so far", n)
@@ -49,10 +49,10 @@ func TestPrimaryOfACutOffHostIsStopped(t *testing.T) {
 	p.stopped(old)
 	// A standby on a cut-off host is left alone.
 	other := p.standby()
-	p.must(p.Part(p.ctx, p.NodeHost(other), ""))
-	p.code(other, "agent-unreachable")
+	p.Must(p.Part(p.Ctx, p.NodeHost(other), ""))
+	p.Code(other, "agent-unreachable")
 	cut := time.Now()
-	p.wait("longer than the limit to go by", func(context.Context) error {
+	p.Wait("longer than the limit to go by", func(context.Context) error {
 		if p.Postmaster(other) == 0 {
 			return lab.Stop(errors.New("the standby was stopped"))
 		}
@@ -61,25 +61,25 @@ func TestPrimaryOfACutOffHostIsStopped(t *testing.T) {
 		}
 		return nil
 	})
-	p.must(p.HealNetwork(p.ctx))
-	p.whole("the hosts are back", since)
-	p.equal()
+	p.Must(p.HealNetwork(p.Ctx))
+	p.Whole("the hosts are back", since)
+	p.Equal()
 }
 
 // A host loses its power with the primary on it, and comes back with the server
 // set to start at boot: it is stopped, its lost commits are in the vault.
 func TestPowerOffAndReturn(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSSH, Durable: true})
-	old := p.primary()
-	lost, err := p.Diverge(p.ctx, old, 5)
-	p.must(err)
+	old := p.Primary()
+	lost, err := p.Diverge(p.Ctx, old, 5)
+	p.Must(err)
 	since := time.Now()
-	p.must(p.PowerOff(p.ctx, p.NodeHost(old)))
-	p.newPrimary(old)
-	p.must(p.PowerOnNode(p.ctx, old, true))
-	p.whole("the host is back", since)
-	p.vaulted(old, lost)
-	p.equal()
+	p.Must(p.PowerOff(p.Ctx, p.NodeHost(old)))
+	p.NewPrimary(old)
+	p.Must(p.PowerOnNode(p.Ctx, old, true))
+	p.Whole("the host is back", since)
+	p.Vaulted(old, lost)
+	p.Equal()
 	if !strings.Contains(p.hooks(), "not fenced") {
 		t.Error("it is not written down that the old primary could not be fenced")
 	}

@@ -17,39 +17,39 @@ import (
 // bulk makes the pool bigger by so many MiB, spread over all tables' blocks, and
 // waits until the standbys have them.
 func (p *pool) bulk(mib int) error {
-	pr := p.primary()
-	err := p.With(p.ctx, pr, "app", func(c *pgx.Conn) error {
-		_, err := c.Exec(p.ctx, fmt.Sprintf("CREATE TABLE app.bulk AS SELECT i, repeat(md5(i::text), 30) AS filler FROM generate_series(1, %d) i", mib*1024))
+	pr := p.Primary()
+	err := p.With(p.Ctx, pr, "app", func(c *pgx.Conn) error {
+		_, err := c.Exec(p.Ctx, fmt.Sprintf("CREATE TABLE app.bulk AS SELECT i, repeat(md5(i::text), 30) AS filler FROM generate_series(1, %d) i", mib*1024))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	_, err = p.WaitReplayed(p.ctx, pr)
+	_, err = p.WaitReplayed(p.Ctx, pr)
 	return err
 }
 
 // keptAside asserts that what a base backup is to replace is still whole, in the
 // workshop or at home.
 func (p *pool) keptAside(node int) {
-	p.t.Helper()
-	for _, dir := range []string{p.Nodes[node].DataDir, filepath.Join(p.workshop(node), "aside"), filepath.Join(p.workshop(node), "old")} {
+	p.T.Helper()
+	for _, dir := range []string{p.Nodes[node].DataDir, filepath.Join(p.Workshop(node), "aside"), filepath.Join(p.Workshop(node), "old")} {
 		if _, err := os.Stat(filepath.Join(dir, "global", "pg_control")); err == nil {
 			return
 		}
 	}
-	p.t.Errorf("node %d: the old data directory is gone while the new one is not there", node)
+	p.T.Errorf("node %d: the old data directory is gone while the new one is not there", node)
 }
 
 // neverPrimary watches a node that is cut off, until its run there has come to an
 // end or has gone on for a while without one: it must not accept writes.
 func (p *pool) neverPrimary(node int) {
-	p.t.Helper()
+	p.T.Helper()
 	until := time.Now().Add(10 * time.Second)
-	p.wait("the run on the cut-off host", func(ctx context.Context) error {
+	p.Wait("the run on the cut-off host", func(ctx context.Context) error {
 		for _, s := range p.Lab.Status(ctx) {
 			if s.ID == node && s.Primary {
-				p.t.Errorf("node %d accepts writes in the middle of its resync", node)
+				p.T.Errorf("node %d accepts writes in the middle of its resync", node)
 			}
 		}
 		if p.ended(node) || time.Now().After(until) {
@@ -61,7 +61,7 @@ func (p *pool) neverPrimary(node int) {
 
 // ended says whether the newest run in the node's own journal has ended.
 func (p *pool) ended(node int) bool {
-	files, err := filepath.Glob(filepath.Join(p.workshop(node), "journal", "*.json"))
+	files, err := filepath.Glob(filepath.Join(p.Workshop(node), "journal", "*.json"))
 	if err != nil || len(files) == 0 {
 		return false
 	}
@@ -82,17 +82,17 @@ func (p *pool) ended(node int) bool {
 
 // ownRuns are the outcomes of the runs in the node's own journal since a time.
 func (p *pool) ownRuns(node int, since time.Time) []topology.Outcome {
-	p.t.Helper()
-	files, err := filepath.Glob(filepath.Join(p.workshop(node), "journal", "*.json"))
-	p.must(err)
+	p.T.Helper()
+	files, err := filepath.Glob(filepath.Join(p.Workshop(node), "journal", "*.json"))
+	p.Must(err)
 	var out []topology.Outcome
 	for _, path := range files {
 		b, err := os.ReadFile(path)
-		p.must(err)
+		p.Must(err)
 		var rec struct {
 			Run topology.RunState `json:"run"`
 		}
-		p.must(json.Unmarshal(b, &rec))
+		p.Must(json.Unmarshal(b, &rec))
 		if rec.Run.Started.After(since) {
 			out = append(out, rec.Run.Outcome)
 		}

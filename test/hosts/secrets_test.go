@@ -28,26 +28,26 @@ import (
 // the role that setup makes, which is no superuser.
 func TestSecretsStaySecret(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSSH, Web: true})
-	super, err := p.Value(p.ctx, 0, "SELECT rolsuper FROM pg_roles WHERE rolname = 'repool'")
-	p.must(err)
+	super, err := p.Value(p.Ctx, 0, "SELECT rolsuper FROM pg_roles WHERE rolname = 'repool'")
+	p.Must(err)
 	if super != "false" {
 		t.Fatalf("repool's role is a superuser: %s", super)
 	}
-	p.must(p.bulk(20))
+	p.Must(p.bulk(20))
 	w := p.watchProcesses()
 	since := time.Now()
 	old, _ := p.diverged(5)
-	p.whole("a rewind", since)
-	p.healedBy(old, since, topology.MethodRewind)
+	p.Whole("a rewind", since)
+	p.HealedBy(old, since, topology.MethodRewind)
 	since = time.Now()
 	node := p.standby()
-	p.must(p.DestroyData(p.ctx, node))
-	p.whole("a base backup", since)
-	p.healedBy(node, since, topology.MethodBaseBackup)
+	p.Must(p.DestroyData(p.Ctx, node))
+	p.Whole("a base backup", since)
+	p.HealedBy(node, since, topology.MethodBaseBackup)
 	w.end()
 	p.searchWeb()
 	for _, args := range [][]string{{"status", "--json"}, {"plan", "--json"}, {"history", "--json"}, {"vault", "--json"}, {"check", "--json"}} {
-		out, _ := p.Repool(p.ctx, args...) // check finds fault with a lab, and that is no matter here
+		out, _ := p.Repool(p.Ctx, args...) // check finds fault with a lab, and that is no matter here
 		for name, word := range p.Passwords {
 			if strings.Contains(out, word) {
 				t.Errorf("repool %s shows the password of %s", args[0], name)
@@ -60,19 +60,19 @@ func TestSecretsStaySecret(t *testing.T) {
 // searchWeb looks for every password in all that the controller tells over HTTP:
 // pages, the interface for programs, the event stream, metrics.
 func (p *pool) searchWeb() {
-	p.t.Helper()
+	p.T.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		return p.DialFrom(ctx, p.PgpoolHost(0), network, address)
 	}}}
 	get := func(path string, enough func(text []byte) bool) []byte {
-		p.t.Helper()
-		ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+		p.T.Helper()
+		ctx, cancel := context.WithTimeout(p.Ctx, 20*time.Second)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.WebAddr+path, nil)
-		p.must(err)
+		p.Must(err)
 		resp, err := client.Do(req)
 		if err != nil {
-			p.t.Fatalf("%s: %v", path, err)
+			p.T.Fatalf("%s: %v", path, err)
 		}
 		defer func() { _ = resp.Body.Close() }()
 		var text []byte
@@ -83,11 +83,11 @@ func (p *pool) searchWeb() {
 			text = append(text, buf[:n]...)
 		}
 		if resp.StatusCode != http.StatusOK || (err != nil && !errors.Is(err, io.EOF)) || len(text) == 0 {
-			p.t.Errorf("%s: status %d, %d bytes, %v", path, resp.StatusCode, len(text), err)
+			p.T.Errorf("%s: status %d, %d bytes, %v", path, resp.StatusCode, len(text), err)
 		}
 		for name, word := range p.Passwords {
 			if bytes.Contains(text, []byte(word)) {
-				p.t.Errorf("%s shows the password of %s", path, name)
+				p.T.Errorf("%s shows the password of %s", path, name)
 			}
 		}
 		return text
@@ -99,7 +99,7 @@ func (p *pool) searchWeb() {
 	var runs []struct{ ID string }
 	text := get("/api/v1/runs", nil)
 	if err := json.Unmarshal(text, &runs); err != nil || len(runs) == 0 {
-		p.t.Fatalf("%d runs: %v in %.300s", len(runs), err, text)
+		p.T.Fatalf("%d runs: %v in %.300s", len(runs), err, text)
 	}
 	for _, r := range runs {
 		get("/runs/"+r.ID, nil)
@@ -114,7 +114,7 @@ var allowed = []string{".pgpass", ".pcppass", "lab.json", "pgpool/pool_passwd", 
 // searchFiles looks for every password in all files of the lab but the data
 // directories' tables, where the roles' verifiers are.
 func (p *pool) searchFiles() {
-	p.t.Helper()
+	p.T.Helper()
 	seen := 0
 	needed := []string{"history.db", "hooks.log", "report.json", "/journal/", "log/pgpool.log", "postgresql.auto.conf"}
 	err := filepath.WalkDir(p.Dir, func(path string, d fs.DirEntry, err error) error {
@@ -151,14 +151,14 @@ func (p *pool) searchFiles() {
 				continue // the lab itself wrote its roles in there, as statements never do
 			}
 			if bytes.Contains(text, []byte(word)) {
-				p.t.Errorf("%s holds the password of %s", rel, name)
+				p.T.Errorf("%s holds the password of %s", rel, name)
 			}
 		}
 		return nil
 	})
-	p.must(err)
+	p.Must(err)
 	if seen < 100 || len(needed) > 0 {
-		p.t.Errorf("%d files were looked into, none of them %q", seen, needed)
+		p.T.Errorf("%d files were looked into, none of them %q", seen, needed)
 	}
 }
 
@@ -181,8 +181,8 @@ type processWatch struct {
 const oftenLooks, rarely = 10, 50
 
 func (p *pool) watchProcesses() *processWatch {
-	ctx, cancel := context.WithCancel(p.ctx)
-	w := &processWatch{stop: cancel, t: p.t, found: map[string]bool{}, seen: map[string]bool{}, looks: map[string]int{}}
+	ctx, cancel := context.WithCancel(p.Ctx)
+	w := &processWatch{stop: cancel, t: p.T, found: map[string]bool{}, seen: map[string]bool{}, looks: map[string]int{}}
 	w.wg.Go(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()

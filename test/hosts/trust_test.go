@@ -18,26 +18,26 @@ func TestCertificateExpires(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsTLS})
 	node := p.standby()
 	since := time.Now()
-	p.must(p.RenewCert(p.NodeHost(node), time.Second))
-	p.must(p.StopAgent(p.ctx, node)) // a connection that is open would know only when its own ends
-	p.must(p.StartAgent(p.ctx, node))
+	p.Must(p.RenewCert(p.NodeHost(node), time.Second))
+	p.Must(p.StopAgent(p.Ctx, node)) // a connection that is open would know only when its own ends
+	p.Must(p.StartAgent(p.Ctx, node))
 	p.unasked(node, "agent-certificate")
-	if err := p.attached(p.ctx, node); err != nil {
+	if err := p.attached(p.Ctx, node); err != nil {
 		t.Errorf("a standby that streams was detached for it: %v", err)
 	}
 	agent, controller := p.AgentRuns(node), p.ControllerRuns(0)
-	p.must(p.RenewCert(p.NodeHost(node), time.Hour))
-	p.whole("the certificate was renewed", since)
+	p.Must(p.RenewCert(p.NodeHost(node), time.Hour))
+	p.Whole("the certificate was renewed", since)
 	if !agent || !controller || !p.AgentRuns(node) || !p.ControllerRuns(0) {
 		t.Error("something was restarted")
 	}
 	// The other side's: no agent lets the controller in.
 	since = time.Now()
-	p.must(p.RenewCert(p.PgpoolHost(0), time.Second))
-	p.must(p.StopController(p.ctx, 0))
-	p.must(p.StartController(p.ctx, 0))
-	p.wait("the controller's own to expire", func(ctx context.Context) error {
-		st, err := p.ctl.Status(ctx)
+	p.Must(p.RenewCert(p.PgpoolHost(0), time.Second))
+	p.Must(p.StopController(p.Ctx, 0))
+	p.Must(p.StartController(p.Ctx, 0))
+	p.Wait("the controller's own to expire", func(ctx context.Context) error {
+		st, err := p.Ctl.Status(ctx)
 		if err != nil {
 			return err
 		}
@@ -48,8 +48,8 @@ func TestCertificateExpires(t *testing.T) {
 		}
 		return nil
 	})
-	p.must(p.RenewCert(p.PgpoolHost(0), time.Hour))
-	p.whole("the controller's certificate was renewed", since)
+	p.Must(p.RenewCert(p.PgpoolHost(0), time.Hour))
+	p.Whole("the controller's certificate was renewed", since)
 }
 
 // A controller that is taken out of agent.controllers is refused from its next
@@ -58,19 +58,19 @@ func TestControllerIsRevoked(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsTLS, Standbys: 1})
 	node := p.standby()
 	conf, err := os.ReadFile(p.AgentConf(node))
-	p.must(err)
+	p.Must(err)
 	revoked := strings.Replace(string(conf), "controllers: ["+p.PgpoolHost(0)+"]", "controllers: [another]", 1)
 	if revoked == string(conf) {
 		t.Fatal("the controller is not named in the agent's configuration")
 	}
 	since := time.Now()
-	p.must(os.WriteFile(p.AgentConf(node), []byte(revoked), 0o600))
+	p.Must(os.WriteFile(p.AgentConf(node), []byte(revoked), 0o600))
 	p.unasked(node, "agent-not-allowed")
-	if err := p.attached(p.ctx, node); err != nil {
+	if err := p.attached(p.Ctx, node); err != nil {
 		t.Errorf("a standby that streams was detached for it: %v", err)
 	}
-	p.must(os.WriteFile(p.AgentConf(node), conf, 0o600))
-	p.whole("the controller is named again", since)
+	p.Must(os.WriteFile(p.AgentConf(node), conf, 0o600))
+	p.Whole("the controller is named again", since)
 }
 
 // The host's ssh key is not the known one: somebody else may be answering.
@@ -78,7 +78,7 @@ func TestWrongHostKey(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSSH})
 	node := p.standby()
 	known, err := os.ReadFile(p.KnownHosts())
-	p.must(err)
+	p.Must(err)
 	lines := strings.Split(strings.TrimSpace(string(known)), "\n")
 	other := (node + 1) % len(lines)
 	swapped := append([]string(nil), lines...)
@@ -86,19 +86,19 @@ func TestWrongHostKey(t *testing.T) {
 	_, key, _ := strings.Cut(lines[other], " ")
 	swapped[node] = address + " " + key
 	since := time.Now()
-	p.must(os.WriteFile(p.KnownHosts(), []byte(strings.Join(swapped, "\n")+"\n"), 0o600))
+	p.Must(os.WriteFile(p.KnownHosts(), []byte(strings.Join(swapped, "\n")+"\n"), 0o600))
 	if p.DropSSH(node) == 0 {
 		t.Error("no ssh connection was open")
 	}
 	p.unasked(node, "agent-host-key")
-	p.must(p.KillNode(p.ctx, node))
-	p.code(node, "agent-host-key")
-	if r := p.runs(node, since); len(r) != 0 {
+	p.Must(p.KillNode(p.Ctx, node))
+	p.Code(node, "agent-host-key")
+	if r := p.Runs(node, since); len(r) != 0 {
 		t.Errorf("something was run on it: %+v", r)
 	}
-	p.must(os.WriteFile(p.KnownHosts(), known, 0o600))
-	p.whole("the right host key is known again", since)
-	p.healedBy(node, since, topology.MethodStart)
+	p.Must(os.WriteFile(p.KnownHosts(), known, 0o600))
+	p.Whole("the right host key is known again", since)
+	p.HealedBy(node, since, topology.MethodStart)
 }
 
 // An ssh that hangs after connecting, on the host of the primary that fails: the
@@ -106,20 +106,20 @@ func TestWrongHostKey(t *testing.T) {
 // the old primary could not be fenced.
 func TestSSHThatHangs(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSSH})
-	old := p.primary()
-	p.must(p.Authorize(old, "exec sleep 600"))
+	old := p.Primary()
+	p.Must(p.Authorize(old, "exec sleep 600"))
 	p.DropSSH(old)
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, old))
-	p.newPrimary(old)
+	p.Must(p.KillNode(p.Ctx, old))
+	p.NewPrimary(old)
 	if took := time.Since(since); took > 20*time.Second {
 		t.Errorf("the promotion took %s", took)
 	}
-	p.code(old, "agent-unreachable")
-	p.must(p.Authorize(old, ""))
+	p.Code(old, "agent-unreachable")
+	p.Must(p.Authorize(old, ""))
 	p.DropSSH(old)
-	p.whole("ssh answers again", since)
-	p.equal()
+	p.Whole("ssh answers again", since)
+	p.Equal()
 }
 
 // The agent has gone, and its PostgreSQL is healthy: the node stays in the pool.
@@ -129,17 +129,17 @@ func TestAgentGoneServerHealthyAndTheReverse(t *testing.T) {
 	node := p.standby()
 	before := p.Postmaster(node)
 	since := time.Now()
-	p.must(p.KillAgent(p.ctx, node))
+	p.Must(p.KillAgent(p.Ctx, node))
 	p.unasked(node, "agent-not-running")
-	if err := p.attached(p.ctx, node); err != nil {
+	if err := p.attached(p.Ctx, node); err != nil {
 		t.Errorf("a standby that streams was detached for its agent: %v", err)
 	}
 	// Its server fails, too: nothing can be done there.
-	p.must(p.KillNode(p.ctx, node))
-	p.code(node, "agent-not-running")
-	p.must(p.StartAgent(p.ctx, node))
-	p.whole("the agent is back", since)
-	p.healedBy(node, since, topology.MethodStart)
+	p.Must(p.KillNode(p.Ctx, node))
+	p.Code(node, "agent-not-running")
+	p.Must(p.StartAgent(p.Ctx, node))
+	p.Whole("the agent is back", since)
+	p.HealedBy(node, since, topology.MethodStart)
 	if after := p.Postmaster(node); after == before {
 		t.Error("the server was never down")
 	}
@@ -149,20 +149,20 @@ func TestAgentGoneServerHealthyAndTheReverse(t *testing.T) {
 // agent's, and goes on; the next controller takes it up.
 func TestRunOutlivesItsConnection(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSSH, NoWALLogHints: true, RepoolConfig: "policy: {max_rate: 16MB}\n"})
-	p.must(p.bulk(60))
+	p.Must(p.bulk(60))
 	since := time.Now()
 	old, lost := p.diverged(5)
 	p.atStep(old, "copy")
 	if p.DropSSH(old) == 0 {
 		t.Error("no ssh connection was open")
 	}
-	p.must(p.KillController(p.ctx, 0))
-	p.must(p.StartController(p.ctx, 0))
-	p.whole("the controller was killed", since)
+	p.Must(p.KillController(p.Ctx, 0))
+	p.Must(p.StartController(p.Ctx, 0))
+	p.Whole("the controller was killed", since)
 	runs := p.ownRuns(old, since)
 	if len(runs) != 1 || runs[0] != topology.RunDone {
 		t.Errorf("the agent's own journal has %v, want one run, done", runs)
 	}
-	p.vaulted(old, lost)
-	p.equal()
+	p.Vaulted(old, lost)
+	p.Equal()
 }

@@ -13,19 +13,19 @@ import (
 func TestRandomLoss(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsTLS})
 	for i := range p.Nodes {
-		p.must(p.LoseSome(p.ctx, p.NodeHost(i), "", 2))
+		p.Must(p.LoseSome(p.Ctx, p.NodeHost(i), "", 2))
 	}
 	since := time.Now()
 	old, lost := p.diverged(5)
-	p.whole("a rewind", since)
-	p.healedBy(old, since, topology.MethodRewind)
-	p.vaulted(old, lost)
+	p.Whole("a rewind", since)
+	p.HealedBy(old, since, topology.MethodRewind)
+	p.Vaulted(old, lost)
 	since = time.Now()
 	node := p.standby()
-	p.must(p.DestroyData(p.ctx, node))
-	p.whole("a base backup", since)
-	p.healedBy(node, since, topology.MethodBaseBackup)
-	p.equal()
+	p.Must(p.DestroyData(p.Ctx, node))
+	p.Whole("a base backup", since)
+	p.HealedBy(node, since, topology.MethodBaseBackup)
+	p.Equal()
 }
 
 // Between any two nodes 50 to 100 ms go by in each direction, and up to 200 ms for
@@ -38,12 +38,12 @@ func TestDelay(t *testing.T) {
 		if i == far {
 			most = 150 * time.Millisecond
 		}
-		p.must(p.Delay(p.ctx, p.NodeHost(i), 25*time.Millisecond, most))
+		p.Must(p.Delay(p.Ctx, p.NodeHost(i), 25*time.Millisecond, most))
 	}
 	since := time.Now()
 	old, lost := p.diverged(5)
-	p.whole("a rewind", since)
-	p.healedBy(old, since, topology.MethodRewind)
-	p.vaulted(old, lost)
-	p.equal()
+	p.Whole("a rewind", since)
+	p.HealedBy(old, since, topology.MethodRewind)
+	p.Vaulted(old, lost)
+	p.Equal()
 }

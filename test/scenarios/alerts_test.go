@@ -74,51 +74,51 @@ func TestAlertsOfBadStates(t *testing.T) {
 	p := up(t, o)
 	crafted := craft(t)
 	prom := startPrometheus(t, p.WebAddr, crafted.address)
-	p.wait("the first scrapes", prom.quiet)
-	p.wait("those of the crafted controller", prom.craftedIsSeen)
+	p.Wait("the first scrapes", prom.quiet)
+	p.Wait("those of the crafted controller", prom.craftedIsSeen)
 
-	old, paused, lost := p.primary(), p.standbys()[0], p.standbys()[1]
+	old, paused, lost := p.Primary(), p.Standbys()[0], p.Standbys()[1]
 	since := time.Now()
 	crafted.spoil(!small)
 	p.freezeCopy(lost)
-	p.must(p.Exec(p.ctx, paused, "SELECT pg_wal_replay_pause()"))
-	p.must(p.Exec(p.ctx, old, "SELECT pg_create_physical_replication_slot('forgotten', true)"))
-	p.must(p.Exec(p.ctx, old, "SELECT pg_logical_emit_message(false, 'lab', repeat('x', 16 << 20)) FROM generate_series(1, 20)"))
+	p.Must(p.Exec(p.Ctx, paused, "SELECT pg_wal_replay_pause()"))
+	p.Must(p.Exec(p.Ctx, old, "SELECT pg_create_physical_replication_slot('forgotten', true)"))
+	p.Must(p.Exec(p.Ctx, old, "SELECT pg_logical_emit_message(false, 'lab', repeat('x', 16 << 20)) FROM generate_series(1, 20)"))
 	if small {
-		p.must(p.FillDisk(p.ctx, old, 200<<20))
+		p.Must(p.FillDisk(p.Ctx, old, 200<<20))
 	}
-	p.must(p.Detach(p.ctx, paused)) // refused as replay-paused, or as agent-unreachable
-	p.must(p.StopAgent(p.ctx, paused))
+	p.Must(p.Detach(p.Ctx, paused)) // refused as replay-paused, or as agent-unreachable
+	p.Must(p.StopAgent(p.Ctx, paused))
 	free := p.takeAllProcesses(5)
 	p.haveFired(prom, slices.Concat([]string{"RepoolNodeMissing", "RepoolNodeRefused", "RepoolResyncStuck", "RepoolPgpoolFull",
 		"RepoolAgentUnreachable", "RepoolReplicationLag"}, alertsOfSmallDisks, alertsOfACraftedController)...)
 
 	crafted.mend()
 	free()
-	p.must(p.StartAgent(p.ctx, paused))
+	p.Must(p.StartAgent(p.Ctx, paused))
 	if small {
-		p.must(p.FreeDisk(p.ctx, old))
+		p.Must(p.FreeDisk(p.Ctx, old))
 	}
-	p.must(p.Exec(p.ctx, paused, "SELECT pg_wal_replay_resume()"))
-	p.Signal(syscall.SIGCONT, p.backupOf(lost)...)
-	p.whole("all of that mended", since)
+	p.Must(p.Exec(p.Ctx, paused, "SELECT pg_wal_replay_resume()"))
+	p.Signal(syscall.SIGCONT, p.BackupOf(lost)...)
+	p.Whole("all of that mended", since)
 
 	p.slotLimit(old, "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
 	p.haveFired(prom, "RepoolSlotLost")
-	p.must(p.Exec(p.ctx, old, "SELECT pg_drop_replication_slot('forgotten')"))
+	p.Must(p.Exec(p.Ctx, old, "SELECT pg_drop_replication_slot('forgotten')"))
 	p.slotLimit(old, "ALTER SYSTEM RESET max_slot_wal_keep_size")
 
 	since = time.Now()
-	p.hold(-1)
-	p.must(p.KillNode(p.ctx, old))
+	p.Hold(-1)
+	p.Must(p.KillNode(p.Ctx, old))
 	p.haveFired(prom, "RepoolNoPrimary")
-	p.must(p.PromoteByHand(p.ctx, paused))
-	p.must(p.StartNode(p.ctx, old))
+	p.Must(p.PromoteByHand(p.Ctx, paused))
+	p.Must(p.StartNode(p.Ctx, old))
 	p.haveFired(prom, "RepoolSecondPrimary")
-	p.release(-1)
-	p.whole("one primary again", since)
-	p.wait("every alert to clear", prom.quiet)
-	p.equal()
+	p.Release(-1)
+	p.Whole("one primary again", since)
+	p.Wait("every alert to clear", prom.quiet)
+	p.Equal()
 }
 
 // TestAlertOfLostQuorum: of two Pgpool-IIs with a watchdog one is gone, and one
@@ -126,18 +126,18 @@ func TestAlertsOfBadStates(t *testing.T) {
 func TestAlertOfLostQuorum(t *testing.T) {
 	p := up(t, lab.Options{Web: true, Standbys: 1, Watchdog: 2, Agents: lab.AgentsSeparate, Pgpool: map[string]string{"enable_consensus_with_half_votes": "off"}})
 	prom := startPrometheus(t, p.WebAddr)
-	p.wait("the first scrapes", prom.quiet)
-	p.must(p.KillPgpool(p.ctx, 1, false))
+	p.Wait("the first scrapes", prom.quiet)
+	p.Must(p.KillPgpool(p.Ctx, 1, false))
 	p.haveFired(prom, alertsOfAWatchdog...)
-	p.must(p.StartPgpool(p.ctx, 1))
-	p.wait("every alert to clear", prom.quiet)
+	p.Must(p.StartPgpool(p.Ctx, 1))
+	p.Wait("every alert to clear", prom.quiet)
 }
 
 // haveFired waits until all these alerts have fired since Prometheus began; some
 // do so for a moment only.
 func (p *pool) haveFired(prom *promServer, names ...string) {
-	p.t.Helper()
-	p.wait(fmt.Sprintf("%v to fire", names), func(ctx context.Context) error {
+	p.T.Helper()
+	p.Wait(fmt.Sprintf("%v to fire", names), func(ctx context.Context) error {
 		fired, err := prom.fired(ctx)
 		missing := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(fired, n) })
 		if err == nil && len(missing) > 0 {
@@ -149,32 +149,32 @@ func (p *pool) haveFired(prom *promServer, names ...string) {
 
 // freezeCopy destroys a standby and stops the base backup that heals it, halfway.
 func (p *pool) freezeCopy(node int) {
-	p.t.Helper()
-	p.must(p.KillNode(p.ctx, node))
-	p.must(p.DestroyData(p.ctx, node))
-	p.caught(1, p.backupOf(node)...)
+	p.T.Helper()
+	p.Must(p.KillNode(p.Ctx, node))
+	p.Must(p.DestroyData(p.Ctx, node))
+	p.Catch(1, p.BackupOf(node)...)
 }
 
 // takeAllProcesses has a client for each of Pgpool-II's n processes.
 func (p *pool) takeAllProcesses(n int) (free func()) {
-	p.t.Helper()
+	p.T.Helper()
 	var clients []*pgx.Conn
 	for range n {
-		c, err := pgx.Connect(p.ctx, p.PoolConnString())
-		p.must(err)
+		c, err := pgx.Connect(p.Ctx, p.PoolConnString())
+		p.Must(err)
 		clients = append(clients, c)
 	}
 	return func() {
 		for _, c := range clients {
-			_ = c.Close(p.ctx) // Pgpool-II may have ended it when a node fell out
+			_ = c.Close(p.Ctx) // Pgpool-II may have ended it when a node fell out
 		}
 	}
 }
 
 // slotLimit changes a node's settings and has them heeded.
 func (p *pool) slotLimit(node int, sql string) {
-	p.t.Helper()
+	p.T.Helper()
 	for _, s := range []string{sql, "SELECT pg_reload_conf()", "SELECT pg_switch_wal()", "CHECKPOINT"} {
-		p.must(p.Exec(p.ctx, node, s))
+		p.Must(p.Exec(p.Ctx, node, s))
 	}
 }

@@ -31,32 +31,32 @@ func TestMonitoringThroughFailover(t *testing.T) {
 		RepoolConfig: "policy: {max_rate: 8MB, max_attempts: 2, backoff_base: 1s}\n" + told.config})
 	began := time.Now()
 	prom := startPrometheus(t, p.WebAddr)
-	p.wait("the first scrapes", prom.quiet)
+	p.Wait("the first scrapes", prom.quiet)
 
-	old := p.primary()
-	lost, err := p.Diverge(p.ctx, old, 25)
-	p.must(err)
+	old := p.Primary()
+	lost, err := p.Diverge(p.Ctx, old, 25)
+	p.Must(err)
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, old))
-	p.whole("the old primary", since)
-	run := p.healedBy(old, since, topology.MethodBaseBackup)
+	p.Must(p.KillNode(p.Ctx, old))
+	p.Whole("the old primary", since)
+	run := p.HealedBy(old, since, topology.MethodBaseBackup)
 	p.lostInVault(run, lost)
 
 	p.parkAndRelease(prom)
-	p.hold(old)
+	p.Hold(old)
 	p.fires(prom, "RepoolHoldForgotten")
-	p.release(old)
-	p.must(p.StopPgpool(p.ctx, 0))
+	p.Release(old)
+	p.Must(p.StopPgpool(p.Ctx, 0))
 	p.fires(prom, "RepoolPgpoolUnreachable", "RepoolNobodyActs")
-	p.must(p.StartPgpool(p.ctx, 0))
-	p.must(p.StopController(p.ctx, 0))
+	p.Must(p.StartPgpool(p.Ctx, 0))
+	p.Must(p.StopController(p.Ctx, 0))
 	p.fires(prom, "RepoolControllerDown")
-	p.must(p.StartController(p.ctx, 0))
-	p.whole("everything", time.Now())
+	p.Must(p.StartController(p.Ctx, 0))
+	p.Whole("everything", time.Now())
 
-	p.wait("every alert to clear", prom.quiet)
-	fired, err := prom.fired(p.ctx)
-	p.must(err)
+	p.Wait("every alert to clear", prom.quiet)
+	fired, err := prom.fired(p.Ctx)
+	p.Must(err)
 	t.Logf("fired: %v", fired)
 	for _, name := range alertsOfAFailover {
 		if !slices.Contains(fired, name) {
@@ -70,8 +70,8 @@ func TestMonitoringThroughFailover(t *testing.T) {
 
 // fires waits until all these alerts fire.
 func (p *pool) fires(prom *promServer, names ...string) {
-	p.t.Helper()
-	p.wait(fmt.Sprintf("%v to fire", names), func(ctx context.Context) error {
+	p.T.Helper()
+	p.Wait(fmt.Sprintf("%v to fire", names), func(ctx context.Context) error {
 		now, err := prom.firing(ctx)
 		for _, name := range names {
 			if err == nil && !slices.Contains(now, name) {
@@ -84,36 +84,36 @@ func (p *pool) fires(prom *promServer, names ...string) {
 
 // parkAndRelease has every base backup of a standby killed until it is parked.
 func (p *pool) parkAndRelease(prom *promServer) {
-	p.t.Helper()
-	n := p.standbys()[0]
+	p.T.Helper()
+	n := p.Standbys()[0]
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, n))
-	p.must(p.DestroyData(p.ctx, n))
-	p.wait("the node to be parked, and the alert", func(ctx context.Context) error {
-		p.Signal(syscall.SIGKILL, p.backupOf(n)...)
+	p.Must(p.KillNode(p.Ctx, n))
+	p.Must(p.DestroyData(p.Ctx, n))
+	p.Wait("the node to be parked, and the alert", func(ctx context.Context) error {
+		p.Signal(syscall.SIGKILL, p.BackupOf(n)...)
 		now, err := prom.firing(ctx)
 		if err == nil && !slices.Contains(now, "RepoolNodeParked") {
 			err = errors.New("it is not")
 		}
 		return err
 	})
-	p.release(n)
-	p.whole("released", since)
+	p.Release(n)
+	p.Whole("released", since)
 }
 
 // rulesAnswer asks for what each rule asks for: none is refused.
 func (p *pool) rulesAnswer(prom *promServer) {
-	p.t.Helper()
+	p.T.Helper()
 	var file struct {
 		Groups []struct {
 			Rules []struct{ Record, Alert, Expr string }
 		}
 	}
-	p.must(yaml.Unmarshal([]byte(hurried(p.t)), &file))
+	p.Must(yaml.Unmarshal([]byte(hurried(p.T)), &file))
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {
-			if _, err := prom.now(p.ctx, r.Expr); err != nil {
-				p.t.Errorf("%s%s: %v", r.Record, r.Alert, err)
+			if _, err := prom.now(p.Ctx, r.Expr); err != nil {
+				p.T.Errorf("%s%s: %v", r.Record, r.Alert, err)
 			}
 		}
 	}
@@ -122,7 +122,7 @@ func (p *pool) rulesAnswer(prom *promServer) {
 // panelsHaveShown evaluates each query of the shipped dashboard over the whole
 // time: it must have had a value.
 func (p *pool) panelsHaveShown(prom *promServer, began time.Time) {
-	p.t.Helper()
+	p.T.Helper()
 	var board struct {
 		Panels []struct {
 			Title   string
@@ -130,21 +130,21 @@ func (p *pool) panelsHaveShown(prom *promServer, began time.Time) {
 		}
 	}
 	b, err := os.ReadFile("../../packaging/grafana/repool.json")
-	p.must(err)
-	p.must(json.Unmarshal(b, &board))
+	p.Must(err)
+	p.Must(json.Unmarshal(b, &board))
 	queries := 0
 	for _, panel := range board.Panels {
 		for _, target := range panel.Targets {
 			queries++
 			expr := strings.NewReplacer("$job", "repool", "$instance", p.WebAddr, "$node", "1", "$__range", "10m", "$__rate_interval", "10s").Replace(target.Expr)
-			got, err := prom.since(p.ctx, began, expr)
+			got, err := prom.since(p.Ctx, began, expr)
 			if err != nil || len(got) == 0 {
-				p.t.Errorf("panel %q: %s: %d series, %v", panel.Title, expr, len(got), err)
+				p.T.Errorf("panel %q: %s: %d series, %v", panel.Title, expr, len(got), err)
 			}
 		}
 	}
 	if queries < 30 {
-		p.t.Errorf("%d queries in the dashboard", queries)
+		p.T.Errorf("%d queries in the dashboard", queries)
 	}
 }
 

@@ -36,26 +36,26 @@ func TestOlderNamesAndOnlineRecovery(t *testing.T) {
 	p := up(t, o)
 	p.failoverByShims(topology.MethodAdopt)
 
-	n := p.standbys()[1]
+	n := p.Standbys()[1]
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, n))
-	p.must(p.DestroyData(p.ctx, n))
-	p.must(p.WaitDetached(p.ctx, n))
-	p.code(n, plan.CodeNeedsConsent)
+	p.Must(p.KillNode(p.Ctx, n))
+	p.Must(p.DestroyData(p.Ctx, n))
+	p.Must(p.WaitDetached(p.Ctx, n))
+	p.Code(n, plan.CodeNeedsConsent)
 	// Pgpool-II's own failover waits for the PCP client to leave before it
 	// answers anybody else: one that calls into it leaves repool blind.
 	asked := time.Now()
-	p.wait("Pgpool-II to have ended its failover", func(anyContext) error { return p.passes(asked, 3) })
-	p.noRuns(n, since)
+	p.Wait("Pgpool-II to have ended its failover", func(anyContext) error { return p.passes(asked, 3) })
+	p.NoRuns(n, since)
 	pg := p.Pgpools[0]
-	out, err := p.Command(p.ctx, "pcp_recovery_node", "-w", "-h", pg.Host, "-p", fmt.Sprint(pg.PCPPort), "-U", "repool", "-n", fmt.Sprint(n)).CombinedOutput()
+	out, err := p.Command(p.Ctx, "pcp_recovery_node", "-w", "-h", pg.Host, "-p", fmt.Sprint(pg.PCPPort), "-U", "repool", "-n", fmt.Sprint(n)).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "Command Successful") {
 		t.Errorf("pcp_recovery_node: %v\n%s", err, out)
 	}
-	p.must(p.WaitAttached(p.ctx, n))
-	p.whole("online recovery", since)
-	p.healedBy(n, since, topology.MethodBaseBackup)
-	p.equal()
+	p.Must(p.WaitAttached(p.Ctx, n))
+	p.Whole("online recovery", since)
+	p.HealedBy(n, since, topology.MethodBaseBackup)
+	p.Equal()
 }
 
 // The older names, part two: the other order of arguments, and resync_command
@@ -70,37 +70,37 @@ func TestOlderNamesAndResyncCommand(t *testing.T) {
 	o.Pgpool["resync_command"] = own + " %d %h %p %D %H %r %P"
 	writeScript(t, filepath.Join(etc, "lie"), "")
 	p := up(t, o)
-	old := p.primary()
-	lost, err := p.Diverge(p.ctx, old, 10)
-	p.must(err)
+	old := p.Primary()
+	lost, err := p.Diverge(p.Ctx, old, 10)
+	p.Must(err)
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, old))
-	fresh, err := p.WaitNewPrimary(p.ctx, old)
-	p.must(err)
+	p.Must(p.KillNode(p.Ctx, old))
+	fresh, err := p.WaitNewPrimary(p.Ctx, old)
+	p.Must(err)
 
 	reads := p.watchReads(old, lost)
-	p.wait("the program to have lied", func(ctx context.Context) error {
-		runs := p.runs(old, since)
+	p.Wait("the program to have lied", func(ctx context.Context) error {
+		runs := p.Runs(old, since)
 		if len(runs) == 0 {
 			return fmt.Errorf("no run has ended yet")
 		}
 		return nil
 	})
-	if r := p.runs(old, since)[0]; r.Method != topology.MethodCustom || r.Outcome != topology.RunFailed {
+	if r := p.Runs(old, since)[0]; r.Method != topology.MethodCustom || r.Outcome != topology.RunFailed {
 		t.Errorf("want a failed run of the operator's program, got %+v", r)
 	}
-	p.must(os.Remove(filepath.Join(etc, "lie")))
-	p.whole("resync_command", since)
-	p.must(reads())
-	p.lostInVault(p.healedBy(old, since, topology.MethodCustom), lost)
+	p.Must(os.Remove(filepath.Join(etc, "lie")))
+	p.Whole("resync_command", since)
+	p.Must(reads())
+	p.lostInVault(p.HealedBy(old, since, topology.MethodCustom), lost)
 	called, err := os.ReadFile(filepath.Join(dir, "called"))
-	p.must(err)
+	p.Must(err)
 	n, u := p.Nodes[old], p.Nodes[fresh]
 	want := fmt.Sprintf("%d %s %d %s %s %d %d\n", old, n.Host, n.Port, n.DataDir, u.Host, u.Port, fresh)
 	if !strings.HasPrefix(string(called), want) {
 		t.Errorf("the program was called with %q, want %q", called, want)
 	}
-	p.equal()
+	p.Equal()
 }
 
 // ownResync is an operator's program. While a file "lie" stands beside it, it
@@ -168,22 +168,22 @@ func shimLines(etc, order string) map[string]string {
 
 // failoverByShims kills the primary; what follows goes through the shims.
 func (p *pool) failoverByShims(want topology.Method) {
-	p.t.Helper()
-	old := p.primary()
+	p.T.Helper()
+	old := p.Primary()
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, old))
-	_, err := p.WaitNewPrimary(p.ctx, old)
-	p.must(err)
-	p.whole("a failover through the shims", since)
-	p.healedBy(old, since, want)
+	p.Must(p.KillNode(p.Ctx, old))
+	_, err := p.WaitNewPrimary(p.Ctx, old)
+	p.Must(err)
+	p.Whole("a failover through the shims", since)
+	p.HealedBy(old, since, want)
 	log, err := os.ReadFile(p.Pgpools[0].LogFile)
-	p.must(err)
+	p.Must(err)
 	for _, name := range []string{"/failover.sh ", "/follow_primary.sh "} {
 		if !strings.Contains(string(log), name) {
-			p.t.Errorf("%s was not called", name)
+			p.T.Errorf("%s was not called", name)
 		}
 	}
 	if strings.Contains(string(log), "not understood") {
-		p.t.Error("a hook did not understand its arguments: see pgpool.log")
+		p.T.Error("a hook did not understand its arguments: see pgpool.log")
 	}
 }

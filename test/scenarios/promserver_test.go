@@ -28,7 +28,7 @@ type promServer struct {
 
 const promRules = "../../packaging/prometheus/repool.rules.yml"
 
-// hurried is the shipped rules with their patience taken out, so that minutes do
+// hurried is the shipped rules with their testpool.Patience taken out, so that minutes do
 // for what takes hours in life. promtool's tests hold the real times.
 func hurried(t *testing.T) string {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"github.com/repool/repool/internal/demo"
 	"github.com/repool/repool/internal/lab"
 	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/test/testpool"
 )
 
 // S1: the five acts of the demo, in both layouts, with its own proof: every
@@ -20,7 +21,7 @@ func TestS01FiveActs(t *testing.T) {
 			t.Parallel()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			bin, err := binary()
+			bin, err := testpool.Binary()
 			if err != nil {
 				t.Fatal(err)
 			}

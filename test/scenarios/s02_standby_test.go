@@ -17,32 +17,32 @@ func TestS02StandbyStoppedKilledFrozen(t *testing.T) {
 		t.Run(string(layout), func(t *testing.T) {
 			p := up(t, lab.Options{Layout: layout})
 			w := p.StartWriter(lab.WriterOptions{})
-			n := p.standbys()[1]
+			n := p.Standbys()[1]
 
 			since := time.Now()
-			p.must(p.StopNode(p.ctx, n, lab.Fast))
+			p.Must(p.StopNode(p.Ctx, n, lab.Fast))
 			p.detached(n)
-			p.whole("stopped cleanly", since)
-			p.healedBy(n, since, topology.MethodStart)
+			p.Whole("stopped cleanly", since)
+			p.HealedBy(n, since, topology.MethodStart)
 
 			since = time.Now()
-			p.must(p.KillNode(p.ctx, n))
+			p.Must(p.KillNode(p.Ctx, n))
 			p.detached(n)
-			p.whole("killed", since)
-			p.healedBy(n, since, topology.MethodStart)
+			p.Whole("killed", since)
+			p.HealedBy(n, since, topology.MethodStart)
 
 			since = time.Now()
-			p.must(p.Freeze(p.ctx, n))
+			p.Must(p.Freeze(p.Ctx, n))
 			p.detached(n)
-			p.must(p.Thaw(p.ctx, n))
-			p.whole("frozen and thawed", since)
-			for _, r := range p.runs(n, since) {
+			p.Must(p.Thaw(p.Ctx, n))
+			p.Whole("frozen and thawed", since)
+			for _, r := range p.Runs(n, since) {
 				if r.Method.Destructive() {
 					t.Errorf("a thawed standby was resynced by %s", r.Method)
 				}
 			}
 			w.Stop()
-			p.equal()
+			p.Equal()
 		})
 	}
 }
@@ -53,18 +53,18 @@ func TestS02StandbyStoppedKilledFrozen(t *testing.T) {
 // killed, and started again. The search is provoked by an attach.
 func TestS02FrozenWhilePgpoolSearches(t *testing.T) {
 	p := up(t, lab.Options{RepoolConfig: "policy: {follow_grace: 2s}\n"})
-	n, other := p.standbys()[0], p.standbys()[1]
-	p.hold(other)
-	p.must(p.Detach(p.ctx, other))
+	n, other := p.Standbys()[0], p.Standbys()[1]
+	p.Hold(other)
+	p.Must(p.Detach(p.Ctx, other))
 	p.detached(other)
 	since := time.Now()
-	p.must(p.Freeze(p.ctx, n))
-	p.must(p.Attach(p.ctx, other))
-	p.wait("the frozen node to be killed", func(ctx context.Context) error {
+	p.Must(p.Freeze(p.Ctx, n))
+	p.Must(p.Attach(p.Ctx, other))
+	p.Wait("the frozen node to be killed", func(ctx context.Context) error {
 		return p.happened(ctx, n, since, "fence", plan.CodeFrozen)
 	})
-	p.release(other)
-	p.whole("a frozen standby that held Pgpool-II up", since)
-	p.healedBy(n, since, topology.MethodStart)
-	p.equal()
+	p.Release(other)
+	p.Whole("a frozen standby that held Pgpool-II up", since)
+	p.HealedBy(n, since, topology.MethodStart)
+	p.Equal()
 }

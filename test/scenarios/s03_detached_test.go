@@ -13,30 +13,30 @@ import (
 // failure by status alone; seen on Pgpool-II 4.3.5).
 func TestS03DetachedThoughHealthy(t *testing.T) {
 	p := up(t, lab.Options{})
-	n := p.standbys()[0]
+	n := p.Standbys()[0]
 
 	since := time.Now()
-	p.must(p.Detach(p.ctx, n))
-	p.wait("the node to be detached and attached again", func(ctx anyContext) error {
+	p.Must(p.Detach(p.Ctx, n))
+	p.Wait("the node to be detached and attached again", func(ctx anyContext) error {
 		return p.happened(ctx, n, since, "attach", plan.CodeReady)
 	})
-	p.whole("detached by hand", since)
-	p.noRuns(n, since)
+	p.Whole("detached by hand", since)
+	p.NoRuns(n, since)
 
-	p.hold(n)
-	p.must(p.Detach(p.ctx, n))
+	p.Hold(n)
+	p.Must(p.Detach(p.Ctx, n))
 	p.detached(n)
-	p.code(n, plan.CodeOnHold)
+	p.Code(n, plan.CodeOnHold)
 	held := time.Now()
-	p.wait("three more passes", func(anyContext) error { return p.passes(held, 3) })
+	p.Wait("three more passes", func(anyContext) error { return p.passes(held, 3) })
 	if err := p.detachedStill(n); err != nil {
 		t.Error(err)
 	}
-	if err := p.happened(p.ctx, n, held, "attach", plan.CodeReady); err == nil {
+	if err := p.happened(p.Ctx, n, held, "attach", plan.CodeReady); err == nil {
 		t.Error("the attach of a node on hold was asked for")
 	}
 	since = time.Now()
-	p.release(n)
-	p.whole("released", since)
-	p.noRuns(n, since)
+	p.Release(n)
+	p.Whole("released", since)
+	p.NoRuns(n, since)
 }

@@ -17,27 +17,27 @@ import (
 // directory there until the new one streams (P5, hazard 47).
 func TestS04NoChecksumsNoHintsBaseBackup(t *testing.T) {
 	p := up(t, lab.Options{NoWALLogHints: true, Layout: lab.LayoutDebian})
-	old := p.primary()
-	lost, err := p.Diverge(p.ctx, old, 20)
-	p.must(err)
+	old := p.Primary()
+	lost, err := p.Diverge(p.Ctx, old, 20)
+	p.Must(err)
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, old))
+	p.Must(p.KillNode(p.Ctx, old))
 	watch := p.watchOld(old)
-	resume := p.caught(0, p.backupOf(old)...)
+	resume := p.Catch(0, p.BackupOf(old)...)
 	p.slotReserved(old)
-	if !there(p.workshop(old)+"/aside") || there(p.Nodes[old].DataDir) {
+	if !there(p.Workshop(old)+"/aside") || there(p.Nodes[old].DataDir) {
 		t.Error("the old directory is not aside while the new one is copied")
 	}
-	p.vaulted(old, lost)
+	p.Vaulted(old, lost)
 	resume()
-	p.whole("no way to rewind", since)
-	run := p.healedBy(old, since, topology.MethodBaseBackup)
+	p.Whole("no way to rewind", since)
+	run := p.HealedBy(old, since, topology.MethodBaseBackup)
 	p.lostInVault(run, lost)
 	watch.keptUntilStreaming(t, run)
-	if there(p.workshop(old) + "/old") {
+	if there(p.Workshop(old) + "/old") {
 		t.Error("the old directory is still there, though all that only it held is in the vault")
 	}
-	p.equal()
+	p.Equal()
 }
 
 // S4, second cause: the WAL that a rewind reads is recycled on the old
@@ -45,15 +45,15 @@ func TestS04NoChecksumsNoHintsBaseBackup(t *testing.T) {
 // cannot be complete then, so the old directory stays for good.
 func TestS04RewindWALRecycledBaseBackup(t *testing.T) {
 	p := up(t, lab.Options{WALKeepSize: "0", NoSlots: true, Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB"}})
-	old := p.primary()
-	lost, err := p.Diverge(p.ctx, old, 20)
-	p.must(err)
-	p.must(p.RecycleWAL(p.ctx, old))
+	old := p.Primary()
+	lost, err := p.Diverge(p.Ctx, old, 20)
+	p.Must(err)
+	p.Must(p.RecycleWAL(p.Ctx, old))
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, old))
+	p.Must(p.KillNode(p.Ctx, old))
 	watch := p.watchOld(old)
-	p.whole("WAL recycled", since)
-	run := p.healedBy(old, since, topology.MethodBaseBackup)
+	p.Whole("WAL recycled", since)
+	run := p.HealedBy(old, since, topology.MethodBaseBackup)
 	watch.keptUntilStreaming(t, run)
 	if run.Vault == nil {
 		t.Fatalf("nothing was vaulted of %d lost commits", len(lost))
@@ -61,33 +61,33 @@ func TestS04RewindWALRecycledBaseBackup(t *testing.T) {
 	if run.Vault.Complete || run.Vault.Missing == "" {
 		t.Errorf("the vault calls itself complete though the WAL of the lost commits is gone: %+v", run.Vault)
 	}
-	if !there(p.workshop(old) + "/old") {
+	if !there(p.Workshop(old) + "/old") {
 		t.Error("the vault is incomplete, and the old directory is not kept")
 	}
-	p.equal()
+	p.Equal()
 }
 
 // lostInVault asserts that the run's vault lists the lost rows.
 func (p *pool) lostInVault(run topology.RunState, lost []lab.Row) {
-	p.t.Helper()
+	p.T.Helper()
 	if run.Vault == nil {
-		p.t.Fatalf("%s of node %d left no vault entry for %d lost commits", run.Method, run.Node, len(lost))
+		p.T.Fatalf("%s of node %d left no vault entry for %d lost commits", run.Method, run.Node, len(lost))
 	}
 	if !run.Vault.Complete || run.Vault.Commits < len(lost) {
-		p.t.Errorf("vault entry %+v, want a complete one with at least %d commits", *run.Vault, len(lost))
+		p.T.Errorf("vault entry %+v, want a complete one with at least %d commits", *run.Vault, len(lost))
 	}
 	if _, err := os.Stat(run.Vault.Path); err != nil {
-		p.t.Errorf("the vault entry is not where it says: %v", err)
+		p.T.Errorf("the vault entry is not where it says: %v", err)
 	}
-	p.vaulted(int(run.Node), lost)
+	p.Vaulted(int(run.Node), lost)
 }
 
 // slotReserved asserts that the node's slot on the primary holds WAL already.
 func (p *pool) slotReserved(node int) {
-	p.t.Helper()
-	got, err := p.Value(p.ctx, p.primary(), "SELECT restart_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = $1", p.Nodes[node].Slot())
+	p.T.Helper()
+	got, err := p.Value(p.Ctx, p.Primary(), "SELECT restart_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = $1", p.Nodes[node].Slot())
 	if err != nil || got != "true" {
-		p.t.Errorf("slot %s on the primary holds WAL: %q, %v", p.Nodes[node].Slot(), got, err)
+		p.T.Errorf("slot %s on the primary holds WAL: %q, %v", p.Nodes[node].Slot(), got, err)
 	}
 }
 
@@ -101,9 +101,9 @@ type oldCopy struct {
 
 // watchOld begins to sample where the old directory of a node is.
 func (p *pool) watchOld(node int) *oldCopy {
-	ctx, cancel := context.WithCancel(p.ctx)
+	ctx, cancel := context.WithCancel(p.Ctx)
 	w := &oldCopy{stop: cancel, done: make(chan struct{})}
-	at := func(place string) bool { return there(filepath.Join(p.workshop(node), place)) }
+	at := func(place string) bool { return there(filepath.Join(p.Workshop(node), place)) }
 	go func() {
 		defer close(w.done)
 		tick := time.NewTicker(5 * time.Millisecond)
@@ -152,24 +152,24 @@ func (w *oldCopy) keptUntilStreaming(t *testing.T, run topology.RunState) {
 // checkpointers are frozen, so that the checkpoint lasts as long as we like.
 func TestS05RewindRightAfterPromotion(t *testing.T) {
 	p := up(t, lab.Options{})
-	old := p.primary()
-	lost, err := p.Diverge(p.ctx, old, 10)
-	p.must(err)
-	resume := p.caught(0, "postgres: ", "checkpointer")
+	old := p.Primary()
+	lost, err := p.Diverge(p.Ctx, old, 10)
+	p.Must(err)
+	resume := p.Catch(0, "postgres: ", "checkpointer")
 	defer resume()
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, old))
-	p.wait("the rewind to wait for the checkpoint", func(ctx context.Context) error {
+	p.Must(p.KillNode(p.Ctx, old))
+	p.Wait("the rewind to wait for the checkpoint", func(ctx context.Context) error {
 		return p.awaitsCheckpoint(ctx, old, since)
 	})
 	resume()
-	p.whole("rewound at once", since)
-	run := p.healedBy(old, since, topology.MethodRewind)
+	p.Whole("rewound at once", since)
+	run := p.HealedBy(old, since, topology.MethodRewind)
 	p.lostInVault(run, lost)
-	missing, err := p.Missing(p.ctx, old, lost)
-	p.must(err)
+	missing, err := p.Missing(p.Ctx, old, lost)
+	p.Must(err)
 	if len(missing) != len(lost) {
 		t.Errorf("the rewound node still shows %d of %d lost rows", len(lost)-len(missing), len(lost))
 	}
-	p.equal()
+	p.Equal()
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/resync"
 	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/test/testpool"
 )
 
 // S6 (hazards 6 to 9, P4): whatever works on a node is killed -9 in mid-work,
@@ -30,17 +31,17 @@ func (p *pool) outsideHand(g *guard, node int) (stop func()) {
 
 // crashAt restarts the node's agent so that it kills itself at the point.
 func (p *pool) crashAt(node int, point string) {
-	p.t.Helper()
-	p.must(p.SetEnv(resync.CrashEnv, point))
-	p.must(p.StopAgent(p.ctx, node))
-	p.must(p.StartAgent(p.ctx, node))
-	p.must(p.SetEnv(resync.CrashEnv, ""))
+	p.T.Helper()
+	p.Must(p.SetEnv(resync.CrashEnv, point))
+	p.Must(p.StopAgent(p.Ctx, node))
+	p.Must(p.StartAgent(p.Ctx, node))
+	p.Must(p.SetEnv(resync.CrashEnv, ""))
 }
 
 // crashed waits until the node's agent has killed itself.
 func (p *pool) crashed(node int, point string) {
-	p.t.Helper()
-	p.wait(fmt.Sprintf("the agent of node %d to come to %s", node, point), func(anyContext) error {
+	p.T.Helper()
+	p.Wait(fmt.Sprintf("the agent of node %d to come to %s", node, point), func(anyContext) error {
 		if p.AgentRuns(node) {
 			return errors.New("it lives")
 		}
@@ -63,23 +64,23 @@ func TestS06AgentKilledDuringRewind(t *testing.T) {
 		{"rewind:write-standby:effect", topology.MethodAdopt}, // rewound already, and on the line
 		{"rewind:move-home:effect", topology.MethodStart},
 	} {
-		old := p.primary()
-		lost, err := p.Diverge(p.ctx, old, 5)
-		p.must(err)
+		old := p.Primary()
+		lost, err := p.Diverge(p.Ctx, old, 5)
+		p.Must(err)
 		p.crashAt(old, blow.point)
 		since := time.Now()
-		p.must(p.KillNode(p.ctx, old))
+		p.Must(p.KillNode(p.Ctx, old))
 		p.crashed(old, blow.point)
 		release := p.outsideHand(g, old)
-		p.must(p.StartAgent(p.ctx, old))
-		p.whole(blow.point, since)
+		p.Must(p.StartAgent(p.Ctx, old))
+		p.Whole(blow.point, since)
 		release()
 		if blow.heals != topology.MethodStart { // the outside hand may have been first
-			p.healedBy(old, since, blow.heals)
+			p.HealedBy(old, since, blow.heals)
 		}
-		p.vaulted(old, lost)
+		p.Vaulted(old, lost)
 	}
-	p.equal()
+	p.Equal()
 }
 
 // S6: the agent dies while the old primary is copied anew.
@@ -92,20 +93,20 @@ func TestS06AgentKilledDuringBaseBackup(t *testing.T) {
 		"base-backup:move-home:effect",
 		"base-backup:retire:effect",
 	} {
-		old := p.primary()
-		lost, err := p.Diverge(p.ctx, old, 5)
-		p.must(err)
+		old := p.Primary()
+		lost, err := p.Diverge(p.Ctx, old, 5)
+		p.Must(err)
 		p.crashAt(old, point)
 		since := time.Now()
-		p.must(p.KillNode(p.ctx, old))
+		p.Must(p.KillNode(p.Ctx, old))
 		p.crashed(old, point)
 		release := p.outsideHand(g, old)
-		p.must(p.StartAgent(p.ctx, old))
-		p.whole(point, since)
+		p.Must(p.StartAgent(p.Ctx, old))
+		p.Whole(point, since)
 		release()
-		p.vaulted(old, lost)
+		p.Vaulted(old, lost)
 	}
-	p.equal()
+	p.Equal()
 }
 
 // S6: the controller dies while the node's agent, in a process of its own, is
@@ -115,25 +116,25 @@ func TestS06ControllerKilledAgentsLive(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSeparate})
 	g := p.guarded()
 	for _, early := range []bool{true, false} {
-		old := p.primary()
-		lost, err := p.Diverge(p.ctx, old, 5)
-		p.must(err)
+		old := p.Primary()
+		lost, err := p.Diverge(p.Ctx, old, 5)
+		p.Must(err)
 		since := time.Now()
 		var resume func()
 		if early { // before the clearance
-			resume = p.caught(0, "postgres: ", "checkpointer")
-			p.must(p.KillNode(p.ctx, old))
-			p.wait("the rewind to wait for the checkpoint", func(ctx context.Context) error {
+			resume = p.Catch(0, "postgres: ", "checkpointer")
+			p.Must(p.KillNode(p.Ctx, old))
+			p.Wait("the rewind to wait for the checkpoint", func(ctx context.Context) error {
 				return p.awaitsCheckpoint(ctx, old, since)
 			})
 		} else { // after it
-			p.must(p.KillNode(p.ctx, old))
-			resume = p.caught(copying, p.rewindOf(old)...)
+			p.Must(p.KillNode(p.Ctx, old))
+			resume = p.Catch(testpool.Copying, p.RewindOf(old)...)
 		}
-		p.must(p.KillController(p.ctx, 0))
+		p.Must(p.KillController(p.Ctx, 0))
 		if early { // the old primary stands at home still, and nobody could keep a hand from it
 			resume()
-			p.wait("the directory to be aside", func(anyContext) error {
+			p.Wait("the directory to be aside", func(anyContext) error {
 				if there(p.Nodes[old].DataDir) {
 					return errors.New("it is at home")
 				}
@@ -143,29 +144,29 @@ func TestS06ControllerKilledAgentsLive(t *testing.T) {
 		release := p.outsideHand(g, old)
 		resume()
 		if !early {
-			p.wait("the run to end without a controller", func(ctx context.Context) error {
+			p.Wait("the run to end without a controller", func(ctx context.Context) error {
 				if s := p.Lab.Status(ctx)[old]; !s.Streaming {
 					return errors.New("the node does not stream")
 				}
 				return nil
 			})
 		}
-		p.must(p.StartController(p.ctx, 0))
-		p.whole("controller killed", since)
+		p.Must(p.StartController(p.Ctx, 0))
+		p.Whole("controller killed", since)
 		release()
 		p.onlyRun(old, since, topology.MethodRewind)
-		p.vaulted(old, lost)
+		p.Vaulted(old, lost)
 	}
-	p.equal()
+	p.Equal()
 }
 
 // onlyRun asserts, by the node's own journal, that one run was made and that
 // it ended well.
 func (p *pool) onlyRun(node int, since time.Time, m topology.Method) {
-	p.t.Helper()
+	p.T.Helper()
 	runs := p.journal(node, since)
 	if len(runs) != 1 || runs[0].Method != m || runs[0].Outcome != topology.RunDone {
-		p.t.Errorf("runs of node %d: %+v, want one %s that ended well", node, runs, m)
+		p.T.Errorf("runs of node %d: %+v, want one %s that ended well", node, runs, m)
 	}
 }
 
@@ -175,30 +176,30 @@ func TestS06ProgramsKilled(t *testing.T) {
 	p := up(t, lab.Options{RepoolConfig: "policy: {max_attempts: 3, backoff_base: 1s}\n"})
 	g := p.guarded()
 	for _, whole := range []bool{false, true} {
-		old := p.primary()
-		lost, err := p.Diverge(p.ctx, old, 5)
-		p.must(err)
+		old := p.Primary()
+		lost, err := p.Diverge(p.Ctx, old, 5)
+		p.Must(err)
 		since := time.Now()
-		p.must(p.KillNode(p.ctx, old))
-		p.caught(copying, p.rewindOf(old)...)
+		p.Must(p.KillNode(p.Ctx, old))
+		p.Catch(testpool.Copying, p.RewindOf(old)...)
 		release := p.outsideHand(g, old)
-		p.killed(whole, p.rewindOf(old))
-		p.caught(0, p.backupOf(old)...) // a half-rewound directory can only be replaced
-		p.killed(whole, p.backupOf(old))
-		p.whole("pg_rewind and pg_basebackup killed", since)
+		p.killed(whole, p.RewindOf(old))
+		p.Catch(0, p.BackupOf(old)...) // a half-rewound directory can only be replaced
+		p.killed(whole, p.BackupOf(old))
+		p.Whole("pg_rewind and pg_basebackup killed", since)
 		release()
-		p.healedBy(old, since, topology.MethodBaseBackup)
-		p.vaulted(old, lost)
+		p.HealedBy(old, since, topology.MethodBaseBackup)
+		p.Vaulted(old, lost)
 	}
 
-	n := p.standbys()[0]
+	n := p.Standbys()[0]
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, n))
-	p.must(p.DestroyData(p.ctx, n))
+	p.Must(p.KillNode(p.Ctx, n))
+	p.Must(p.DestroyData(p.Ctx, n))
 	release := p.outsideHand(g, n)
-	p.wait("the node to be parked", func(ctx context.Context) error {
-		p.Signal(syscall.SIGKILL, p.backupOf(n)...)
-		st, err := p.ctl.Status(ctx)
+	p.Wait("the node to be parked", func(ctx context.Context) error {
+		p.Signal(syscall.SIGKILL, p.BackupOf(n)...)
+		st, err := p.Ctl.Status(ctx)
 		if err != nil {
 			return err
 		}
@@ -210,27 +211,27 @@ func TestS06ProgramsKilled(t *testing.T) {
 		return errors.New("it is not")
 	})
 	parked := time.Now()
-	p.wait("three more passes", func(anyContext) error { return p.passes(parked, 3) })
-	p.noRuns(n, parked)
+	p.Wait("three more passes", func(anyContext) error { return p.passes(parked, 3) })
+	p.NoRuns(n, parked)
 	if err := p.detachedStill(n); err != nil {
 		t.Error(err)
 	}
-	p.release(n)
-	p.whole("released", since)
+	p.Release(n)
+	p.Whole("released", since)
 	release()
-	p.equal()
+	p.Equal()
 }
 
 // killed kills a stopped program, or the controller with its agents, whose
 // next life has to deal with the program that the last one left.
 func (p *pool) killed(controller bool, program []string) {
-	p.t.Helper()
+	p.T.Helper()
 	if controller {
-		p.must(p.KillController(p.ctx, 0))
-		p.must(p.StartController(p.ctx, 0))
+		p.Must(p.KillController(p.Ctx, 0))
+		p.Must(p.StartController(p.Ctx, 0))
 		return
 	}
 	if p.Signal(syscall.SIGKILL, program...) == 0 {
-		p.t.Errorf("%v has ended before it could be killed", program)
+		p.T.Errorf("%v has ended before it could be killed", program)
 	}
 }

@@ -22,17 +22,17 @@ import (
 // touched; both heal by themselves when the cause has gone.
 func TestS10ForeignSystemAndLowSettings(t *testing.T) {
 	p := up(t, lab.Options{})
-	low, foreign := p.standbys()[0], p.standbys()[1]
+	low, foreign := p.Standbys()[0], p.Standbys()[1]
 
 	since := time.Now()
 	p.otherCluster(foreign)
-	p.code(foreign, plan.CodeForeignSystem)
+	p.Code(foreign, plan.CodeForeignSystem)
 	before, err := p.poolNode(foreign)
-	p.must(err)
-	p.must(p.Attach(p.ctx, foreign))
+	p.Must(err)
+	p.Must(p.Attach(p.Ctx, foreign))
 	// repool asks for the detach, unless Pgpool-II's own health check, for which
 	// the other cluster has no such user, takes the node out first.
-	p.wait("the foreign node to be attached and detached again", func(ctx context.Context) error {
+	p.Wait("the foreign node to be attached and detached again", func(ctx context.Context) error {
 		if p.happened(ctx, foreign, since, "detach", plan.CodeForeignSystem) == nil {
 			return nil
 		}
@@ -42,26 +42,26 @@ func TestS10ForeignSystemAndLowSettings(t *testing.T) {
 		}
 		return err
 	})
-	p.code(foreign, plan.CodeForeignSystem)
-	if got, err := p.Value(p.ctx, foreign, "SELECT count(*) FROM pg_database WHERE datname = 'mine'"); err != nil || got != "1" {
+	p.Code(foreign, plan.CodeForeignSystem)
+	if got, err := p.Value(p.Ctx, foreign, "SELECT count(*) FROM pg_database WHERE datname = 'mine'"); err != nil || got != "1" {
 		t.Errorf("the other cluster was touched: %q, %v", got, err)
 	}
-	p.noRuns(foreign, since)
-	p.must(p.StopNode(p.ctx, foreign, lab.Fast))
-	p.must(os.Rename(p.Nodes[foreign].DataDir, p.Nodes[foreign].DataDir+".other"))
-	p.whole("the other cluster moved away", since)
-	p.healedBy(foreign, since, topology.MethodBaseBackup)
+	p.NoRuns(foreign, since)
+	p.Must(p.StopNode(p.Ctx, foreign, lab.Fast))
+	p.Must(os.Rename(p.Nodes[foreign].DataDir, p.Nodes[foreign].DataDir+".other"))
+	p.Whole("the other cluster moved away", since)
+	p.HealedBy(foreign, since, topology.MethodBaseBackup)
 
 	since = time.Now()
 	p.setting(low, "max_connections", "20")
-	p.must(p.KillNode(p.ctx, low))
+	p.Must(p.KillNode(p.Ctx, low))
 	files := p.listing(low)
-	p.code(low, plan.CodeSettingsTooLow)
+	p.Code(low, plan.CodeSettingsTooLow)
 	p.untouched(low, since, files)
 	p.setting(low, "max_connections", "60")
-	p.whole("max_connections raised", since)
-	p.healedBy(low, since, topology.MethodStart)
-	p.equal()
+	p.Whole("max_connections raised", since)
+	p.HealedBy(low, since, topology.MethodStart)
+	p.Equal()
 }
 
 // S10: no room for a base backup beside the old directory (hazard 50).
@@ -74,28 +74,28 @@ func TestS10NoSpace(t *testing.T) {
 		o.RepoolConfig = "policy: {headroom: 900TB}\n"
 	}
 	p := up(t, o)
-	n := p.standbys()[0]
+	n := p.Standbys()[0]
 	if root {
-		p.must(p.FillDisk(p.ctx, n, 20<<20))
+		p.Must(p.FillDisk(p.Ctx, n, 20<<20))
 	}
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, n))
-	p.must(p.DestroyData(p.ctx, n))
+	p.Must(p.KillNode(p.Ctx, n))
+	p.Must(p.DestroyData(p.Ctx, n))
 	if root {
-		p.must(p.FillDisk(p.ctx, n, 20<<20))
+		p.Must(p.FillDisk(p.Ctx, n, 20<<20))
 	}
-	p.code(n, plan.CodeNoSpace)
+	p.Code(n, plan.CodeNoSpace)
 	p.untouched(n, since, p.listing(n))
 	if root {
-		p.must(p.FreeDisk(p.ctx, n))
+		p.Must(p.FreeDisk(p.Ctx, n))
 	} else {
-		p.must(p.StopController(p.ctx, 0))
+		p.Must(p.StopController(p.Ctx, 0))
 		p.rewrite(p.RepoolConf(), "headroom: 900TB", "headroom: 1MB")
-		p.must(p.StartController(p.ctx, 0))
+		p.Must(p.StartController(p.Ctx, 0))
 	}
-	p.whole("room again", since)
-	p.healedBy(n, since, topology.MethodBaseBackup)
-	p.equal()
+	p.Whole("room again", since)
+	p.HealedBy(n, since, topology.MethodBaseBackup)
+	p.Equal()
 }
 
 // S10, causes in the pool: no primary at all, and two primaries of which none
@@ -103,107 +103,107 @@ func TestS10NoSpace(t *testing.T) {
 // No failover_command that works is what makes both last.
 func TestS10NoPrimaryAndTwoPrimaries(t *testing.T) {
 	p := up(t, lab.Options{Pgpool: noFailoverCommand})
-	old := p.primary()
-	a, b := p.standbys()[0], p.standbys()[1]
+	old := p.Primary()
+	a, b := p.Standbys()[0], p.Standbys()[1]
 
 	since := time.Now()
-	p.hold(b)
-	p.must(p.KillNode(p.ctx, old))
-	p.must(p.KillNode(p.ctx, b))
+	p.Hold(b)
+	p.Must(p.KillNode(p.Ctx, old))
+	p.Must(p.KillNode(p.Ctx, b))
 	before := p.listing(b)
-	p.must(p.WaitDetached(p.ctx, b))
-	p.release(b)
-	p.code(b, plan.CodeNoPrimary, plan.CodeFailoverRunning)
+	p.Must(p.WaitDetached(p.Ctx, b))
+	p.Release(b)
+	p.Code(b, plan.CodeNoPrimary, plan.CodeFailoverRunning)
 	p.untouched(b, since, before)
-	p.must(p.StartNode(p.ctx, old))
-	p.whole("the last primary started by hand", since)
-	p.noRuns(old, since)
-	p.healedBy(b, since, topology.MethodStart)
+	p.Must(p.StartNode(p.Ctx, old))
+	p.Whole("the last primary started by hand", since)
+	p.NoRuns(old, since)
+	p.HealedBy(b, since, topology.MethodStart)
 
 	since = time.Now()
-	p.must(p.KillNode(p.ctx, old))
+	p.Must(p.KillNode(p.Ctx, old))
 	p.poolWithoutPrimary()
 	before = p.listing(old)
 	for _, n := range []int{-1, a, b} { // hold all, so that neither promotion is seen alone
 		if n < 0 {
-			p.hold(n)
+			p.Hold(n)
 			continue
 		}
-		p.must(p.PromoteByHand(p.ctx, n))
-		_, err := p.CommitRows(p.ctx, n, 1)
-		p.must(err)
+		p.Must(p.PromoteByHand(p.Ctx, n))
+		_, err := p.CommitRows(p.Ctx, n, 1)
+		p.Must(err)
 	}
-	p.release(-1)
-	p.code(old, plan.CodePrimaryAmbiguous)
+	p.Release(-1)
+	p.Code(old, plan.CodePrimaryAmbiguous)
 	p.untouched(old, since, before)
-	p.noRuns(a, since)
-	p.noRuns(b, since)
+	p.NoRuns(a, since)
+	p.NoRuns(b, since)
 	for _, n := range []int{a, b} {
 		if p.Postmaster(n) == 0 {
 			t.Errorf("node %d, one of two primaries, was stopped without a reason to choose", n)
 		}
 	}
-	p.must(p.StopNode(p.ctx, b, lab.Fast))
-	p.whole("one of two primaries stopped", since)
-	if got := p.primary(); got != a {
+	p.Must(p.StopNode(p.Ctx, b, lab.Fast))
+	p.Whole("one of two primaries stopped", since)
+	if got := p.Primary(); got != a {
 		t.Errorf("node %d is the primary, want node %d", got, a)
 	}
-	p.equal()
+	p.Equal()
 }
 
 // otherCluster puts a new cluster into a node's place and starts it.
 func (p *pool) otherCluster(node int) {
-	p.t.Helper()
+	p.T.Helper()
 	n := p.Nodes[node]
-	p.hold(node)
-	p.must(p.StopNode(p.ctx, node, lab.Fast))
+	p.Hold(node)
+	p.Must(p.StopNode(p.Ctx, node, lab.Fast))
 	kept := n.DataDir + ".kept"
-	p.must(os.Rename(n.DataDir, kept))
-	out, err := p.Command(p.ctx, filepath.Join(p.BinDir, "initdb"), "-D", n.DataDir, "-A", "trust", "-U", "postgres", "--no-sync").CombinedOutput()
+	p.Must(os.Rename(n.DataDir, kept))
+	out, err := p.Command(p.Ctx, filepath.Join(p.BinDir, "initdb"), "-D", n.DataDir, "-A", "trust", "-U", "postgres", "--no-sync").CombinedOutput()
 	if err != nil {
-		p.t.Fatalf("initdb: %v\n%s", err, out)
+		p.T.Fatalf("initdb: %v\n%s", err, out)
 	}
 	for _, name := range []string{"postgresql.conf", "pg_hba.conf"} {
 		b, err := os.ReadFile(filepath.Join(kept, name))
-		p.must(err)
-		p.must(os.WriteFile(filepath.Join(n.DataDir, name), b, 0o600)) // keeps the owner
+		p.Must(err)
+		p.Must(os.WriteFile(filepath.Join(n.DataDir, name), b, 0o600)) // keeps the owner
 	}
-	p.must(p.StartNode(p.ctx, node))
-	p.must(p.Exec(p.ctx, node, "CREATE DATABASE mine"))
-	p.release(node)
+	p.Must(p.StartNode(p.Ctx, node))
+	p.Must(p.Exec(p.Ctx, node, "CREATE DATABASE mine"))
+	p.Release(node)
 }
 
 // setting changes one setting in a node's postgresql.conf; it counts from the
 // next start on.
 func (p *pool) setting(node int, name, value string) {
-	p.t.Helper()
+	p.T.Helper()
 	path := p.Nodes[node].ConfigFile()
 	b, err := os.ReadFile(path)
-	p.must(err)
+	p.Must(err)
 	lines := strings.Split(string(b), "\n")
 	for i, l := range lines {
 		if strings.HasPrefix(l, name+" = ") {
 			lines[i] = fmt.Sprintf("%s = '%s'", name, value)
 		}
 	}
-	p.must(os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600))
+	p.Must(os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600))
 }
 
 // rewrite replaces one text in a file that must have it.
 func (p *pool) rewrite(path, from, to string) {
-	p.t.Helper()
+	p.T.Helper()
 	b, err := os.ReadFile(path)
-	p.must(err)
+	p.Must(err)
 	if !strings.Contains(string(b), from) {
-		p.t.Fatalf("%s has no %q", path, from)
+		p.T.Fatalf("%s has no %q", path, from)
 	}
-	p.must(os.WriteFile(path, []byte(strings.ReplaceAll(string(b), from, to)), 0o600))
+	p.Must(os.WriteFile(path, []byte(strings.ReplaceAll(string(b), from, to)), 0o600))
 }
 
 // listing is a node's data directory with sizes and times, to see whether
 // anything in it was touched.
 func (p *pool) listing(node int) string {
-	p.t.Helper()
+	p.T.Helper()
 	var out strings.Builder
 	dir := p.Nodes[node].DataDir
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -219,19 +219,19 @@ func (p *pool) listing(node int) string {
 		}
 		return err
 	})
-	p.must(err)
+	p.Must(err)
 	return out.String()
 }
 
 // untouched lets a few passes go by, then asserts that nothing was run on a
 // stopped node and that its directory is as it was.
 func (p *pool) untouched(node int, since time.Time, before string) {
-	p.t.Helper()
+	p.T.Helper()
 	begun := time.Now()
-	p.wait("three more passes", func(anyContext) error { return p.passes(begun, 3) })
-	p.noRuns(node, since)
+	p.Wait("three more passes", func(anyContext) error { return p.passes(begun, 3) })
+	p.NoRuns(node, since)
 	if after := p.listing(node); after != before {
-		p.t.Errorf("node %d: its data directory was touched:\n%s", node, changes(before, after))
+		p.T.Errorf("node %d: its data directory was touched:\n%s", node, changes(before, after))
 	}
 }
 

@@ -18,32 +18,32 @@ import (
 func TestS12FailoverCommandTwice(t *testing.T) {
 	p := up(t, lab.Options{})
 	w := p.StartWriter(lab.WriterOptions{})
-	p.must(w.WaitAcked(p.ctx, 10))
-	old := p.primary()
+	p.Must(w.WaitAcked(p.Ctx, 10))
+	old := p.Primary()
 	before := p.timeline(old)
-	args := p.failoverArgs(old, p.standbys()[0], old)
+	args := p.failoverArgs(old, p.Standbys()[0], old)
 
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, old))
+	p.Must(p.KillNode(p.Ctx, old))
 	var calls sync.WaitGroup
 	for range 3 {
 		calls.Go(func() { p.hook("failover", args...) })
 	}
-	fresh, err := p.WaitNewPrimary(p.ctx, old)
-	p.must(err)
+	fresh, err := p.WaitNewPrimary(p.Ctx, old)
+	p.Must(err)
 	calls.Wait()
 	p.hook("failover", args...)
-	p.must(w.WaitAcked(p.ctx, 10))
-	p.whole("failover_command five times", since)
+	p.Must(w.WaitAcked(p.Ctx, 10))
+	p.Whole("failover_command five times", since)
 	p.hook("failover", args...)
-	if got := p.primary(); got != fresh {
+	if got := p.Primary(); got != fresh {
 		t.Errorf("node %d is the primary after another call, and node %d was", got, fresh)
 	}
 	if got := p.timeline(fresh); got != before+1 {
 		t.Errorf("timeline %s after one failure, it was %s: promoted more than once", got, before)
 	}
 	w.Stop()
-	p.equal()
+	p.Equal()
 }
 
 // failoverArgs is what Pgpool-II passes to failover_command as the lab writes
@@ -57,18 +57,18 @@ func (p *pool) failoverArgs(failed, newMain, oldPrimary int) []string {
 
 // hook calls a hook of repool as Pgpool-II would.
 func (p *pool) hook(name string, args ...string) {
-	p.t.Helper()
-	cmd := p.Command(p.ctx, p.RepoolBin(), append([]string{"hook", name, "--config", p.RepoolConf()}, args...)...)
+	p.T.Helper()
+	cmd := p.Command(p.Ctx, p.RepoolBin(), append([]string{"hook", name, "--config", p.RepoolConf()}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		p.t.Errorf("hook %s %v: %v\n%s", name, args, err, out)
+		p.T.Errorf("hook %s %v: %v\n%s", name, args, err, out)
 	}
 }
 
 // timeline is the one that a node writes to or streams.
 func (p *pool) timeline(node int) topology.TimelineID {
-	p.t.Helper()
+	p.T.Helper()
 	var tli topology.TimelineID
-	p.wait(fmt.Sprintf("node %d to tell its timeline", node), func(ctx context.Context) error {
+	p.Wait(fmt.Sprintf("node %d to tell its timeline", node), func(ctx context.Context) error {
 		s := p.Lab.Status(ctx)[node]
 		if !s.Answers {
 			return fmt.Errorf("no answer: %s", s.Error)

@@ -16,21 +16,21 @@ import (
 // (seen on Pgpool-II 4.3.5). The resync goes on, and ends as it would have.
 func TestS13PgpoolRestartedDuringResync(t *testing.T) {
 	p := up(t, lab.Options{RepoolConfig: "policy: {max_rate: 6MB}\n"})
-	n := p.standbys()[1]
+	n := p.Standbys()[1]
 	for _, forget := range []bool{false, true} {
 		since := time.Now()
-		p.must(p.KillNode(p.ctx, n))
-		p.must(p.DestroyData(p.ctx, n))
+		p.Must(p.KillNode(p.Ctx, n))
+		p.Must(p.DestroyData(p.Ctx, n))
 		p.during(n, "copy")
-		p.must(p.KillPgpool(p.ctx, 0, forget))
-		p.must(p.StartPgpool(p.ctx, 0))
-		p.whole(fmt.Sprintf("Pgpool-II restarted, status file forgotten: %v", forget), since)
-		p.healedBy(n, since, topology.MethodBaseBackup)
-		if runs := p.runs(n, since); len(runs) != 1 {
+		p.Must(p.KillPgpool(p.Ctx, 0, forget))
+		p.Must(p.StartPgpool(p.Ctx, 0))
+		p.Whole(fmt.Sprintf("Pgpool-II restarted, status file forgotten: %v", forget), since)
+		p.HealedBy(n, since, topology.MethodBaseBackup)
+		if runs := p.Runs(n, since); len(runs) != 1 {
 			t.Errorf("want one run, which a restart of Pgpool-II does not disturb, got %d: %+v", len(runs), runs)
 		}
 	}
-	p.equal()
+	p.Equal()
 }
 
 // S13, the danger of a forgotten status file: an old primary runs again when
@@ -38,24 +38,24 @@ func TestS13PgpoolRestartedDuringResync(t *testing.T) {
 // Pgpool-II is set right, and the old primary fenced and resynced.
 func TestS13StaleOldPrimaryTakenForThePrimary(t *testing.T) {
 	p := up(t, lab.Options{})
-	first := p.primary()
+	first := p.Primary()
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, first))
-	old, err := p.WaitNewPrimary(p.ctx, first)
-	p.must(err)
-	p.whole("the first failover", since)
+	p.Must(p.KillNode(p.Ctx, first))
+	old, err := p.WaitNewPrimary(p.Ctx, first)
+	p.Must(err)
+	p.Whole("the first failover", since)
 
-	lost, err := p.Diverge(p.ctx, old, 10)
-	p.must(err)
+	lost, err := p.Diverge(p.Ctx, old, 10)
+	p.Must(err)
 	since = time.Now()
-	p.hold(old)
-	p.must(p.KillNode(p.ctx, old))
-	fresh, err := p.WaitNewPrimary(p.ctx, old)
-	p.must(err)
+	p.Hold(old)
+	p.Must(p.KillNode(p.Ctx, old))
+	fresh, err := p.WaitNewPrimary(p.Ctx, old)
+	p.Must(err)
 	if fresh > old {
 		t.Fatalf("node %d was promoted after node %d: the scenario wants a lower one", fresh, old)
 	}
-	p.wait("the other standby to follow", func(ctx context.Context) error {
+	p.Wait("the other standby to follow", func(ctx context.Context) error {
 		for _, s := range p.Lab.Status(ctx) {
 			if s.ID != old && s.ID != fresh && !s.Streaming {
 				return errors.New("it does not stream")
@@ -63,23 +63,23 @@ func TestS13StaleOldPrimaryTakenForThePrimary(t *testing.T) {
 		}
 		return nil
 	})
-	p.must(p.KillPgpool(p.ctx, 0, true))
-	p.must(p.StartNode(p.ctx, old))
-	p.must(p.StartPgpool(p.ctx, 0))
-	p.release(old)
-	p.whole("a stale primary taken for the primary", since)
-	if got := p.primary(); got != fresh {
+	p.Must(p.KillPgpool(p.Ctx, 0, true))
+	p.Must(p.StartNode(p.Ctx, old))
+	p.Must(p.StartPgpool(p.Ctx, 0))
+	p.Release(old)
+	p.Whole("a stale primary taken for the primary", since)
+	if got := p.Primary(); got != fresh {
 		t.Errorf("node %d is the primary, want node %d", got, fresh)
 	}
-	p.lostInVault(p.healedBy(old, since, topology.MethodRewind), lost)
-	p.equal()
+	p.lostInVault(p.HealedBy(old, since, topology.MethodRewind), lost)
+	p.Equal()
 }
 
 // during waits until a node's run is at a step.
 func (p *pool) during(node int, step string) {
-	p.t.Helper()
-	p.wait(fmt.Sprintf("the run of node %d to be at step %s", node, step), func(ctx context.Context) error {
-		st, err := p.ctl.Status(ctx)
+	p.T.Helper()
+	p.Wait(fmt.Sprintf("the run of node %d to be at step %s", node, step), func(ctx context.Context) error {
+		st, err := p.Ctl.Status(ctx)
 		if err != nil {
 			return err
 		}

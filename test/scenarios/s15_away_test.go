@@ -13,33 +13,33 @@ import (
 // (hazards 29 and 37).
 func TestS15AwayForManySegments(t *testing.T) {
 	p := up(t, lab.Options{WALKeepSize: "0", Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB"}})
-	away := p.standbys()[1]
-	p.hold(away)
-	p.must(p.KillNode(p.ctx, away))
-	p.must(p.WaitDetached(p.ctx, away))
+	away := p.Standbys()[1]
+	p.Hold(away)
+	p.Must(p.KillNode(p.Ctx, away))
+	p.Must(p.WaitDetached(p.Ctx, away))
 
 	p.fillWAL(12)
 	since := time.Now()
-	p.release(away)
-	p.whole("away for many segments", since)
-	run := p.healedBy(away, since, topology.MethodStart)
+	p.Release(away)
+	p.Whole("away for many segments", since)
+	run := p.HealedBy(away, since, topology.MethodStart)
 	if run.BytesDone != 0 {
 		t.Errorf("%d bytes were copied", run.BytesDone)
 	}
-	p.equal()
+	p.Equal()
 }
 
 // fillWAL writes n segments of WAL on the primary, each with a row of its own,
 // and lets a checkpoint remove what nobody needs.
 func (p *pool) fillWAL(n int) {
-	p.t.Helper()
-	pr := p.primary()
+	p.T.Helper()
+	pr := p.Primary()
 	for range n {
-		_, err := p.CommitRows(p.ctx, pr, 1)
-		p.must(err)
-		p.must(p.Exec(p.ctx, pr, "SELECT pg_switch_wal()"))
+		_, err := p.CommitRows(p.Ctx, pr, 1)
+		p.Must(err)
+		p.Must(p.Exec(p.Ctx, pr, "SELECT pg_switch_wal()"))
 	}
 	for range 2 {
-		p.must(p.Exec(p.ctx, pr, "CHECKPOINT"))
+		p.Must(p.Exec(p.Ctx, pr, "CHECKPOINT"))
 	}
 }

@@ -14,20 +14,20 @@ func TestS16TwentyFailoversLoseNothing(t *testing.T) {
 	p := up(t, lab.Options{SyncStandbys: "ANY 1 (*)"})
 	w := p.StartWriter(lab.WriterOptions{Clients: 2})
 	for i := range 20 {
-		p.must(w.WaitAcked(p.ctx, 10))
-		old := p.primary()
+		p.Must(w.WaitAcked(p.Ctx, 10))
+		old := p.Primary()
 		since := time.Now()
-		p.must(p.KillNode(p.ctx, old))
-		_, err := p.WaitNewPrimary(p.ctx, old)
-		p.must(err)
-		p.whole(fmt.Sprintf("failover %d", i+1), since)
+		p.Must(p.KillNode(p.Ctx, old))
+		_, err := p.WaitNewPrimary(p.Ctx, old)
+		p.Must(err)
+		p.Whole(fmt.Sprintf("failover %d", i+1), since)
 	}
-	p.must(w.WaitAcked(p.ctx, 10))
+	p.Must(w.WaitAcked(p.Ctx, 10))
 	w.Stop()
-	missing, err := p.Missing(p.ctx, p.primary(), w.Acked())
-	p.must(err)
+	missing, err := p.Missing(p.Ctx, p.Primary(), w.Acked())
+	p.Must(err)
 	if len(missing) != 0 {
 		t.Errorf("%d of %d acknowledged rows are missing, the first: %+v", len(missing), w.Count(), missing[0])
 	}
-	p.equal()
+	p.Equal()
 }

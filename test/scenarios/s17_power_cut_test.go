@@ -19,11 +19,11 @@ func TestS17PowerCut(t *testing.T) {
 	w := p.StartWriter(lab.WriterOptions{Clients: 2})
 	servers := func(nodes ...int) {
 		for _, n := range nodes {
-			p.must(p.StartNode(p.ctx, n))
+			p.Must(p.StartNode(p.Ctx, n))
 		}
 	}
-	pgpool := func() { p.must(p.StartPgpool(p.ctx, 0)) }
-	repool := func() { p.must(p.StartController(p.ctx, 0)) }
+	pgpool := func() { p.Must(p.StartPgpool(p.Ctx, 0)) }
+	repool := func() { p.Must(p.StartController(p.Ctx, 0)) }
 	for _, c := range []struct {
 		name    string
 		primary bool // the old one is back first, and stays it
@@ -37,29 +37,29 @@ func TestS17PowerCut(t *testing.T) {
 		}},
 		{"primary, repool, Pgpool-II, and no standby by hand", true, func(pr int, _ []int) { servers(pr); repool(); pgpool() }},
 	} {
-		p.must(w.WaitAcked(p.ctx, 20))
-		pr, sb := p.primary(), p.standbys()
+		p.Must(w.WaitAcked(p.Ctx, 20))
+		pr, sb := p.Primary(), p.Standbys()
 		var own []lab.Row
 		if c.primary {
-			rows, err := p.Diverge(p.ctx, pr, 5)
-			p.must(err)
+			rows, err := p.Diverge(p.Ctx, pr, 5)
+			p.Must(err)
 			own = rows
 		}
 		since := time.Now()
-		p.must(p.PowerCut(p.ctx))
+		p.Must(p.PowerCut(p.Ctx))
 		c.order(pr, sb)
 		p.restartDeafPgpool()
-		p.whole(c.name, since)
-		missing, err := p.Missing(p.ctx, p.primary(), append(w.Acked(), own...))
-		p.must(err)
+		p.Whole(c.name, since)
+		missing, err := p.Missing(p.Ctx, p.Primary(), append(w.Acked(), own...))
+		p.Must(err)
 		if len(missing) != 0 {
 			t.Errorf("%s: %d of %d acknowledged rows are missing, the first: %+v", c.name, len(missing), w.Count()+len(own), missing[0])
 		}
-		if got := p.primary(); c.primary && got != pr {
+		if got := p.Primary(); c.primary && got != pr {
 			t.Errorf("%s: node %d is the primary, and node %d was back before any failure was told", c.name, got, pr)
 		}
 		for _, n := range sb {
-			for _, r := range p.runs(n, since) {
+			for _, r := range p.Runs(n, since) {
 				if c.primary && r.Method.Destructive() {
 					t.Errorf("%s: node %d was resynced by %s", c.name, n, r.Method)
 				}
@@ -67,25 +67,25 @@ func TestS17PowerCut(t *testing.T) {
 		}
 	}
 	w.Stop()
-	p.equal()
+	p.Equal()
 }
 
 // restartDeafPgpool does what a person is told to: Pgpool-II, started while no
 // node answers and clients knock, may end up with a full queue that it never
 // looks at again, and repool says so. It returns when all is well, too.
 func (p *pool) restartDeafPgpool() {
-	p.t.Helper()
+	p.T.Helper()
 	restart := false
-	p.wait("Pgpool-II to find the primary, or to be found deaf", func(ctx context.Context) error {
-		st, err := p.ctl.Status(ctx)
+	p.Wait("Pgpool-II to find the primary, or to be found deaf", func(ctx context.Context) error {
+		st, err := p.Ctl.Status(ctx)
 		if err != nil {
 			return err
 		}
 		for _, d := range st.Decisions {
-			switch {
-			case d.Code == plan.CodePrimary:
+			switch d.Code {
+			case plan.CodePrimary:
 				return nil
-			case d.Code == plan.CodePoolDeaf:
+			case plan.CodePoolDeaf:
 				restart = true
 				return nil
 			}
@@ -93,8 +93,8 @@ func (p *pool) restartDeafPgpool() {
 		return errors.New("the controller sees no primary yet")
 	})
 	if restart {
-		p.t.Log("Pgpool-II carries out no requests: it is restarted")
-		p.must(p.KillPgpool(p.ctx, 0, false))
-		p.must(p.StartPgpool(p.ctx, 0))
+		p.T.Log("Pgpool-II carries out no requests: it is restarted")
+		p.Must(p.KillPgpool(p.Ctx, 0, false))
+		p.Must(p.StartPgpool(p.Ctx, 0))
 	}
 }

@@ -21,27 +21,27 @@ var noFailoverCommand = map[string]string{"failover_command": ""}
 func TestS18PromotedByHand(t *testing.T) {
 	p := up(t, lab.Options{Pgpool: noFailoverCommand})
 	w := p.StartWriter(lab.WriterOptions{})
-	p.must(w.WaitAcked(p.ctx, 10))
-	old, chosen := p.primary(), p.standbys()[1]
+	p.Must(w.WaitAcked(p.Ctx, 10))
+	old, chosen := p.Primary(), p.Standbys()[1]
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, old))
+	p.Must(p.KillNode(p.Ctx, old))
 	p.poolWithoutPrimary()
-	p.code(old, plan.CodeFailoverRunning, plan.CodeNoPrimary)
-	p.noRuns(old, since)
-	p.must(p.PromoteByHand(p.ctx, chosen))
-	p.whole("promoted by hand", since)
-	if got := p.primary(); got != chosen {
+	p.Code(old, plan.CodeFailoverRunning, plan.CodeNoPrimary)
+	p.NoRuns(old, since)
+	p.Must(p.PromoteByHand(p.Ctx, chosen))
+	p.Whole("promoted by hand", since)
+	if got := p.Primary(); got != chosen {
 		t.Errorf("node %d is the primary, and node %d was promoted", got, chosen)
 	}
-	p.must(w.WaitAcked(p.ctx, 10))
+	p.Must(w.WaitAcked(p.Ctx, 10))
 	w.Stop()
-	p.equal()
+	p.Equal()
 }
 
 // poolWithoutPrimary waits until Pgpool-II has given up its search for one.
 func (p *pool) poolWithoutPrimary() {
-	p.t.Helper()
-	p.wait("Pgpool-II to hold no node for the primary", func(ctx context.Context) error {
+	p.T.Helper()
+	p.Wait("Pgpool-II to hold no node for the primary", func(ctx context.Context) error {
 		nodes, err := p.PoolNodes(ctx, 0)
 		for _, n := range nodes {
 			if n.Role == pcp.RolePrimary {

@@ -13,6 +13,7 @@ import (
 	"github.com/repool/repool/internal/lab"
 	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/web/browsertest"
+	"github.com/repool/repool/test/testpool"
 )
 
 var shots = flag.String("shots", "", "write screenshots of the page to this directory")
@@ -42,17 +43,17 @@ func TestS20PageThroughAFailover(t *testing.T) {
 	}
 	shot("live-1-healthy")
 	since := time.Now()
-	old := p.primary()
-	lost, err := p.Diverge(p.ctx, old, 25)
-	p.must(err)
-	p.must(p.KillNode(p.ctx, old))
-	resume := p.caught(copying, p.rewindOf(old)...) // it would be over before a browser under load has drawn it
+	old := p.Primary()
+	lost, err := p.Diverge(p.Ctx, old, 25)
+	p.Must(err)
+	p.Must(p.KillNode(p.Ctx, old))
+	resume := p.Catch(testpool.Copying, p.RewindOf(old)...) // it would be over before a browser under load has drawn it
 	b.Until(fmt.Sprintf(`document.getElementById("work-%d")`, old))
 	b.Until(`document.querySelector(".work progress")`)
 	shot("live-3-resync")
 	resume()
 	b.Until(`document.querySelector("h1").innerText === "All 3 nodes are attached and level"`)
-	p.whole("failover", since)
+	p.Whole("failover", since)
 	b.Until(`document.getElementById("s-vault").innerText.includes("lost commits of node")`)
 	shot("live-4-healed")
 	shown := b.Text(`window.shown.join("\n")`)
@@ -74,14 +75,14 @@ func TestS20PageThroughAFailover(t *testing.T) {
 // tellsTheStory asserts what the history tells of the newest run of a node.
 func tellsTheStory(t *testing.T, p *pool, node int) {
 	t.Helper()
-	runs := p.runs(node, time.Time{})
+	runs := p.Runs(node, time.Time{})
 	if len(runs) == 0 {
 		t.Fatal("no runs")
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.Ctx, testpool.Patience)
 	defer cancel()
 	out, err := p.Repool(ctx, "history", "show", runs[len(runs)-1].ID, "--json", "--config", p.RepoolConf())
-	p.must(err)
+	p.Must(err)
 	var s struct {
 		Ending string `json:"ending"`
 		Lost   int    `json:"lost_commits"`
@@ -91,7 +92,7 @@ func tellsTheStory(t *testing.T, p *pool, node int) {
 			Steps      []struct{ Name string }
 		} `json:"parts"`
 	}
-	p.must(json.Unmarshal([]byte(out), &s))
+	p.Must(json.Unmarshal([]byte(out), &s))
 	has := map[string]bool{}
 	for _, part := range s.Parts {
 		has[part.Kind+" "+part.Code] = true

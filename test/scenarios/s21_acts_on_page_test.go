@@ -41,12 +41,12 @@ func TestS21PersonActsOnThePage(t *testing.T) {
 		b.Keys("form.sheet button", "\r")
 		b.Until(fmt.Sprintf(`document.querySelector(".flash") && document.querySelector(".flash").innerText.startsWith(%q)`, says))
 	}
-	primary, standby := p.primary(), p.standbys()[0]
+	primary, standby := p.Primary(), p.Standbys()[0]
 
 	act("detach", primary, "Not done (is-primary)")
 	act("detach", standby, "Detach: asked for")
-	p.code(standby, plan.CodeOnHold)
-	p.wait("the standby to be detached", func(ctx anyContext) error {
+	p.Code(standby, plan.CodeOnHold)
+	p.Wait("the standby to be detached", func(ctx anyContext) error {
 		for _, s := range p.Lab.Status(ctx) {
 			if s.ID == standby && s.Attached {
 				return errors.New("it is attached")
@@ -55,12 +55,12 @@ func TestS21PersonActsOnThePage(t *testing.T) {
 		return nil
 	})
 	since := time.Now()
-	p.wait("it stays so", func(anyContext) error { return p.passes(since, 5) })
-	p.must(p.detachedStill(standby))
+	p.Wait("it stays so", func(anyContext) error { return p.passes(since, 5) })
+	p.Must(p.detachedStill(standby))
 
 	act("attach", standby, "Attach: asked for")
-	p.whole("attached by hand", since)
-	if now := p.primary(); now != primary {
+	p.Whole("attached by hand", since)
+	if now := p.Primary(); now != primary {
 		t.Errorf("node %d is the primary, it was node %d", now, primary)
 	}
 	b.Silent()
@@ -70,18 +70,18 @@ func TestS21PersonActsOnThePage(t *testing.T) {
 		t.Errorf("repool detach of the primary: %v, %s", err, out)
 	}
 	out, err := p.act("detach", standby, "--why", "a test", "--json")
-	p.must(err)
+	p.Must(err)
 	if want := fmt.Sprintf(`"node": %d,`, standby); !strings.Contains(out, want) || !strings.Contains(out, `"on_hold": true`) {
 		t.Errorf("repool detach --json says %s", out)
 	}
-	p.must(p.WaitDetached(p.ctx, standby))
+	p.Must(p.WaitDetached(p.Ctx, standby))
 	_, err = p.act("attach", standby, "--wait")
-	p.must(err)
-	p.whole("attached by command", since)
-	p.noRuns(standby, since)
+	p.Must(err)
+	p.Whole("attached by command", since)
+	p.NoRuns(standby, since)
 }
 
 // act runs a command about a node.
 func (p *pool) act(command string, node int, more ...string) (string, error) {
-	return p.Repool(p.ctx, append([]string{command, strconv.Itoa(node)}, more...)...)
+	return p.Repool(p.Ctx, append([]string{command, strconv.Itoa(node)}, more...)...)
 }

@@ -19,21 +19,21 @@ import (
 // what the node's journal says, once.
 func TestS22RunThatEndsUnseen(t *testing.T) {
 	p := up(t, lab.Options{Web: true, Standbys: 1, Agents: lab.AgentsSeparate, RepoolConfig: "policy: {max_rate: 8MB}\n"})
-	n := p.standbys()[0]
+	n := p.Standbys()[0]
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, n))
-	p.must(p.DestroyData(p.ctx, n))
-	resume := p.caught(1, p.backupOf(n)...)
-	p.must(p.StopController(p.ctx, 0))
+	p.Must(p.KillNode(p.Ctx, n))
+	p.Must(p.DestroyData(p.Ctx, n))
+	resume := p.Catch(1, p.BackupOf(n)...)
+	p.Must(p.StopController(p.Ctx, 0))
 	resume()
-	p.must(p.WaitStreaming(p.ctx))
+	p.Must(p.WaitStreaming(p.Ctx))
 	back := time.Now()
-	p.must(p.StartController(p.ctx, 0))
-	p.whole("the node attached by the next controller", back)
-	p.wait("the run to be accounted for", func(ctx context.Context) error {
+	p.Must(p.StartController(p.Ctx, 0))
+	p.Whole("the node attached by the next controller", back)
+	p.Wait("the run to be accounted for", func(ctx context.Context) error {
 		return p.happened(ctx, n, back, "run", "done")
 	})
-	run := p.healedBy(n, since, topology.MethodBaseBackup)
+	run := p.HealedBy(n, since, topology.MethodBaseBackup)
 	if run.Ended.IsZero() || run.Ended.After(back) || run.BytesDone == 0 || len(run.Steps) == 0 {
 		t.Errorf("the run as it is told: %+v", run)
 	}
@@ -42,27 +42,27 @@ func TestS22RunThatEndsUnseen(t *testing.T) {
 	}
 
 	back = time.Now()
-	p.must(p.StopController(p.ctx, 0))
-	p.must(p.StartController(p.ctx, 0))
-	p.whole("again", back)
+	p.Must(p.StopController(p.Ctx, 0))
+	p.Must(p.StartController(p.Ctx, 0))
+	p.Whole("again", back)
 	id := topology.NodeID(n)
-	events, err := p.ctl.History(p.ctx, history.Filter{Node: &id, Kind: "run", Run: run.ID})
-	p.must(err)
+	events, err := p.Ctl.History(p.Ctx, history.Filter{Node: &id, Kind: "run", Run: run.ID})
+	p.Must(err)
 	if len(events) != 2 {
 		t.Errorf("the history has %+v of the run, want its beginning and its end", events)
 	}
-	p.equal()
+	p.Equal()
 }
 
 // metrics is what Prometheus would scrape.
 func (p *pool) metrics() string {
-	p.t.Helper()
-	r, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://"+p.WebAddr+"/metrics", nil)
-	p.must(err)
+	p.T.Helper()
+	r, err := http.NewRequestWithContext(p.Ctx, http.MethodGet, "http://"+p.WebAddr+"/metrics", nil)
+	p.Must(err)
 	res, err := http.DefaultClient.Do(r)
-	p.must(err)
+	p.Must(err)
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	p.must(err)
+	p.Must(err)
 	return string(b)
 }

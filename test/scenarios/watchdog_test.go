@@ -22,20 +22,20 @@ import (
 func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
 	p := up(t, lab.Options{Watchdog: 2, Agents: lab.AgentsSeparate, RepoolConfig: "policy: {max_rate: 4MB}\n"})
 	second := control.NewClient(p.ControllerSocket(1))
-	p.wait("the second controller to see that it only looks", func(ctx context.Context) error {
+	p.Wait("the second controller to see that it only looks", func(ctx context.Context) error {
 		st, err := second.Status(ctx)
 		if err == nil && (st.Acting || len(st.Decisions) == 0) {
 			err = fmt.Errorf("acting: %v, %d decisions", st.Acting, len(st.Decisions))
 		}
 		return err
 	})
-	n := p.standbys()[0]
+	n := p.Standbys()[0]
 	since := time.Now()
-	p.must(p.KillNode(p.ctx, n))
-	p.whole("beside the leader", since)
-	p.healedBy(n, since, topology.MethodStart)
-	st, err := second.Status(p.ctx)
-	p.must(err)
+	p.Must(p.KillNode(p.Ctx, n))
+	p.Whole("beside the leader", since)
+	p.HealedBy(n, since, topology.MethodStart)
+	st, err := second.Status(p.Ctx)
+	p.Must(err)
 	for _, d := range st.Decisions {
 		if d.Code != plan.CodeNotLeader {
 			t.Errorf("the controller that only looks has code %s for node %d", d.Code, d.Node)
@@ -45,32 +45,32 @@ func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
 		t.Errorf("the controller that only looks has %d events of runs", ran)
 	}
 
-	p.must(p.KillNode(p.ctx, n))
-	p.must(p.DestroyData(p.ctx, n))
+	p.Must(p.KillNode(p.Ctx, n))
+	p.Must(p.DestroyData(p.Ctx, n))
 	p.during(n, "copy")
-	p.must(p.KillPgpool(p.ctx, 0, false))
-	p.must(p.KillController(p.ctx, 0))
-	p.wait("the other side to have healed the node", func(ctx context.Context) error { return p.healedSeenBy(ctx, second, 1) })
+	p.Must(p.KillPgpool(p.Ctx, 0, false))
+	p.Must(p.KillController(p.Ctx, 0))
+	p.Wait("the other side to have healed the node", func(ctx context.Context) error { return p.healedSeenBy(ctx, second, 1) })
 	if n := eventsOf(p, second, "attach"); n == 0 {
 		t.Error("the controller that took over has attached nothing")
 	}
-	p.must(p.StartPgpool(p.ctx, 0))
-	p.must(p.StartController(p.ctx, 0))
-	p.wait("the first controller to look on", func(ctx context.Context) error {
-		st, err := p.ctl.Status(ctx)
+	p.Must(p.StartPgpool(p.Ctx, 0))
+	p.Must(p.StartController(p.Ctx, 0))
+	p.Wait("the first controller to look on", func(ctx context.Context) error {
+		st, err := p.Ctl.Status(ctx)
 		if err == nil && (st.Acting || len(st.Decisions) == 0) {
 			err = fmt.Errorf("acting: %v: %s", st.Acting, st.Why)
 		}
 		return err
 	})
-	p.equal()
+	p.Equal()
 }
 
 // eventsOf counts a controller's events of one kind.
 func eventsOf(p *pool, c *control.Client, kind string) int {
-	p.t.Helper()
-	events, err := c.History(p.ctx, history.Filter{Kind: kind, Limit: 500})
-	p.must(err)
+	p.T.Helper()
+	events, err := c.History(p.Ctx, history.Filter{Kind: kind, Limit: 500})
+	p.Must(err)
 	return len(events)
 }
 

@@ -1,0 +1,144 @@
+package testpool
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/history"
+	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/topology"
+)
+
+// Healthy says what is missing, by the lab's own look and by a pass of the
+// controller that began after the given time, for every node to be attached,
+// level and proven; nil when nothing is.
+func Healthy(ctx context.Context, l *lab.Lab, ctl *control.Client, after time.Time) error {
+	st, err := ctl.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !st.Snapshot.Taken.After(after) || len(st.Decisions) == 0 {
+		return errors.New("the controller has not looked yet")
+	}
+	for _, d := range st.Decisions {
+		if d.Severity != plan.OK {
+			return fmt.Errorf("node %d: %s: %s", d.Node, d.Code, d.Reason)
+		}
+	}
+	return lab.Healthy(l.Status(ctx))
+}
+
+// Whole waits until the pool is Healthy.
+func (p *Pool) Whole(what string, after time.Time) {
+	p.T.Helper()
+	p.Wait(what+": full redundancy", func(ctx context.Context) error {
+		return Healthy(ctx, p.Lab, p.Ctl, after)
+	})
+}
+
+// Code waits until the controller's decision for a node has one of these codes.
+func (p *Pool) Code(node int, codes ...plan.Code) plan.Decision {
+	p.T.Helper()
+	var got plan.Decision
+	p.Wait(fmt.Sprintf("node %d to get code %v", node, codes), func(ctx context.Context) error {
+		st, err := p.Ctl.Status(ctx)
+		if err != nil {
+			return err
+		}
+		for _, d := range st.Decisions {
+			if int(d.Node) == node {
+				if got = d; slices.Contains(codes, d.Code) {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("it has %s: %s %v", got.Code, got.Reason, got.Evidence)
+	})
+	return got
+}
+
+// Runs are the ended runs of a node since a time, oldest first.
+func (p *Pool) Runs(node int, since time.Time) []topology.RunState {
+	p.T.Helper()
+	id := topology.NodeID(node)
+	events, err := p.Ctl.History(p.Ctx, history.Filter{Node: &id, Kind: "run", Since: since.Truncate(time.Second), Limit: 500})
+	p.Must(err)
+	var out []topology.RunState
+	for _, e := range events {
+		var r topology.RunState
+		if e.At.Before(since) || json.Unmarshal(e.Data, &r) != nil || r.Outcome == "" || !r.Outcome.Ended() {
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// HealedBy claims the method of the newest good run of a node since a time.
+func (p *Pool) HealedBy(node int, since time.Time, want topology.Method) topology.RunState {
+	p.T.Helper()
+	runs := p.Runs(node, since)
+	for _, r := range slices.Backward(runs) {
+		if r.Outcome == topology.RunDone {
+			if r.Method != want {
+				p.T.Errorf("node %d was healed by %s, want %s", node, r.Method, want)
+			}
+			return r
+		}
+	}
+	p.T.Errorf("node %d has no run that ended well, want %s; runs: %+v", node, want, runs)
+	return topology.RunState{}
+}
+
+// NoRuns claims that nothing was run on a node since a time.
+func (p *Pool) NoRuns(node int, since time.Time) {
+	p.T.Helper()
+	if r := p.Runs(node, since); len(r) != 0 {
+		p.T.Errorf("node %d was touched: %+v", node, r)
+	}
+}
+
+// Equal claims that all copies hold the same rows.
+func (p *Pool) Equal() {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
+	defer cancel()
+	c, err := p.CompareCopies(ctx)
+	p.Must(err)
+	if !c.Match {
+		p.T.Errorf("the copies differ: %+v", c)
+	}
+}
+
+// Vaulted claims that reports in the node's vault list each of the rows.
+func (p *Pool) Vaulted(node int, rows []lab.Row) {
+	p.T.Helper()
+	reports, err := filepath.Glob(filepath.Join(p.Workshop(node), "vault", "*", "report.json"))
+	p.Must(err)
+	saved := map[uint64]bool{}
+	for _, path := range reports {
+		b, err := os.ReadFile(path)
+		p.Must(err)
+		var report struct {
+			Commits []struct {
+				XID uint64 `json:"xid"`
+			} `json:"commits"`
+		}
+		p.Must(json.Unmarshal(b, &report))
+		for _, c := range report.Commits {
+			saved[c.XID] = true
+		}
+	}
+	missing := slices.DeleteFunc(slices.Clone(rows), func(r lab.Row) bool { return saved[r.XID] })
+	if len(missing) > 0 {
+		p.T.Errorf("%d of %d lost rows are in none of the %d vault entries of node %d, the first: %+v", len(missing), len(rows), len(reports), node, missing[0])
+	}
+}

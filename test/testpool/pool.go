@@ -1,0 +1,182 @@
+// Package testpool is a real pool under test: a lab with hooks and a controller,
+// and the questions and claims that every suite has of one. The suites embed Pool
+// and add what is theirs.
+package testpool
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/topology"
+)
+
+// Patience bounds one healing in a test. It is far above what any takes on an
+// idle machine, since tests run side by side on few cores.
+const Patience = 2 * time.Minute
+
+// Binary is the path of the repool that the tests run: REPOOL_BIN, or else one
+// built for this process.
+var Binary = sync.OnceValues(func() (string, error) {
+	if b := os.Getenv("REPOOL_BIN"); b != "" {
+		return filepath.Abs(b)
+	}
+	dir, err := os.MkdirTemp("", "repool-bin")
+	if err != nil {
+		return "", err
+	}
+	out := filepath.Join(dir, "repool")
+	cmd := exec.Command("go", "build", "-o", out, "github.com/repool/repool/cmd/repool")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build repool: %w\n%s", err, b)
+	}
+	return out, nil
+})
+
+// Slots bounds how many pools of one suite exist at a time, whatever -parallel
+// says.
+type Slots chan struct{}
+
+// Pool is one real pool. Its methods fail T; they may be called from the test's
+// own goroutine only.
+type Pool struct {
+	*lab.Lab
+	T   *testing.T
+	Ctx context.Context // ends with the test
+	Ctl *control.Client // of the first controller
+}
+
+// Up builds a pool with hooks and controller as soon as a slot is free, waits
+// until it is whole, and takes it down with the test. Tests that call it run side
+// by side; each may call it once.
+func Up(t *testing.T, slots Slots, o lab.Options) *Pool {
+	t.Helper()
+	t.Parallel()
+	slots <- struct{}{}
+	t.Cleanup(func() { <-slots })
+	bin, err := Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Repool, o.Hooks, o.Controller = bin, true, true
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	l, err := lab.Up(ctx, o)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	p := &Pool{Lab: l, T: t, Ctx: ctx, Ctl: control.NewClient(l.ControllerSocket(0))}
+	t.Cleanup(func() {
+		if t.Failed() {
+			p.dump()
+		}
+		cancel()
+		if err := l.Down(context.Background()); err != nil {
+			t.Errorf("take the pool down: %v", err)
+		}
+	})
+	p.Whole("the new pool", time.Time{})
+	return p
+}
+
+// Must fails the test on an error.
+func (p *Pool) Must(err error) {
+	p.T.Helper()
+	if err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// Wait waits for a condition with a deadline and fails the test otherwise.
+func (p *Pool) Wait(what string, try func(ctx context.Context) error) {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
+	defer cancel()
+	if err := lab.WaitFor(ctx, what, try); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// Primary is the node that serves writes.
+func (p *Pool) Primary() int {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
+	defer cancel()
+	i, err := p.WaitPrimary(ctx)
+	p.Must(err)
+	return i
+}
+
+// NewPrimary waits for a primary other than node old.
+func (p *Pool) NewPrimary(old int) int {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
+	defer cancel()
+	i, err := p.WaitNewPrimary(ctx, old)
+	p.Must(err)
+	return i
+}
+
+// Standbys are the nodes that are not the primary, lowest first; never none.
+func (p *Pool) Standbys() []int {
+	p.T.Helper()
+	primary := p.Primary()
+	var out []int
+	for i := range p.Nodes {
+		if i != primary {
+			out = append(out, i)
+		}
+	}
+	if len(out) == 0 {
+		p.T.Fatal("the pool has no standby")
+	}
+	return out
+}
+
+// Hold and Release are the operator's words about a node.
+func (p *Pool) Hold(node int) {
+	p.T.Helper()
+	p.Must(p.Ctl.Hold(p.Ctx, control.HoldRequest{Node: topology.NodeID(node), Who: "test", Why: p.T.Name()}))
+}
+
+// Release ends a hold, and the parking of a node.
+func (p *Pool) Release(node int) {
+	p.T.Helper()
+	p.Must(p.Ctl.Release(p.Ctx, topology.NodeID(node), "test"))
+}
+
+// Workshop is where the node's agent keeps its journal, its vault and what it
+// works on.
+func (p *Pool) Workshop(node int) string { return p.Nodes[node].Workshop() }
+
+// Catch is the lab's Catch with the test's patience.
+func (p *Pool) Catch(wrote int64, words ...string) (resume func()) {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
+	defer cancel()
+	resume, err := p.Lab.Catch(ctx, wrote, words...)
+	p.Must(err)
+	return resume
+}
+
+// Copying is more than pg_rewind says before it overwrites its first byte, in
+// bytes: for Catch.
+const Copying = 64 << 10
+
+// RewindOf and BackupOf are words that tell a node's programs from all others.
+func (p *Pool) RewindOf(node int) []string {
+	return []string{"pg_rewind", "--target-pgdata=" + p.Workshop(node)}
+}
+
+// BackupOf is of its base backup.
+func (p *Pool) BackupOf(node int) []string {
+	return []string{"pg_basebackup", "--pgdata=" + p.Workshop(node)}
+}
