@@ -34,7 +34,7 @@ func (w *world) noteForks() {
 			continue
 		}
 		l := s.measured()
-		if l.Verdict != topology.LineageDiverged || !l.SameTimeline || l.DataID == "" || !s.agent || s.n.Agent.DataID != l.DataID || s.forked() {
+		if l.Verdict != topology.LineageDiverged || !l.SameTimeline && !s.sameNumber() || l.DataID == "" || !s.agent || s.n.Agent.DataID != l.DataID || s.forked() {
 			continue
 		}
 		*f = Fork{DataID: l.DataID, Primary: l.Primary, Point: l.Point, TLI: l.TLI, Proof: l.Proof}
@@ -42,6 +42,18 @@ func (w *world) noteForks() {
 			f.PrimaryData = w.primary.n.Agent.DataID
 		}
 	}
+}
+
+// sameNumber says that the node and the primary have gone on under one timeline
+// number from different places. The node could be started as a standby then, and
+// would receive the primary's WAL over its own.
+func (s *subject) sameNumber() bool {
+	own, theirs := s.n.Agent.History, s.w.history
+	if !own.Known() || !theirs.Known() || own.TLI > theirs.TLI {
+		return false
+	}
+	begin := theirs.Begin(own.TLI)
+	return theirs.Contains(own.TLI) && begin != own.Begin(own.TLI)
 }
 
 // inheritForks is called when another node takes over from the remembered primary.
@@ -69,6 +81,17 @@ func (s *subject) forked() bool {
 		return false
 	}
 	return !p.agent || p.n.Agent.DataID == "" || f.PrimaryData == "" || p.n.Agent.DataID == f.PrimaryData
+}
+
+// overwritten says that the WAL in a forked node's directory need not be its own any
+// more, so that neither a rewind nor the vault can go by it: it says so, it says
+// something else than the proof did, or a standby's server may be writing over it.
+func (s *subject) overwritten() bool {
+	if !s.forked() {
+		return false
+	}
+	l := s.measured()
+	return l.Verdict != topology.LineageDiverged || l.Overwritten || s.standbyUp()
 }
 
 // forkedLineage is the verdict on a forked node, whatever its WAL says now.

@@ -107,6 +107,9 @@ func customHolds(a acted) string {
 	if want.Destructive() {
 		want = topology.MethodCustom
 	}
+	if d := ds[0]; d.Code == CodeNeedsConsent && a.d.Action == Resync && a.d.Request.KeepOld {
+		return "" // what cannot be saved must not be overwritten in place
+	}
 	if d := ds[0]; d.Action != a.d.Action || d.Method != want && d.Action == Resync {
 		return fmt.Sprintf("own program: %s turns to %s", short(a.d), short(d))
 	}

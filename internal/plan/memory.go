@@ -77,6 +77,7 @@ func (w *world) noteStreams() {
 			s.m.HealthySince = time.Time{}
 			if s.m.NotStreamingSince.IsZero() {
 				s.m.NotStreamingSince = w.now
+				s.noteBreak()
 			}
 			s.m.Target = 0
 		}
@@ -89,6 +90,7 @@ func (w *world) noteStreams() {
 func (s *subject) beginPrimary() {
 	m := &s.m
 	m.Target, m.TargetPrimary, m.NotStreamingSince, m.HealthySince = 0, topology.NoNode, time.Time{}, time.Time{}
+	m.StreamBreaks, m.StreamLSN = 0, 0
 	if s.w.pool == agrees {
 		m.Asked, m.Attempts, m.Fences = "", 0, 0
 		m.Parked, m.ParkedWhy, m.ParkedAt = "", "", time.Time{}
@@ -112,6 +114,9 @@ func (s *subject) noteAhead() {
 func (s *subject) noteProgress() {
 	p, m, f := s.w.primary, &s.m, &s.n.SQL
 	m.NotStreamingSince = time.Time{}
+	if f.Replay != m.StreamLSN || f.Replay >= p.n.SQL.Current || f.ReplayPaused {
+		m.StreamBreaks, m.StreamLSN = 0, f.Replay
+	}
 	if m.Target == 0 || m.TargetPrimary != p.n.ID || m.TargetTLI != p.n.SQL.Timeline {
 		m.Target, m.TargetPrimary, m.TargetTLI, m.TargetAt = p.n.SQL.Current, p.n.ID, p.n.SQL.Timeline, s.w.now
 		m.ProgressAt, m.ProgressLSN = s.w.now, f.Replay
@@ -133,6 +138,22 @@ func (s *subject) noteProgress() {
 		m.Parked, m.ParkedWhy, m.ParkedAt = "", "", time.Time{}
 	}
 }
+
+// noteBreak counts the end of a stream by which replay has not moved.
+func (s *subject) noteBreak() {
+	if s.m.StreamLSN != 0 && s.sql && s.n.SQL.Replay == s.m.StreamLSN {
+		s.m.StreamBreaks++
+	}
+}
+
+// maxBreaks is how often a stream may break off before its node is taken for one
+// that cannot follow: PostgreSQL asks again every wal_retrieve_retry_interval.
+const maxBreaks = 4
+
+// streamBreaks says that the node's stream begins, breaks off and moves nothing,
+// again and again: what the primary sends does not go on from what the node has
+// replayed ("incorrect prev-link"), whatever stands in its WAL by now.
+func (s *subject) streamBreaks() bool { return s.m.StreamBreaks >= maxBreaks }
 
 // noteAgreement learns the primary once Pgpool-II agrees, and otherwise keeps
 // count of how long it has not.

@@ -45,6 +45,8 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 		return s.detach(CodeAttachedDown, reason+"; it must be detached before it is overwritten")
 	case m.Destructive() && s.w.pool != agrees:
 		return s.decide(Wait, CodePoolBlind, fmt.Sprintf("%s; nothing is overwritten until Pgpool-II agrees that node %s is the primary", reason, p.n.ID))
+	case m == topology.MethodCustom && s.overwritten() && s.m.Asked == "":
+		return s.decide(None, CodeNeedsConsent, reason+"; what only this node holds cannot be saved from its WAL, and resync_command would overwrite it in place")
 	case s.w.now.Before(s.retryAt()):
 		d := s.decide(Wait, CodeBackingOff, fmt.Sprintf("%s; %d failed attempts, the last with %s: the next, by %s, is due in %s", reason, s.m.Attempts, word(s.m.LastCode), m, s.retryAt().Sub(s.w.now).Round(roundTo)))
 		d.Rejected = rejected
@@ -56,7 +58,8 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 	d.Method, d.Rejected, d.Estimate = m, rejected, s.estimate(m)
 	l := s.lineage()
 	d.Request = &topology.RunRequest{Node: s.n.ID, Method: m, Slot: s.slot(), AppName: s.appName(), Code: string(code), Reason: reason,
-		Upstream: topology.Upstream{Node: p.n.ID, Host: p.n.Host, Port: p.n.Port, SystemID: p.n.SQL.SystemID, History: s.w.history}}
+		Upstream: topology.Upstream{Node: p.n.ID, Host: p.n.Host, Port: p.n.Port, SystemID: p.n.SQL.SystemID, History: s.w.history},
+		KeepOld:  m == topology.MethodBaseBackup && s.doubtful(code)}
 	switch {
 	case l.Verdict == topology.LineageDiverged:
 		d.Request.Divergence, d.Request.DivergenceTLI = l.Point, l.TLI
@@ -68,6 +71,17 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 		d.Request.Divergence, d.Request.DivergenceTLI = max(s.w.history.Begin(tli), 1), tli
 	}
 	return d
+}
+
+// doubtful says that the node's WAL may be another line's than its data, so that
+// nothing can be saved from it: that was proven, or a directory whose WAL is the
+// primary's has failed to stream again and again, and nobody knows why.
+func (s *subject) doubtful(code Code) bool {
+	switch code {
+	case CodeNotStreaming, CodeWrongUpstream, CodeStandbyDown, CodeOldPrimaryOnLine:
+		return s.m.Attempts >= cheapTries || s.streamBreaks() || s.overwritten()
+	}
+	return s.overwritten()
 }
 
 // custom puts the operator's own program in the place of the methods that

@@ -43,6 +43,9 @@ var methodRules = []rule{
 	{CodeWrongUpstream, func(s *subject) bool { return s.standbyUp() && !s.upstreamRight() }, func(s *subject) Decision {
 		return s.resync(CodeWrongUpstream, fmt.Sprintf("the node is on the primary's line and follows %s, not node %s", s.upstreamName(), s.w.primary.n.ID), topology.MethodFollow, topology.MethodBaseBackup)
 	}},
+	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamBreaks() }, func(s *subject) Decision {
+		return s.resync(CodeNotStreaming, fmt.Sprintf("the node's stream from the primary has broken off %d times, and its replay stays at %s: what the primary sends does not go on from there", s.m.StreamBreaks, s.m.StreamLSN), topology.MethodBaseBackup)
+	}},
 	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamPatienceOver() }, func(s *subject) Decision {
 		return s.resync(CodeNotStreaming, fmt.Sprintf("the node is set to follow the primary and has not streamed for %s", s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)), topology.MethodFollow, topology.MethodBaseBackup)
 	}},

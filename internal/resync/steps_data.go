@@ -65,6 +65,10 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 	case p == Aside && rec.Saved.Enough() && sameUpstream(r.Prior.Record.Request.Upstream, r.req.Upstream):
 		return "saved by an earlier run", true, nil
 	}
+	if r.req.KeepOld && r.req.Method == topology.MethodBaseBackup {
+		r.saved(journal.SavedPart)
+		return "its WAL may be another line's than its data: what is lost cannot be listed, and the directory itself is kept", true, nil
+	}
 	control, err := r.Host.Control(p)
 	if err != nil {
 		if r.req.Method == topology.MethodRewind {
@@ -88,7 +92,7 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 // is above doubt (hazard 1).
 func (r *run) onLine(c topology.Control) (why string, proven bool) {
 	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
-	if err != nil || p.Err != "" || !p.Shared || p.Beyond {
+	if err != nil || p.Err != "" || !p.Shared || p.Beyond || p.Overwritten != 0 {
 		return "", false
 	}
 	if p.Open && !strings.Contains(c.State, "recovery") {

@@ -91,7 +91,7 @@ func judgeForged(l Lineage, primary History, probe WALProbe, record WALRecord) L
 // judgeOverwritten: the WAL on disk is the primary's, and the data are not. The
 // node streams, or has streamed, over WAL of its own under the same number.
 func judgeOverwritten(l Lineage, primary History, probe WALProbe) Lineage {
-	l.Verdict, l.SameTimeline = LineageDiverged, true
+	l.Verdict, l.SameTimeline, l.Overwritten = LineageDiverged, true, true
 	l.TLI = probe.Own.TimelineAt(probe.Overwritten)
 	l.Point = primary.Begin(l.TLI)
 	l.OwnBytes = probe.End.Minus(l.Point)

@@ -62,6 +62,9 @@ type RunRequest struct {
 	// Divergence is the planner's divergence point, for the vault; zero if none.
 	Divergence    LSN        `json:"divergence"`
 	DivergenceTLI TimelineID `json:"divergence_tli"`
+	// KeepOld keeps the directory that a base backup replaces, and no WAL of it goes
+	// to the vault: the WAL in it cannot be trusted to be that of its data.
+	KeepOld bool `json:"keep_old,omitempty"`
 	// LastCheckpoint is where the vault starts to copy; zero: as far back as there is.
 	Token  Token  `json:"token"`
 	Code   string `json:"code"`   // the decision's code

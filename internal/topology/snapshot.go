@@ -366,6 +366,8 @@ type Lineage struct {
 	RewindWAL bool `json:"rewind_wal,omitempty"`
 	// StreamGap: the primary no longer has the WAL from the node's end on.
 	StreamGap bool `json:"stream_gap,omitempty"`
+	// Overwritten: the WAL in the directory is not that of its data any more.
+	Overwritten bool `json:"overwritten,omitempty"`
 	// DataID is that of the node's directory which was compared.
 	DataID string `json:"data_id,omitempty"`
 	Proof  string `json:"proof,omitempty"`

@@ -1557,6 +1557,7 @@ type RunRequest struct {
 	Token         uint64                 `protobuf:"varint,9,opt,name=token,proto3" json:"token,omitempty"`
 	Code          string                 `protobuf:"bytes,10,opt,name=code,proto3" json:"code,omitempty"`
 	Reason        string                 `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	KeepOld       bool                   `protobuf:"varint,12,opt,name=keep_old,json=keepOld,proto3" json:"keep_old,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1666,6 +1667,13 @@ func (x *RunRequest) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *RunRequest) GetKeepOld() bool {
+	if x != nil {
+		return x.KeepOld
+	}
+	return false
 }
 
 type StepRun struct {
@@ -2251,7 +2259,7 @@ const file_repool_agent_v1_agent_proto_rawDesc = "" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x03 \x01(\x03R\x04port\x12\x1b\n" +
 	"\tsystem_id\x18\x04 \x01(\x04R\bsystemId\x122\n" +
-	"\ahistory\x18\x05 \x01(\v2\x18.repool.agent.v1.HistoryR\ahistory\"\xb7\x02\n" +
+	"\ahistory\x18\x05 \x01(\v2\x18.repool.agent.v1.HistoryR\ahistory\"\xd2\x02\n" +
 	"\n" +
 	"RunRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -2267,7 +2275,8 @@ const file_repool_agent_v1_agent_proto_rawDesc = "" +
 	"\x05token\x18\t \x01(\x04R\x05token\x12\x12\n" +
 	"\x04code\x18\n" +
 	" \x01(\tR\x04code\x12\x16\n" +
-	"\x06reason\x18\v \x01(\tR\x06reason\"\xaf\x01\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\x12\x19\n" +
+	"\bkeep_old\x18\f \x01(\bR\akeepOld\"\xaf\x01\n" +
 	"\aStepRun\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x124\n" +
 	"\astarted\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x120\n" +
