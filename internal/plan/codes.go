@@ -175,7 +175,7 @@ var refusalCodes = []CodeInfo{
 	{CodeSettingsTooLow, Refused, "a setting is lower than the primary's, and a standby would refuse to start", "raise it in the node's postgresql.conf"},
 	{CodeNoSlots, Refused, "the primary has no replication slot left", "drop unused slots or raise max_replication_slots on the primary"},
 	{CodeNoSenders, Refused, "the primary has no WAL sender left", "raise max_wal_senders on the primary"},
-	{CodeLineageUnknown, Refused, "it cannot be told whether the node's WAL is the primary's", "look at the agents on the node and on the primary; if the node's data are not needed, move its data directory away"},
+	{CodeLineageUnknown, Refused, "it cannot be told whether the node's WAL is the primary's", "look at the agents on the node and on the primary; if the node's data are not needed, move its data directory away, or aside in its workshop where an interrupted run has left it"},
 	{CodeUnrelatedHistory, Refused, "the node's history shares no timeline with the primary's", "if its data are not needed: repool resync NODE --yes"},
 	{CodeFactsStale, Refused, "what is known of the node is old, incomplete or contradicts itself", "if it lasts, look at the agent on the node's host"},
 	{CodeAgentUnreachable, Refused, "the node's agent does not answer", "start repool agent on the node's host"},

@@ -64,9 +64,11 @@ func (s *subject) attach(code Code, reason string) Decision {
 		return s.decide(Wait, CodePoolBlind, fmt.Sprintf("node %s is proven, but Pgpool-II does not hold node %s for the primary yet", s.n.ID, s.w.primary.n.ID))
 	}
 	if s.w.pool == agrees && s.w.midFailover() {
-		// The primary by which the node is proven is the one that was given up. It would take the attach only after its failover, when another node may be
-		// the primary: the proof would be void, and an old primary be attached.
-		return s.decide(Wait, CodeFailoverRunning, fmt.Sprintf("%s; but Pgpool-II gave up its primary, node %s, a moment ago, and would attach only after its failover", reason, s.w.local.Primary))
+		// The primary by which the node is proven is the one that was given up. It would
+		// take the attach only after its failover, when another node may be the primary:
+		// the proof would be void, and an old primary be attached. The code stays what the
+		// node is, since nobody has anything to do about it.
+		return s.decide(Wait, code, fmt.Sprintf("%s; but Pgpool-II gave up its primary, node %s, a moment ago, and would attach only after its failover", reason, s.w.local.Primary))
 	}
 	if d, stop := s.mayUse(topology.MethodAttach, nil); stop {
 		return d

@@ -344,9 +344,9 @@ func TestPoolBlind(t *testing.T) {
 		// Pgpool-II has given up node 0 and runs its failover command; node 0 is
 		// not fenced yet. An attach would be carried out when node 1 is the primary.
 		s.status(0, topology.PoolDown).status(2, topology.PoolDown)
-		s.expect("wait failover-running", "none healthy", "wait failover-running")
+		s.expect("wait primary-detached", "none healthy", "wait ready")
 		s.later(failoverPatience - time.Second)
-		s.expect("wait failover-running", "none healthy", "wait failover-running")
+		s.expect("wait primary-detached", "none healthy", "wait ready")
 		s.later(time.Second)
 		s.expect("attach primary-detached", "none healthy", "attach ready")
 	})

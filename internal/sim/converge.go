@@ -165,8 +165,21 @@ func (w *World) bringPrimary(mem plan.Memory) {
 		return
 	}
 	for _, n := range w.nodes {
-		if n.srv == nil && n.home() != nil {
+		if n.srv == nil && n.home() != nil && n.home().content == whole {
 			_ = w.start(n, false, time.Second)
+			best = n
+		}
+	}
+	if best != nil {
+		return
+	}
+	// Nothing whole is at home anywhere. What an interrupted run has left aside is
+	// whole unless its journal says otherwise, and the person brings it back.
+	for _, n := range w.nodes {
+		if p, d := n.data(); p == resync.Aside && d.content == whole && n.srv == nil {
+			n.places[resync.Home], n.places[resync.Aside] = d, nil
+			_ = w.start(n, false, time.Second)
+			return
 		}
 	}
 }
@@ -196,12 +209,16 @@ func (w *World) settlePrimary(mem plan.Memory, code plan.Code) {
 	}
 }
 
-// moveAway takes a data directory away that nobody can vouch for.
+// moveAway takes a data directory away that nobody can vouch for, from where the
+// last run has left it.
 func (w *World) moveAway(id topology.NodeID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := w.nodes[id]; w.spare(n) && !n.writes() {
 		w.kill(n)
+		if n.places[resync.Home] == nil {
+			n.places[resync.Aside] = nil
+		}
 		n.places[resync.Home] = nil
 	}
 }
