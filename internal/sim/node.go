@@ -61,7 +61,15 @@ type dir struct {
 	proven bool
 }
 
-func (d *dir) history() topology.History { return *d.disk().line }
+// history is of the newest timeline that the directory has WAL of. A history file
+// that is there is not fetched again (WalRcvFetchTimeLineHistoryFiles), so that WAL
+// received under the directory's own timeline number does not bring its own along.
+func (d *dir) history() topology.History {
+	if d.over != nil && d.over.tli == d.tip.tli {
+		return *d.tip.line
+	}
+	return *d.disk().line
+}
 
 // disk is the end of the WAL that its reader finds.
 func (d *dir) disk() *record {
