@@ -3,10 +3,12 @@ package controller
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
 	"github.com/repool/repool/internal/event"
+	"github.com/repool/repool/internal/plan"
 )
 
 const (
@@ -25,8 +27,8 @@ type keeper struct {
 	flush  chan chan struct{} // closed when all events before it are written
 	quit   chan struct{}
 
-	mu    sync.Mutex // one save at a time, and in order
-	saved string     // the durable part last saved
+	mu    sync.Mutex  // one save at a time, and in order
+	saved plan.Memory // the durable part last saved
 	// copied is the holds of the second copy as JSON; empty: not written by us yet.
 	copied string
 	told   int // how many of the store's Asides are in the log
@@ -120,8 +122,8 @@ func (c *Controller) save(ctx context.Context) error {
 	if err := c.copyHolds(mem.Holds); err != nil {
 		return fmt.Errorf("second copy of the holds: %w", err)
 	}
-	key := durablePart(mem)
-	if key == c.keeper.saved {
+	durable := durablePart(mem)
+	if reflect.DeepEqual(durable, c.keeper.saved) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeDeadline)
@@ -129,7 +131,7 @@ func (c *Controller) save(ctx context.Context) error {
 	if err := c.o.Store.Keep(ctx, memoryName, mem); err != nil {
 		return err
 	}
-	c.keeper.saved = key
+	c.keeper.saved = durable
 	return nil
 }
 

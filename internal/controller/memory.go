@@ -24,19 +24,16 @@ func LoadMemory(ctx context.Context, s Store) (plan.Memory, error) {
 // durablePart is the memory without what the next pass would find anew. What
 // it holds must survive a crash (parked nodes, holds, the last primary), but
 // not each tick of a verification.
-func durablePart(mem plan.Memory) string {
+func durablePart(mem plan.Memory) plan.Memory {
 	nodes := append([]plan.NodeMemory(nil), mem.Nodes...)
 	for i := range nodes {
 		n := &nodes[i]
 		n.Target, n.TargetAt, n.ProgressAt, n.ProgressLSN = 0, time.Time{}, time.Time{}, 0
 		n.HealthySince, n.NotStreamingSince = time.Time{}, time.Time{}
+		n.StreamBreaks, n.StreamLSN = 0, 0
 	}
 	mem.Nodes, mem.PoolBlindSince = nodes, time.Time{}
-	b, err := json.Marshal(mem)
-	if err != nil {
-		return err.Error() // cannot be: the types marshal; a differing key only saves once more
-	}
-	return string(b)
+	return mem
 }
 
 // notePrimary hands a new primary to the failover hook's memory. It must not

@@ -216,10 +216,9 @@ func (w *World) moveAway(id topology.NodeID) {
 	defer w.mu.Unlock()
 	if n := w.nodes[id]; w.spare(n) && !n.writes() {
 		w.kill(n)
-		if n.places[resync.Home] == nil {
-			n.places[resync.Aside] = nil
+		if p, d := n.data(); p == resync.Home || d.content == whole {
+			n.places[p] = nil
 		}
-		n.places[resync.Home] = nil
 	}
 }
 

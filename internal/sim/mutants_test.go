@@ -25,11 +25,14 @@ var mutants = []mutant{
 		`return s.w.primary != nil && s.streamsFrom(s.w.primary) }`, `return s.w.primary != nil && s.sql && s.n.SQL.InRecovery }`),
 	one("attach whatever streams, without the gate", "P1", "plan/gate.go",
 		`code, why := s.gate()`, `code, why := Code(""), ""`),
-	one("go by timeline numbers, not by content", "P3", "topology/lineage.go",
-		`case !sameRecord(*probe.Last, *record):`, `case false:`),
+	{"go by timeline numbers, not by content", "P3", []edit{
+		{"topology/lineage.go", `case !sameRecord(*probe.Last, *record):`, `case false:`},
+		{"resync/steps_data.go", `if r.req.KeepOld && `, `if false && `}}},
 	{"believe WAL that was received over another line's", "P3", []edit{
 		{"plan/fork.go", `if f.DataID == "" || p == nil || s == p || f.Primary != p.n.ID {`, `if true {`},
-		{"topology/lineage.go", `case probe.Overwritten != 0:`, `case false:`}}},
+		{"topology/lineage.go", `case probe.Overwritten != 0:`, `case false:`},
+		{"resync/steps_data.go", `if r.req.KeepOld && `, `if false && `},
+		{"resync/steps_data.go", ` || p.Overwritten != 0 {`, ` {`}}},
 	{"attach however far behind", "P1", []edit{
 		{"plan/gate.go", `case s.lag() > s.w.pol.MaxLagBytes:`, `case false:`},
 		{"plan/gate.go", `case f.Replay < s.m.Target:`, `case false:`}}},
@@ -53,7 +56,7 @@ var mutants = []mutant{
 		`if !r.state.record().Old.Enough() {`, `if false {`),
 	one("wipe before copying", "P5", "resync/steps_data.go",
 		`return "", r.Host.BaseBackup(`, `_ = r.Host.Remove(Aside); return "", r.Host.BaseBackup(`),
-	one("retire the old copy when the new one has started", "P5", "resync/steps_server.go",
+	one("retire the old copy when the new one has started", "P9", "resync/steps_server.go",
 		`if streams {`, `if streams || true {`),
 	one("copy before the slot is there", "P5", "resync/steps_check.go",
 		`return "", r.Upstream.EnsureSlot(ctx, r.req.Upstream, r.req.Slot)`, `return "", nil`),

@@ -22,13 +22,20 @@ func number(t *testing.T, name string, def uint64) uint64 {
 	return n
 }
 
-// ordinaryWorlds is how many an ordinary test run plays.
-const ordinaryWorlds = 300
+// ordinaryWorlds is how many a test run plays, fewWorlds one with -short; enough to
+// reach what the coverage wants.
+const (
+	ordinaryWorlds = 10000
+	fewWorlds      = 300
+)
 
 // TestWorlds plays WORLDS worlds from SEED on and wants every promise kept. With
 // SOAK it plays until it is stopped, or a promise is broken.
 func TestWorlds(t *testing.T) {
 	worlds := int(number(t, "WORLDS", ordinaryWorlds))
+	if testing.Short() && os.Getenv("WORLDS") == "" {
+		worlds = fewWorlds
+	}
 	if os.Getenv("SOAK") != "" {
 		worlds = 1 << 40
 	}
@@ -57,7 +64,7 @@ func TestWorlds(t *testing.T) {
 	if *update {
 		writeSection(t, "coverage", coverTable(cover))
 	}
-	if n >= ordinaryWorlds {
+	if n >= fewWorlds {
 		for _, dull := range cover.Dull() {
 			t.Errorf("the worlds are too quiet: %s", dull)
 		}
