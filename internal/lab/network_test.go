@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	cryptorand "crypto/rand"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -71,8 +72,24 @@ func TestNetworkFaults(t *testing.T) {
 		for pair, ok := range want {
 			from, to, _ := strings.Cut(pair, ">")
 			address := map[string]string{a: nodeAddress(0), b: nodeAddress(1), pg: pgpoolAddress(0)}[to]
-			if got := reaches(t, l, from, address); got != ok {
-				t.Errorf("%s: %s is %v, want %v", what, pair, got, ok)
+			if !ok {
+				if reaches(t, l, from, address) {
+					t.Errorf("%s: %s is there", what, pair)
+				}
+				continue
+			}
+			// What was cut may take a moment to be found again: addresses are asked
+			// for anew, a second apart.
+			wait, cancel := context.WithTimeout(ctx, 15*time.Second)
+			err := WaitFor(wait, what+": "+pair, func(context.Context) error {
+				if !reaches(t, l, from, address) {
+					return errors.New("it is not reached")
+				}
+				return nil
+			})
+			cancel()
+			if err != nil {
+				t.Error(err)
 			}
 		}
 	}

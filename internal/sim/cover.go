@@ -14,13 +14,15 @@ import (
 type Coverage struct {
 	// codes counts decisions by code, and then by what was decided.
 	codes map[string]map[string]int
+	// states counts them by the world's state of the node: "code" or "code: method".
+	states map[string]map[string]int
 	// points are the engine's crash points that were passed, runs the ends of runs
 	// by method, outcome and code.
 	points, runs, hooks, faults, person map[string]int
 }
 
 func newCoverage() *Coverage {
-	return &Coverage{codes: map[string]map[string]int{}, points: map[string]int{}, runs: map[string]int{}, hooks: map[string]int{}, faults: map[string]int{}, person: map[string]int{}}
+	return &Coverage{codes: map[string]map[string]int{}, states: map[string]map[string]int{}, points: map[string]int{}, runs: map[string]int{}, hooks: map[string]int{}, faults: map[string]int{}, person: map[string]int{}}
 }
 
 // field reads a text field of flat JSON.
@@ -33,13 +35,21 @@ func field(data []byte, name string) string {
 	return string(value)
 }
 
-func (c *Coverage) event(e event.Event) {
+// event counts a decision; state is the node's.
+func (c *Coverage) event(e event.Event, state string) {
 	if e.Kind != "decision" {
 		return
 	}
-	what := field(e.Data, "action")
+	what, in := field(e.Data, "action"), e.Code
 	if what == "resync" || what == "attach" {
 		what = field(e.Data, "method")
+		in += ": " + what
+	}
+	if state != "" {
+		if c.states[state] == nil {
+			c.states[state] = map[string]int{}
+		}
+		c.states[state][in]++
 	}
 	by := c.codes[e.Code]
 	if by == nil {
@@ -67,8 +77,8 @@ func (c *Coverage) Summary() string {
 	for _, n := range c.person {
 		acts += n
 	}
-	return fmt.Sprintf("%d planner codes in %d decisions, %d ends of runs, %d crash points, %d ends of hooks, %d kinds of faults; a person was needed %d times",
-		len(c.codes), decisions, len(c.runs), len(c.points), len(c.hooks), len(c.faults), acts)
+	return fmt.Sprintf("%d planner codes in %d decisions, %d states of nodes, %d ends of runs, %d crash points, %d ends of hooks, %d kinds of faults; a person was needed %d times",
+		len(c.codes), decisions, len(c.states), len(c.runs), len(c.points), len(c.hooks), len(c.faults), acts)
 }
 
 // Dull lists what worlds must have reached and have not: promises that were
@@ -106,6 +116,12 @@ func (c *Coverage) Add(o *Coverage) {
 			c.codes[code] = mine
 		}
 		sum(mine, by)
+	}
+	for state, by := range o.states {
+		if c.states[state] == nil {
+			c.states[state] = map[string]int{}
+		}
+		sum(c.states[state], by)
 	}
 	sum(c.points, o.points)
 	sum(c.runs, o.runs)

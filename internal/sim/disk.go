@@ -196,7 +196,7 @@ type handle struct {
 func (s *handle) Add(_ context.Context, e event.Event) error {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	s.w.cover.event(e)
+	s.w.cover.event(e, s.w.stateOf(e.Node))
 	if s.w.tracing {
 		s.w.note("  history: node %s: %s %s: %s", e.Node, e.Kind, e.Code, e.Text)
 	}

@@ -118,8 +118,27 @@ func coverTable(c *Coverage) string {
 	return b.String()
 }
 
-// TestPageIsCurrent wants a row for each wrong build and for each planner's
-// code, and none besides.
+// unreached says why a state of a node is in no world.
+var unreached = map[string]string{}
+
+// stateTable is what was decided in each state of a node, with the methods.
+func stateTable(c *Coverage) string {
+	var b strings.Builder
+	b.WriteString("| state of the node | decided in it |\n|---|---|\n")
+	for _, state := range states {
+		what := strings.Join(sorted(c.states[state]), ", ")
+		if what == "" {
+			if what = unreached[state]; what == "" {
+				what = "rare: not in these worlds"
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", state, what)
+	}
+	return b.String()
+}
+
+// TestPageIsCurrent wants a row for each wrong build, for each planner's code and
+// for each state of a node, and none besides.
 func TestPageIsCurrent(t *testing.T) {
 	t.Parallel()
 	var names, codes []string
@@ -131,7 +150,9 @@ func TestPageIsCurrent(t *testing.T) {
 	}
 	slices.Sort(names)
 	slices.Sort(codes)
-	for section, want := range map[string][]string{"mutants": names, "coverage": codes} {
+	classes := slices.Clone(states)
+	slices.Sort(classes)
+	for section, want := range map[string][]string{"mutants": names, "coverage": codes, "states": classes} {
 		if got := rows(t, section); !slices.Equal(got, want) {
 			t.Errorf("%s, %s: the rows are\n%q\nand should be\n%q\nrun make sim-docs", page, section, got, want)
 		}

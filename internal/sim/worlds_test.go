@@ -63,6 +63,7 @@ func TestWorlds(t *testing.T) {
 	}
 	if *update {
 		writeSection(t, "coverage", coverTable(cover))
+		writeSection(t, "states", stateTable(cover))
 	}
 	if n >= fewWorlds {
 		for _, dull := range cover.Dull() {
