@@ -159,11 +159,19 @@ func (p *pool) freezeCopy(node int) {
 func (p *pool) takeAllProcesses(n int) (free func()) {
 	p.T.Helper()
 	var clients []*pgx.Conn
-	for range n {
-		c, err := pgx.Connect(p.Ctx, p.PoolConnString())
-		p.Must(err)
-		clients = append(clients, c)
-	}
+	// Pgpool-II ends its processes when a node falls out, clients and all: what was
+	// connected must be so still when the last one is.
+	p.Wait("a client for each of Pgpool-II's processes", func(ctx context.Context) error {
+		clients = slices.DeleteFunc(clients, func(c *pgx.Conn) bool { return c.Ping(ctx) != nil })
+		for len(clients) < n {
+			c, err := pgx.Connect(ctx, p.PoolConnString())
+			if err != nil {
+				return err
+			}
+			clients = append(clients, c)
+		}
+		return nil
+	})
 	return func() {
 		for _, c := range clients {
 			_ = c.Close(p.Ctx) // Pgpool-II may have ended it when a node fell out
