@@ -36,6 +36,7 @@ func TestS11DivergedNodeAttachedByHand(t *testing.T) {
 	n := p.Standbys()[1]
 	p.Hold(n)
 	p.Must(p.StopNode(p.Ctx, n, lab.Fast))
+	p.detached(n) // by Pgpool-II itself, and not only after the attach by hand
 	p.Must(os.Remove(filepath.Join(p.Nodes[n].DataDir, "standby.signal")))
 	p.Must(p.StartNode(p.Ctx, n))
 	lost, err = p.CommitRows(p.Ctx, n, 30)
