@@ -289,32 +289,6 @@ func TestMountPointAdoptedInPlace(t *testing.T) {
 	})
 }
 
-// TestIncompleteVaultKeepsOldDirectory is P3: what could not be saved stays in
-// the replaced directory, and the newest such one is kept.
-func TestIncompleteVaultKeepsOldDirectory(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
-		r.w.VaultPart, r.oldKept = true, true
-		r.run(topology.MethodBaseBackup)
-		r.healed()
-		if v := r.w.View(); v.Old == nil || v.Old.Name != "original" {
-			t.Errorf("old is %+v", v.Old)
-		}
-		newer := resynctest.CrashedPrimary(true)
-		newer.Name, newer.Proven = "newer", true
-		if _, err := r.a.Fence(t.Context(), r.token()); err != nil {
-			t.Fatal(err)
-		}
-		r.w.Places[resync.Home] = newer
-		r.run(topology.MethodBaseBackup)
-		r.healed()
-		if v := r.w.View(); v.Old == nil || v.Old.Name != "newer" {
-			t.Errorf("old is %+v", v.Old)
-		}
-	})
-}
-
 // TestUnknownDirectoryAside: a directory aside that no readable journal
 // vouches for is never brought home; only a base backup follows (P4).
 func TestUnknownDirectoryAside(t *testing.T) {

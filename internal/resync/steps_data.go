@@ -38,6 +38,9 @@ func vault() Step {
 			saved, note := journal.SavedAll, fmt.Sprintf("%d lost commits, %s saved", entry.Commits, humanize.IBytes(entry.Bytes))
 			if !entry.Complete {
 				saved, note = journal.SavedPart, note+"; incomplete: "+entry.Missing
+				if err := r.roomToKeep(); err != nil {
+					return "", err
+				}
 			}
 			r.state.set(func(rec *journal.Record) { rec.Saved, rec.Run.Vault = saved, &entry })
 			return note, nil
@@ -58,24 +61,24 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 		return "there is no directory to save from", true, nil
 	case p == Aside && (rec.Aside == journal.AsideDamaged || rec.Aside == journal.AsideRewound):
 		if rec.Saved == journal.SavedUnknown {
-			r.saved(journal.SavedPart)
-			return "the directory is half overwritten: what it held before cannot be told", true, nil
+			return r.keepWhole("the directory is half overwritten: what it held before cannot be told")
 		}
 		return "saved by an earlier run", true, nil
 	case p == Aside && rec.Saved.Enough() && sameUpstream(r.Prior.Record.Request.Upstream, r.req.Upstream):
 		return "saved by an earlier run", true, nil
 	}
-	if r.req.KeepOld && r.req.Method == topology.MethodBaseBackup {
-		r.saved(journal.SavedPart)
-		return "its WAL may be another line's than its data: what is lost cannot be listed, and the directory itself is kept", true, nil
+	switch over := r.overwritten(); {
+	case over && r.req.Method == topology.MethodRewind:
+		return "", false, Errorf(CodeRewindRefused, "WAL of another line was received over the node's own: pg_rewind would go by it")
+	case r.req.Method == topology.MethodBaseBackup && (over || r.req.KeepOld):
+		return r.keepWhole("its WAL may be another line's than its data: what is lost cannot be listed, and the directory itself is kept")
 	}
 	control, err := r.Host.Control(p)
 	if err != nil {
 		if r.req.Method == topology.MethodRewind {
 			return "", false, Errorf(CodeRewindRefused, "the control file cannot be read: %w", err)
 		}
-		r.saved(journal.SavedPart)
-		return "what the directory holds cannot be told: " + err.Error(), true, nil
+		return r.keepWhole("what the directory holds cannot be told: " + err.Error())
 	}
 	if r.req.Method == topology.MethodRewind || r.req.Divergence != 0 {
 		return "", false, nil
@@ -92,13 +95,41 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 // is above doubt (hazard 1).
 func (r *run) onLine(c topology.Control) (why string, proven bool) {
 	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
-	if err != nil || p.Err != "" || !p.Shared || p.Beyond || p.Overwritten != 0 {
+	if err != nil || p.Err != "" || !p.Shared || p.Beyond {
 		return "", false
 	}
 	if p.Open && !strings.Contains(c.State, "recovery") {
 		return "", false
 	}
 	return "its WAL is on the primary's line: nothing to save", true
+}
+
+// overwritten says that the WAL in the directory is not that of its data any more.
+// The server is stopped by now: nothing is written over it after this look.
+func (r *run) overwritten() bool {
+	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+	return err == nil && p.Overwritten != 0
+}
+
+// keepWhole has the directory itself kept when it is replaced, since the vault
+// cannot hold what it has.
+func (r *run) keepWhole(why string) (note string, skip bool, err error) {
+	if err := r.roomToKeep(); err != nil {
+		return "", false, err
+	}
+	r.saved(journal.SavedPart)
+	return why, true, nil
+}
+
+// roomToKeep refuses to put a second directory away that holds what is nowhere
+// else: the first would have to go for it (P3).
+func (r *run) roomToKeep() error {
+	old, err := r.Host.Exists(Old)
+	if err != nil || !old || r.state.record().Old.Enough() {
+		return err
+	}
+	return &Error{Code: CodeVaultFailed, Hint: "look at old in the node's workshop, and remove it when nothing in it is needed",
+		Err: errors.New("what this directory holds cannot be saved either, and an earlier one of that kind is kept still")}
 }
 
 func (r *run) saved(s journal.Saved) {

@@ -79,8 +79,8 @@ func (r *run) dropHome() (string, error) {
 	return "the copy at home never streamed and is removed; the one aside stays", nil
 }
 
-// putAway moves Aside to Old. Of two old copies the one with nothing to lose
-// goes; of two that hold something, the newer is kept.
+// putAway moves Aside to Old. Of two old copies the one with nothing to lose goes;
+// of two that hold something neither does.
 func (r *run) putAway() (string, error) {
 	rec := r.state.record()
 	old, err := r.Host.Exists(Old)
@@ -93,6 +93,9 @@ func (r *run) putAway() (string, error) {
 		}
 		r.forgetAside()
 		return "the replaced copy held nothing that is not saved, and is removed", nil
+	}
+	if old && !rec.Old.Enough() {
+		return "", r.roomToKeep()
 	}
 	if old {
 		if err := r.Host.Remove(Old); err != nil {

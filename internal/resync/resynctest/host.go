@@ -53,7 +53,11 @@ func (w *World) ProbeWAL(primary topology.History) (topology.WALProbe, error) {
 	if d == nil || d.Content != Whole {
 		return topology.WALProbe{}, errors.New("no readable WAL")
 	}
-	return topology.WALProbe{Shared: true, Beyond: d.Diverged, CommonTLI: 1, Limit: 0x5000000, Own: topology.History{TLI: 1}}, nil
+	p := topology.WALProbe{Shared: true, Beyond: d.Diverged, CommonTLI: 1, Limit: 0x5000000, Own: topology.History{TLI: 1}}
+	if d.Over {
+		p.Overwritten = 0x5000028
+	}
+	return p, nil
 }
 
 // FreeBytes gives Free.

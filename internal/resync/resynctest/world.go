@@ -29,6 +29,8 @@ type Dir struct {
 	// Diverged: it holds WAL past the switch point. Unsaved: of which the vault
 	// has no copy yet.
 	Diverged, Unsaved bool
+	// Over: WAL of another line was received over its own.
+	Over bool
 	// Signal is standby.signal; OwnConfig: the configuration is this node's.
 	Signal, OwnConfig bool
 	// PointsTo is the upstream in its settings.
