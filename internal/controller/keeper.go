@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -119,20 +120,22 @@ func (c *Controller) save(ctx context.Context) error {
 	c.mu.Lock()
 	mem := c.mem
 	c.mu.Unlock()
-	if err := c.copyHolds(mem.Holds); err != nil {
-		return fmt.Errorf("second copy of the holds: %w", err)
+	// One that cannot be written is no reason to lose the other.
+	copied := c.copyHolds(mem.Holds)
+	if copied != nil {
+		copied = fmt.Errorf("second copy of the holds: %w", copied)
 	}
 	durable := durablePart(mem)
 	if reflect.DeepEqual(durable, c.keeper.saved) {
-		return nil
+		return copied
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeDeadline)
 	defer cancel()
 	if err := c.o.Store.Keep(ctx, memoryName, mem); err != nil {
-		return err
+		return errors.Join(copied, err)
 	}
 	c.keeper.saved = durable
-	return nil
+	return copied
 }
 
 // History reads events, those of this moment included.

@@ -30,7 +30,7 @@ func durablePart(mem plan.Memory) plan.Memory {
 		n := &nodes[i]
 		n.Target, n.TargetAt, n.ProgressAt, n.ProgressLSN = 0, time.Time{}, time.Time{}, 0
 		n.HealthySince, n.NotStreamingSince = time.Time{}, time.Time{}
-		n.StreamBreaks, n.StreamLSN = 0, 0
+		n.StreamBreaks, n.StreamLSN, n.BrokeFirst = 0, 0, time.Time{}
 	}
 	mem.Nodes, mem.PoolBlindSince = nodes, time.Time{}
 	return mem

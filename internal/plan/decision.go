@@ -153,10 +153,11 @@ type NodeMemory struct {
 	TargetAt      time.Time           `json:"target_at"`
 	// NotStreamingSince is when an up standby was first seen without the right stream.
 	NotStreamingSince time.Time `json:"not_streaming_since"`
-	// StreamBreaks counts how often the node's stream has begun and ended again
-	// while its replay stood at StreamLSN, short of the primary.
+	// StreamBreaks counts how often since BrokeFirst the node's stream has begun
+	// and ended again while its replay stood at StreamLSN, short of the primary.
 	StreamBreaks int          `json:"stream_breaks,omitempty"`
 	StreamLSN    topology.LSN `json:"stream_lsn,omitempty"`
+	BrokeFirst   time.Time    `json:"broke_first,omitzero"`
 	// ProgressAt and ProgressLSN: when and to where replay last moved.
 	ProgressAt  time.Time    `json:"progress_at"`
 	ProgressLSN topology.LSN `json:"progress_lsn"`

@@ -80,3 +80,92 @@ func TestForkIsRemembered(t *testing.T) {
 		}
 	})
 }
+
+// TestForkedDirectoryIsKept: KeepOld is asked for exactly where the node's WAL need
+// not be that of its data.
+func TestForkedDirectoryIsKept(t *testing.T) {
+	t.Parallel()
+	kept := func(t *testing.T, s *scene, want bool) {
+		t.Helper()
+		d := s.step()[2]
+		if d.Action != Resync || d.Method != topology.MethodBaseBackup || d.Request == nil || d.Request.KeepOld != want {
+			t.Errorf("%s, request %+v; want a base backup, keeping %v", short(d), d.Request, want)
+		}
+	}
+	t.Run("streams over it", func(t *testing.T) {
+		t.Parallel()
+		kept(t, forkedScene(t).status(2, topology.PoolDown), true)
+	})
+	t.Run("down, and its WAL looks right", func(t *testing.T) {
+		t.Parallel()
+		kept(t, forkedScene(t).stopped(2).lineage(2, 1, topology.LineageOnLine).status(2, topology.PoolDown), true)
+	})
+	t.Run("down, and its WAL is its own still", func(t *testing.T) {
+		t.Parallel()
+		s := forkedScene(t).stopped(2).lineage(2, 1, topology.LineageDiverged).status(2, topology.PoolDown)
+		s.node(2).Lineage.SameTimeline, s.node(2).Lineage.DataID = true, "c"
+		kept(t, s, false) // the vault has all of it
+	})
+	t.Run("down, and its WAL was received over", func(t *testing.T) {
+		t.Parallel()
+		s := forkedScene(t).stopped(2).lineage(2, 1, topology.LineageDiverged).status(2, topology.PoolDown)
+		s.node(2).Lineage.SameTimeline, s.node(2).Lineage.Overwritten, s.node(2).Lineage.DataID = true, true, "c"
+		kept(t, s, true)
+	})
+	t.Run("an own program would overwrite it in place", func(t *testing.T) {
+		t.Parallel()
+		s := forkedScene(t).status(2, topology.PoolDown)
+		s.pol.Custom = true
+		s.expect("", "", "none needs-consent")
+	})
+	t.Run("one number from two places", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t).learn()
+		s.promoted(1).standby(2, 1).learn()
+		for i, id := range []string{"a", "b", "c"} {
+			s.node(topology.NodeID(i)).Agent.DataID = id
+		}
+		s.stopped(2).lineage(2, 1, topology.LineageDiverged).status(2, topology.PoolDown)
+		s.node(2).Lineage.DataID = "c"
+		s.node(2).Agent.History = topology.History{TLI: 2, Ancestors: []topology.HistoryEntry{{TLI: 1, Switch: 0x4000000}}}
+		s.learn()
+		if s.memory(2).Fork.DataID != "c" {
+			t.Errorf("not remembered: %+v", s.memory(2).Fork)
+		}
+	})
+}
+
+// TestStreamThatBreaksOff: a stream that begins and ends, again and again within two
+// minutes, while replay stands still short of the primary, ends in a base backup
+// that keeps the directory; one that breaks off now and then does not.
+func TestStreamThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	broken := func(t *testing.T, every time.Duration, moves bool) Decision {
+		t.Helper()
+		s := newScene(t).status(2, topology.PoolDown).learn()
+		at := s.node(0).SQL.Current
+		for i := range maxBreaks {
+			s.standby(2, 0)
+			s.node(2).SQL.Replay = at - 0x1000
+			if moves {
+				s.node(2).SQL.Replay += topology.LSN(i)
+			}
+			s.node(0).SQL.Current += 0x100
+			s.step()
+			s.later(every / 2)
+			s.node(2).SQL.Receiver.Status = ""
+			s.step()
+			s.later(every / 2)
+		}
+		return s.step()[2]
+	}
+	if d := broken(t, 5*time.Second, false); d.Action != Resync || d.Method != topology.MethodBaseBackup || d.Code != CodeNotStreaming || !d.Request.KeepOld {
+		t.Errorf("breaks off at once each time: %s", short(d))
+	}
+	if d := broken(t, 5*time.Second, true); d.Method == topology.MethodBaseBackup {
+		t.Errorf("replay moves: %s", short(d))
+	}
+	if d := broken(t, 10*time.Minute, false); d.Method == topology.MethodBaseBackup {
+		t.Errorf("breaks off now and then: %s", short(d))
+	}
+}

@@ -141,14 +141,24 @@ func (s *subject) noteProgress() {
 
 // noteBreak counts the end of a stream by which replay has not moved.
 func (s *subject) noteBreak() {
-	if s.m.StreamLSN != 0 && s.sql && s.n.SQL.Replay == s.m.StreamLSN {
-		s.m.StreamBreaks++
+	m := &s.m
+	if m.StreamLSN == 0 || !s.sql || s.n.SQL.Replay != m.StreamLSN {
+		return
 	}
+	if m.StreamBreaks == 0 || s.w.now.Sub(m.BrokeFirst) > breaksWithin && m.StreamBreaks < maxBreaks {
+		m.StreamBreaks, m.BrokeFirst = 0, s.w.now
+	}
+	m.StreamBreaks++
 }
 
 // maxBreaks is how often a stream may break off before its node is taken for one
-// that cannot follow: PostgreSQL asks again every wal_retrieve_retry_interval.
-const maxBreaks = 4
+// that cannot follow, and within what time: PostgreSQL asks again every
+// wal_retrieve_retry_interval, by default 5 s. A replay that waits for hours, as for
+// a conflict, meets a bad network now and then, and is no such node.
+const (
+	maxBreaks    = 4
+	breaksWithin = 2 * time.Minute
+)
 
 // streamBreaks says that the node's stream begins, breaks off and moves nothing,
 // again and again: what the primary sends does not go on from what the node has
