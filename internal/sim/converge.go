@@ -79,7 +79,12 @@ func (w *World) person(root *actor) {
 	st := c.Status()
 	for _, m := range st.Memory.Nodes {
 		if m.Parked != "" {
-			wants[fmt.Sprintf("release %d: %s", m.Node, m.Parked)] = func() { w.must(c.Release(w.life, m.Node, "person")) }
+			wants[fmt.Sprintf("release %d: %s", m.Node, m.Parked)] = func() {
+				if m.Parked == plan.CodeVaultFailed {
+					w.lookedAtOld(m.Node)
+				}
+				w.must(c.Release(w.life, m.Node, "person"))
+			}
 		}
 	}
 	for _, d := range st.Decisions {
@@ -220,6 +225,13 @@ func (w *World) moveAway(id topology.NodeID) {
 			n.places[p] = nil
 		}
 	}
+}
+
+// lookedAtOld removes what a base backup has kept, which a person has looked at.
+func (w *World) lookedAtOld(id topology.NodeID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.nodes[id].places[resync.Old] = nil
 }
 
 // consent is `repool resync NODE --yes`.

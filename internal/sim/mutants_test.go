@@ -27,12 +27,11 @@ var mutants = []mutant{
 		`code, why := s.gate()`, `code, why := Code(""), ""`),
 	{"go by timeline numbers, not by content", "P3", []edit{
 		{"topology/lineage.go", `case !sameRecord(*probe.Last, *record):`, `case false:`},
-		{"resync/steps_data.go", `if r.req.KeepOld && `, `if false && `}}},
+		{"resync/steps_data.go", `(over || r.req.KeepOld):`, `false:`}}},
 	{"believe WAL that was received over another line's", "P3", []edit{
 		{"plan/fork.go", `if f.DataID == "" || p == nil || s == p || f.Primary != p.n.ID {`, `if true {`},
 		{"topology/lineage.go", `case probe.Overwritten != 0:`, `case false:`},
-		{"resync/steps_data.go", `if r.req.KeepOld && `, `if false && `},
-		{"resync/steps_data.go", ` || p.Overwritten != 0 {`, ` {`}}},
+		{"resync/steps_data.go", `(over || r.req.KeepOld):`, `false:`}}},
 	{"attach however far behind", "P1", []edit{
 		{"plan/gate.go", `case s.lag() > s.w.pol.MaxLagBytes:`, `case false:`},
 		{"plan/gate.go", `case f.Replay < s.m.Target:`, `case false:`}}},
