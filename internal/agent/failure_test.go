@@ -249,6 +249,7 @@ func TestRefusals(t *testing.T) {
 		{"a diverged primary is not adopted (hazard 3)", topology.MethodAdopt, resynctest.CrashedPrimary(true), nil, resync.CodeNotOnLine},
 		{"a running primary is not adopted (hazard 54)", topology.MethodAdopt, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart() }, resync.CodeServerRunning},
 		{"a stopped standby cannot follow", topology.MethodFollow, resynctest.StoppedStandby(), nil, resync.CodeServerStopped},
+		{"a starting primary cannot follow", topology.MethodFollow, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart(); w.Starting = true }, resync.CodeServerStopped},
 		{"a running primary cannot follow", topology.MethodFollow, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart() }, resync.CodeServerRunning},
 		{"nothing to start", topology.MethodStart, nil, nil, resync.CodeNoData},
 		{"a blind pg_rewind is not believed (hazards 1 and 2)", topology.MethodRewind, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.RewindBlind = true }, resync.CodeRewindRefused},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/repool/repool/internal/journal"
@@ -106,6 +107,11 @@ func writeRunningSettings() Step {
 		if err != nil {
 			return "", fmt.Errorf("look for the server: %w", err)
 		}
+		if st == topology.ServerStarting {
+			// One that has not replayed to a consistent point answers nobody, and may
+			// wait for ever for WAL of an upstream that is gone. It heeds a reload.
+			return r.pointStarting(ctx, write)
+		}
 		if st != topology.ServerRunning {
 			return "", Errorf(CodeServerStopped, "the server is %s, it cannot follow", stateWord(st))
 		}
@@ -119,6 +125,24 @@ func writeRunningSettings() Step {
 		return write(ctx, r)
 	}
 	return s
+}
+
+// pointStarting points a server that is starting, if it is a standby by its control
+// file: one in crash recovery comes up as a primary.
+func (r *run) pointStarting(ctx context.Context, write func(context.Context, *run) (string, error)) (string, error) {
+	p, err := r.work()
+	if err != nil {
+		return "", err
+	}
+	c, err := r.Host.Control(p)
+	if err != nil {
+		return "", fmt.Errorf("see whether the starting server is a standby: %w", err)
+	}
+	if c.State != "in archive recovery" {
+		return "", Errorf(CodeServerStopped, "the server is starting %s, it cannot follow", c.State)
+	}
+	note, err := write(ctx, r)
+	return strings.TrimPrefix(note+"; the server is starting still", "; "), err
 }
 
 // reload makes the running standby take its new upstream.

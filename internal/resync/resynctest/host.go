@@ -39,6 +39,9 @@ func (w *World) Server() (topology.ServerState, error) {
 	if w.server == nil {
 		return topology.ServerStopped, nil
 	}
+	if w.Starting {
+		return topology.ServerStarting, nil
+	}
 	return topology.ServerRunning, nil
 }
 
@@ -70,7 +73,7 @@ func (w *World) MountPoint() (bool, error) { return w.Mount, nil }
 func (w *World) Stream(context.Context) (topology.SQLFacts, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.server == nil {
+	if w.server == nil || w.Starting {
 		return topology.SQLFacts{}, errors.New("connection refused")
 	}
 	f := topology.SQLFacts{InRecovery: !w.writes, Replay: 0x5000100}
@@ -121,7 +124,15 @@ func (w *World) StartServer(context.Context) error {
 
 // Reload changes nothing here: the settings count at once.
 func (w *World) Reload(context.Context) error {
-	return errors.Join(w.op("Reload"), w.late("Reload"))
+	if err := w.op("Reload"); err != nil {
+		return err
+	}
+	w.change(func() {
+		if w.streams() {
+			w.Starting = false
+		}
+	})
+	return w.late("Reload")
 }
 
 // Move renames a place. Home does not move away under a server.

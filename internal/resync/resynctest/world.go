@@ -60,6 +60,9 @@ type World struct {
 	// Mount: Home is a mount point. Gone: the primary does not answer. Changed:
 	// it is no longer the one asked for. VaultPart: the vault is incomplete.
 	Mount, Gone, Changed, VaultPart bool
+	// Starting: the server has not come to a consistent point, and answers nobody
+	// before it is reloaded with an upstream that has the WAL.
+	Starting bool
 	// RewindBlind: pg_rewind sees no divergence, and changes nothing.
 	RewindBlind bool
 	// Free and Size are bytes; Size is of the primary.
