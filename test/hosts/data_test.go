@@ -2,7 +2,6 @@ package hosts
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -61,41 +60,16 @@ func (p *pool) neverPrimary(node int) {
 
 // ended says whether the newest run in the node's own journal has ended.
 func (p *pool) ended(node int) bool {
-	files, err := filepath.Glob(filepath.Join(p.Workshop(node), "journal", "*.json"))
-	if err != nil || len(files) == 0 {
-		return false
-	}
-	newest, at := true, time.Time{}
-	for _, path := range files {
-		b, err := os.ReadFile(path)
-		var rec struct {
-			Run struct {
-				Started, Ended time.Time
-			} `json:"run"`
-		}
-		if err == nil && json.Unmarshal(b, &rec) == nil && rec.Run.Started.After(at) {
-			at, newest = rec.Run.Started, !rec.Run.Ended.IsZero()
-		}
-	}
-	return newest
+	p.T.Helper()
+	runs := p.Journal(node, time.Time{})
+	return len(runs) > 0 && !runs[len(runs)-1].Ended.IsZero()
 }
 
 // ownRuns are the outcomes of the runs in the node's own journal since a time.
-func (p *pool) ownRuns(node int, since time.Time) []topology.Outcome {
+func (p *pool) ownRuns(node int, since time.Time) (out []topology.Outcome) {
 	p.T.Helper()
-	files, err := filepath.Glob(filepath.Join(p.Workshop(node), "journal", "*.json"))
-	p.Must(err)
-	var out []topology.Outcome
-	for _, path := range files {
-		b, err := os.ReadFile(path)
-		p.Must(err)
-		var rec struct {
-			Run topology.RunState `json:"run"`
-		}
-		p.Must(json.Unmarshal(b, &rec))
-		if rec.Run.Started.After(since) {
-			out = append(out, rec.Run.Outcome)
-		}
+	for _, r := range p.Journal(node, since) {
+		out = append(out, r.Outcome)
 	}
 	return out
 }

@@ -2,15 +2,11 @@ package scenarios
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
-	"time"
 
 	"github.com/repool/repool/internal/proof"
-	"github.com/repool/repool/internal/topology"
 	"github.com/repool/repool/test/testpool"
 )
 
@@ -55,26 +51,4 @@ func (p *pool) detached(node int) {
 	ctx, cancel := context.WithTimeout(p.Ctx, testpool.Patience)
 	defer cancel()
 	p.Must(p.WaitDetached(ctx, node))
-}
-
-// journal is what the node's own journal says of the runs begun since a time,
-// oldest first.
-func (p *pool) journal(node int, since time.Time) []topology.RunState {
-	p.T.Helper()
-	files, err := filepath.Glob(filepath.Join(p.Workshop(node), "journal", "*.json"))
-	p.Must(err)
-	var out []topology.RunState
-	for _, path := range files {
-		b, err := os.ReadFile(path)
-		p.Must(err)
-		var rec struct {
-			Run topology.RunState `json:"run"`
-		}
-		p.Must(json.Unmarshal(b, &rec))
-		if rec.Run.Started.After(since) {
-			out = append(out, rec.Run)
-		}
-	}
-	slices.SortFunc(out, func(a, b topology.RunState) int { return a.Started.Compare(b.Started) })
-	return out
 }

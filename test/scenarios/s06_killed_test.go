@@ -164,7 +164,7 @@ func TestS06ControllerKilledAgentsLive(t *testing.T) {
 // it ended well.
 func (p *pool) onlyRun(node int, since time.Time, m topology.Method) {
 	p.T.Helper()
-	runs := p.journal(node, since)
+	runs := p.Journal(node, since)
 	if len(runs) != 1 || runs[0].Method != m || runs[0].Outcome != topology.RunDone {
 		p.T.Errorf("runs of node %d: %+v, want one %s that ended well", node, runs, m)
 	}

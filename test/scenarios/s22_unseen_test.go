@@ -26,7 +26,12 @@ func TestS22RunThatEndsUnseen(t *testing.T) {
 	resume := p.Catch(1, p.BackupOf(n)...)
 	p.Must(p.StopController(p.Ctx, 0))
 	resume()
-	p.Must(p.WaitStreaming(p.Ctx))
+	p.Wait("the run to end", func(context.Context) error {
+		if runs := p.Journal(n, since); len(runs) == 0 || runs[0].Ended.IsZero() {
+			return fmt.Errorf("it goes on: %+v", runs)
+		}
+		return nil
+	})
 	back := time.Now()
 	p.Must(p.StartController(p.Ctx, 0))
 	p.Whole("the node attached by the next controller", back)

@@ -82,20 +82,50 @@ func (p *Pool) Runs(node int, since time.Time) []topology.RunState {
 	return out
 }
 
-// HealedBy claims the method of the newest good run of a node since a time.
+// HealedBy claims the method of the newest good run of a node since a time, and
+// waits for it: a node can be whole a moment before its run is in the history.
 func (p *Pool) HealedBy(node int, since time.Time, want topology.Method) topology.RunState {
 	p.T.Helper()
-	runs := p.Runs(node, since)
-	for _, r := range slices.Backward(runs) {
-		if r.Outcome == topology.RunDone {
-			if r.Method != want {
-				p.T.Errorf("node %d was healed by %s, want %s", node, r.Method, want)
+	var healed topology.RunState
+	p.Wait(fmt.Sprintf("a run of node %d that ended well, by %s", node, want), func(context.Context) error {
+		runs := p.Runs(node, since)
+		for _, r := range slices.Backward(runs) {
+			if r.Outcome == topology.RunDone {
+				healed = r
+				return nil
 			}
-			return r
+		}
+		return fmt.Errorf("its runs: %+v", runs)
+	})
+	if healed.Method != want {
+		p.T.Errorf("node %d was healed by %s, want %s; its runs: %+v", node, healed.Method, want, p.Runs(node, since))
+	}
+	return healed
+}
+
+// Journal is what the node's own journal says of the runs begun since a time,
+// oldest first.
+func (p *Pool) Journal(node int, since time.Time) []topology.RunState {
+	p.T.Helper()
+	files, err := filepath.Glob(filepath.Join(p.Workshop(node), "journal", "*.json"))
+	p.Must(err)
+	var out []topology.RunState
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // old records go as new ones come
+		}
+		p.Must(err)
+		var rec struct {
+			Run topology.RunState `json:"run"`
+		}
+		p.Must(json.Unmarshal(b, &rec))
+		if rec.Run.Started.After(since) {
+			out = append(out, rec.Run)
 		}
 	}
-	p.T.Errorf("node %d has no run that ended well, want %s; runs: %+v", node, want, runs)
-	return topology.RunState{}
+	slices.SortFunc(out, func(a, b topology.RunState) int { return a.Started.Compare(b.Started) })
+	return out
 }
 
 // NoRuns claims that nothing was run on a node since a time.

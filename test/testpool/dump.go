@@ -13,7 +13,7 @@ import (
 func (p *Pool) dump() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	for _, what := range [][]string{{"status"}, {"plan"}, {"history", "--limit", "200"}} {
+	for _, what := range [][]string{{"status"}, {"plan"}, {"history", "--limit", "60"}} {
 		out, err := p.Repool(ctx, what...)
 		if err != nil {
 			out = err.Error() + "\n" + out
@@ -30,9 +30,21 @@ func (p *Pool) dump() {
 	for _, log := range logs {
 		if b, err := os.ReadFile(log); err == nil {
 			lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(b)), "\n"), chatter)
-			p.T.Logf("%s:\n%s", log, strings.Join(lines[max(0, len(lines)-200):], "\n"))
+			p.T.Logf("%s:\n%s", log, clipped(lines))
 		}
 	}
+}
+
+// clipped is the end of a log: what is read of a failed test on another machine is
+// often no more than the last few hundred lines of everything.
+func clipped(lines []string) string {
+	lines = lines[max(0, len(lines)-40):]
+	for i, l := range lines {
+		if len(l) > 300 {
+			lines[i] = l[:300] + "…"
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // chatter is what the controller logs of a pass, and Pgpool-II of each PCP
