@@ -151,7 +151,7 @@ func hbaRule(f [][]string) (HBARule, bool) {
 	}
 	r.Databases, r.Users, r.Method = f[1], f[2], f[want-1][0]
 	if r.Type == "local" {
-		return r, true
+		return r, r.Method != ""
 	}
 	r.Address = f[3][0]
 	if _, err := netip.ParseAddr(r.Address); err == nil && len(f) > 5 {
@@ -159,7 +159,7 @@ func hbaRule(f [][]string) (HBARule, bool) {
 			r.Mask, r.Method = f[4][0], f[5][0]
 		}
 	}
-	return r, true
+	return r, r.Method != ""
 }
 
 // hbaFields splits a line into fields, and these at commas. Quotes keep blanks and
