@@ -48,6 +48,7 @@ type Limits struct {
 	Promote    time.Duration // for one node's promotion; 60 s
 	Lock       time.Duration // for another hook's failover; 90 s
 	Poke       time.Duration // for the controller to take a word; 200 ms
+	Stray      time.Duration // for stopping detached standbys of the lost line; 5 s
 }
 
 func (l Limits) filled() Limits {
@@ -56,7 +57,7 @@ func (l Limits) filled() Limits {
 		def time.Duration
 	}{
 		{&l.Probe, 2 * time.Second}, {&l.FenceDead, 3 * time.Second}, {&l.FenceAlive, 30 * time.Second},
-		{&l.Promote, time.Minute}, {&l.Lock, 90 * time.Second}, {&l.Poke, 200 * time.Millisecond},
+		{&l.Promote, time.Minute}, {&l.Lock, 90 * time.Second}, {&l.Poke, 200 * time.Millisecond}, {&l.Stray, 5 * time.Second},
 	} {
 		if *f.d <= 0 {
 			*f.d = f.def
@@ -72,6 +73,9 @@ type Deps struct {
 	Dial func(ctx context.Context, node topology.NodeID) (Server, error)
 	// Agent gives the agent of a node, or an error where none is known.
 	Agent func(node topology.NodeID) (Fencer, error)
+	// Held says whether a person has said to leave the node alone; an error: nobody
+	// knows. nil: none is held.
+	Held func(node topology.NodeID) (bool, error)
 	// Control is the controller; it need not be running.
 	Control Controller
 	// Out is where Pgpool-II's log is: standard error.

@@ -134,7 +134,11 @@ func (d *Deps) replace(ctx context.Context, e Event, patience time.Duration, res
 				Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller", e.Failed)}
 		}
 	}
-	return d.takeOver(ctx, e, p, last)
+	r := d.takeOver(ctx, e, p, last)
+	if r.Code == CodeAlreadyPrimary {
+		r.Notes = append(r.Notes, d.strays(ctx, p, r.Node, p.facts(r.Node))...)
+	}
+	return r
 }
 
 // promoted says whether one of the other nodes is a valid primary.

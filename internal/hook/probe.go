@@ -3,6 +3,7 @@ package hook
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/repool/repool/internal/topology"
@@ -89,6 +90,12 @@ func (d *Deps) askOnceMore(ctx context.Context, p *probes) {
 		all.Go(func() { v.facts, v.err = s.Facts(ctx) })
 	}
 	all.Wait()
+}
+
+// facts are what the node said last; it must have answered.
+func (p *probes) facts(node topology.NodeID) Facts {
+	i := slices.IndexFunc(p.views, func(v view) bool { return v.node == node })
+	return p.views[i].facts
 }
 
 // close ends what is still open, and waits for it.

@@ -33,7 +33,7 @@ func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() vi
 		return v.err == nil && v.facts.InRecovery
 	})
 	switch {
-	case errors.Is(err, errNoPrimary):
+	case errors.Is(err, errSpared):
 		return fmt.Sprintf("old primary %s runs as a standby: left running", node), true, false
 	case err == nil:
 		return fenceNote(node, how), true, how.WasRunning
@@ -65,8 +65,8 @@ func fenceNote(node topology.NodeID, how topology.Fenced) string {
 	return fmt.Sprintf("old primary %s stopped (%s) in %s", node, how.Mode, how.Took.Round(time.Millisecond))
 }
 
-// errNoPrimary: the node answered that it is in recovery.
-var errNoPrimary = errors.New("the node is in recovery")
+// errSpared: by its own answer, the node is not one to be stopped.
+var errSpared = errors.New("the node is to be left running")
 
 // askFence has the node's agent stop its server, unless spare says not to. An
 // agent that does not answer is soon given up; one that does is given the time
@@ -86,7 +86,7 @@ func (d *Deps) askFence(ctx context.Context, node topology.NodeID, spare func() 
 		return topology.Fenced{}, err
 	}
 	if spare() {
-		return topology.Fenced{}, errNoPrimary
+		return topology.Fenced{}, errSpared
 	}
 	long, cancel := context.WithTimeout(ctx, d.Limits.FenceAlive)
 	defer cancel()
@@ -140,23 +140,27 @@ func behindOf(v view, line topology.History) topology.TimelineID {
 
 // settle does what makes the others' way to the new primary short: their slots,
 // before they ask for them; the record of the new primary; and a checkpoint,
-// which is not waited for. None of it can undo the promotion, so failures are
-// only notes.
-func (d *Deps) settle(ctx context.Context, s Server, node topology.NodeID) (notes []string) {
-	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
+// which is not waited for. What an attach must not show is stopped. None of it
+// can undo the promotion, so failures are only notes.
+func (d *Deps) settle(ctx context.Context, p *probes, node topology.NodeID) (notes []string) {
+	s := p.servers[node]
+	short, cancel := context.WithTimeout(ctx, d.Limits.Probe)
 	defer cancel()
 	fail := func(err error) {
 		if err != nil {
 			notes = append(notes, err.Error())
 		}
 	}
-	fail(s.EnsureSlots(ctx, d.others(node)))
-	f, err := s.Facts(ctx)
+	fail(s.EnsureSlots(short, d.others(node)))
+	f, err := s.Facts(short)
 	fail(err)
 	if err == nil {
 		fail(NotePrimary(d.stateDir(), Primary{Node: node, SystemID: f.SystemID, History: f.History, At: time.Now()}))
 	}
-	fail(d.checkpoint(ctx, s, node))
+	fail(d.checkpoint(short, s, node))
+	if err == nil {
+		notes = append(notes, d.strays(ctx, p, node, f)...)
+	}
 	return notes
 }
 

@@ -92,6 +92,6 @@ func (d *Deps) promotedBy(ctx context.Context, e Event, p *probes, v view, tli t
 	if v.node != e.NewMain && e.NewMain != topology.NoNode {
 		text += fmt.Sprintf(" (Pgpool-II's choice was node %s)", e.NewMain)
 	}
-	notes = append(notes, d.settle(ctx, p.servers[v.node], v.node)...)
+	notes = append(notes, d.settle(ctx, p, v.node)...)
 	return Result{Code: CodePromoted, Node: v.node, Text: text, Notes: notes}
 }

@@ -23,7 +23,7 @@ func (w *World) heal(root *actor) {
 	w.mu.Lock()
 	w.note("the faults are over")
 	w.cuts, w.latency, w.calm = map[way]int{}, normalLatency, true
-	w.burst, w.hooksTwice, w.pgpool.killHook, w.pgpoolHeld, w.forget = false, false, false, 0, false
+	w.burst, w.hooksTwice, w.dieUnderAttach, w.pgpool.killHook, w.pgpoolHeld, w.forget = false, false, false, false, 0, false
 	for _, n := range w.nodes {
 		n.full, n.slow, n.agentsHeld, n.nextDiesAt, n.troubled = false, false, 0, "", time.Now()
 		if n.srv != nil {

@@ -104,8 +104,8 @@ var effects = []effect{
 			n.srv.promoteAt = time.Now()
 		}
 	}), nil},
-	{"attach by hand", 5, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{n.id, true}) }), nil},
-	{"detach by hand", 4, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{n.id, false}) }), nil},
+	{"attach by hand", 5, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.id, attach: true}) }), nil},
+	{"detach by hand", 4, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.id}) }), nil},
 	{"power cut", 6, true, locked(func(w *World, n *node, _ Fault) { w.powerCut(n); n.troubled = time.Now() }), locked((*World).powerOn)},
 	{"freeze", 4, true, locked(func(w *World, n *node, _ Fault) {
 		if n.srv != nil {
@@ -189,6 +189,8 @@ var effects = []effect{
 		}
 	})},
 	{"resync asked", 3, false, func(w *World, n *node, _ Fault) { w.consent(n.id) }, nil},
+	// Drawn by its own schedule only.
+	{"die under an attach", 0, true, locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = true }), locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = false })},
 	{"watchdog flips", 2, true, locked(func(w *World, _ *node, _ Fault) { w.lead(1) }), locked(func(w *World, _ *node, _ Fault) { w.lead(0) })},
 }
 
@@ -306,6 +308,11 @@ func draw(d *dice, nodes int) []Fault {
 			all = append(all, f)
 			break
 		}
+	}
+	if d.chance(12) { // the primary dies, and an attach waits behind its failure
+		n := topology.NodeID(1 + d.below(nodes-1))
+		add(t, "kill server", n, 0, "")
+		add(t, "die under an attach", 0, 60*second, "")
 	}
 	slices.SortStableFunc(all, func(a, b Fault) int { return int(a.At - b.At) })
 	return all

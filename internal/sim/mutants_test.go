@@ -85,6 +85,8 @@ var mutants = []mutant{
 	{"promote beside a living primary", "two writers", []edit{
 		{"hook/promote.go", `return a.Fence(long, token)`, `_, _ = long, token; return topology.Fenced{}, errors.New("left running")`},
 		{"hook/takeover.go", `if !fenced {`, `if !fenced && false {`}}},
+	one("leave what a queued attach would show", "P1", "hook/promote.go",
+		`notes = append(notes, d.strays(ctx, p, node, f)...)`, `_ = d.strays`),
 	one("promote without asking who is the primary already", "two writers", "hook/choose.go",
 		`if rel == onLine || rel == ahead {`, `if false && rel == ahead {`),
 }

@@ -217,6 +217,26 @@ func (w *World) kill(n *node) {
 	w.dropStreams(n)
 }
 
+// dieUnder is the primary dying at the moment at which a standby is to be attached
+// that has its last commit and is the only one. Pgpool-II knew of the death first.
+func (w *World) dieUnder(n *node) {
+	if !w.dieUnderAttach || w.pgpool.primary < 0 {
+		return
+	}
+	u := w.nodes[w.pgpool.primary]
+	if u == n || !u.writes() || !n.accepting() || !n.srv.streaming || n.srv.from != u.id || n.srv.d.data != u.srv.d.tip {
+		return
+	}
+	w.dieUnderAttach = false
+	last := w.write(u.srv.d.tip, commit, 500)
+	for _, d := range []*dir{u.srv.d, n.srv.d} {
+		d.tip, d.data = last, last
+	}
+	w.note("node %d dies as node %d is to be attached, which alone has its last commit", u.id, n.id)
+	w.kill(u)
+	w.pgpool.enqueue(request{node: u.id})
+}
+
 // stop ends it with a shutdown checkpoint. Standbys that stream get all of it.
 func (w *World) stop(n *node) {
 	s := n.srv

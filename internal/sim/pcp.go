@@ -22,8 +22,8 @@ type door struct {
 func (p *pgpool) door(name string, b *brain) *door {
 	d := &door{p: p, b: b, reads: p.w.actor(name + " PCP reads"), sends: map[request]*actor{}, silent: p.w.actor(name + " PCP silent")}
 	for _, n := range p.w.nodes {
-		d.sends[request{n.id, true}] = p.w.actor(fmt.Sprintf("%s PCP attach %d", name, n.id))
-		d.sends[request{n.id, false}] = p.w.actor(fmt.Sprintf("%s PCP detach %d", name, n.id))
+		d.sends[request{node: n.id, attach: true}] = p.w.actor(fmt.Sprintf("%s PCP attach %d", name, n.id))
+		d.sends[request{node: n.id}] = p.w.actor(fmt.Sprintf("%s PCP detach %d", name, n.id))
 	}
 	return d
 }
@@ -103,11 +103,12 @@ func (d *door) send(ctx context.Context, id topology.NodeID, attach bool) error 
 	if attach {
 		what = "attach"
 		w.attaches(d.b, id)
+		w.dieUnder(w.nodes[id])
 	} else if !d.p.nodes[id].attached() {
 		return errors.New("invalid node: it is down")
 	}
 	w.note("controller %d asks Pgpool-II to %s node %d", d.b.number, what, id)
-	d.p.enqueue(r)
+	d.p.enqueue(request{node: id, attach: attach, asked: time.Now()})
 	w.did(d.sends[r], what)
 	return nil
 }

@@ -25,6 +25,8 @@ func (b backend) attached() bool {
 type request struct {
 	node   topology.NodeID
 	attach bool
+	// asked is when a controller asked for it; zero: Pgpool-II itself, or a person.
+	asked time.Time
 }
 
 // queueLength is Pgpool-II's own: what comes when it is full is dropped, and
@@ -47,6 +49,12 @@ type pgpool struct {
 	// killHook ends the next failover hook half-way.
 	killHook bool
 	watchdog bool
+	// promoted is the last failover that a hook brought to its end.
+	promoted struct {
+		at    time.Time
+		by    topology.NodeID // the new primary
+		notes string          // what the hook said
+	}
 	// attachedAtFailover is who was attached when the last failover began.
 	attachedAtFailover []bool
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/repool/repool/internal/hook"
@@ -35,7 +36,7 @@ func (p *pgpool) main(ctx context.Context, a, child *actor) {
 			p.queue = p.queue[1:]
 			p.w.mu.Unlock()
 			if r.attach {
-				p.failback(ctx, a, child, r.node)
+				p.failback(ctx, a, child, r)
 			} else {
 				p.failover(ctx, a, child, r.node)
 			}
@@ -86,6 +87,9 @@ func (p *pgpool) failover(ctx context.Context, a, child *actor, id topology.Node
 		p.w.mu.Lock()
 		p.w.note("hook: %s: %s (%v)", r.Code, r.Text, err)
 		p.w.cover.hooks[string(r.Code)]++
+		if r.Code == hook.CodePromoted {
+			p.promoted.at, p.promoted.by, p.promoted.notes = time.Now(), r.Node, strings.Join(r.Notes, "\n")
+		}
 		p.w.mu.Unlock()
 	}
 	p.settle(ctx, a, child, old, id == old || old == topology.NoNode)
@@ -101,7 +105,8 @@ func (p *pgpool) hooks(by int) {
 }
 
 // failback puts a node in: nothing about it is checked.
-func (p *pgpool) failback(ctx context.Context, a, child *actor, id topology.NodeID) {
+func (p *pgpool) failback(ctx context.Context, a, child *actor, r request) {
+	id := r.node
 	p.w.mu.Lock()
 	if p.nodes[id].attached() {
 		p.w.mu.Unlock()
@@ -109,6 +114,7 @@ func (p *pgpool) failback(ctx context.Context, a, child *actor, id topology.Node
 	}
 	p.set(id, topology.PoolWaiting)
 	p.w.note("Pgpool-II attaches node %d", id)
+	p.w.opens(r)
 	old := p.primary
 	p.w.mu.Unlock()
 	p.settle(ctx, a, child, old, true)

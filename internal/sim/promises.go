@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/repool/repool/internal/journal"
@@ -116,6 +117,22 @@ func (w *World) attaches(b *brain, id topology.NodeID) {
 	if age := time.Since(n.proof.at); age > lately {
 		w.violate("P1", "controller %d attaches node %d, which has not been a proven standby for %s (%s)", b.number, id, age.Round(time.Millisecond), w.describe(n))
 	}
+}
+
+// opens is Pgpool-II carrying out an attach that a controller asked for before the
+// primary was replaced (P1): clients must not read a line that the new one has
+// left behind, unless the hook said that it could not help it.
+func (w *World) opens(r request) {
+	p, n := w.pgpool, w.nodes[r.node]
+	if r.asked.IsZero() || !r.asked.Before(p.promoted.at) || !n.accepting() || n.srv.primary {
+		return
+	}
+	u := w.nodes[p.promoted.by]
+	if !u.writes() || sameData(n.srv.d.data, u.srv.d.tip) || strings.Contains(p.promoted.notes, fmt.Sprintf("detached standby %d ", n.id)) {
+		return
+	}
+	w.violate("P1", "Pgpool-II attaches node %d, as was asked for %s before node %d was promoted, and it can be read and has what that one lost (%s)",
+		n.id, p.promoted.at.Sub(r.asked).Round(time.Millisecond), u.id, w.describe(n))
 }
 
 // overwrites is the moment at which a node's data begin to be overwritten (P2).

@@ -38,8 +38,9 @@ type World struct {
 	cuts    map[way]int
 	latency time.Duration
 	// burst: much is written. hooksTwice: Pgpool-II calls each hook again. calm:
-	// the faults are over. forget: Pgpool-II's status file is gone.
-	burst, hooksTwice, calm, forget bool
+	// the faults are over. forget: Pgpool-II's status file is gone. dieUnderAttach:
+	// the primary dies as the next standby is to be attached.
+	burst, hooksTwice, calm, forget, dieUnderAttach bool
 	hooksAlwaysTwice                bool
 	pgpoolHeld                      int
 	lazyCheckpoint                  time.Duration
