@@ -34,9 +34,9 @@ func (c *Controller) Attach(ctx context.Context, r control.NodeRequest) error {
 	switch {
 	case !st.Acting || d == nil:
 		return &control.RefusedError{Code: codeNotActing, Msg: "this controller only looks: " + st.Why, Hint: "ask the Pgpool-II that leads the watchdog"}
-	case len(poolsWhere(&st.Snapshot, detached(r.Node))) == 0:
+	case !c.detachedNow(ctx, &st.Snapshot, r.Node):
 		return &control.RefusedError{Code: codeAttached, Msg: fmt.Sprintf("no Pgpool-II has node %d detached", r.Node)}
-	case slices.ContainsFunc(st.Memory.Holds, func(h plan.Hold) bool { return h.Node == r.Node }):
+	case c.held(r.Node):
 		e := event.Event{Node: r.Node, Kind: "release", Code: "attach-asked", Text: "attach asked for by " + r.Who + ": the hold is over", Data: asJSON(r)}
 		_, err := c.change(ctx, e, func(m *plan.Memory) {
 			m.Holds = slices.DeleteFunc(m.Holds, func(h plan.Hold) bool { return h.Node == r.Node })
@@ -50,6 +50,25 @@ func (c *Controller) Attach(ctx context.Context, r control.NodeRequest) error {
 	}
 	c.Look("attach asked for") // it is on its way: proven, it is attached
 	return nil
+}
+
+// held says whether the node itself is on hold at this moment, seen by a pass or not.
+func (c *Controller) held(node topology.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.mem.Holds, func(h plan.Hold) bool { return h.Node == node })
+}
+
+// detachedNow says whether a Pgpool-II does not route to the node. It may have been
+// detached since the last pass: then that is what the person speaks of.
+func (c *Controller) detachedNow(ctx context.Context, last *topology.Snapshot, node topology.NodeID) bool {
+	if len(poolsWhere(last, detached(node))) > 0 {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, agentDeadline)
+	defer cancel()
+	snap := c.o.Observer.ObserveAnew(ctx)
+	return len(poolsWhere(&snap, detached(node))) > 0
 }
 
 // Detach is a person's wish to have a standby detached. Since a node that is

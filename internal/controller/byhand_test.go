@@ -53,6 +53,23 @@ func TestDetachedByHandStaysSo(t *testing.T) {
 	})
 }
 
+// TestAttachedByHandAtOnceAfterADetach: no pass has seen the detach yet.
+func TestAttachedByHandAtOnceAfterADetach(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		c, stop := w.run()
+		defer stop()
+		w.pass(interval)
+		if err := c.Detach(t.Context(), ann(1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Attach(t.Context(), ann(1)); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		w.wantDone("detach 1 on pool0, detach 1 on pool1, attach 1 on pool0, attach 1 on pool1")
+	})
+}
+
 // TestDetachThatCouldBeAFailoverIsRefused: the primary by anybody's opinion,
 // and what is not known. Nothing is asked, and nothing held.
 func TestDetachThatCouldBeAFailoverIsRefused(t *testing.T) {
