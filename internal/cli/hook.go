@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/controller"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/history"
 	"github.com/repool/repool/internal/hook"
+	"github.com/repool/repool/internal/plan"
 	"github.com/repool/repool/internal/topology"
 )
 
@@ -127,11 +130,21 @@ func (g *globals) hookDeps() (d hook.Deps, done func(), err error) {
 	return g.depsOf(p, g.quiet(), own), own.hangUp, nil
 }
 
+// held reads the second copy of the holds: the controller may not be there to ask.
+func held(stateDir string, node topology.NodeID, now time.Time) (bool, error) {
+	var holds []plan.Hold
+	if _, err := history.CopyAt(stateDir, history.HoldsFile).Load(&holds); err != nil {
+		return false, fmt.Errorf("look for holds: %w", err)
+	}
+	return slices.ContainsFunc(holds, func(h plan.Hold) bool { return h.Covers(node, now) }), nil
+}
+
 // depsOf makes the hook's dependencies; agents that exist in have are used, and
 // those that are made are added to it.
 func (g *globals) depsOf(p *config.Pool, log *slog.Logger, have *wiring) hook.Deps {
 	return hook.Deps{
 		Pool: p, Dial: hook.DialSQL(p), Control: control.NewClient(p.Controller.Socket), Out: g.err,
+		Held: func(id topology.NodeID) (bool, error) { return held(p.Controller.StateDir, id, time.Now()) },
 		Agent: func(id topology.NodeID) (hook.Fencer, error) {
 			have.mu.Lock()
 			defer have.mu.Unlock()

@@ -129,6 +129,11 @@ type Hold struct {
 	Until time.Time       `json:"until"` // zero: until released
 }
 
+// Covers says whether the hold is one on that node at that time.
+func (h Hold) Covers(node topology.NodeID, now time.Time) bool {
+	return (h.Node == node || h.Node == topology.NoNode) && (h.Until.IsZero() || now.Before(h.Until))
+}
+
 // NodeMemory is what must be remembered of a node from one pass to the next.
 type NodeMemory struct {
 	Node topology.NodeID `json:"node"`

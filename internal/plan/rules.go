@@ -35,7 +35,7 @@ func (s *subject) notLeader() Decision {
 // hold is the hold that covers the node now, or nil.
 func (s *subject) hold() *Hold {
 	for i, h := range s.w.mem.Holds {
-		if (h.Node == s.n.ID || h.Node == topology.NoNode) && (h.Until.IsZero() || s.w.now.Before(h.Until)) {
+		if h.Covers(s.n.ID, s.w.now) {
 			return &s.w.mem.Holds[i]
 		}
 	}
