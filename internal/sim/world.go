@@ -41,11 +41,11 @@ type World struct {
 	// the faults are over. forget: Pgpool-II's status file is gone. dieUnderAttach:
 	// the primary dies as the next standby is to be attached.
 	burst, hooksTwice, calm, forget, dieUnderAttach bool
-	hooksAlwaysTwice                bool
-	pgpoolHeld                      int
-	lazyCheckpoint                  time.Duration
-	wanted                          map[string]time.Time     // since when a person is wanted, by what for
-	agreed                          map[topology.NodeID]bool // to be overwritten, by a person
+	hooksAlwaysTwice                                bool
+	pgpoolHeld                                      int
+	lazyCheckpoint                                  time.Duration
+	wanted                                          map[string]time.Time     // since when a person is wanted, by what for
+	agreed                                          map[topology.NodeID]bool // to be overwritten, by a person
 
 	violation *Violation
 	tracing   bool

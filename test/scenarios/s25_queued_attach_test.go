@@ -45,9 +45,13 @@ func TestS25AttachBehindTheFailureOfThePrimary(t *testing.T) {
 	p.Wait("the detached standby to have them", func(ctx context.Context) error { return p.holds(ctx, n, lost) })
 	since := time.Now()
 	p.Must(p.KillNode(p.Ctx, primary))
-	p.Wait("Pgpool-II to have noted the failure", func(context.Context) error { return p.pgpoolSaid(fmt.Sprintf("degenerate backend request for node_id: %d", primary)) })
+	p.Wait("Pgpool-II to have noted the failure", func(context.Context) error {
+		return p.pgpoolSaid(fmt.Sprintf("degenerate backend request for node_id: %d", primary))
+	})
 	p.Must(p.Attach(p.Ctx, n))
-	p.Wait("Pgpool-II to have noted the attach", func(context.Context) error { return p.pgpoolSaid(fmt.Sprintf("received failback request for node_id: %d", n)) })
+	p.Wait("Pgpool-II to have noted the attach", func(context.Context) error {
+		return p.pgpoolSaid(fmt.Sprintf("received failback request for node_id: %d", n))
+	})
 	p.Must(syscall.Kill(main, syscall.SIGCONT))
 
 	p.Wait("the attach to be carried out", func(ctx context.Context) error {
