@@ -164,7 +164,7 @@ func localAgent(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access
 	h, err := dbhost.New(dbhost.Options{
 		Node: n.ID, DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.Workshop, VaultDir: n.VaultDir,
 		Database: login(p.Database), Replication: login(p.Replication), Port: n.Port, Host: n.Host,
-		Env: p.Environment, MaxRate: rate, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n), Log: log, ReadOnly: acc == readOnly,
+		Env: p.Environment, MaxRate: rate, Compression: p.Compression, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n), Log: log, ReadOnly: acc == readOnly,
 	})
 	if err != nil {
 		return nil, nil, exit.With(exit.Usage, err)

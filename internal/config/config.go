@@ -140,6 +140,8 @@ type Policy struct {
 	NudgeAfter     time.Duration     `yaml:"nudge_after"`
 	Headroom       string            `yaml:"headroom"` // bytes kept free, such as 1GB
 	MaxRate        string            `yaml:"max_rate"` // of base backup, such as 100MB; empty: none
+	// Compression of a base backup between hosts: none (default), auto, gzip, lz4, zstd.
+	Compression string `yaml:"compression"`
 }
 
 // Vault says where lost WAL is kept.

@@ -70,7 +70,7 @@ func TestLoadReadsEverything(t *testing.T) {
 		Policy: Policy{Methods: map[string]string{"base-backup": "ask", "fence": "never"},
 			MaxLag: "1MiB", MaxAttempts: 3, BackoffBase: time.Second, BackoffMax: time.Minute,
 			FollowGrace: 2 * time.Second, StreamPatience: 20 * time.Second, NudgeAfter: 10 * time.Second,
-			Headroom: "0", MaxRate: "100MB"},
+			Headroom: "0", MaxRate: "100MB", Compression: "auto"},
 		Vault:       Vault{Directory: "/srv/vault", MaxBytes: "5GB"},
 		Notify:      Notify{OnEvent: "tell --all", Webhook: Webhook{URL: "https://hooks.example.org/x"}},
 		Log:         Log{Format: "json"},

@@ -33,7 +33,7 @@ func (l *Loaded) ResolveAgent() (*Pool, error) {
 	}
 	p := &Pool{
 		File: l.Path, Database: c.Database, Replication: c.Replication, Controller: c.Controller, Log: c.Log, Environment: c.Environment,
-		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, TLS: c.TLS, SSH: c.SSH, Agent: c.Agent,
+		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, Compression: c.Policy.Compression, TLS: c.TLS, SSH: c.SSH, Agent: c.Agent,
 		ResyncCommand: c.Agent.ResyncCommand,
 	}
 	p.Policy = l.policy(p)

@@ -33,7 +33,9 @@ type Pool struct {
 	Policy                plan.Policy
 	// VaultMax and MaxRate are in bytes; MaxRate is per second, zero: no limit.
 	VaultMax, MaxRate uint64
-	Environment       Environment
+	// Compression of base backups, as dbhost takes it; empty: none.
+	Compression string
+	Environment Environment
 	// ResyncCommand is the operator's own program, with Pgpool-II's
 	// placeholders; empty: the built-in engine does it.
 	ResyncCommand string
@@ -106,7 +108,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 		PCP:      c.Pgpool.PCP.endpoint(&pool),
 		Database: c.Database, Replication: c.Replication,
 		Controller: c.Controller, Page: c.Page, Notify: c.Notify, Log: c.Log, Tracing: c.Tracing, Environment: c.Environment,
-		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, TLS: c.TLS, SSH: c.SSH, Agent: c.Agent,
+		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, Compression: c.Policy.Compression, TLS: c.TLS, SSH: c.SSH, Agent: c.Agent,
 	}
 	if !builtin(pool.ResyncCommand) {
 		p.ResyncCommand = pool.ResyncCommand

@@ -30,7 +30,9 @@ type sizes struct{ maxLag, headroom, maxRate, vault uint64 }
 var (
 	sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 	modes    = []string{"auto", "ask", "never"}
-	envName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// compressions are dbhost.Compressions.
+	compressions = []string{"none", "auto", "gzip", "lz4", "zstd"}
+	envName      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 // validate notes everything in c that cannot work, whatever pgpool.conf says.
@@ -184,6 +186,9 @@ func (p Policy) validate(ps *problems) sizes {
 	positive(ps, "policy.nudge_after", p.NudgeAfter)
 	if p.BackoffBase > 0 && p.BackoffMax > 0 && p.BackoffMax < p.BackoffBase {
 		ps.addAt("policy.backoff_max", "%s is less than backoff_base, %s", p.BackoffMax, p.BackoffBase)
+	}
+	if p.Compression != "" {
+		oneOf(ps, "policy.compression", p.Compression, compressions)
 	}
 	return sizes{
 		maxLag:   size(ps, "policy.max_lag", p.MaxLag),

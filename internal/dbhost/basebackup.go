@@ -27,7 +27,8 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 	if there {
 		return fail(CodeCopyFailed, "", "base backup: there is already something at %s", h.path(resync.New))
 	}
-	if err := h.refuseTablespaces(ctx, up); err != nil {
+	algorithm, err := h.askBeforeCopy(ctx, up)
+	if err != nil {
 		return err
 	}
 	defer h.busyNow()()
@@ -40,37 +41,53 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 	if h.o.MaxRate != "" {
 		args = append(args, "--max-rate="+h.o.MaxRate)
 	}
-	out, err := h.run(ctx, program{name: "pg_basebackup", args: args, env: h.o.Replication.environment(),
-		line: func(line string) { showProgress(line, see) }})
+	p := program{name: "pg_basebackup", env: h.o.Replication.environment(), line: func(line string) { showProgress(line, see) }}
+	if algorithm != "" {
+		args = append(args, "--compress=server-"+algorithm)
+		if see != nil {
+			u := &unpacked{see: see}
+			p.started, p.line = u.started, func(line string) { showProgress(line, u.progress) }
+		}
+	}
+	p.args = args
+	out, err := h.run(ctx, p)
 	if err != nil {
 		return rewindError(CodeCopyFailed, "base backup", out, err)
 	}
 	return pgdata.SyncDir(h.workshop)
 }
 
-// refuseTablespaces asks the upstream for tablespaces with a path of their own.
-func (h *Host) refuseTablespaces(ctx context.Context, up topology.Upstream) error {
+// askBeforeCopy asks the upstream for what decides how it is copied: tablespaces
+// with a path of their own, which are refused, and what it can compress with.
+func (h *Host) askBeforeCopy(ctx context.Context, up topology.Upstream) (algorithm string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	conf, err := pgx.ParseConfig(h.databaseConnInfo(up).String())
 	if err != nil {
-		return coded(CodeCopyFailed, "", fmt.Errorf("look for tablespaces: %w", err))
+		return "", coded(CodeCopyFailed, "", fmt.Errorf("ask the primary before the copy: %w", err))
 	}
 	conn, err := pgx.ConnectConfig(ctx, conf)
 	if err != nil {
-		return fail(CodeUpstreamLost, "the primary could not be reached", "look for tablespaces: %w", err)
+		return "", fail(CodeUpstreamLost, "the primary could not be reached", "ask the primary before the copy: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	var n int
-	err = conn.QueryRow(ctx, `SELECT count(*) FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%'`).Scan(&n)
+	var tablespaces, version int
+	var have []string
+	err = conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%'),
+		current_setting('server_version_num')::int,
+		coalesce((SELECT enumvals FROM pg_settings WHERE name = 'wal_compression'), '{}')`).Scan(&tablespaces, &version, &have)
 	if err != nil {
-		return fail(CodeUpstreamLost, "", "look for tablespaces: %w", err)
+		return "", fail(CodeUpstreamLost, "", "ask the primary before the copy: %w", err)
 	}
-	if n > 0 {
-		return fail(CodeTablespaces, "copy the node by hand (pg_basebackup --tablespace-mapping), or move the tablespaces' tables back and drop them",
-			"base backup: the primary has %d tablespace(s) outside its data directory, which cannot be copied beside the old ones", n)
+	if tablespaces > 0 {
+		return "", fail(CodeTablespaces, "copy the node by hand (pg_basebackup --tablespace-mapping), or move the tablespaces' tables back and drop them",
+			"base backup: the primary has %d tablespace(s) outside its data directory, which cannot be copied beside the old ones", tablespaces)
 	}
-	return nil
+	algorithm, why := compression(h.o.Compression, near(ctx, up.Host), version, have)
+	if why != "" {
+		h.log.Warn("the base backup is not compressed", "wanted", h.o.Compression, "why", why)
+	}
+	return algorithm, nil
 }
 
 // VerifyBackup checks New against the manifest that came with it.

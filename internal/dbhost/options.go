@@ -42,9 +42,11 @@ type Options struct {
 	Port        int    // of this node's server
 	Host        string // for local connections; empty: the server's socket
 	// Env is added to the environment of every program.
-	Env      map[string]string
-	MaxRate  string // of a base backup, as pg_basebackup -r takes it; empty: none
-	Headroom uint64 // bytes to keep free on the data directory's file system
+	Env     map[string]string
+	MaxRate string // of a base backup, as pg_basebackup -r takes it; empty: none
+	// Compression of a base backup on its way, one of Compressions; empty: none.
+	Compression string
+	Headroom    uint64 // bytes to keep free on the data directory's file system
 	// Custom gives the operator's resync command with its placeholders expanded;
 	// nil: there is none.
 	Custom func(topology.RunRequest) string

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 )
 
@@ -106,6 +108,31 @@ func (l *Lab) SlowLink(_ context.Context, host, rate string) error {
 	}
 	l.logf("%s: link %s", host, rate)
 	return nil
+}
+
+// Sent is how many bytes a host has sent over its cable so far.
+func (l *Lab) Sent(host string) (bytes uint64, err error) {
+	if l.Net == "" {
+		return 0, errOneHost
+	}
+	err = inNetns(l.netns(host), func() error {
+		b, err := os.ReadFile("/proc/thread-self/net/dev") // of this thread's namespace
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(b)) {
+			// "eth0:", eight numbers of what came in, and then what went out.
+			if f := strings.Fields(line); len(f) > 9 && f[0] == "eth0:" {
+				bytes, err = strconv.ParseUint(f[9], 10, 64)
+				return err
+			}
+		}
+		return errors.New("there is no eth0")
+	})
+	if err != nil {
+		return 0, fmt.Errorf("bytes sent by %s: %w", host, err)
+	}
+	return bytes, nil
 }
 
 // PowerOff kills everything on one host at once and takes its cable away. What

@@ -47,3 +47,24 @@ func TestDelay(t *testing.T) {
 	p.Vaulted(old, lost)
 	p.Equal()
 }
+
+// A base backup over a link of 40 Mbit/s, compressed on its way: it is unpacked as
+// it comes, what is shown are the bytes that it has written, and far fewer were sent.
+func TestCompressedBaseBackup(t *testing.T) {
+	p := up(t, lab.Options{Agents: lab.AgentsTLS, RepoolConfig: "policy: {compression: auto}\n"})
+	p.Must(p.bulk(60))
+	source, node := p.NodeHost(p.Primary()), p.standby()
+	p.Must(p.SlowLink(p.Ctx, source, "40mbit"))
+	before, err := p.Sent(source)
+	p.Must(err)
+	since := time.Now()
+	p.Must(p.DestroyData(p.Ctx, node))
+	p.Whole("a compressed base backup", since)
+	after, err := p.Sent(source)
+	p.Must(err)
+	run := p.HealedBy(node, since, topology.MethodBaseBackup)
+	if sent := after - before; run.BytesDone < 80<<20 || sent > run.BytesDone/2 {
+		t.Errorf("%d bytes were sent for a copy of %d", sent, run.BytesDone)
+	}
+	p.Equal()
+}
