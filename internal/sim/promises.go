@@ -121,7 +121,8 @@ func (w *World) attaches(b *brain, id topology.NodeID) {
 
 // opens is Pgpool-II carrying out an attach that a controller asked for before the
 // primary was replaced (P1): clients must not read a line that the new one has
-// left behind, unless the hook said that it could not help it.
+// left behind, unless the hook said that it could not help it. What shows only by
+// content, two lines under one number, a hook cannot see.
 func (w *World) opens(r request) {
 	p, n := w.pgpool, w.nodes[r.node]
 	if r.asked.IsZero() || !r.asked.Before(p.promoted.at) || !n.accepting() || n.srv.primary {
@@ -129,6 +130,10 @@ func (w *World) opens(r request) {
 	}
 	u := w.nodes[p.promoted.by]
 	if !u.writes() || sameData(n.srv.d.data, u.srv.d.tip) || strings.Contains(p.promoted.notes, fmt.Sprintf("detached standby %d ", n.id)) {
+		return
+	}
+	left, known := u.srv.d.history().SwitchPoint(n.srv.d.tip.tli)
+	if !known || n.srv.d.tip.end <= left {
 		return
 	}
 	w.violate("P1", "Pgpool-II attaches node %d, as was asked for %s before node %d was promoted, and it can be read and has what that one lost (%s)",
