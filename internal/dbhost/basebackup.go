@@ -85,7 +85,7 @@ func (h *Host) askBeforeCopy(ctx context.Context, up topology.Upstream) (algorit
 	}
 	algorithm, why := compression(h.o.Compression, near(ctx, up.Host), version, have)
 	if why != "" {
-		h.log.Warn("the base backup is not compressed", "wanted", h.o.Compression, "why", why)
+		h.log.Warn("the base backup is not compressed", "mode", h.o.Compression, "reason", why)
 	}
 	return algorithm, nil
 }

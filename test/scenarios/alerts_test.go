@@ -150,8 +150,7 @@ func (p *pool) haveFired(prom *promServer, names ...string) {
 // freezeCopy destroys a standby and stops the base backup that heals it, halfway.
 func (p *pool) freezeCopy(node int) {
 	p.T.Helper()
-	p.Must(p.KillNode(p.Ctx, node))
-	p.Must(p.DestroyData(p.Ctx, node))
+	p.Wipe(node)
 	p.Catch(1, p.BackupOf(node)...)
 }
 

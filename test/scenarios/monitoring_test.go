@@ -87,8 +87,7 @@ func (p *pool) parkAndRelease(prom *promServer) {
 	p.T.Helper()
 	n := p.Standbys()[0]
 	since := time.Now()
-	p.Must(p.KillNode(p.Ctx, n))
-	p.Must(p.DestroyData(p.Ctx, n))
+	p.Wipe(n)
 	p.Wait("the node to be parked, and the alert", func(ctx context.Context) error {
 		p.Signal(syscall.SIGKILL, p.BackupOf(n)...)
 		now, err := prom.firing(ctx)

@@ -38,8 +38,7 @@ func TestOlderNamesAndOnlineRecovery(t *testing.T) {
 
 	n := p.Standbys()[1]
 	since := time.Now()
-	p.Must(p.KillNode(p.Ctx, n))
-	p.Must(p.DestroyData(p.Ctx, n))
+	p.Wipe(n)
 	p.Must(p.WaitDetached(p.Ctx, n))
 	p.Code(n, plan.CodeNeedsConsent)
 	// Pgpool-II's own failover waits for the PCP client to leave before it

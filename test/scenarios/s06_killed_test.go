@@ -194,8 +194,7 @@ func TestS06ProgramsKilled(t *testing.T) {
 
 	n := p.Standbys()[0]
 	since := time.Now()
-	p.Must(p.KillNode(p.Ctx, n))
-	p.Must(p.DestroyData(p.Ctx, n))
+	p.Wipe(n)
 	release := p.outsideHand(g, n)
 	p.Wait("the node to be parked", func(ctx context.Context) error {
 		p.Signal(syscall.SIGKILL, p.BackupOf(n)...)

@@ -67,8 +67,7 @@ func TestS08FiveNodesThreeResyncs(t *testing.T) {
 	lost, err := p.Diverge(p.Ctx, old, 10)
 	p.Must(err)
 	for _, n := range sb[2:] {
-		p.Must(p.KillNode(p.Ctx, n))
-		p.Must(p.DestroyData(p.Ctx, n))
+		p.Wipe(n)
 	}
 	p.Must(p.KillNode(p.Ctx, old))
 	var resume []func()

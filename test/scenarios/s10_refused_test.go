@@ -79,11 +79,13 @@ func TestS10NoSpace(t *testing.T) {
 		p.Must(p.FillDisk(p.Ctx, n, 20<<20))
 	}
 	since := time.Now()
+	p.Hold(n)
 	p.Must(p.KillNode(p.Ctx, n))
 	p.Must(p.DestroyData(p.Ctx, n))
 	if root {
 		p.Must(p.FillDisk(p.Ctx, n, 20<<20))
 	}
+	p.Release(n)
 	p.Code(n, plan.CodeNoSpace)
 	p.untouched(n, since, p.listing(n))
 	if root {

@@ -19,8 +19,7 @@ func TestS13PgpoolRestartedDuringResync(t *testing.T) {
 	n := p.Standbys()[1]
 	for _, forget := range []bool{false, true} {
 		since := time.Now()
-		p.Must(p.KillNode(p.Ctx, n))
-		p.Must(p.DestroyData(p.Ctx, n))
+		p.Wipe(n)
 		p.during(n, "copy")
 		p.Must(p.KillPgpool(p.Ctx, 0, forget))
 		p.Must(p.StartPgpool(p.Ctx, 0))

@@ -45,8 +45,7 @@ func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
 		t.Errorf("the controller that only looks has %d events of runs", ran)
 	}
 
-	p.Must(p.KillNode(p.Ctx, n))
-	p.Must(p.DestroyData(p.Ctx, n))
+	p.Wipe(n)
 	p.during(n, "copy")
 	p.Must(p.KillPgpool(p.Ctx, 0, false))
 	p.Must(p.KillController(p.Ctx, 0))

@@ -153,6 +153,16 @@ func (p *Pool) Release(node int) {
 	p.Must(p.Ctl.Release(p.Ctx, topology.NodeID(node), "test"))
 }
 
+// Wipe kills a node and removes its data directory. It is held meanwhile, so that
+// nobody starts the server in between.
+func (p *Pool) Wipe(node int) {
+	p.T.Helper()
+	p.Hold(node)
+	p.Must(p.KillNode(p.Ctx, node))
+	p.Must(p.DestroyData(p.Ctx, node))
+	p.Release(node)
+}
+
 // Workshop is where the node's agent keeps its journal, its vault and what it
 // works on.
 func (p *Pool) Workshop(node int) string { return p.Nodes[node].Workshop() }
