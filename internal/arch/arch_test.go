@@ -46,6 +46,7 @@ var may = map[string]string{
 	"internal/resync":            "internal/topology internal/journal internal/exit",
 	"internal/resync/resynctest": "internal/topology internal/resync internal/journal", // only tests
 	"internal/dbhost":            "internal/sqlconn internal/topology internal/pgdata internal/journal internal/vault internal/resync internal/agentapi",
+	"internal/bootgate":          "internal/topology",
 	"internal/agent":             "internal/sqlconn internal/topology internal/journal internal/resync internal/agentapi",
 	// Doing, beside Pgpool-II.
 	"internal/control":    "internal/topology internal/plan internal/event internal/exit",
@@ -73,7 +74,7 @@ var may = map[string]string{
 		"internal/control internal/controller internal/config internal/hook", // only tests
 	// Wiring. cli is imported by the program alone.
 	"internal/cli": "pcp internal/topology internal/pgpoolconf internal/exit internal/pgdata internal/journal internal/history internal/agentapi internal/plan internal/observe " +
-		"internal/config internal/certs internal/vault internal/resync internal/dbhost internal/agent internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/metrics internal/notify internal/trace internal/lab internal/demo internal/chaos internal/bench",
+		"internal/config internal/certs internal/vault internal/resync internal/dbhost internal/agent internal/bootgate internal/control internal/controller internal/hook internal/check internal/setup internal/view internal/web internal/web/page internal/metrics internal/notify internal/trace internal/lab internal/demo internal/chaos internal/bench",
 	"cmd/repool":       "internal/cli internal/hook",
 	"internal/arch":    "",
 	"test/scenarios":   "",

@@ -65,6 +65,7 @@ EXIT STATUS
 	c.Flags().IntVar(&o.node, "node", -1, "the node's `id` in pgpool.conf (default: what the agent section of repool.yaml says)")
 	c.Flags().StringVar(&o.socket, "socket", "", "listen on this unix `socket` (default: the one that repool.yaml gives for the node)")
 	c.Flags().BoolVar(&o.stdio, "stdio", false, "join standard input and output to the agent that runs on this host")
+	c.AddCommand(newHoldStart(g), newLetStart(g))
 	return c
 }
 

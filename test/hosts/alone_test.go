@@ -1,15 +1,18 @@
 package hosts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/internal/topology"
 )
 
 // stopped waits until the node's server does not run.
@@ -83,4 +86,58 @@ func TestPowerOffAndReturn(t *testing.T) {
 	if !strings.Contains(p.hooks(), "not fenced") {
 		t.Error("it is not written down that the old primary could not be fenced")
 	}
+
+	// The same once more, and its start is held at boot: nobody ever writes there.
+	old = p.Primary()
+	lost, err = p.Diverge(p.Ctx, old, 5)
+	p.Must(err)
+	since = time.Now()
+	p.Must(p.PowerOff(p.Ctx, p.NodeHost(old)))
+	p.NewPrimary(old)
+	gone := p.held(old)
+	p.Must(p.PowerOnNode(p.Ctx, old, false))
+	p.Wait("the start to go on", func(ctx context.Context) error {
+		for _, s := range p.Lab.Status(ctx) {
+			if s.ID == old && s.Primary {
+				t.Errorf("node %d accepts writes", old)
+			}
+		}
+		select {
+		case said := <-gone:
+			if !strings.Contains(said, "would start as a primary") || !strings.Contains(said, "may start: it") {
+				t.Errorf("it says %q", said)
+			}
+			return nil
+		default:
+			return errors.New("it is held")
+		}
+	})
+	t.Logf("started at boot: %v", p.StartNode(p.Ctx, old)) // repool may have been quicker
+	p.Whole("a host whose start was held", since)
+	p.HealedBy(old, since, topology.MethodRewind)
+	p.Vaulted(old, lost)
+	p.Equal()
+}
+
+// held runs what a service manager runs before a server of that host, and waits
+// until it holds the start. What it has said comes when it has ended well.
+func (p *pool) held(node int) (gone chan string) {
+	p.T.Helper()
+	var said bytes.Buffer
+	gate := p.Command(p.Ctx, p.RepoolBin(), "agent", "hold-start", "--config", p.AgentConf(node))
+	gate.Stderr = &said
+	p.Must(gate.Start())
+	gone = make(chan string, 1)
+	go func() {
+		err := gate.Wait()
+		if err != nil {
+			fmt.Fprintf(&said, "%v", err)
+		}
+		gone <- said.String()
+	}()
+	p.Wait("the start to be held", func(context.Context) error {
+		_, err := os.Stat(filepath.Join(p.Workshop(node), "start-held.json"))
+		return err
+	})
+	return gone
 }
