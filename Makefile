@@ -27,8 +27,9 @@ demo: deps build ## a real pool, five failures, each healed: about a minute
 	$(REPOOL) demo
 
 # The suites that have real pools, two of them side by side: their pools wait more
-# than they work. Those of other hosts need root.
-POOLED := ./test/chaos ./test/scenarios ./test/crashpoints $(if $(filter 0,$(shell id -u)),./test/hosts)
+# than they work. In this order the two sides end nearly together. Those of other
+# hosts need root.
+POOLED := ./test/scenarios ./test/chaos $(if $(filter 0,$(shell id -u)),./test/hosts) ./test/crashpoints
 
 test: deps-test build ## every package, and every scenario, on real pools
 	$(GO) test $$($(GO) list ./... | grep -v -e /test/scenarios -e /test/crashpoints -e /test/chaos -e /test/hosts) -timeout 20m $(TESTARGS)
@@ -72,7 +73,7 @@ lint: ## formatting and vet; golangci-lint too where it is installed
 fuzz: ## every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)
 
-fuzz-brief: ## every fuzz target for a second
+fuzz-brief: ## every fuzz target for a moment
 	@scripts/fuzz.sh brief
 
 ci: lint fuzz-brief test
