@@ -73,7 +73,7 @@ lint: ## formatting and vet; golangci-lint too where it is installed
 fuzz: ## every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)
 
-fuzz-brief: ## every fuzz target for a moment
+fuzz-brief: ## every fuzz target for a second
 	@scripts/fuzz.sh brief
 
 ci: lint fuzz-brief test

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs every fuzz target of the module.
 # Usage: fuzz.sh [time per target, default 20s]
-# With "brief" in place of the time each target gets 400 ms, and two packages go
+# With "brief" in place of the time each target gets a second, and two packages go
 # at a time: what CI does, to see that all build, that their corpora pass, and that
 # nothing shallow is wrong.
 #        fuzz.sh TIME DIR   the targets of one package
@@ -12,7 +12,7 @@ limit=${1:-20s}
 if [ $# -lt 2 ]; then
 	jobs=1
 	if [ "$limit" = brief ]; then
-		limit=400ms jobs=2
+		limit=1s jobs=2
 	fi
 	git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 dirname | sort -u | xargs -n1 -P"$jobs" "$0" "$limit"
 	exit
