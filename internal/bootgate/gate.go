@@ -79,7 +79,7 @@ func (g *Gate) Wait(ctx context.Context) (why string, err error) {
 			return why, nil
 		}
 		if l, ok := g.letBy(); ok {
-			return "let through by " + l.Who, errors.Join(os.Remove(g.path(letFile)))
+			return "let through by " + l.Who, os.Remove(g.path(letFile))
 		}
 		if why != told {
 			told = why
