@@ -76,7 +76,9 @@ fuzz: ## every fuzz target for FUZZTIME
 fuzz-brief: ## every fuzz target for a second
 	@scripts/fuzz.sh brief
 
-ci: lint fuzz-brief test
+# Without the search of the fuzzer, which finds what it finds at any time: what fails
+# on a change must fail again on it. The tests run every corpus.
+ci: lint test
 
 clean:
 	rm -rf bin

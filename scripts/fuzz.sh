@@ -2,7 +2,7 @@
 # Runs every fuzz target of the module.
 # Usage: fuzz.sh [time per target, default 20s]
 # With "brief" in place of the time each target gets a second, and two packages go
-# at a time: what CI does, to see that all build, that their corpora pass, and that
+# at a time: to see that all build, that their corpora pass, and that
 # nothing shallow is wrong.
 #        fuzz.sh TIME DIR   the targets of one package
 set -eu

@@ -72,7 +72,7 @@ func (p *pool) atStep(node int, step string) {
 			return err
 		}
 		for _, n := range st.Snapshot.Nodes {
-			if int(n.ID) == node && n.Agent.Run != nil && n.Agent.Run.Step() == step && !n.Agent.Run.Outcome.Ended() {
+			if r := n.Agent.Run; int(n.ID) == node && r != nil && r.Step() == step && r.Outcome == topology.RunRunning && r.BytesDone > 0 {
 				return nil
 			}
 		}

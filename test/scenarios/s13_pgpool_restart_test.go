@@ -74,7 +74,9 @@ func TestS13StaleOldPrimaryTakenForThePrimary(t *testing.T) {
 	p.Equal()
 }
 
-// during waits until a node's run is at a step.
+// during waits until a node's run is in the middle of a step that moves bytes: it
+// has been cleared for it, and some have come. Before that it would rightly be
+// cancelled where Pgpool-II does not answer.
 func (p *pool) during(node int, step string) {
 	p.T.Helper()
 	p.Wait(fmt.Sprintf("the run of node %d to be at step %s", node, step), func(ctx context.Context) error {
@@ -86,8 +88,8 @@ func (p *pool) during(node int, step string) {
 		if r == nil {
 			return errors.New("there is no run")
 		}
-		if r.Step() != step {
-			return fmt.Errorf("it is at step %s", r.Step())
+		if r.Step() != step || r.Outcome != topology.RunRunning || r.BytesDone == 0 {
+			return fmt.Errorf("it is %s at step %s, %d bytes", r.Outcome, r.Step(), r.BytesDone)
 		}
 		return nil
 	})
