@@ -154,8 +154,14 @@ func TestPrimaryFailsOver(t *testing.T) {
 	})
 	p.run("what the commands inherit", func(p *pool) {
 		f := fact{"a command inherits Pgpool-II's listening sockets (before 4.4.17, 4.5.12, 4.6.7, 4.7.2 from every parent)", "hooks close every descriptor above 2, and start nothing that lives on (P7)"}
-		if open := h.read("open"); !strings.Contains(open, "socket:[") {
-			f.changed(p.t, "\n%s", open)
+		var open string
+		if err := lab.WaitFor(p.ctx, "what a command inherits", func(context.Context) error {
+			if open = h.read("open"); open == "" {
+				return errors.New("a later command is at writing it anew")
+			}
+			return nil
+		}); err != nil || !strings.Contains(open, "socket:[") {
+			f.changed(p.t, "%v\n%s", err, open)
 		}
 	})
 	p.run("all others are down", func(p *pool) {
