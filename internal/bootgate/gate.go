@@ -102,8 +102,8 @@ func (g *Gate) free(ctx context.Context) (why string, ok bool) {
 	switch {
 	case err != nil:
 		return fmt.Sprintf("the node cannot be looked at: %v", err), false
-	case in.Server == topology.ServerRunning || in.Server == topology.ServerStarting:
-		return "its server runs already", true
+	case in.Dir == topology.DirPresent && (in.Server == topology.ServerRunning || in.Server == topology.ServerStarting):
+		return "its server runs already", true // one in a directory under repair is not it
 	case in.Err != "":
 		return "the node cannot be judged: " + in.Err, false
 	case in.Dir != topology.DirPresent:

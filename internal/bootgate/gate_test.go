@@ -64,6 +64,7 @@ func TestWhatIsHeld(t *testing.T) {
 		"a point in time":      {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped, RecoverySignal: true}},
 		"no directory":         {in: topology.Inspection{Dir: topology.DirMissing, Server: topology.ServerStopped}},
 		"one under repair":     {in: topology.Inspection{Dir: topology.DirAside, Server: topology.ServerStopped, StandbySignal: true}},
+		"a server in it":       {in: topology.Inspection{Dir: topology.DirAside, Server: topology.ServerRunning}},
 		"one nobody can judge": {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped, StandbySignal: true, Source: topology.Source{Err: "garbled"}}},
 		"one nobody sees":      {err: os.ErrPermission},
 	} {

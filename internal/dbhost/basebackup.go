@@ -41,16 +41,13 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 	if h.o.MaxRate != "" {
 		args = append(args, "--max-rate="+h.o.MaxRate)
 	}
-	p := program{name: "pg_basebackup", env: h.o.Replication.environment(), line: func(line string) { showProgress(line, see) }}
 	if algorithm != "" {
+		// Progress stays true: the server itself tells how far it has read (15,
+		// basebackup_copy.c), not pg_basebackup what it has received.
 		args = append(args, "--compress=server-"+algorithm)
-		if see != nil {
-			u := &unpacked{see: see}
-			p.started, p.line = u.started, func(line string) { showProgress(line, u.progress) }
-		}
 	}
-	p.args = args
-	out, err := h.run(ctx, p)
+	out, err := h.run(ctx, program{name: "pg_basebackup", args: args, env: h.o.Replication.environment(),
+		line: func(line string) { showProgress(line, see) }})
 	if err != nil {
 		return rewindError(CodeCopyFailed, "base backup", out, err)
 	}

@@ -2,15 +2,9 @@ package dbhost
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
-	"sync/atomic"
-
-	"github.com/repool/repool/internal/resync"
 )
 
 // Compressions are what a base backup can be compressed with on its way, by
@@ -68,37 +62,4 @@ func near(ctx context.Context, host string) bool {
 			return ok && n.IP.Equal(ip.IP)
 		})
 	})
-}
-
-// unpacked shows the progress of a compressed base backup. pg_basebackup counts
-// what it receives against the size of the directory (15, pg_basebackup.c), so it
-// would end far below the whole; what it has written is the true measure.
-type unpacked struct {
-	see resync.Progress
-	pid atomic.Int64
-}
-
-func (u *unpacked) started(pid int) { u.pid.Store(int64(pid)) }
-
-func (u *unpacked) progress(received, total uint64) {
-	done, err := written(int(u.pid.Load()))
-	if err != nil {
-		done = received
-	}
-	u.see(min(done, total), total)
-}
-
-// written is how many bytes a process has written, by the kernel's count (proc(5),
-// /proc/pid/io). It may be asked by the process' own user.
-func written(pid int) (uint64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if n, ok := strings.CutPrefix(line, "wchar:"); ok {
-			return strconv.ParseUint(strings.TrimSpace(n), 10, 64)
-		}
-	}
-	return 0, fmt.Errorf("/proc/%d/io names no wchar", pid)
 }

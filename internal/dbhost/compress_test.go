@@ -58,8 +58,8 @@ func TestNear(t *testing.T) {
 	}
 }
 
-// What a compressed copy shows is what it has written: all of it in the end, and
-// not what came over the network.
+// A compressed copy is asked for, is sound, and shows all of the bytes in the end,
+// and not what came over the network.
 func TestCompressedBaseBackup(t *testing.T) {
 	t.Parallel()
 	standby, primary := diverged(t, 1, true, setup{})

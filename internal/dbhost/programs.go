@@ -29,9 +29,6 @@ type program struct {
 	// line is called for each line of output, stdout and stderr together; a
 	// carriage return ends a line too (progress is printed so). May be nil.
 	line func(string)
-	// started is called once with the process' number, before the first line can
-	// be of use. May be nil.
-	started func(pid int)
 }
 
 // tailLines is how much of a program's output and of a log an error carries.
@@ -45,9 +42,6 @@ func (h *Host) run(ctx context.Context, p program) (string, error) {
 	cmd, err := h.start(p, out)
 	if err != nil {
 		return "", err
-	}
-	if p.started != nil {
-		p.started(cmd.Process.Pid)
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()

@@ -22,7 +22,8 @@ import (
 // any case. A held node is left alone, and one that Pgpool-II routes to: it will
 // detach that itself.
 //
-// is is what the primary says of itself. All is bounded by Limits.Stray, since nobody is served meanwhile.
+// is is what the primary says of itself. All is bounded by Limits.Stray, since
+// nobody is served meanwhile.
 func (d *Deps) strays(ctx context.Context, p *probes, primary topology.NodeID, is Facts) []string {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Stray)
 	defer cancel()
@@ -39,24 +40,31 @@ func (d *Deps) strays(ctx context.Context, p *probes, primary topology.NodeID, i
 
 // stray stops one, if it is one; the note is empty if not.
 func (d *Deps) stray(ctx context.Context, s Server, node topology.NodeID, primary Facts) (note string) {
-	left := func() (topology.LSN, bool) {
+	left := func() (topology.LSN, bool, error) {
 		f, err := s.Facts(ctx)
-		return f.Position(), err == nil && f.InRecovery && f.SystemID == primary.SystemID &&
-			relate(f.History, f.Position(), primary.History) == offLine
+		return f.Position(), f.InRecovery && f.SystemID == primary.SystemID &&
+			relate(f.History, f.Position(), primary.History) == offLine, err
 	}
-	pos, lost := left()
-	if !lost {
+	pos, lost, err := left()
+	switch {
+	case err != nil:
+		return fmt.Sprintf("detached standby %s has answered and does so no more: whether it is on the lost line is not known: %v", node, err)
+	case !lost:
 		return ""
 	}
 	if d.Held != nil {
-		if held, err := d.Held(node); held || err != nil {
-			return fmt.Sprintf("detached standby %s is at %s, on the lost line: left running, since it is held (%v)", node, pos, err)
+		held, err := d.Held(node)
+		switch {
+		case err != nil:
+			return fmt.Sprintf("detached standby %s is at %s, on the lost line: left running, since it may be held: %v", node, pos, err)
+		case held:
+			return fmt.Sprintf("detached standby %s is at %s, on the lost line: left running, since it is held", node, pos)
 		}
 	}
 	begun := time.Now()
 	how, err := d.askFence(ctx, node, func() bool {
-		_, lost := left()
-		return !lost
+		_, lost, err := left()
+		return err == nil && !lost // who does not answer now was on it a moment ago
 	})
 	switch {
 	case errors.Is(err, errSpared):

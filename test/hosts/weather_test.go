@@ -49,7 +49,7 @@ func TestDelay(t *testing.T) {
 }
 
 // A base backup over a link of 40 Mbit/s, compressed on its way: it is unpacked as
-// it comes, what is shown are the bytes that it has written, and far fewer were sent.
+// it comes, what is shown are the bytes that it holds, and far fewer were sent.
 func TestCompressedBaseBackup(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsTLS, RepoolConfig: "policy: {compression: auto}\n"})
 	p.Must(p.bulk(60))
