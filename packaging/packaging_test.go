@@ -13,8 +13,8 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/pgpoolconf"
-	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 	"github.com/repool/repool/packaging"
 )
 

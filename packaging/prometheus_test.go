@@ -10,7 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/repool/repool/internal/metrics"
+	"github.com/repool/repool/internal/show/metrics"
 )
 
 const (

@@ -13,15 +13,15 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/repool/repool/internal/agent"
-	"github.com/repool/repool/internal/agentapi"
-	"github.com/repool/repool/internal/certs"
+	"github.com/repool/repool/internal/admin/certs"
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/dbhost"
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/resync"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/node/agent"
+	"github.com/repool/repool/internal/node/agentapi"
+	"github.com/repool/repool/internal/node/dbhost"
+	"github.com/repool/repool/internal/node/resync"
+	"github.com/repool/repool/internal/show/control"
 )
 
 type agentOptions struct {

@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/repool/repool/internal/bootgate"
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/dbhost"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/node/bootgate"
+	"github.com/repool/repool/internal/node/dbhost"
 )
 
 func newHoldStart(g *globals) *cobra.Command {

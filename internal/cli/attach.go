@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/control"
 )
 
 // asked is the JSON of a request that the controller has taken.

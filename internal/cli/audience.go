@@ -7,12 +7,12 @@ import (
 	"os"
 
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/controller"
+	"github.com/repool/repool/internal/core/controller"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/metrics"
-	"github.com/repool/repool/internal/notify"
-	"github.com/repool/repool/internal/trace"
+	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/metrics"
+	"github.com/repool/repool/internal/show/notify"
+	"github.com/repool/repool/internal/show/trace"
 )
 
 // audience is everybody that hears what a controller does.

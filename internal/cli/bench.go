@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/repool/repool/internal/bench"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/lab/bench"
 )
 
 func newBench(g *globals) *cobra.Command {

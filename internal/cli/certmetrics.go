@@ -1,10 +1,10 @@
 package cli
 
 import (
-	"github.com/repool/repool/internal/agentapi"
-	"github.com/repool/repool/internal/certs"
+	"github.com/repool/repool/internal/admin/certs"
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/metrics"
+	"github.com/repool/repool/internal/node/agentapi"
+	"github.com/repool/repool/internal/show/metrics"
 )
 
 // certificatesOf gives the certificates of this controller, as they are on disk

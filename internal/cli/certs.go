@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/repool/repool/internal/certs"
+	"github.com/repool/repool/internal/admin/certs"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
 )

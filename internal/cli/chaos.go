@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/repool/repool/internal/chaos"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/lab/chaos"
 )
 
 func newChaos(g *globals) *cobra.Command {

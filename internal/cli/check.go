@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/repool/repool/internal/check"
+	"github.com/repool/repool/internal/admin/check"
 	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/topology"
 )
 
 func newCheck(g *globals) *cobra.Command {

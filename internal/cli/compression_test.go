@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/dbhost"
+	"github.com/repool/repool/internal/node/dbhost"
 )
 
 // What the configuration takes is what the hands can do.

@@ -6,9 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/repool/repool/internal/demo"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/lab"
+	"github.com/repool/repool/lab/demo"
 )
 
 func newDemo(g *globals) *cobra.Command {

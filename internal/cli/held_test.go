@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/history"
 )
 
 // A hook reads what is held from the disk; what it cannot read, it takes for held.

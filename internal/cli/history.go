@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/history"
 )
 
 // kinds are the kinds of events, as history.Event has them.

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/lab"
 )
 
 func newLab(g *globals) *cobra.Command {

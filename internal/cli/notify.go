@@ -9,7 +9,7 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/notify"
+	"github.com/repool/repool/internal/show/notify"
 )
 
 // notifyDeadline bounds one attempt, as it does in the controller.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/repool/repool/internal/topology"
-	"github.com/repool/repool/internal/view"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/view"
 )
 
 // glyphs are the characters of the picture in text.

@@ -11,11 +11,11 @@ import (
 	"github.com/cheggaaa/pb/v3"
 	"golang.org/x/term"
 
-	"github.com/repool/repool/internal/control"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
-	"github.com/repool/repool/internal/view"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/view"
 )
 
 // patience is how many looks in a row must refuse before waiting ends: one

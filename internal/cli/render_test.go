@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/history"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")

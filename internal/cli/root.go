@@ -10,7 +10,7 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/hook"
+	"github.com/repool/repool/internal/pgpool/hook"
 )
 
 // Version is the release; the build's revision is added by `repool version`.

@@ -17,12 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/controller"
+	"github.com/repool/repool/internal/core/controller"
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/hook"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/pgpool/hook"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/history"
 )
 
 func newServe(g *globals) *cobra.Command {

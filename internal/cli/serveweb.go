@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/controller"
+	"github.com/repool/repool/internal/core/controller"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/metrics"
-	"github.com/repool/repool/internal/web"
-	"github.com/repool/repool/internal/web/page"
+	"github.com/repool/repool/internal/show/metrics"
+	"github.com/repool/repool/internal/show/web"
+	"github.com/repool/repool/internal/show/web/page"
 )
 
 // serveWeb shows the controller's published state over HTTP where repool.yaml

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/repool/repool/internal/admin/setup"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/setup"
 )
 
 const unitDir = "/etc/systemd/system"

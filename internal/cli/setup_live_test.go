@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/check"
+	"github.com/repool/repool/internal/admin/check"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/lab"
 	"github.com/repool/repool/pcp"
 )
 

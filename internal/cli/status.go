@@ -9,12 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/controller"
+	"github.com/repool/repool/internal/core/controller"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/history"
 )
 
 func newStatus(g *globals) *cobra.Command {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/view"
+	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/view"
 )
 
 func newHistoryShow(g *globals) *cobra.Command {

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/term"
 
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/control"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/view"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/view"
 )
 
 const (

@@ -12,17 +12,17 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/repool/repool/internal/agent"
-	"github.com/repool/repool/internal/agentapi"
-	"github.com/repool/repool/internal/certs"
+	"github.com/repool/repool/internal/admin/certs"
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/controller"
-	"github.com/repool/repool/internal/dbhost"
+	"github.com/repool/repool/internal/core/controller"
+	"github.com/repool/repool/internal/core/observe"
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/hook"
-	"github.com/repool/repool/internal/observe"
-	"github.com/repool/repool/internal/pgpoolconf"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/node/agent"
+	"github.com/repool/repool/internal/node/agentapi"
+	"github.com/repool/repool/internal/node/dbhost"
+	"github.com/repool/repool/internal/pgpool/hook"
+	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
 // wiring is every part that talks to the pool, put together once.

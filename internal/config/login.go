@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/repool/repool/internal/pgpoolconf"
+	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 	"github.com/repool/repool/pcp"
 )
 

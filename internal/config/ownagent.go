@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/repool/repool/internal/pgpoolconf"
+	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
 // DefaultAgentSocket is where an agent of its own host listens.

@@ -3,8 +3,8 @@ package config
 import (
 	"time"
 
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
 )
 
 // policy is repool.yaml's policy over the planner's defaults.

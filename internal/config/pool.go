@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/repool/repool/internal/pgpoolconf"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
 // Pool is everything that is configured about a pool: pgpool.conf and

@@ -18,7 +18,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
 )
 
 // maxNode is the highest node id that Pgpool-II knows.

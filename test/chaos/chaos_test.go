@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/chaos"
+	"github.com/repool/repool/lab/chaos"
 	"github.com/repool/repool/test/testpool"
 )
 

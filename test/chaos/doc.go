@@ -1,5 +1,5 @@
 // Package chaos is the part of `make test` that breaks real pools at random
-// (package internal/chaos) and accounts for every acknowledged row: one pool
+// (package lab/chaos) and accounts for every acknowledged row: one pool
 // with asynchronous replication and one with synchronous, side by side, since
 // two pools keep two processors busy and one waits most of the time.
 //

@@ -13,12 +13,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/journal"
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/proof"
-	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/node/journal"
+	"github.com/repool/repool/internal/node/resync"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/lab"
+	"github.com/repool/repool/lab/proof"
 	"github.com/repool/repool/test/testpool"
 )
 

@@ -9,9 +9,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/repool/repool/internal/agentapi"
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/agentapi"
+	"github.com/repool/repool/internal/show/control"
 )
 
 // lostRows are committed where no other node gets them.

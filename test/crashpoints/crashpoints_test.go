@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/internal/node/resync"
 )
 
 var (

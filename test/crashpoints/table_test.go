@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/repool/repool/internal/resync"
+	"github.com/repool/repool/internal/node/resync"
 )
 
 // render makes the table of endings, in the order of the points, as Markdown.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/repool/repool/internal/proof"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/lab/proof"
 	"github.com/repool/repool/test/testpool"
 )
 

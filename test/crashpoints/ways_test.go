@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/repool/repool/internal/resync"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/resync"
 )
 
 // way leads a node to a point: what is done to it, step by step, while its

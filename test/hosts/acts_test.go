@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/demo"
-	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/lab"
+	"github.com/repool/repool/lab/demo"
 	"github.com/repool/repool/test/testpool"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
 )
 
 // bulk makes the pool bigger by so many MiB, spread over all tables' blocks, and

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/lab"
 )
 
 // An agent of another cluster answers at the right address, with a good

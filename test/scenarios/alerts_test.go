@@ -13,7 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/lab"
 )
 
 // Every alert fires and clears in one of these tests, each with a real Prometheus.

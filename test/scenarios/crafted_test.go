@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/event"
-	"github.com/repool/repool/internal/metrics"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/event"
+	"github.com/repool/repool/internal/show/metrics"
 )
 
 // crafted is a controller that does not exist: repool's own exporter, fed by

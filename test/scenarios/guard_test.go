@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/repool/repool/internal/proof"
+	"github.com/repool/repool/lab/proof"
 	"github.com/repool/repool/test/testpool"
 )
 

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/hook"
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/pgpool/hook"
+	"github.com/repool/repool/lab"
 )
 
 // The two orders in which existing pgpool.conf files pass the placeholders.

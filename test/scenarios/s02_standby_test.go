@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/lab"
 )
 
 // S2: a standby stopped cleanly, killed, and frozen and thawed comes back by

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/lab"
 )
 
 // S3: a healthy node that was detached is attached again; on hold it is left

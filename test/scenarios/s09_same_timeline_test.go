@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/lab"
 )
 
 // S9: three standbys promoted from one point to the same timeline number, one

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/lab"
 )
 
 // S12: Pgpool-II may call failover_command again for a node already handled

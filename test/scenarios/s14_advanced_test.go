@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/lab"
 )
 
 // S14: Pgpool-II's candidate is the lowest node that is left, whatever it has

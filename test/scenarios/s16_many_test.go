@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/lab"
 )
 
 // S16: twenty failovers in a row under load with a synchronous standby: every

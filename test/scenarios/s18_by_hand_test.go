@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/lab"
 	"github.com/repool/repool/pcp"
 )
 

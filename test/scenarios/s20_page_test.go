@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/web/browsertest"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/lab"
+	"github.com/repool/repool/test/fakes/browsertest"
 	"github.com/repool/repool/test/testpool"
 )
 

@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/web/browsertest"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/lab"
+	"github.com/repool/repool/test/fakes/browsertest"
 )
 
 // S21: a person acts on the page of a real pool. A standby that is detached

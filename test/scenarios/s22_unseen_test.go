@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/lab"
 )
 
 // S22: the controller is gone for the end of a run, which is the agent's and goes

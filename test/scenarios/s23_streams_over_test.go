@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/lab"
 )
 
 // S23: a standby that somebody promoted to the timeline number of the pool's new

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/lab"
 	"github.com/repool/repool/pcp"
 )
 

@@ -10,11 +10,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/history"
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/plan"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/lab"
 )
 
 // Healthy says what is missing, by the lab's own look and by a pass of the

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/control"
-	"github.com/repool/repool/internal/lab"
-	"github.com/repool/repool/internal/topology"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/lab"
 )
 
 // Patience bounds one healing in a test. It is far above what any takes on an

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/lab"
 	"github.com/repool/repool/pcp"
 )
 
@@ -143,7 +143,7 @@ func TestPrimaryFailsOver(t *testing.T) {
 
 	p.run("what the commands are called with", func(p *pool) {
 		f := fact{"failover_command and follow_primary_command get the documented placeholders; an unknown one vanishes; follow_primary_command is called for every node that is down, one after the other, with the old primary as %M",
-			"internal/hook's arguments and the lines that setup writes"}
+			"internal/pgpool/hook's arguments and the lines that setup writes"}
 		want := []string{p.call("failover_command", 0, 1, 0, 0)}
 		for _, i := range []int{0, 2, 3} {
 			want = append(want, p.call("follow_primary_command", i, 1, 0, 0))
@@ -165,7 +165,7 @@ func TestPrimaryFailsOver(t *testing.T) {
 		}
 	})
 	p.run("all others are down", func(p *pool) {
-		f := fact{"with follow_primary_command set, a failover of the primary marks every other node down, the healthy ones too", "repool attaches every standby again after a failover, and does not take it for flapping (newPrimary in internal/plan)"}
+		f := fact{"with follow_primary_command set, a failover of the primary marks every other node down, the healthy ones too", "repool attaches every standby again after a failover, and does not take it for flapping (newPrimary in internal/core/plan)"}
 		p.waitPoolPrimary(1)
 		for _, i := range []int{0, 2, 3} {
 			if n := p.info(i); n.Attached() || n.PgStatus == "up" != (i > 0) {
@@ -195,7 +195,7 @@ func TestPrimaryFailsOver(t *testing.T) {
 	})
 	p.run("the highest of two primaries", func(p *pool) {
 		f := fact{"a node that is not in recovery is attached, and of two such, with a standby there, Pgpool-II takes the one with the highest id for the primary, and sends it the writes",
-			"a second primary is never attached, and detached and fenced where it is (P1; contested in internal/plan)"}
+			"a second primary is never attached, and detached and fenced where it is (P1; contested in internal/core/plan)"}
 		p.must(p.PromoteByHand(p.ctx, 2))
 		p.must(p.Attach(p.ctx, 2))
 		p.wait("node 2 to be attached", func(context.Context) error {
@@ -245,7 +245,7 @@ func TestNobodyIsPromoted(t *testing.T) {
 		})
 	})
 	p.must(p.PromoteByHand(p.ctx, 1))
-	f := fact{"Pgpool-II that knows no primary does not notice one that is promoted later; a detach or an attach of any node makes it look", "the nudge, and the attach of a proven standby while Pgpool-II holds no primary (internal/plan)"}
+	f := fact{"Pgpool-II that knows no primary does not notice one that is promoted later; a detach or an attach of any node makes it look", "the nudge, and the attach of a proven standby while Pgpool-II holds no primary (internal/core/plan)"}
 	p.outlive(1, 3)
 	if got, err := p.poolPrimary(p.ctx); err != nil || got != -1 {
 		f.changed(t, "it holds node %d, %v", got, err)
@@ -253,7 +253,7 @@ func TestNobodyIsPromoted(t *testing.T) {
 	p.must(p.Detach(p.ctx, 2))
 	p.waitPoolPrimary(1)
 
-	g := fact{"without a primary %P is -1, and %N and %S are empty, quoted or not", "internal/hook's arguments"}
+	g := fact{"without a primary %P is -1, and %N and %S are empty, quoted or not", "internal/pgpool/hook's arguments"}
 	if want, got := p.call("failover_command", 2, 1, 1, -1), h.waitCalls(p, 2)[1]; got != want {
 		g.changed(t, "%s and not %s", got, want)
 	}

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/repool/repool/internal/lab"
+	"github.com/repool/repool/lab"
 )
 
 const noRewind = "no rewind required"
@@ -132,7 +132,7 @@ func startsAndNeverStreams(p *pool) {
 var needToCopy = regexp.MustCompile(`need to copy (\d+) MB`)
 
 func rewindCost(p *pool) {
-	f := fact{"pg_rewind copies the source's whole pg_wal, however little has diverged (up to PostgreSQL 18)", "the estimate that weighs a rewind against a base backup (skipsSourceWAL in internal/plan)"}
+	f := fact{"pg_rewind copies the source's whole pg_wal, however little has diverged (up to PostgreSQL 18)", "the estimate that weighs a rewind against a base backup (skipsSourceWAL in internal/core/plan)"}
 	c := p.copyOf(0, "cost")
 	c.settle()
 	out, code := c.rewind(1, "-n", "-P")

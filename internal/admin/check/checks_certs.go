@@ -1,0 +1,30 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/repool/repool/internal/admin/certs"
+)
+
+// checkCertificates judges those of this host; the agents' own are judged by
+// whoever connects to them, and by the check on their hosts.
+func checkCertificates(f *Facts, r *results) {
+	if f.Files.CertsErr != "" {
+		r.problem(Finding{Subject: "files", Found: f.Files.CertsErr, Remedy: "repool certs   # makes them; the key needs mode 600 and the owner that runs repool"})
+	}
+	for _, c := range f.Files.Certs {
+		until := c.NotAfter.UTC().Format(time.DateOnly)
+		renew := Finding{Subject: "files", At: c.Path, Remedy: "repool certs renew " + c.Path}
+		switch certs.StateAt(c.NotAfter, f.Taken) {
+		case certs.Expired:
+			renew.Found = fmt.Sprintf("the certificate of %s has expired on %s", c.Name, until)
+			r.problem(renew)
+		case certs.Soon:
+			renew.Found = fmt.Sprintf("the certificate of %s expires on %s", c.Name, until)
+			r.warn(renew)
+		case certs.Good:
+			r.ok("files", fmt.Sprintf("the certificate of %s is good until %s", c.Name, until))
+		}
+	}
+}

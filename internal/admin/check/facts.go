@@ -1,0 +1,248 @@
+package check
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/repool/repool/internal/admin/certs"
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/pgpool/pgpoolconf"
+	"github.com/repool/repool/pcp"
+)
+
+// Facts is everything the checks look at. Unknown facts are nil, empty or have
+// an error beside them.
+type Facts struct {
+	Taken time.Time
+	// Pool is read leniently; ConfigErr holds what the strict reading refuses.
+	Pool      *config.Pool
+	ConfigErr string
+	// File is pgpool.conf with its places.
+	File *pgpoolconf.File
+	// Program is the path of repool that remedies name.
+	Program string
+	Pgpool  PgpoolFacts
+	Nodes   []NodeFacts
+	Files   FileFacts
+	// TCPRetries is the kernel's net.ipv4.tcp_retries2 on this host; 0: not known.
+	TCPRetries int
+	Controller ControllerFacts
+}
+
+// Primary is the one node that says it is not in recovery; nil when there is
+// none, or more than one.
+func (f *Facts) Primary() *NodeFacts {
+	var found *NodeFacts
+	for i := range f.Nodes {
+		if n := &f.Nodes[i]; n.SQL.OK() && !n.SQL.InRecovery {
+			if found != nil {
+				return nil
+			}
+			found = n
+		}
+	}
+	return found
+}
+
+// at is file:line of a setting of pgpool.conf; empty when it is not set.
+func (f *Facts) at(name string) string {
+	if f.File == nil {
+		return ""
+	}
+	set, ok := f.File.Lookup(name)
+	if !ok {
+		return ""
+	}
+	return place(set)
+}
+
+// atNode is at for a setting with a node index, or its default without one.
+func (f *Facts) atNode(name string, id topology.NodeID) string {
+	if f.File == nil {
+		return ""
+	}
+	set, ok := f.File.LookupNode(name, int(id))
+	if !ok {
+		return ""
+	}
+	return place(set)
+}
+
+func place(s pgpoolconf.Setting) string { return fmt.Sprintf("%s:%d", s.File, s.Line) }
+
+// Login is the result of logging in somewhere.
+type Login struct {
+	Tried bool
+	User  string
+	// Err is empty when the login worked; Code is PostgreSQL's SQLSTATE.
+	Err, Code string
+}
+
+// OK says whether the login was tried and worked.
+func (l Login) OK() bool { return l.Tried && l.Err == "" }
+
+// NodeFacts is what is known of one node.
+type NodeFacts struct {
+	Conf config.NodeConf
+	SQL  SQLFacts
+	// Replication is a physical replication connection with IDENTIFY_SYSTEM.
+	Replication Login
+	// HealthCheck and SRCheck are Pgpool-II's own users, tried from here.
+	HealthCheck, SRCheck Login
+	// Addresses are where the node connects from; none: not known, or a socket.
+	Addresses []netip.Addr
+	// HBA is nil when the rules could not be read; HBAErr says why.
+	HBA    []HBARule
+	HBAErr string
+	// Local is nil for a node on another machine without an agent that answers.
+	Local    *LocalFacts
+	LocalErr string
+}
+
+// Subject is how findings name the node.
+func (n *NodeFacts) Subject() string { return "node " + n.Conf.ID.String() }
+
+// SQLFacts is what a node says over the database role's connection.
+type SQLFacts struct {
+	Login
+	// Refused: nothing listens, or the server is starting or stopping.
+	Refused bool
+	// Missed are groups of facts that could not be read, with the error.
+	Missed map[string]string
+
+	Version    int // server_version_num
+	InRecovery bool
+	SystemID   topology.SystemID
+	Timeline   topology.TimelineID
+	Role       RoleFacts
+	// StandbyRole is the replication role's row of pg_roles.
+	StandbyRole StandbyRole
+	// Settings are raw values of pg_settings, in each one's own unit.
+	Settings map[string]string
+	// Upstream is primary_conninfo, without its password.
+	Upstream pgdata.ConnInfo
+	Slots    []topology.Slot
+	// Collations maps provider (libc, icu) to the version of its library.
+	Collations    map[string]string
+	DatabaseBytes uint64
+	Tablespaces   []string
+}
+
+// RoleFacts is what the database role may do on one node.
+type RoleFacts struct {
+	Superuser, Replication, Monitor, Checkpoint bool
+	// Functions says for each of Functions whether it may be executed.
+	Functions map[string]bool
+}
+
+// StandbyRole is the role that standbys stream as.
+type StandbyRole struct{ Exists, CanLogin, Replication bool }
+
+// Functions are what pg_rewind calls on its source (its manual page), and what
+// promotes. Grants on them are per database: they count where repool connects.
+var Functions = []string{
+	"pg_catalog.pg_ls_dir(text,boolean,boolean)",
+	"pg_catalog.pg_stat_file(text,boolean)",
+	"pg_catalog.pg_read_binary_file(text)",
+	"pg_catalog.pg_read_binary_file(text,bigint,bigint,boolean)",
+	PromoteFunction,
+}
+
+// PromoteFunction promotes a standby.
+const PromoteFunction = "pg_catalog.pg_promote(boolean,integer)"
+
+// LocalFacts is what a data directory on this machine, or an agent, shows.
+type LocalFacts struct {
+	Dir    string
+	Exists bool
+	// Control is nil when it cannot be read.
+	Control *topology.Control
+	Major   int
+
+	MountPoint  bool
+	Tablespaces int
+	Odd         []string
+	DataBytes   uint64
+	WALBytes    uint64
+	FreeBytes   uint64
+	// Vault is what is kept of the node's lost lines.
+	Vault []topology.VaultEntry
+	// WorkshopErr says why the workshop could not be made or be used for renames.
+	WorkshopErr string
+	// Scripts are the recovery scripts in the directory, with their mode.
+	Scripts map[string]os.FileMode
+}
+
+// PgpoolFacts is what is known of the Pgpool-II beside the controller.
+type PgpoolFacts struct {
+	Version pgpoolconf.Version // zero: not known
+	PCP     Login
+	// Endpoint names it in messages.
+	Endpoint string
+	// Watchdog is only meaningful with PCP.OK.
+	Watchdog topology.Watchdog
+	// Running are the settings in effect, by name; empty when not known.
+	Running map[string]string
+	Nodes   []pcp.NodeInfo
+	Peers   []PeerFacts
+	// User runs Pgpool-II, and so its hooks.
+	User Identity
+	// Hooks are the programs that the commands in pgpool.conf begin with.
+	Hooks map[string]Program
+}
+
+// PeerFacts is one of the other, independent Pgpool-IIs.
+type PeerFacts struct {
+	Endpoint string
+	PCP      Login
+}
+
+// Identity is a user of this system.
+type Identity struct {
+	Name string
+	UID  uint32
+	GIDs []uint32
+	// Guessed: nothing tells who it is, so this is Debian's user.
+	Guessed bool
+}
+
+// Program is the first word of a hook's command line.
+type Program struct {
+	Path string
+	// Repool: it is the repool program. Shim: a script that repool installed.
+	Repool, Shim bool
+	// Err says why Pgpool-II's user cannot run it.
+	Err string
+}
+
+// FileFacts are files of repool's own.
+type FileFacts struct {
+	PGPass, ReplicationPass, PCPPass Passfile
+	StateDir, StateDirErr            string
+	// Certs are those of the tls section; CertsErr says why one cannot be read.
+	Certs    []certs.Expiry
+	CertsErr string
+}
+
+// Passfile is a .pgpass or .pcppass.
+type Passfile struct {
+	Path   string
+	Exists bool
+	// Err says why it is not used: mode, owner, not a file.
+	Err string
+	// Without are the nodes or endpoints that it has no line for.
+	Without []string
+}
+
+// ControllerFacts is what the controller's socket answered.
+type ControllerFacts struct {
+	Socket  string
+	Running bool
+	Acting  bool
+	// Why it only looks, or why it could not be asked.
+	Why string
+}

@@ -1,0 +1,164 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/vault"
+)
+
+// recoveryScripts are what Pgpool-II's online recovery looks for in a data directory.
+var recoveryScripts = []string{"recovery_1st_stage.sh", "recovery_2nd_stage.sh", "pgpool_remote_start"}
+
+// local looks into a data directory on this machine, or asks the node's agent.
+func (g *gatherer) local(ctx context.Context, n config.NodeConf) (*LocalFacts, string) {
+	if n.Agent.Remote() {
+		if g.o.Inspect == nil {
+			return nil, "its agent was not asked"
+		}
+		in, err := g.o.Inspect(ctx, n)
+		if err != nil {
+			return nil, "its agent does not answer: " + err.Error()
+		}
+		return fromInspection(in, n.DataDir), ""
+	}
+	if n.Agent.Kind != config.AgentLocal || n.DataDir == "" {
+		return nil, "neither an agent nor a data directory is configured"
+	}
+	type result struct {
+		facts *LocalFacts
+		err   string
+	}
+	done := make(chan result, 1) // big directories take long, and a walk cannot be interrupted
+	scripts := append(recoveryScripts[:len(recoveryScripts):len(recoveryScripts)],
+		g.pool.Pgpool.Recovery.FirstStage, g.pool.Pgpool.Recovery.SecondStage)
+	go func() {
+		f, err := lookInto(n, scripts)
+		if err != nil {
+			done <- result{nil, err.Error()}
+			return
+		}
+		done <- result{f, ""}
+	}()
+	select {
+	case r := <-done:
+		return r.facts, r.err
+	case <-ctx.Done():
+		return nil, "looking through its data directory takes longer than " + g.o.Timeout.String()
+	}
+}
+
+func fromInspection(in topology.Inspection, dir string) *LocalFacts {
+	return &LocalFacts{Dir: dir, Exists: in.Dir == topology.DirPresent, Control: in.Control, Major: in.Version,
+		MountPoint: in.MountPoint, Tablespaces: in.Tablespaces, Odd: in.Odd,
+		DataBytes: in.DataBytes, WALBytes: in.WALBytes, FreeBytes: in.FreeBytes}
+}
+
+// lookInto reads a data directory. A missing one is a fact; one that may not
+// be read is an error.
+func lookInto(n config.NodeConf, scripts []string) (*LocalFacts, error) {
+	f := &LocalFacts{Dir: n.DataDir, Scripts: map[string]os.FileMode{}}
+	info, err := os.Stat(n.DataDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.ReadDir(n.DataDir); err != nil {
+		return nil, err
+	}
+	f.Exists = true
+	if f.Major, err = pgdata.MajorVersion(n.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if c, err := pgdata.ReadControl(n.DataDir); err == nil {
+		f.Control = &topology.Control{SystemID: c.SystemID, State: c.State.String(), Timeline: c.Timeline,
+			WALLogHints: c.WALLogHints, Checksums: c.DataChecksums}
+	}
+	if f.MountPoint, err = pgdata.IsMountPoint(n.DataDir); err != nil {
+		return nil, err
+	}
+	for _, s := range scripts {
+		if st, err := os.Stat(filepath.Join(n.DataDir, s)); err == nil && s != "" {
+			f.Scripts[s] = st.Mode()
+		}
+	}
+	f.WorkshopErr = workshop(n, info)
+	if f.Vault, err = vault.List(n.VaultDir, n.ID); err != nil {
+		return nil, err
+	}
+	return f, f.measure()
+}
+
+// measure walks through the directory. Files come and go in a live one.
+func (f *LocalFacts) measure() error {
+	odd, err := pgdata.OddFiles(f.Dir)
+	if err != nil {
+		return err
+	}
+	for _, o := range odd {
+		f.Odd = append(f.Odd, o.String())
+	}
+	spaces, err := pgdata.Tablespaces(f.Dir)
+	if err != nil {
+		return err
+	}
+	f.Tablespaces = len(spaces)
+	if f.DataBytes, err = pgdata.Size(f.Dir); err != nil {
+		return err
+	}
+	if f.WALBytes, err = pgdata.WALSize(f.Dir); err != nil {
+		return err
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(filepath.Dir(f.Dir), &st); err != nil {
+		return fmt.Errorf("measure free space beside %s: %w", f.Dir, err)
+	}
+	f.FreeBytes = st.Bavail * uint64(st.Bsize)
+	return nil
+}
+
+// workshop says why the owner of the data directory could not have a workshop
+// there: the folder it has to be made in is not writable, or it lies on another
+// file system, so that nothing could be renamed into it.
+func workshop(n config.NodeConf, data os.FileInfo) string {
+	owner, ok := data.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	id := identityOf(owner.Uid)
+	place := n.Workshop
+	st, err := os.Stat(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		place = filepath.Dir(place)
+		st, err = os.Stat(place)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	if !id.may(st, 0o3) {
+		return fmt.Sprintf("%s may not write in %s", id.Name, place)
+	}
+	if real, err := filepath.EvalSymlinks(n.DataDir); err == nil { // the folder beside it is where it is renamed from
+		if beside, err := os.Stat(filepath.Dir(real)); err == nil {
+			if !id.may(beside, 0o3) {
+				return fmt.Sprintf("%s may not write in %s, so the data directory cannot be renamed", id.Name, filepath.Dir(real))
+			}
+			if s, ok := beside.Sys().(*syscall.Stat_t); ok && s.Dev != st.Sys().(*syscall.Stat_t).Dev {
+				return fmt.Sprintf("%s is on another file system than the data directory", place)
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,135 @@
+package check
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/pgpool/pgpoolconf"
+	"github.com/repool/repool/pcp"
+)
+
+// pgpool asks Pgpool-II over PCP, and the installed program for its version.
+func (g *gatherer) pgpool(ctx context.Context, f *PgpoolFacts) {
+	f.Endpoint, f.User = g.pool.PCP.Name(), pgpoolIdentity(g.file)
+	f.Version = installedVersion(ctx)
+	f.PCP = g.pcp(ctx, g.pool.PCP, func(c *pcp.Conn) error {
+		if wd, err := c.Watchdog(ctx); err == nil {
+			f.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum), State: wd.Self().StateName}
+		}
+		settings, err := c.PoolStatus(ctx)
+		if err != nil {
+			return err
+		}
+		f.Running = map[string]string{}
+		for _, s := range settings {
+			f.Running[s.Name] = s.Value
+		}
+		f.Nodes, err = c.Nodes(ctx)
+		return err
+	})
+	for _, p := range g.pool.Peers {
+		f.Peers = append(f.Peers, PeerFacts{Endpoint: p.Name(), PCP: g.pcp(ctx, p, func(c *pcp.Conn) error {
+			_, err := c.NodeCount(ctx)
+			return err
+		})})
+	}
+}
+
+func (g *gatherer) pcp(ctx context.Context, e config.Endpoint, use func(*pcp.Conn) error) Login {
+	l := Login{Tried: true, User: e.User}
+	conf, err := e.Config()
+	if err == nil {
+		err = pcp.With(ctx, conf, use)
+	}
+	l.fail(err)
+	return l
+}
+
+// pgpoolPrograms are where packages put the program; PATH often lacks sbin.
+var pgpoolPrograms = []string{"/usr/sbin/pgpool", "/usr/local/sbin/pgpool", "/usr/local/bin/pgpool", "/usr/bin/pgpool"}
+
+func installedVersion(ctx context.Context) pgpoolconf.Version {
+	for _, path := range pgpoolPrograms {
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		out, err := exec.CommandContext(ctx, path, "--version").CombinedOutput()
+		if err != nil {
+			continue
+		}
+		if v, err := pgpoolconf.ParseVersion(string(out)); err == nil {
+			return v
+		}
+	}
+	return pgpoolconf.Version{}
+}
+
+// HookNames are the commands in pgpool.conf that repool serves.
+var HookNames = []string{"failover_command", "follow_primary_command", "failback_command"}
+
+func (g *gatherer) hooks(f *PgpoolFacts) {
+	f.Hooks = map[string]Program{}
+	for _, name := range HookNames {
+		set, ok := g.file.Lookup(name)
+		words := shellWords(set.Value)
+		if !ok || len(words) == 0 {
+			continue
+		}
+		p := Program{Path: words[0], Err: f.User.mayRun(words[0])}
+		p.Repool = filepath.Base(words[0]) == "repool"
+		if !p.Repool {
+			p.Shim = isShim(words[0])
+		}
+		f.Hooks[name] = p
+	}
+}
+
+// isShim says whether the file is a script that repool installed.
+func isShim(path string) bool {
+	text, err := os.ReadFile(path)
+	return err == nil && strings.Contains(string(text[:min(len(text), 1024)]), config.ShimMark)
+}
+
+// shellWords splits a command line as the shell does, quotes and backslashes
+// only: nothing is expanded.
+func shellWords(line string) []string {
+	var words []string
+	var b strings.Builder
+	var quote byte
+	in := false
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		switch {
+		case c == '\\' && quote == '"' && i+1 < len(line) && !strings.ContainsRune("$`\"\\", rune(line[i+1])):
+			b.WriteByte(c) // stays, and what follows is nothing special
+		case c == '\\' && quote != '\'' && i+1 < len(line):
+			i++
+			b.WriteByte(line[i])
+			in = true
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote != 0:
+			b.WriteByte(c)
+		case c == '"' || c == '\'':
+			quote, in = c, true
+		case c == ' ' || c == '\t':
+			if in {
+				words = append(words, b.String())
+				b.Reset()
+				in = false
+			}
+		default:
+			b.WriteByte(c)
+			in = true
+		}
+	}
+	if in {
+		words = append(words, b.String())
+	}
+	return words
+}

@@ -1,0 +1,143 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/repool/repool/internal/node/pgdata"
+)
+
+// fileEdit is a whole file as it shall be.
+type fileEdit struct {
+	path          string
+	before, after string
+	exists        bool
+	// perm and owner are for a new file.
+	perm  os.FileMode
+	owner owner
+	// inPlace keeps the file itself: somebody has it open and goes on reading it.
+	inPlace bool
+}
+
+// file reads a file for editing; one that does not exist is empty.
+func (m *maker) file(path string, perm os.FileMode) (*fileEdit, error) {
+	if e := m.files[path]; e != nil {
+		return e, nil
+	}
+	e := &fileEdit{path: path, perm: perm, owner: m.own}
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("read a file to edit: %w", err)
+	default:
+		e.before, e.after, e.exists = string(text), string(text), true
+	}
+	m.files[path] = e
+	return e, nil
+}
+
+// appendLine adds a line at the end.
+func (e *fileEdit) appendLine(line string) {
+	if e.after != "" && !strings.HasSuffix(e.after, "\n") {
+		e.after += "\n"
+	}
+	e.after += line + "\n"
+}
+
+// write brings the file to what it shall be, keeping the old text beside it.
+func (e *fileEdit) write(suffix string) (backup string, err error) {
+	if e.exists {
+		now, err := os.ReadFile(e.path)
+		if err != nil {
+			return "", err
+		}
+		if string(now) != e.before {
+			return "", fmt.Errorf("%s has changed meanwhile: run setup again", e.path)
+		}
+		backup, err = keep(e.path, now, suffix)
+		if err != nil {
+			return "", fmt.Errorf("keep a backup of %s: %w", e.path, err)
+		}
+		if e.inPlace {
+			return backup, e.overwrite()
+		}
+		return backup, pgdata.ReplaceFile(e.path, []byte(e.after))
+	}
+	if err := os.MkdirAll(filepath.Dir(e.path), 0o755); err != nil {
+		return "", err
+	}
+	if err := pgdata.ReplaceFile(e.path, []byte(e.after)); err != nil {
+		return "", err
+	}
+	return "", errors.Join(e.owner.take(e.path), os.Chmod(e.path, e.perm))
+}
+
+// overwrite writes into the file that is there. What is only added is written in
+// one piece, so that a reader sees the old file or the new one.
+func (e *fileEdit) overwrite() error {
+	text, how := e.after, os.O_WRONLY|os.O_TRUNC
+	if added, ok := strings.CutPrefix(e.after, e.before); ok {
+		text, how = added, os.O_WRONLY|os.O_APPEND
+	}
+	f, err := os.OpenFile(e.path, how, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// take gives a file to the owner. Only root can, and only root has to.
+func (o owner) take(path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return os.Lchown(path, o.uid, o.gid)
+}
+
+// keep copies a file to a new one beside it, with the same owner and mode.
+func keep(path string, text []byte, suffix string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	backup := path + suffix
+	f, err := os.OpenFile(backup, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(text)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		err = errors.Join(err, f.Chown(int(st.Uid), int(st.Gid)))
+	}
+	return backup, errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close())
+}
+
+// edit adds the item that writes a file, unless nothing changes. Lines are what
+// is shown of it.
+func (m *maker) edit(id, subject, what string, e *fileEdit, lines []string) {
+	if e.after == e.before && e.exists {
+		return
+	}
+	m.add(Item{ID: id, Subject: subject, What: what, File: e.path, Lines: lines,
+		do: func(_ context.Context, i *Item) (err error) {
+			i.Backup, err = e.write(m.o.Suffix)
+			return err
+		}})
+}
+
+// plus marks lines as new.
+func plus(text string) []string {
+	var out []string
+	for l := range strings.Lines(text) {
+		out = append(out, "+ "+strings.TrimRight(l, "\n"))
+	}
+	return out
+}

@@ -1,0 +1,103 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/repool/repool/internal/admin/check"
+	"github.com/repool/repool/pcp"
+)
+
+// reloadPgpool is the last item when Pgpool-II has to read something again.
+func (m *maker) reloadPgpool() {
+	m.handled["reload-pending"] = m.reload
+	if !m.reload {
+		return
+	}
+	if m.o.NoReload {
+		m.manual("reload", pgpoolSubject, "reload Pgpool-II: pcp_reload_config -w, or systemctl reload pgpool2")
+		return
+	}
+	m.add(Item{ID: "reload", Subject: pgpoolSubject, What: "have Pgpool-II read its configuration again", do: m.doReload})
+	if m.facts.Pool.Pgpool.Watchdog.Use {
+		m.manual("reload", pgpoolSubject, "make the same changes beside every other member of the watchdog cluster (repool setup --apply there)")
+	}
+}
+
+// doReload asks over PCP, and waits until the settings in effect are the new ones.
+func (m *maker) doReload(ctx context.Context, _ *Item) error {
+	if err := m.checksWork(ctx); err != nil {
+		return err
+	}
+	conf, err := m.facts.Pool.PCP.Config()
+	if err != nil {
+		return err
+	}
+	if err := pcp.With(ctx, conf, func(c *pcp.Conn) error { return c.Reload(ctx, pcp.ScopeLocal) }); err != nil {
+		return fmt.Errorf("%w; reload it by hand: systemctl reload pgpool2", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		pending, err := m.reloadPending(ctx, conf)
+		if err == nil && !pending {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(errors.New("Pgpool-II does not run with the new settings after the reload (its log says why)"), err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (m *maker) reloadPending(ctx context.Context, conf pcp.Config) (pending bool, err error) {
+	err = pcp.With(ctx, conf, func(c *pcp.Conn) error {
+		running, err := c.PoolStatus(ctx)
+		for _, s := range running {
+			for _, want := range m.settings {
+				if s.Name == want[0] && strings.HasSuffix(s.Name, "_command") && s.Value != want[1] {
+					pending = true
+				}
+			}
+		}
+		return err
+	})
+	return pending, err
+}
+
+// checksWork waits until Pgpool-II's checks, with the new settings, could log in
+// to every node that answers. With a health check that cannot, Pgpool-II would
+// detach every node the moment it has read its configuration.
+func (m *maker) checksWork(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	for {
+		f, err := check.Gather(ctx, check.Options{Loaded: m.o.Loaded, Program: m.o.Program, Timeout: m.o.Timeout})
+		if err == nil {
+			if err = checksFail(f); err == nil {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("Pgpool-II is not reloaded, since it would detach nodes: %w", err)
+		case <-time.After(300 * time.Millisecond): // a standby has to replay the new role
+		}
+	}
+}
+
+func checksFail(f *check.Facts) error {
+	for i := range f.Nodes {
+		n := &f.Nodes[i]
+		for _, l := range []check.Login{n.HealthCheck, n.SRCheck} {
+			if l.Tried && l.Err != "" && !n.SQL.Refused {
+				return fmt.Errorf("%s cannot log in to %s: %s", l.User, n.Subject(), l.Err)
+			}
+		}
+	}
+	return nil
+}

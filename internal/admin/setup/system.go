@@ -1,0 +1,225 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/pgpool/hook"
+	"github.com/repool/repool/packaging"
+)
+
+// stateDir makes the controller's state directory.
+func (m *maker) stateDir(context.Context) error {
+	if !m.bad("state-directory", "") {
+		return nil
+	}
+	dir := m.facts.Pool.Controller.StateDir
+	m.handled["state-directory"] = true
+	m.add(Item{ID: "state-directory", Subject: "controller", What: "make the state directory, for " + m.own.name, File: dir, Lines: []string{"+ " + dir + "/"},
+		do: func(context.Context, *Item) error {
+			return errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700), m.own.take(dir))
+		}})
+	return nil
+}
+
+// configPath is the --config that hooks need; empty where the default is right.
+func (m *maker) configPath() string {
+	if m.facts.Pool.File == config.DefaultPath {
+		return ""
+	}
+	return m.facts.Pool.File
+}
+
+func (m *maker) shimLine(name string) string {
+	return filepath.Join(m.o.ShimDir, name) + " " + hook.KeyValueForm
+}
+
+// shims installs the older names beside pgpool.conf, and those of online
+// recovery in the data directories on this machine.
+func (m *maker) shims(context.Context) error {
+	var hooks, data []string
+	if m.o.Shims {
+		hooks = []string{m.o.ShimDir}
+	}
+	if m.o.Recovery {
+		for i := range m.facts.Nodes {
+			if n := &m.facts.Nodes[i]; n.Local != nil && n.Local.Exists && isLocal(n.Conf) {
+				data = append(data, n.Conf.DataDir)
+			}
+		}
+	}
+	changes, err := hook.PlanShims(hooks, data, m.facts.Program, m.configPath())
+	if err != nil {
+		return err
+	}
+	m.handled["recovery-scripts"] = m.o.Recovery
+	if len(changes) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, c := range changes {
+		lines = append(lines, "+ "+c.Path)
+	}
+	m.add(Item{ID: "shims", Subject: pgpoolSubject, What: "install scripts under the older names that call repool", Lines: lines,
+		do: func(_ context.Context, i *Item) error {
+			done, err := hook.InstallShims(hooks, data, m.facts.Program, m.configPath())
+			for _, c := range done {
+				if c.Backup != "" {
+					i.Backup = c.Backup
+				}
+			}
+			return err
+		}})
+	return nil
+}
+
+// recovery sets up what pcp_recovery_node needs on the primary.
+func (m *maker) recovery(ctx context.Context) error {
+	if !m.o.Recovery {
+		return nil
+	}
+	r := m.facts.Pool.Pgpool.Recovery
+	if r.FirstStage == "" {
+		m.set("recovery_1st_stage_command", "recovery_1st_stage.sh")
+	}
+	if r.User == "" {
+		m.manual("recovery-user", pgpoolSubject, "online recovery needs a superuser: set recovery_user and recovery_password in pgpool.conf")
+	}
+	p := m.facts.Primary()
+	if p == nil {
+		return nil
+	}
+	conn, err := m.dial(ctx, p.Conf, r.Database)
+	if err != nil {
+		m.manual("recovery-extension", p.Subject(), "CREATE EXTENSION pgpool_recovery in database %s (it could not be reached as %s)", r.Database, m.o.AdminUser)
+		return nil
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var there, possible bool
+	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pgpool_recovery'),
+	       EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pgpool_recovery')`).Scan(&there, &possible); err != nil {
+		return fmt.Errorf("look for the extension pgpool_recovery: %w", err)
+	}
+	switch {
+	case there:
+	case !possible:
+		m.manual("recovery-extension", p.Subject(), "install the package with the extension pgpool_recovery (Debian: postgresql-%d-pgpool2) on every node's machine", p.SQL.Version/10000)
+	default:
+		m.add(Item{ID: "recovery-extension", Subject: p.Subject(), What: "make the functions of online recovery, in database " + r.Database, SQL: []string{"CREATE EXTENSION pgpool_recovery"},
+			do: func(ctx context.Context, _ *Item) error {
+				conn, err := m.dial(ctx, p.Conf, r.Database)
+				if err != nil {
+					return err
+				}
+				_, err = conn.Exec(ctx, "CREATE EXTENSION pgpool_recovery", pgx.QueryExecModeExec)
+				return errors.Join(err, conn.Close(ctx))
+			}})
+	}
+	return nil
+}
+
+// repoolYAML writes repool.yaml where there is none.
+func (m *maker) repoolYAML(context.Context) error {
+	for _, n := range m.facts.Pool.Nodes {
+		if n.Agent.Kind == config.AgentNone {
+			m.manual("agent", subject(n.ID), "it is on another machine: install repool there, and say how its agent is reached by \"- {id: %s, agent: ssh://%s@%s}\" (or https://%s:7411) under nodes in %s", n.ID, m.own.name, n.Host, n.Host, m.facts.Pool.File)
+		}
+	}
+	if m.o.Loaded.Path != "" {
+		return nil
+	}
+	e, err := m.file(m.o.ConfigFile, 0o640)
+	if err != nil || e.exists {
+		return err
+	}
+	for _, path := range []string{m.o.Loaded.Config.Database.Passfile, m.o.Loaded.Config.Replication.Passfile, m.o.Loaded.Config.Pgpool.PCP.Passfile} {
+		if err := m.emptyPassfile(path); err != nil {
+			return err
+		}
+	}
+	e.after = m.yaml()
+	m.handled["config"] = true
+	m.edit("repool-yaml", "controller", "say where everything is", e, plus(e.after))
+	return nil
+}
+
+// emptyPassfile makes a passfile that would have no line yet: repool.yaml may
+// only name files that exist.
+func (m *maker) emptyPassfile(path string) error {
+	e, err := m.file(path, 0o600)
+	if err != nil || e.exists || e.after != "" {
+		return err
+	}
+	e.after = "# host:port:database:user:password\n"
+	m.edit("pgpass", "files", "make the file for passwords, still without one", e, plus(e.after))
+	return nil
+}
+
+func (m *maker) yaml() string {
+	var b strings.Builder
+	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	c, p := m.o.Loaded.Config, m.facts.Pool
+	w("# Made by repool setup. Every key is explained in the package's example, repool.yaml.")
+	w("pgpool:")
+	w("  conf: %s", quoteYAML(c.Pgpool.Conf))
+	w("  pcp:")
+	w("    user: %s", quoteYAML(p.PCP.User))
+	w("    passfile: %s", quoteYAML(c.Pgpool.PCP.Passfile))
+	w("database:")
+	w("  user: %s", quoteYAML(p.Database.User))
+	w("  dbname: %s", quoteYAML(p.Database.DBName))
+	w("  passfile: %s", quoteYAML(p.Database.Passfile))
+	w("replication:")
+	w("  user: %s", quoteYAML(p.Replication.User))
+	w("  passfile: %s", quoteYAML(p.Replication.Passfile))
+	w("controller:")
+	w("  state_dir: %s", quoteYAML(c.Controller.StateDir))
+	if c.Controller.Socket != filepath.Join(c.Controller.StateDir, "repool.sock") {
+		w("  socket: %s", quoteYAML(c.Controller.Socket))
+	}
+	return b.String()
+}
+
+// quoteYAML quotes what is not a plain word or path.
+func quoteYAML(s string) string {
+	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/._-0123456789") == ""
+	if plain && s != "" && strings.Trim(s, "0123456789.") != "" && s[0] != '-' {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+// unit installs the systemd unit of the controller.
+func (m *maker) unit(context.Context) error {
+	if m.o.UnitDir == "" {
+		return nil
+	}
+	text, err := packaging.Unit("repool.service")
+	if err != nil {
+		return err
+	}
+	exec := m.facts.Program + " serve"
+	if p := m.configPath(); p != "" {
+		exec += " --config " + p
+	}
+	text = strings.NewReplacer("/usr/bin/repool serve", exec, "User=postgres", "User="+m.own.name, "Group=postgres", "Group="+groupOf(m.own)).Replace(text)
+	e, err := m.file(filepath.Join(m.o.UnitDir, "repool.service"), 0o644)
+	if err != nil {
+		return err
+	}
+	if e.exists {
+		return nil // the administrator's, or made before
+	}
+	e.after, e.owner = text, owner{}
+	m.handled["controller"] = true
+	m.edit("unit", "controller", "install the systemd unit; then: systemctl daemon-reload && systemctl enable --now repool", e, []string{"+ " + exec})
+	return nil
+}

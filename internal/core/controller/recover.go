@@ -1,0 +1,129 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/control"
+)
+
+const (
+	// handOver is how long Pgpool-II has, after an online recovery's first
+	// stage, to attach the node itself before this controller does.
+	handOver = 20 * time.Second
+	// refusalLasts is how long a refusal must stand to be the answer: one may be
+	// of this very moment (stale facts).
+	refusalLasts = 3 * time.Second
+)
+
+// recovery is an online recovery of one node: Pgpool-II attaches it, not we,
+// while it is under way and until then.
+type recovery struct {
+	underWay bool
+	until    time.Time
+}
+
+// leftToPgpool says whether Pgpool-II's own attach of the node comes first.
+// c.mu is held.
+func (c *Controller) leftToPgpool(node topology.NodeID) bool {
+	r, ok := c.recovers[node]
+	if ok && !r.underWay && !time.Now().Before(r.until) {
+		delete(c.recovers, node)
+		return false
+	}
+	return ok
+}
+
+// Recover is pcp_recovery_node's first stage: the ordinary engine, ended when
+// the node is proven ready. Pgpool-II attaches it then.
+func (c *Controller) Recover(ctx context.Context, node topology.NodeID, say func(string)) error {
+	if err := c.known(node, false); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	twice := c.recovers[node].underWay
+	if !twice {
+		c.recovers[node] = recovery{underWay: true}
+	}
+	c.mu.Unlock()
+	if twice {
+		return &control.RefusedError{Code: "recovering", Msg: fmt.Sprintf("an online recovery of node %d is under way already", node)}
+	}
+	var until time.Time // zero: this controller attaches the node as any other
+	defer func() {
+		c.mu.Lock()
+		c.recovers[node] = recovery{until: until}
+		c.mu.Unlock()
+		c.Look("online recovery ended")
+	}()
+	pass, err := c.resyncAsked(ctx, control.ResyncRequest{Node: node, Who: "pcp_recovery_node"})
+	if err != nil {
+		return err
+	}
+	if err := c.awaitReady(ctx, node, pass, say); err != nil {
+		return err
+	}
+	until = time.Now().Add(handOver)
+	return nil
+}
+
+// awaitReady returns when a pass after that one finds the node ready for its
+// attach, or a refusal that lasts.
+func (c *Controller) awaitReady(ctx context.Context, node topology.NodeID, pass uint64, say func(string)) error {
+	told, refusedSince := "", time.Time{}
+	tick := time.NewTicker(busyInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.life.Done():
+			return errors.New("the controller is stopping")
+		case <-tick.C:
+		}
+		st := c.Status()
+		d := decisionFor(st, node)
+		if d == nil || st.Pass <= pass {
+			continue
+		}
+		if line := fmt.Sprintf("%s: %s", d.Code, d.Reason); line != told {
+			told = line
+			say(line)
+		}
+		refusal := refusalIn(st, d)
+		switch {
+		case refusal == nil && (d.Action == plan.Attach || d.Code == plan.CodeHealthy):
+			return nil
+		case refusal == nil:
+			refusedSince = time.Time{}
+		case refusedSince.IsZero():
+			refusedSince = time.Now()
+		case time.Since(refusedSince) >= refusalLasts:
+			return refusal
+		}
+	}
+}
+
+// refusalIn is why nothing will come of d, or nil.
+func refusalIn(st control.Status, d *plan.Decision) *control.RefusedError {
+	switch {
+	case !st.Acting:
+		return &control.RefusedError{Code: "not-acting", Msg: "this controller only looks: " + st.Why, Hint: "ask the Pgpool-II that leads the watchdog"}
+	case d.Severity == plan.Refused:
+		return &control.RefusedError{Code: string(d.Code), Msg: d.Reason, Hint: d.Hint}
+	}
+	return nil
+}
+
+func decisionFor(st control.Status, node topology.NodeID) *plan.Decision {
+	for i := range st.Decisions {
+		if st.Decisions[i].Node == node {
+			return &st.Decisions[i]
+		}
+	}
+	return nil
+}

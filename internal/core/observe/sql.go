@@ -1,0 +1,144 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// SQLProber asks one PostgreSQL over one kept connection, made anew when it
+// breaks. It speaks to the node itself, never through Pgpool-II.
+type SQLProber struct {
+	conf *pgx.ConnConfig
+	// slowEvery is how often settings and database sizes are read again.
+	slowEvery time.Duration
+
+	// turn is held (by its one element) by whoever uses the fields below it.
+	turn chan struct{}
+	conn *pgx.Conn
+	slow slowFacts
+}
+
+// NewSQLProber makes a prober for one node. conf comes from pgx.ParseConfig;
+// the prober sets its application name and timeouts.
+func NewSQLProber(conf *pgx.ConnConfig) *SQLProber {
+	conf = conf.Copy()
+	conf.ConnectTimeout = 3 * time.Second
+	conf.DefaultQueryExecMode = pgx.QueryExecModeExec
+	if conf.RuntimeParams == nil {
+		conf.RuntimeParams = map[string]string{}
+	}
+	conf.RuntimeParams["application_name"] = "repool"
+	conf.RuntimeParams["statement_timeout"] = statementTimeout
+	conf.RuntimeParams["default_transaction_read_only"] = "on"
+	return &SQLProber{conf: conf, slowEvery: time.Minute, turn: make(chan struct{}, 1)}
+}
+
+// statementTimeout and sizesTimeout bound the server's side, in milliseconds.
+// The sizes may be given up; the facts wait for nothing.
+const (
+	statementTimeout = "4000"
+	sizesTimeout     = "1000"
+)
+
+// Probe asks for everything at once. The role needs pg_monitor: without it
+// PostgreSQL hides WAL receivers and senders, which must not read as "none".
+func (p *SQLProber) Probe(ctx context.Context) topology.SQLFacts {
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return topology.SQLFacts{Source: topology.Source{At: time.Now(), Err: "another question to the node is still open"}}
+	}
+	defer func() { <-p.turn }()
+	kept := p.conn != nil
+	f, err := p.probe(ctx)
+	if err != nil && kept && p.conn.IsClosed() && ctx.Err() == nil {
+		// The kept connection had broken; whether the node is there is another
+		// question, and its answer should not wait for the next pass.
+		p.drop(ctx)
+		f, err = p.probe(ctx)
+	}
+	if err != nil {
+		p.drop(ctx)
+		f = topology.SQLFacts{Source: topology.Source{Err: oneLine(err)}, Refused: refused(err)}
+	}
+	f.At = time.Now()
+	return f
+}
+
+// drop ends the connection, so that the next question makes a new one.
+func (p *SQLProber) drop(ctx context.Context) {
+	if p.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 100*time.Millisecond)
+	defer cancel()
+	_ = p.conn.Close(ctx) // nothing of ours is lost with it
+	p.conn = nil
+}
+
+// Close ends the kept connection. It waits for a question under way until ctx
+// is done.
+func (p *SQLProber) Close(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("close the connection to %s:%d: %w", p.conf.Host, p.conf.Port, ctx.Err())
+	}
+	defer func() { <-p.turn }()
+	if p.conn == nil {
+		return nil
+	}
+	err := p.conn.Close(ctx)
+	p.conn = nil
+	return err
+}
+
+func (p *SQLProber) probe(ctx context.Context) (topology.SQLFacts, error) {
+	if p.conn == nil {
+		conn, err := pgx.ConnectConfig(ctx, p.conf)
+		if err != nil {
+			return topology.SQLFacts{}, err
+		}
+		p.conn = conn
+		p.slow.settings = nil // it may be another server by now
+	}
+	f, err := readFacts(ctx, p.conn)
+	if err != nil {
+		return f, err
+	}
+	if err := p.slow.refresh(ctx, p.conn, p.slowEvery); err != nil {
+		return f, err
+	}
+	f.Settings, f.DatabaseBytes = p.slow.settings, p.slow.bytes
+	return f, nil
+}
+
+// oneLine is the error's text without the line breaks that pgx puts into it.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// refused tells a server that certainly takes no connections now from one that
+// is merely silent: nothing listens, or it says itself that it is starting up,
+// shutting down (57P03, 57P01) or has crashed (57P02).
+func refused(err error) bool {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+		return true
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	switch pg.Code {
+	case "57P01", "57P02", "57P03":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,87 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// down makes a node's server and Pgpool-II's opinion of it those of a node that
+// has failed, with an agent that gives no answer for that reason.
+func (s *scene) down(id topology.NodeID, errCode string) *scene {
+	n := s.node(id)
+	n.SQL = topology.SQLFacts{Source: topology.Source{At: s.now, Err: "connection refused"}, Refused: true}
+	n.Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}, ErrCode: errCode}
+	n.Lineage = topology.Lineage{}
+	s.snap.Pools[0].Nodes[id].Status = topology.PoolDown
+	return s
+}
+
+func decisionOf(t *testing.T, s *scene, id topology.NodeID) Decision {
+	t.Helper()
+	_, ds := Step(s.mem, s.snap, s.pol, s.now)
+	for _, d := range ds {
+		if d.Node == id {
+			return d
+		}
+	}
+	t.Fatalf("no decision for node %s", id)
+	return Decision{}
+}
+
+// Why an agent does not answer is told by a code of its own, and nothing is done.
+func TestAgentThatDoesNotAnswerHasItsReason(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reason string
+		want   Code
+	}{
+		{"", CodeAgentUnreachable}, {"never heard of", CodeAgentUnreachable},
+		{"agent-version-skew", CodeAgentVersionSkew}, {"agent-wrong-node", CodeAgentWrongNode}, {"agent-foreign-system", CodeAgentForeign},
+		{"agent-not-allowed", CodeAgentNotAllowed}, {"agent-certificate", CodeAgentCertificate}, {"agent-host-key", CodeAgentHostKey},
+		{"agent-not-running", CodeAgentNotRunning},
+	} {
+		d := decisionOf(t, newScene(t).down(1, c.reason), 1)
+		if d.Code != c.want || d.Action != Wait || d.Request != nil {
+			t.Errorf("%q: %s %s, want to wait under %s", c.reason, d.Action, d.Code, c.want)
+		}
+	}
+}
+
+// A node that serves without its agent stays healthy, and is told of: its next
+// failure could not be ended.
+func TestHealthyWithoutItsAgentIsAWarning(t *testing.T) {
+	t.Parallel()
+	if d := decisionOf(t, newScene(t), 1); d.Code != CodeHealthy || strings.Contains(d.Reason, "warning") {
+		t.Errorf("with its agent: %s: %s", d.Code, d.Reason)
+	}
+	for reason, want := range map[string]Code{"": CodeAgentUnreachable, "agent-certificate": CodeAgentCertificate} {
+		s := newScene(t)
+		s.node(1).Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}, ErrCode: reason}
+		d := decisionOf(t, s, 1)
+		if d.Code != CodeHealthy || d.Severity != OK || !strings.Contains(d.Reason, "warning, "+string(want)+":") {
+			t.Errorf("%q: %s %s: %s", reason, d.Severity, d.Code, d.Reason)
+		}
+	}
+}
+
+// An agent of another cluster answers at the address: what it says of its data
+// must not be taken for the node's, whose server runs and streams.
+func TestAgentOfAnotherClusterIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.node(1).Agent.Control.SystemID = otherSys
+	s.snap.Pools[0].Nodes[1].Status = topology.PoolDown
+	s.node(1).Lineage = topology.Lineage{}
+	s.node(1).SQL.Receiver = topology.WALReceiver{}
+	if d := decisionOf(t, s, 1); d.Code != CodeAgentForeign || d.Request != nil {
+		t.Errorf("got %s %s: %s", d.Action, d.Code, d.Reason)
+	}
+	// With its own server silent, the stranger's data are another cluster's.
+	s.node(1).SQL = topology.SQLFacts{Source: topology.Source{At: s.now.Add(-time.Second), Err: "no route to host"}}
+	if d := decisionOf(t, s, 1); d.Code != CodeForeignSystem || d.Request != nil {
+		t.Errorf("without SQL: %s %s: %s", d.Action, d.Code, d.Reason)
+	}
+}

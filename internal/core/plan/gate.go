@@ -1,0 +1,92 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// gate is promise P1, the whole of it: what must be proven before a node is
+// attached. It returns the code and reason of the first thing that is not.
+func (s *subject) gate() (Code, string) {
+	p, f := s.w.primary, &s.n.SQL
+	switch {
+	case !s.sql || !f.InRecovery || !s.streams():
+		return CodeNotStreaming, fmt.Sprintf("it does not stream from node %s on timeline %s", p.n.ID, p.n.SQL.Timeline)
+	case s.n.Agent.Dir == topology.DirForeign:
+		return CodeForeignDirectory, "its data directory is not empty and holds no PostgreSQL data"
+	case s.noDirectory():
+		// Attached, it would be detached for this at once. PostgreSQL ends by
+		// itself within a minute; what the agent looks at may also be wrong.
+		return CodeNoData, "its data directory is " + string(s.n.Agent.Dir) + ", so its server will not last"
+	case s.verdict() != topology.LineageOnLine:
+		return CodeLineageUnknown, "its WAL is not proven to be the primary's"
+	case s.m.Target == 0 || s.m.TargetPrimary != p.n.ID || s.m.TargetTLI != p.n.SQL.Timeline:
+		return CodeReplaying, "its verification has not begun"
+	case f.ReplayPaused:
+		return CodeReplayPaused, fmt.Sprintf("its replay is paused at %s", f.Replay)
+	case f.Replay < s.m.Target:
+		return CodeReplaying, fmt.Sprintf("it has replayed to %s of %s, where the primary was when verification began", f.Replay, s.m.Target)
+	case s.m.AheadLSN != 0:
+		return CodeReplaying, fmt.Sprintf("it is at %s, and the primary was not there yet: it is looked at again", s.m.AheadLSN)
+	case s.lag() > s.w.pol.MaxLagBytes:
+		return CodeReplaying, fmt.Sprintf("it is %s behind the primary, and %s is the most at an attach", size(s.lag()), size(s.w.pol.MaxLagBytes))
+	}
+	return "", ""
+}
+
+// lag is how many bytes of WAL the node has yet to replay.
+func (s *subject) lag() uint64 { return s.w.primary.n.SQL.Current.Minus(s.n.SQL.Replay) }
+
+// verify is for a node that streams from the primary and is detached somewhere:
+// attach it when the gate is passed, and say what is missing until then.
+func (s *subject) verify() Decision {
+	code, why := s.gate()
+	switch {
+	case code == "":
+		return s.attach(CodeReady, fmt.Sprintf("node %s streams from node %s, its line is the primary's, and it has replayed to %s", s.n.ID, s.w.primary.n.ID, s.n.SQL.Replay))
+	case code == CodeLineageUnknown:
+		return s.noLineage()
+	case code == CodeReplaying && s.stalled():
+		return s.decide(Wait, CodeReplayStalled, fmt.Sprintf("node %s streams, but its replay has stood at %s for %s", s.n.ID, s.n.SQL.Replay, s.w.now.Sub(s.m.ProgressAt).Round(roundTo)))
+	}
+	return s.decide(Wait, code, fmt.Sprintf("node %s streams from node %s: %s", s.n.ID, s.w.primary.n.ID, why))
+}
+
+func (s *subject) stalled() bool {
+	return !s.m.ProgressAt.IsZero() && s.w.now.Sub(s.m.ProgressAt) > s.w.pol.StreamPatience
+}
+
+// attach asks for the attach, unless Pgpool-II would have to take it in the
+// middle of a failover, policy wants a person, or it was asked for just now.
+func (s *subject) attach(code Code, reason string) Decision {
+	if s.w.pool != agrees && s != s.w.primary && !s.w.blindForLong() {
+		return s.decide(Wait, CodePoolBlind, fmt.Sprintf("node %s is proven, but Pgpool-II does not hold node %s for the primary yet", s.n.ID, s.w.primary.n.ID))
+	}
+	if s.w.pool == agrees && s.w.midFailover() {
+		// The primary by which the node is proven is the one that was given up. It would
+		// take the attach only after its failover, when another node may be the primary:
+		// the proof would be void, and an old primary be attached. The code stays what the
+		// node is, since nobody has anything to do about it.
+		return s.decide(Wait, code, fmt.Sprintf("%s; but Pgpool-II gave up its primary, node %s, a moment ago, and would attach only after its failover", reason, s.w.local.Primary))
+	}
+	if d, stop := s.mayUse(topology.MethodAttach, nil); stop {
+		return d
+	}
+	if s.unheeded() {
+		return s.deafTo("attach", reason)
+	}
+	if pause := backoff(askAgain, nudgeMax, s.n.ID, s.m.Attaches); s.w.now.Sub(s.m.LastAttach) < pause {
+		return s.decide(Wait, CodeAttaching, fmt.Sprintf("attach of node %s was asked for %s ago", s.n.ID, s.w.now.Sub(s.m.LastAttach).Round(roundTo)))
+	}
+	d := s.decide(Attach, code, reason)
+	d.Method = topology.MethodAttach
+	return d
+}
+
+// blindForLong says that Pgpool-II has known no primary at all for longer than
+// a failover takes. An attach of a proven standby then makes it look again
+// (it searches after every attach), and is the gentlest way to.
+func (w *world) blindForLong() bool {
+	return w.local.Primary == topology.NoNode && !w.mem.PoolBlindSince.IsZero() && w.now.Sub(w.mem.PoolBlindSince) >= w.pol.NudgeAfter
+}

@@ -1,0 +1,233 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// countRuns takes note of runs that ended since the last pass. A run that
+// ended because the world changed is no failed attempt of the method.
+func (w *world) countRuns() {
+	for _, s := range w.nodes {
+		r := s.n.Agent.Run
+		if !s.agent || r == nil || r.ID == "" || !r.Outcome.Ended() || r.ID == s.m.SeenRun {
+			continue
+		}
+		s.m.SeenRun, s.m.LastResync = r.ID, time.Time{}
+		if r.Outcome == topology.RunDone {
+			continue
+		}
+		s.m.LastFailure, s.m.LastMethod, s.m.LastCode, s.m.LastError = r.Ended, r.Method, r.Code, r.Error
+		if s.m.LastFailure.IsZero() {
+			s.m.LastFailure = w.now
+		}
+		if s.m.LastCode == "" {
+			s.m.LastCode = string(r.Outcome)
+		}
+		if r.Outcome == topology.RunCancelled || worldChanged(Code(r.Code)) {
+			continue
+		}
+		s.m.Attempts++
+		if s.m.Attempts >= w.pol.MaxAttempts && s.m.Parked == "" {
+			s.park(Code(s.m.LastCode), fmt.Sprintf("%s failed %d times, last with %s: %s", r.Method, s.m.Attempts, s.m.LastCode, word(r.Error)))
+		}
+	}
+}
+
+// worldChanged says that a run's end tells nothing about its method.
+func worldChanged(c Code) bool {
+	switch c {
+	case CodeUpstreamLost, CodeUpstreamChanged, CodeNoClearance, CodeCancelled:
+		return true
+	}
+	return false
+}
+
+func (s *subject) park(code Code, why string) {
+	if _, known := Explain(code); !known {
+		code = CodeParked
+	}
+	s.m.Parked, s.m.ParkedWhy, s.m.ParkedAt = code, why, s.w.now
+}
+
+// retryAt is the earliest time of the next attempt.
+func (s *subject) retryAt() time.Time {
+	if s.m.LastFailure.IsZero() {
+		return time.Time{}
+	}
+	pause := backoff(s.w.pol.BackoffBase, s.w.pol.BackoffMax, s.n.ID, s.m.Attempts)
+	return s.m.LastFailure.Add(max(pause, softBackoff))
+}
+
+// noteStreams keeps the clocks of P1: since when a node lacks its stream, the
+// position that it must replay to, and whether its replay moves.
+func (w *world) noteStreams() {
+	for _, s := range w.nodes {
+		switch {
+		case w.primary == nil:
+			s.m.NotStreamingSince = time.Time{}
+		case s == w.primary:
+			s.beginPrimary()
+		case s.streams():
+			s.noteProgress()
+		default:
+			s.m.HealthySince = time.Time{}
+			if s.m.NotStreamingSince.IsZero() {
+				s.m.NotStreamingSince = w.now
+				s.noteBreak()
+			}
+			s.m.Target = 0
+		}
+		s.noteAhead()
+	}
+	w.noteAgreement()
+}
+
+// beginPrimary forgets what was remembered of the node as a standby.
+func (s *subject) beginPrimary() {
+	m := &s.m
+	m.Target, m.TargetPrimary, m.NotStreamingSince, m.HealthySince = 0, topology.NoNode, time.Time{}, time.Time{}
+	m.StreamBreaks, m.StreamLSN = 0, 0
+	if s.w.pool == agrees {
+		m.Asked, m.Attempts, m.Fences = "", 0, 0
+		m.Parked, m.ParkedWhy, m.ParkedAt = "", "", time.Time{}
+		if !s.detached {
+			m.Attaches = 0
+		}
+	}
+}
+
+// noteAhead keeps since when a streaming node stands past the primary's position.
+func (s *subject) noteAhead() {
+	m, p := &s.m, s.w.primary
+	if p == nil || s == p || !s.streams() || m.AheadTLI != p.n.SQL.Timeline || p.n.SQL.Current >= m.AheadLSN {
+		m.AheadLSN, m.AheadTLI, m.AheadAt = 0, 0, time.Time{}
+	}
+	if p != nil && s != p && s.streams() && m.AheadLSN == 0 && s.n.SQL.Replay > p.n.SQL.Current {
+		m.AheadLSN, m.AheadTLI, m.AheadAt = s.n.SQL.Replay, p.n.SQL.Timeline, s.w.now
+	}
+}
+
+func (s *subject) noteProgress() {
+	p, m, f := s.w.primary, &s.m, &s.n.SQL
+	m.NotStreamingSince = time.Time{}
+	if f.Replay != m.StreamLSN || f.Replay >= p.n.SQL.Current || f.ReplayPaused {
+		m.StreamBreaks, m.StreamLSN = 0, f.Replay
+	}
+	if m.Target == 0 || m.TargetPrimary != p.n.ID || m.TargetTLI != p.n.SQL.Timeline {
+		m.Target, m.TargetPrimary, m.TargetTLI, m.TargetAt = p.n.SQL.Current, p.n.ID, p.n.SQL.Timeline, s.w.now
+		m.ProgressAt, m.ProgressLSN = s.w.now, f.Replay
+	}
+	if f.Replay != m.ProgressLSN || f.Replay >= p.n.SQL.Current {
+		m.ProgressAt, m.ProgressLSN = s.w.now, f.Replay
+	}
+	if !s.attached || s.detached || s.foreign {
+		m.HealthySince = time.Time{}
+		return
+	}
+	m.Target, m.Asked = 0, "" // nothing to verify; the wish is fulfilled
+	if m.HealthySince.IsZero() {
+		m.HealthySince = s.w.now
+	}
+	if s.w.now.Sub(m.HealthySince) >= s.w.pol.StableFor {
+		m.Attempts, m.Attaches, m.Fences = 0, 0, 0
+		m.LastCode, m.LastError, m.LastMethod, m.LastFailure = "", "", "", time.Time{}
+		m.Parked, m.ParkedWhy, m.ParkedAt = "", "", time.Time{}
+	}
+}
+
+// noteBreak counts the end of a stream by which replay has not moved.
+func (s *subject) noteBreak() {
+	m := &s.m
+	if m.StreamLSN == 0 || !s.sql || s.n.SQL.Replay != m.StreamLSN {
+		return
+	}
+	if m.StreamBreaks == 0 || s.w.now.Sub(m.BrokeFirst) > breaksWithin && m.StreamBreaks < maxBreaks {
+		m.StreamBreaks, m.BrokeFirst = 0, s.w.now
+	}
+	m.StreamBreaks++
+}
+
+// maxBreaks is how often a stream may break off before its node is taken for one
+// that cannot follow, and within what time: PostgreSQL asks again every
+// wal_retrieve_retry_interval, by default 5 s. A replay that waits for hours, as for
+// a conflict, meets a bad network now and then, and is no such node.
+const (
+	maxBreaks    = 4
+	breaksWithin = 2 * time.Minute
+)
+
+// streamBreaks says that the node's stream begins, breaks off and moves nothing,
+// again and again: what the primary sends does not go on from what the node has
+// replayed ("incorrect prev-link"), whatever stands in its WAL by now.
+func (s *subject) streamBreaks() bool { return s.m.StreamBreaks >= maxBreaks }
+
+// noteAgreement learns the primary once Pgpool-II agrees, and otherwise keeps
+// count of how long it has not.
+func (w *world) noteAgreement() {
+	switch {
+	case w.primary == nil || w.local == nil:
+		w.mem.PoolBlindSince = time.Time{}
+	case w.pool == agrees:
+		if !w.remembers() || w.mem.Primary != w.primary.n.ID || w.mem.SystemID != w.primary.n.SQL.SystemID || !w.mem.History.Equal(w.history) {
+			w.newPrimary()
+		}
+		w.mem.PoolBlindSince, w.mem.LastNudge, w.mem.Nudges = time.Time{}, time.Time{}, 0
+	case w.mem.PoolBlindSince.IsZero():
+		w.mem.PoolBlindSince = w.now
+	}
+}
+
+// newPrimary remembers the primary. What failed against the last one says
+// nothing about this one, and that Pgpool-II detached every standby when it
+// gave up the last one is no flapping; a parked node stays parked all the same.
+func (w *world) newPrimary() {
+	p := w.primary
+	w.inheritForks()
+	w.mem.Primary, w.mem.SystemID = p.n.ID, p.n.SQL.SystemID
+	w.mem.History = cloneHistory(w.history)
+	for _, s := range w.nodes {
+		s.m.Attempts, s.m.Attaches, s.m.LastAttach = 0, 0, time.Time{}
+	}
+}
+
+// remember puts the pass's requests into the memory, for the rate limits.
+func (w *world) remember(decisions []Decision) Memory {
+	for _, d := range decisions {
+		s := w.node(d.Node)
+		switch d.Action {
+		case Attach:
+			s.m.LastAttach = w.now
+			s.m.Attaches++
+			s.asked()
+			if s.m.Attaches > maxAttaches && s != w.primary {
+				s.park(CodeFlapping, fmt.Sprintf("%d attaches, and the node did not stay attached for %s", s.m.Attaches-1, w.pol.StableFor))
+			}
+		case Detach:
+			s.m.LastDetach = w.now
+			s.asked()
+		case Fence:
+			s.m.LastFence = w.now
+			s.m.Fences++
+		case Resync:
+			s.m.LastResync = w.now
+		case Nudge:
+			w.mem.LastNudge = w.now
+			w.mem.Nudges++
+		}
+	}
+	out := w.mem
+	out.Nodes = make([]NodeMemory, 0, len(w.nodes))
+	for _, s := range w.nodes {
+		out.Nodes = append(out.Nodes, s.m)
+	}
+	return out
+}
+
+func cloneHistory(h topology.History) topology.History {
+	h.Ancestors = slices.Clone(h.Ancestors)
+	return h
+}

@@ -1,0 +1,209 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// resync chooses the first of the methods that is possible, allowed and not
+// dearer than the next, and says why not the ones before it.
+func (s *subject) resync(code Code, reason string, methods ...topology.Method) Decision {
+	if d, stop := s.prerequisites(reason, methods); stop {
+		return d
+	}
+	rejected := s.cheaperThan(methods[0])
+	var last obstacle
+	for i, m := range methods {
+		if m == topology.MethodBaseBackup && methods[0] != m {
+			rejected = append(rejected, Rejection{topology.MethodDeltaCopy, "not part of this release"})
+		}
+		use := s.custom(m)
+		last = s.obstacle(use, methods[i+1:])
+		if last.why == "" {
+			if d, stop := s.mayUse(use, rejected); stop && d.Code != CodeNotAllowed {
+				d.Reason = reason + "; " + d.Reason
+				return d
+			} else if stop {
+				last = obstacle{CodeNotAllowed, "policy: never"}
+			} else {
+				return s.start(code, reason, use, rejected)
+			}
+		}
+		rejected = append(rejected, Rejection{use, last.why})
+	}
+	d := s.refuse(last.code, fmt.Sprintf("%s, but %s", reason, last.why))
+	d.Rejected = rejected
+	return d
+}
+
+// start is the decision to run m, once the node may be worked on.
+func (s *subject) start(code Code, reason string, m topology.Method, rejected []Rejection) Decision {
+	p := s.w.primary
+	switch {
+	case m.Destructive() && s.attached:
+		return s.detach(CodeAttachedDown, reason+"; it must be detached before it is overwritten")
+	case m.Destructive() && s.w.pool != agrees:
+		return s.decide(Wait, CodePoolBlind, fmt.Sprintf("%s; nothing is overwritten until Pgpool-II agrees that node %s is the primary", reason, p.n.ID))
+	case m == topology.MethodCustom && s.overwritten() && s.m.Asked == "":
+		return s.decide(None, CodeNeedsConsent, reason+"; what only this node holds cannot be saved from its WAL, and resync_command would overwrite it in place")
+	case s.w.now.Before(s.retryAt()):
+		d := s.decide(Wait, CodeBackingOff, fmt.Sprintf("%s; %d failed attempts, the last with %s: the next, by %s, is due in %s", reason, s.m.Attempts, word(s.m.LastCode), m, s.retryAt().Sub(s.w.now).Round(roundTo)))
+		d.Rejected = rejected
+		return d
+	case s.w.now.Sub(s.m.LastResync) < runAgain:
+		return s.decide(Wait, CodeResyncing, fmt.Sprintf("%s; %s has been asked for and does not show in the node's journal yet", reason, m))
+	}
+	d := s.decide(Resync, code, reason)
+	d.Method, d.Rejected, d.Estimate = m, rejected, s.estimate(m)
+	l := s.lineage()
+	d.Request = &topology.RunRequest{Node: s.n.ID, Method: m, Slot: s.slot(), AppName: s.appName(), Code: string(code), Reason: reason,
+		Upstream: topology.Upstream{Node: p.n.ID, Host: p.n.Host, Port: p.n.Port, SystemID: p.n.SQL.SystemID, History: s.w.history},
+		KeepOld:  m == topology.MethodBaseBackup && s.doubtful(code)}
+	switch {
+	case l.Verdict == topology.LineageDiverged:
+		d.Request.Divergence, d.Request.DivergenceTLI = l.Point, l.TLI
+	case code == CodeDiverged:
+		// By its position alone: only up to the beginning of the primary's timeline
+		// are the two surely one, and all after it must be kept (P3). Without a
+		// divergence point the agent would go by the numbers, and keep nothing.
+		tli := s.w.history.TLI
+		d.Request.Divergence, d.Request.DivergenceTLI = max(s.w.history.Begin(tli), 1), tli
+	}
+	return d
+}
+
+// doubtful says that the node's WAL may be another line's than its data, so that
+// nothing can be saved from it: that was proven, or a directory whose WAL is the
+// primary's has failed to stream again and again, and nobody knows why.
+func (s *subject) doubtful(code Code) bool {
+	switch code {
+	case CodeNotStreaming, CodeWrongUpstream, CodeStandbyDown, CodeOldPrimaryOnLine:
+		return s.m.Attempts >= cheapTries || s.streamBreaks() || s.overwritten()
+	}
+	return s.overwritten()
+}
+
+// custom puts the operator's own program in the place of the methods that
+// overwrite data, where he has one.
+func (s *subject) custom(m topology.Method) topology.Method {
+	if s.w.pol.Custom && m.Destructive() {
+		return topology.MethodCustom
+	}
+	return m
+}
+
+// mayUse asks policy about m. stop is true with a decision that says that it
+// needs consent or is not allowed.
+func (s *subject) mayUse(m topology.Method, rejected []Rejection) (Decision, bool) {
+	switch s.w.pol.modeOf(m) {
+	case Never:
+		return s.decide(None, CodeNotAllowed, fmt.Sprintf("policy forbids %s", m)), true
+	case Ask:
+		if s.m.Asked == string(m) || s.m.Asked == askedAny {
+			return Decision{}, false
+		}
+		d := s.decide(None, CodeNeedsConsent, fmt.Sprintf("policy wants a person's word before %s", m))
+		d.Method, d.Rejected, d.Estimate = m, rejected, s.estimate(m)
+		return d, true
+	}
+	return Decision{}, false
+}
+
+// askedAny in NodeMemory.Asked agrees to whatever method the planner chooses.
+const askedAny = "any"
+
+// obstacle is why a method is not possible; none when why is empty.
+type obstacle struct {
+	code Code
+	why  string
+}
+
+// obstacle looks for what stands against m; next are the dearer methods that
+// could be used instead.
+func (s *subject) obstacle(m topology.Method, next []topology.Method) obstacle {
+	if s.m.Asked != "" && s.m.Asked != askedAny && s.m.Asked != string(m) {
+		for _, n := range next {
+			if s.m.Asked == string(n) {
+				return obstacle{CodeNeedsConsent, "a person asked for " + s.m.Asked}
+			}
+		}
+	}
+	if m.Destructive() && s.n.Agent.MountPoint && m != topology.MethodCustom {
+		return obstacle{CodeMountPoint, "the data directory is a mount point and cannot be moved aside"}
+	}
+	switch m {
+	case topology.MethodStart, topology.MethodFollow, topology.MethodAdopt:
+		return s.cheapObstacle(m, len(next) > 0)
+	case topology.MethodRewind:
+		return s.rewindObstacle(len(next) > 0)
+	case topology.MethodBaseBackup:
+		return s.backupObstacle()
+	}
+	return obstacle{}
+}
+
+// cheapTries is how often a method that copies nothing may fail before a base
+// backup is tried instead.
+const cheapTries = 2
+
+func (s *subject) cheapObstacle(m topology.Method, dearer bool) obstacle {
+	if !dearer || s.m.Attempts < cheapTries || (s.m.LastMethod != m && s.m.LastMethod != topology.MethodBaseBackup) {
+		return obstacle{}
+	}
+	switch Code(s.m.LastCode) {
+	case CodeStartFailed, CodeNotStreaming, CodeNotOnLine, CodeCopyFailed, CodeVerifyFailed:
+		return obstacle{Code(s.m.LastCode), fmt.Sprintf("it has failed before: %d attempts, the last %s", s.m.Attempts, s.m.LastCode)}
+	}
+	return obstacle{}
+}
+
+func (s *subject) rewindObstacle(dearer bool) obstacle {
+	l, c, p := s.lineage(), s.n.Agent.Control, &s.w.primary.n
+	no := func(why string) obstacle { return obstacle{CodeDiverged, why} }
+	switch {
+	case l.SameTimeline:
+		return no("both lines have the same timeline number: pg_rewind cannot see the divergence")
+	case c == nil || !c.Checksums && !c.WALLogHints:
+		return no("neither data checksums nor wal_log_hints were on")
+	case p.SQL.Settings["full_page_writes"] == "off":
+		return no("full_page_writes is off on the primary")
+	case !l.RewindWAL:
+		return no("the node no longer has its WAL back to the last common checkpoint, or its content there is not proven")
+	case s.n.Agent.BackupLabel:
+		return no("a backup_label is left in the directory")
+	case len(s.n.Agent.Odd) > 0:
+		return no("a file in the directory would stop it: " + s.n.Agent.Odd[0])
+	case s.n.Agent.Tablespaces != p.Agent.Tablespaces:
+		return no("the node's tablespaces are not the primary's")
+	case dearer && s.m.Attempts > s.interrupted() && (s.m.LastMethod == topology.MethodRewind || s.m.LastMethod == topology.MethodBaseBackup):
+		return no(fmt.Sprintf("it has failed before: %s", word(s.m.LastCode)))
+	}
+	rewind, backup := s.estimate(topology.MethodRewind), s.estimate(topology.MethodBaseBackup)
+	if dearer && backup.Bytes > 0 && rewind.Seconds >= backup.Seconds && s.obstacle(s.custom(topology.MethodBaseBackup), nil).why == "" && s.m.Asked != string(topology.MethodRewind) {
+		return no(fmt.Sprintf("it would copy %s in about %.1f s, a base backup %s in about %.1f s", size(rewind.Bytes), rewind.Seconds, size(backup.Bytes), backup.Seconds))
+	}
+	return obstacle{}
+}
+
+// interrupted is 1 where the last run was broken off by the end of its agent:
+// once, that says nothing about the method.
+func (s *subject) interrupted() int {
+	if Code(s.m.LastCode) == CodeInterrupted {
+		return 1
+	}
+	return 0
+}
+
+func (s *subject) backupObstacle() obstacle {
+	need := s.backupBytes()
+	switch {
+	case s.w.primary.agent && s.w.primary.n.Agent.Tablespaces > 0:
+		return obstacle{CodeTablespaces, "the primary has tablespaces, whose directories cannot be built beside the old ones"}
+	case need == 0:
+		return obstacle{CodeNoSpace, "the size of the databases is not known, so the space for a copy cannot be checked"}
+	case s.n.Agent.FreeBytes < need+s.w.pol.SpaceHeadroom:
+		return obstacle{CodeNoSpace, fmt.Sprintf("a base backup needs %s beside the old directory and %s of headroom, and %s are free", size(need), size(s.w.pol.SpaceHeadroom), size(s.n.Agent.FreeBytes))}
+	}
+	return obstacle{}
+}

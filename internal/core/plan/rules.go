@@ -1,0 +1,265 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// nodeRules is the table for every node but the primary, in the order of
+// judgment: may we act at all, is the node left alone, is it attached and must
+// not be, is it well, can it be judged, and last what brings it back.
+var nodeRules = slices.Concat(poolRules, attachedRules, stateRules, methodRules)
+
+// poolRules: whether anything may be done in this pool, or to this node, now.
+var poolRules = []rule{
+	{CodeNotLeader, func(s *subject) bool { return s.w.local != nil && !s.w.local.Watchdog.MayAct() }, (*subject).notLeader},
+	{CodePoolUnreachable, func(s *subject) bool { return s.w.local == nil }, func(s *subject) Decision {
+		return s.decide(Wait, CodePoolUnreachable, "the local Pgpool-II does not answer over PCP, which does not prove that it is down")
+	}},
+	{CodeOnHold, func(s *subject) bool { return s.hold() != nil }, (*subject).onHold},
+	{CodeQuarantined, func(s *subject) bool { return s.quarantined }, func(s *subject) Decision {
+		return s.decide(None, CodeQuarantined, "Pgpool-II holds the node in quarantine: it puts it back itself when its quorum returns")
+	}},
+	{CodePrimaryStale, func(s *subject) bool {
+		return s.w.trouble.code == CodePrimaryStale && s.attached && s.sql && !s.n.SQL.InRecovery
+	}, func(s *subject) Decision { return s.detach(CodePrimaryStale, s.w.trouble.reason) }},
+}
+
+func (s *subject) notLeader() Decision {
+	wd := s.w.local.Watchdog
+	return s.decide(None, CodeNotLeader, fmt.Sprintf("the local Pgpool-II is %s in its watchdog cluster, with quorum %d: only the controller beside the leader with quorum acts", word(wd.State), wd.Quorum))
+}
+
+// hold is the hold that covers the node now, or nil.
+func (s *subject) hold() *Hold {
+	for i, h := range s.w.mem.Holds {
+		if h.Covers(s.n.ID, s.w.now) {
+			return &s.w.mem.Holds[i]
+		}
+	}
+	return nil
+}
+
+func (s *subject) onHold() Decision {
+	h := s.hold()
+	what := "the node is"
+	if h.Node == topology.NoNode {
+		what = "the whole pool is"
+	}
+	until := "until released"
+	if !h.Until.IsZero() {
+		until = "until " + h.Until.UTC().Format("2006-01-02 15:04:05Z")
+	}
+	d := s.decide(None, CodeOnHold, fmt.Sprintf("%s on hold %s, by %s: %s", what, until, word(h.Who), word(h.Why)))
+	if h.Node == topology.NoNode {
+		d.Hint = "repool release all" // of one node it would end nothing
+	}
+	return d
+}
+
+// attachedRules: P1 for nodes that Pgpool-II routes to. What is proven wrong is
+// detached at once, what merely has no stream after FollowGrace.
+var attachedRules = []rule{
+	{CodeForeignSystem, func(s *subject) bool { return s.mayJudge() && s.attached && s.foreign }, func(s *subject) Decision {
+		return s.detach(CodeForeignSystem, fmt.Sprintf("node %s has system identifier %s, the pool's is %s", s.n.ID, s.systemID(), s.w.primary.n.SQL.SystemID))
+	}},
+	{CodeFrozen, (*subject).holdsPoolUp, func(s *subject) Decision {
+		return s.decide(Fence, CodeFrozen, fmt.Sprintf("node %s is frozen (SIGSTOP) and still attached, though its detach has been asked for: Pgpool-II waits for its answer and does nothing else, so its server is killed", s.n.ID))
+	}},
+	{CodeAttachedSecondPrimary, func(s *subject) bool { return s.mayJudge() && s.attached && s.second }, func(s *subject) Decision {
+		return s.detach(CodeAttachedSecondPrimary, fmt.Sprintf("node %s is attached and accepts writes beside the primary, node %s", s.n.ID, s.w.primary.n.ID))
+	}},
+	{CodeAttachedDiverged, func(s *subject) bool {
+		return s.mayJudge() && s.attached && (s.ahead() || s.forked() || !s.streams() && (s.verdict() == topology.LineageDiverged || s.verdict() == topology.LineageForeign))
+	}, func(s *subject) Decision {
+		return s.detach(CodeAttachedDiverged, fmt.Sprintf("node %s is attached and holds WAL that the primary does not have", s.n.ID))
+	}},
+	{CodeAttachedDown, func(s *subject) bool { return s.mayJudge() && s.attached && s.noDirectory() && !s.inRun() }, func(s *subject) Decision {
+		return s.detach(CodeAttachedDown, fmt.Sprintf("node %s is attached, but its data directory is %s", s.n.ID, s.n.Agent.Dir))
+	}},
+	{CodeAttachedNotStreaming, func(s *subject) bool { return s.mayJudge() && s.attached && !s.streams() && s.graceOver() }, func(s *subject) Decision {
+		return s.detach(CodeAttachedNotStreaming, fmt.Sprintf("node %s is attached and has not streamed from node %s for %s", s.n.ID, s.w.primary.n.ID, s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)))
+	}},
+}
+
+// mayJudge says that there is a primary sure enough to call another node wrong
+// by it: Pgpool-II agrees or holds none, or it was the primary before, or a
+// person asked to resync this very node.
+func (s *subject) mayJudge() bool {
+	w := s.w
+	return w.primary != nil && (w.pool != differs || w.established(w.primary, w.history) || s.m.Asked != "")
+}
+
+// noDirectory says that the agent sees no data directory of PostgreSQL in place.
+func (s *subject) noDirectory() bool {
+	return s.agent && (s.n.Agent.Dir == topology.DirMissing || s.n.Agent.Dir == topology.DirEmpty || s.n.Agent.Dir == topology.DirForeign)
+}
+
+// graceOver says that an attached node has been without its stream for too
+// long. A node of which nothing is known is Pgpool-II's health check's to judge.
+func (s *subject) graceOver() bool {
+	return (s.sql || s.agent) && !s.m.NotStreamingSince.IsZero() && s.w.now.Sub(s.m.NotStreamingSince) > s.w.pol.FollowGrace
+}
+
+// holdsPoolUp says that Pgpool-II hangs on a frozen standby. Its main process
+// logs in to every attached node when it searches for the primary (after each
+// attach and failover), without any timeout (4.3.5, seen live): until the node
+// answers, no failover, attach or detach is carried out. A killed standby
+// loses nothing and is started again; the kernel then ends the login.
+func (s *subject) holdsPoolUp() bool {
+	since := s.m.NotStreamingSince
+	return s.mayJudge() && s.attached && !s.sql && s.agent && !s.aside() && s.n.Agent.Server == topology.ServerFrozen &&
+		!since.IsZero() && s.m.LastDetach.After(since) && s.w.now.Sub(since) > s.w.pol.FollowGrace+frozenPatience &&
+		s.w.pol.fenceMode() == Auto && s.w.now.Sub(s.m.LastFence) >= backoff(s.w.pol.BackoffBase, s.w.pol.BackoffMax, s.n.ID, s.m.Fences)
+}
+
+// detach asks for the detach, once in a while until it shows.
+func (s *subject) detach(code Code, reason string) Decision {
+	if s.n.NoFailover {
+		return s.refuse(code, reason+"; Pgpool-II refuses to detach it, since its backend_flag is DISALLOW_TO_FAILOVER")
+	}
+	if s.unheeded() {
+		return s.deafTo("detach", reason)
+	}
+	if s.w.now.Sub(s.m.LastDetach) < askAgain {
+		return s.decide(Wait, code, reason+"; its detach has been asked for")
+	}
+	return s.decide(Detach, code, reason)
+}
+
+// refuse is a decision that needs a person or a change of the world, whatever
+// the code usually is.
+func (s *subject) refuse(code Code, reason string, evidence ...string) Decision {
+	d := s.decide(None, code, reason, evidence...)
+	info, _ := Explain(code)
+	d.Severity, d.Hint = Refused, info.hint(s.n.ID)
+	return d
+}
+
+// stateRules: what the node is, where nothing is to be done or nothing can be.
+var stateRules = []rule{
+	{CodeResyncing, (*subject).inRun, (*subject).resyncing},
+	{CodeNoPrimary, func(s *subject) bool { return s.w.primary == nil }, func(s *subject) Decision {
+		t := s.w.trouble
+		return s.decide(Wait, t.code, t.reason, t.evidence...)
+	}},
+	{CodeNotInPool, func(s *subject) bool { return !s.known }, func(s *subject) Decision {
+		return s.decide(None, CodeNotInPool, "pgpool.conf names the node, and the running Pgpool-II does not know it or holds its slot for unused")
+	}},
+	{CodeForeignSystem, func(s *subject) bool { return s.foreign }, func(s *subject) Decision {
+		return s.decide(None, CodeForeignSystem, fmt.Sprintf("node %s has system identifier %s, the pool's is %s: it is another cluster's data", s.n.ID, s.systemID(), s.w.primary.n.SQL.SystemID))
+	}},
+	{CodeSecondPrimary, func(s *subject) bool { return s.second }, (*subject).fence},
+	{CodeHealthy, func(s *subject) bool { return s.attached && !s.detached && s.streams() }, func(s *subject) Decision {
+		return s.decide(None, CodeHealthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID, size(s.lag()))+s.unhealable())
+	}},
+	{CodeParked, func(s *subject) bool { return s.m.Parked != "" }, (*subject).parked},
+	{CodeAgentUnreachable, func(s *subject) bool { return !s.agent }, (*subject).noAgent},
+	{CodeServerStopping, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStopping && !s.aside() }, func(s *subject) Decision {
+		return s.decide(Wait, CodeServerStopping, "the node's server is shutting down")
+	}},
+	{CodeFrozen, func(s *subject) bool { return s.n.Agent.Server == topology.ServerFrozen && !s.sql && !s.aside() }, func(s *subject) Decision {
+		return s.decide(Wait, CodeFrozen, "the node's server is frozen (SIGSTOP): it is left alone, since it may thaw")
+	}},
+	{CodeFactsStale, (*subject).contradictory, func(s *subject) Decision {
+		return s.decide(Wait, CodeFactsStale, fmt.Sprintf("what is known of node %s is incomplete or contradicts itself: data directory %s, server %s", s.n.ID, word(string(s.n.Agent.Dir)), word(string(s.n.Agent.Server))))
+	}},
+	{CodeServerSilent, func(s *subject) bool { return s.n.Agent.Server == topology.ServerRunning && !s.sql && !s.aside() }, func(s *subject) Decision {
+		return s.decide(Wait, CodeServerSilent, "the node's server runs, and does not answer to SQL")
+	}},
+	{CodeDiverged, func(s *subject) bool { return s.ahead() && s.n.Agent.Dir == topology.DirPresent }, func(s *subject) Decision {
+		return s.resync(CodeDiverged, fmt.Sprintf("node %s streams, and has replayed to %s, which the primary has not written at all: it holds WAL of its own on timeline %s", s.n.ID, s.m.AheadLSN, s.m.AheadTLI), topology.MethodBaseBackup)
+	}},
+	{CodeDiverged, func(s *subject) bool { return s.forked() && s.streams() && s.n.Agent.Dir == topology.DirPresent }, func(s *subject) Decision {
+		return s.resync(CodeDiverged, fmt.Sprintf("node %s streams over a line of its own on timeline %s: %s", s.n.ID, s.m.Fork.TLI, s.m.Fork.Proof), topology.MethodBaseBackup)
+	}},
+	{CodeReady, (*subject).streams, (*subject).verify},
+}
+
+func (s *subject) resyncing() Decision {
+	r := s.n.Agent.Run
+	text := fmt.Sprintf("%s from node %s is at step %s", r.Method, r.Upstream, word(r.Step()))
+	if r.BytesTotal > 0 {
+		text += fmt.Sprintf(", %s of %s", size(r.BytesDone), size(r.BytesTotal))
+	} else if r.BytesDone > 0 {
+		text += ", " + size(r.BytesDone)
+	}
+	d := s.decide(Wait, CodeResyncing, text)
+	d.Method = r.Method
+	if w := s.w; w.primary != nil && w.pool == agrees && w.primary.n.ID != r.Upstream && s != w.primary {
+		d.Action = Cancel
+		d.Reason = fmt.Sprintf("%s; the primary is node %s now, so this run is ended where that is safe", text, w.primary.n.ID)
+	}
+	return d
+}
+
+// fence stops a second primary. It destroys nothing, but ends its sessions.
+func (s *subject) fence() Decision {
+	p := s.w.primary
+	reason := fmt.Sprintf("node %s accepts writes, or is about to, beside the primary, node %s on timeline %s", s.n.ID, p.n.ID, p.n.SQL.Timeline)
+	switch {
+	case !s.mayJudge():
+		return s.decide(Wait, CodePoolBlind, reason+", but Pgpool-II does not agree on the primary")
+	case s.attached:
+		return s.decide(Wait, CodeSecondPrimary, reason+"; it is being detached")
+	case !s.agent:
+		return s.refuse(CodeSecondPrimary, reason+", and its agent does not answer: it cannot be stopped from here")
+	case s.w.pol.fenceMode() == Never:
+		return s.refuse(CodeNotAllowed, reason+", and policy forbids to stop it")
+	case s.w.pol.fenceMode() == Ask && s.m.Asked == "":
+		return s.decide(None, CodeNeedsConsent, reason+", and policy wants a person's word to stop it")
+	case s.w.now.Sub(s.m.LastFence) < backoff(s.w.pol.BackoffBase, s.w.pol.BackoffMax, s.n.ID, s.m.Fences):
+		return s.decide(Wait, CodeSecondPrimary, reason+"; it is being stopped")
+	}
+	return s.decide(Fence, CodeSecondPrimary, reason)
+}
+
+// parked repeats the code under which the node was given up.
+func (s *subject) parked() Decision {
+	reason := fmt.Sprintf("parked since %s: %s", s.m.ParkedAt.UTC().Format("2006-01-02 15:04:05Z"), word(s.m.ParkedWhy))
+	d := s.refuse(s.m.Parked, reason, fmt.Sprintf("%d failed attempts, the last by %s", s.m.Attempts, word(string(s.m.LastMethod))))
+	info, _ := Explain(CodeParked)
+	d.Hint = info.hint(s.n.ID)
+	return d
+}
+
+// unhealable warns of a node that is well, and whose next failure could not be
+// ended: nobody can be asked on its host.
+func (s *subject) unhealable() string {
+	if s.agent {
+		return ""
+	}
+	info, known := Explain(Code(s.n.Agent.ErrCode))
+	if !known {
+		info, _ = Explain(CodeAgentUnreachable)
+	}
+	return fmt.Sprintf("; warning, %s: %s, and if the node failed now it could not be repaired", info.Code, info.Means)
+}
+
+func (s *subject) noAgent() Decision {
+	if info, known := Explain(Code(s.n.Agent.ErrCode)); known {
+		return s.decide(Wait, info.Code, info.Means+": nothing can be judged or done there")
+	}
+	if s.streams() {
+		return s.decide(None, CodeLineageUnknown, "the node streams, but its agent does not answer, and without it its WAL cannot be proven to be the primary's")
+	}
+	return s.decide(Wait, CodeAgentUnreachable, "the node's agent does not answer: nothing can be judged or done there")
+}
+
+// contradictory says that the sources disagree, or one has not said its part.
+func (s *subject) contradictory() bool {
+	a := &s.n.Agent
+	switch {
+	case a.Dir == topology.DirUnknown:
+		return true
+	case a.Dir == topology.DirPresent && a.Server == topology.ServerUnknown:
+		return true
+	case a.Control != nil && a.Control.SystemID == 0:
+		return true // whose data these are is unknown, and no control file says 0
+	case s.sql && s.aside():
+		return true // a server answers on the node's port, with the node's directory under repair
+	}
+	return s.sql && a.Dir == topology.DirPresent && a.Server == topology.ServerStopped
+}

@@ -1,0 +1,172 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// Step looks at one snapshot and says what should happen, and why: exactly one
+// decision for each node of the snapshot, in the order of their ids. It never
+// changes its arguments; the memory that it returns shares nothing with them.
+// A refusal is a Decision too: Action None or Wait, with its Code.
+func Step(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) (Memory, []Decision) {
+	w := newWorld(mem, snap, pol, now)
+	w.countRuns()
+	w.noteHeed()
+	w.resolvePrimary()
+	w.noteForks()
+	w.noteStreams()
+	decisions := make([]Decision, 0, len(w.nodes))
+	for _, s := range w.nodes {
+		if s != w.primary {
+			decisions = append(decisions, s.judge(nodeRules))
+		}
+	}
+	if w.primary != nil {
+		// Last, since an attach of a proven standby makes Pgpool-II look for its
+		// primary again and spares it the nudge.
+		decisions = append(decisions, w.primary.judge(primaryRules(decisions)))
+	}
+	slices.SortFunc(decisions, func(a, b Decision) int { return int(a.Node) - int(b.Node) })
+	return w.remember(decisions), decisions
+}
+
+// world is one pass: the inputs, and what was worked out of them.
+type world struct {
+	now   time.Time
+	pol   Policy
+	mem   Memory // a copy; its Nodes are in the subjects
+	pools []topology.PoolView
+	local *topology.PoolView // Pools[0], nil when there is none or it is stale
+	// promoted is what the last failover made the primary.
+	promoted topology.Promotion
+	nodes    []*subject
+
+	primary *subject         // nil: see trouble
+	history topology.History // the primary's
+	pool    agreement
+	trouble trouble // why there is no primary
+}
+
+// subject is one node with all that is known of it.
+type subject struct {
+	w *world
+	n topology.Node
+	m NodeMemory
+
+	sql, agent bool // fresh facts
+	// attached: some Pgpool-II routes to it; detached: some Pgpool-II does not.
+	attached, detached, quarantined, known bool
+	// second: out of recovery beside the primary, or about to be. foreign: other
+	// system identifier than the primary's.
+	second, foreign bool
+	// stranger: what answers as the node's agent has another cluster's data; agent
+	// is false then, for nothing that it says is about this node.
+	stranger bool
+}
+
+func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *world {
+	w := &world{now: now, pol: pol, mem: mem, promoted: snap.Promoted}
+	w.mem.Holds, w.mem.History = slices.Clone(mem.Holds), cloneHistory(mem.History)
+	haveLocal := false
+	for i, p := range snap.Pools {
+		if !p.Fresh(now, pol.MaxFactAge) {
+			continue
+		}
+		w.pools = append(w.pools, p)
+		haveLocal = haveLocal || i == 0
+	}
+	if haveLocal {
+		w.local = &w.pools[0]
+	}
+	for _, n := range snap.Nodes {
+		s := &subject{w: w, n: n, m: memoryOf(mem, n.ID)}
+		s.sql = n.SQL.Fresh(now, pol.MaxFactAge)
+		s.agent = n.Agent.Fresh(now, pol.MaxFactAge)
+		if s.strangersAgent() {
+			s.agent, s.stranger, s.n.Agent.ErrCode = false, true, string(CodeAgentForeign)
+			s.n.Agent.Err = fmt.Sprintf("its data have system identifier %s, the node's server has %s", n.Agent.Control.SystemID, n.SQL.SystemID)
+		}
+		for i := range w.pools {
+			s.notePool(&w.pools[i])
+		}
+		w.nodes = append(w.nodes, s)
+	}
+	slices.SortFunc(w.nodes, func(a, b *subject) int { return int(a.n.ID) - int(b.n.ID) })
+	return w
+}
+
+// strangersAgent says that the agent which answers for the node has other data
+// than the node's own server: nothing it says is about the node.
+func (s *subject) strangersAgent() bool {
+	c := s.n.Agent.Control
+	return s.sql && s.agent && c != nil && s.n.SQL.SystemID != 0 && c.SystemID != s.n.SQL.SystemID
+}
+
+func (s *subject) notePool(p *topology.PoolView) {
+	v := p.Node(s.n.ID)
+	switch {
+	case v == nil:
+	case v.Quarantine:
+		s.known, s.quarantined = true, true
+	case v.Attached():
+		s.known, s.attached = true, true
+	case v.Status == topology.PoolDown:
+		s.known, s.detached = true, true
+	}
+}
+
+func memoryOf(mem Memory, id topology.NodeID) NodeMemory {
+	for _, m := range mem.Nodes {
+		if m.Node == id {
+			return m
+		}
+	}
+	return NodeMemory{Node: id, TargetPrimary: topology.NoNode}
+}
+
+func (w *world) node(id topology.NodeID) *subject {
+	for _, s := range w.nodes {
+		if s.n.ID == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// rule is one entry of the table: the first whose match holds decides.
+type rule struct {
+	code   Code
+	match  func(*subject) bool
+	decide func(*subject) Decision
+}
+
+func (s *subject) judge(table []rule) Decision {
+	for _, r := range table {
+		if r.match(s) {
+			return r.decide(s)
+		}
+	}
+	return s.decide(Wait, CodeFactsStale, "no rule of the planner fits what is known of this node")
+}
+
+// decide makes a decision with the code's severity and remedy. Wait is work
+// under way only where the code says so.
+func (s *subject) decide(a Action, code Code, reason string, evidence ...string) Decision {
+	info, _ := Explain(code)
+	d := Decision{Node: s.n.ID, Action: a, Code: code, Severity: info.Severity, Reason: reason,
+		Evidence: append(evidence, s.common()...), Upstream: topology.NoNode}
+	if s.w.primary != nil && s.w.primary != s {
+		d.Upstream = s.w.primary.n.ID
+	}
+	if a != None && a != Wait {
+		d.Severity = Work
+	}
+	if d.Severity == Refused {
+		d.Hint = info.hint(s.n.ID)
+	}
+	return d
+}

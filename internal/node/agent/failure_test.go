@@ -1,0 +1,330 @@
+package agent
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/journal"
+	"github.com/repool/repool/internal/node/resync"
+	"github.com/repool/repool/test/fakes/resynctest"
+)
+
+// opsOf counts the operations of an undisturbed run of s.
+func opsOf(t *testing.T, s situation) (n int) {
+	synctest.Test(t, func(t *testing.T) {
+		r := prepared(t, s)
+		before := r.w.Ops
+		r.run(s.method)
+		n = r.w.Ops - before
+	})
+	return n
+}
+
+// prepared is a rig in situation s.
+func prepared(t *testing.T, s situation) *rig {
+	t.Helper()
+	r := newRig(t, s.make())
+	if s.before != nil {
+		s.before(r)
+	}
+	clear(r.reached)
+	return r
+}
+
+// TestEveryOperationFails is P4, P5 and hazards 6, 46 and 47: the n-th thing
+// that the engine does to the node or asks of the primary fails, for every n,
+// before its effect or after it. The run says so with a code, nothing half
+// done is at home, and the next runs heal the node.
+func TestEveryOperationFails(t *testing.T) {
+	t.Parallel()
+	for _, s := range situations() {
+		t.Run(s.name+", "+string(s.method), func(t *testing.T) {
+			ops := opsOf(t, s)
+			for n := 1; n <= ops; n++ {
+				for _, late := range []bool{false, true} {
+					synctest.Test(t, func(t *testing.T) { failsAt(t, s, n, late) })
+					if t.Failed() {
+						t.Fatalf("operation %d of %d failed, late: %v", n, ops, late)
+					}
+				}
+			}
+		})
+	}
+}
+
+func failsAt(t *testing.T, s situation, n int, late bool) {
+	r := prepared(t, s)
+	r.w.FailAt, r.w.FailLate = r.w.Ops+n, late
+	st := r.run(s.method)
+	switch st.Outcome {
+	case topology.RunDone:
+		// A failure that the method can do without, such as a ruined
+		// directory's configuration or the primary's size.
+	case topology.RunFailed:
+		if st.Code == "" || st.Code == "test" || st.Error == "" || st.Hint == "" {
+			t.Errorf("failed without code, error and hint: %+v", st)
+		}
+	default:
+		t.Errorf("the run ended %s", st.Outcome)
+	}
+	v := r.w.View()
+	if st.Damaged && (v.Home != nil || v.Aside == nil) {
+		t.Errorf("damaged, with home %+v and aside %+v", v.Home, v.Aside)
+	}
+	if v.Aside != nil && v.Home == nil && v.Aside.Content != resynctest.Whole && !st.Damaged {
+		t.Errorf("a %s directory is aside, and the run does not say so: %+v", v.Aside.Content, st)
+	}
+	r.w.FailAt = 0
+	r.heal()
+}
+
+// TestFailureAndFailedUndo: the operation after the failing one fails too,
+// which often is the undo.
+func TestFailureAndFailedUndo(t *testing.T) {
+	t.Parallel()
+	for _, s := range situations() {
+		t.Run(s.name+", "+string(s.method), func(t *testing.T) {
+			ops := opsOf(t, s)
+			for n := 1; n <= ops; n++ {
+				synctest.Test(t, func(t *testing.T) {
+					r := prepared(t, s)
+					r.w.FailAt = r.w.Ops + n
+					check := r.w.OnOp
+					first := r.w.FailAt
+					r.w.OnOp = func(op string) {
+						check(op)
+						if r.w.Ops == first {
+							r.w.FailAt = first + 1
+						}
+					}
+					r.run(s.method)
+					r.w.OnOp, r.w.FailAt = check, 0
+					r.heal()
+				})
+				if t.Failed() {
+					t.Fatalf("operations %d and %d of %d failed", n, n+1, ops)
+				}
+			}
+		})
+	}
+}
+
+// TestCancelAtEveryPoint: a cancel takes effect at the next safe point, and
+// leaves the node whole.
+func TestCancelAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	for _, s := range situations() {
+		t.Run(s.name+", "+string(s.method), func(t *testing.T) {
+			for _, point := range pointsOf(t, s) {
+				synctest.Test(t, func(t *testing.T) {
+					r := prepared(t, s)
+					r.stopping = true
+					r.at(point, func() {
+						g, err := r.a.tokens.Read()
+						if err == nil {
+							err = r.a.Cancel(t.Context(), g.Token, r.a.runs.current().id)
+						}
+						if err != nil {
+							t.Errorf("cancel: %v", err)
+						}
+					})
+					st := r.run(s.method)
+					if st.Outcome != topology.RunDone && (st.Outcome != topology.RunCancelled || st.Code != resync.CodeCancelled) {
+						t.Errorf("cancelled at %s: %+v", point, st)
+					}
+					r.stopping = false
+					r.heal()
+				})
+			}
+		})
+	}
+}
+
+// at calls f at the point, once.
+func (r *rig) at(point string, f func()) {
+	r.atPoint, r.atDo = point, f
+}
+
+// TestShutdownAtEveryPoint: an agent that is asked to end leaves nothing half
+// done that it could finish, and the next one goes on from there.
+func TestShutdownAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	for _, s := range situations() {
+		t.Run(s.name+", "+string(s.method), func(t *testing.T) {
+			for _, point := range pointsOf(t, s) {
+				synctest.Test(t, func(t *testing.T) {
+					r := prepared(t, s)
+					closed := make(chan error, 1)
+					v := r.w.View()
+					damaged := half(v)
+					r.stopping = true
+					r.at(point, func() {
+						a := r.a
+						go func() { closed <- a.Close() }()
+					})
+					st := r.run(s.method)
+					if !r.reached[point] {
+						return
+					}
+					if err := <-closed; err != nil {
+						t.Errorf("close: %v", err)
+					}
+					v = r.w.View()
+					if st.Damaged != half(v) || half(v) && !damaged {
+						t.Errorf("shut down at %s: damaged is %v: %+v", point, st.Damaged, st)
+					}
+					if st.Outcome != topology.RunDone && st.Outcome != topology.RunInterrupted {
+						t.Errorf("shut down at %s: %+v", point, st)
+					}
+					r.stopping = false
+					r.open()
+					r.heal()
+				})
+			}
+		})
+	}
+}
+
+// half says that all the node has is half rewound.
+func half(v resynctest.View) bool {
+	return v.Home == nil && v.Aside != nil && v.Aside.Content == resynctest.HalfRewound
+}
+
+// TestPrimaryGone: nothing is changed for a primary that does not answer or is
+// no longer the one asked for (P2, hazard 26).
+func TestPrimaryGone(t *testing.T) {
+	t.Parallel()
+	for code, set := range map[string]func(*resynctest.World){
+		resync.CodeUpstreamLost:    func(w *resynctest.World) { w.Gone = true },
+		resync.CodeUpstreamChanged: func(w *resynctest.World) { w.Changed = true },
+	} {
+		for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup, topology.MethodAdopt} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, resynctest.New(resynctest.CrashedPrimary(m != topology.MethodAdopt)))
+				set(r.w)
+				st := r.run(m)
+				if v := r.w.View(); st.Code != code || v.Home == nil || v.Home.Name != "original" || r.w.Fences > 0 {
+					t.Errorf("%s: %+v, home %+v", m, st, v.Home)
+				}
+				r.unbroken()
+			})
+		}
+	}
+}
+
+// TestPrimaryChangesWhileWaiting: the primary is confirmed anew right before
+// the damage (P2): after clearance is too late to have looked before it.
+func TestPrimaryChangesWhileWaiting(t *testing.T) {
+	t.Parallel()
+	for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
+			step := map[topology.Method]string{topology.MethodRewind: "rewind:rewind:intent", topology.MethodBaseBackup: "base-backup:copy:intent"}[m]
+			r.at(step, func() { r.w.Changed = true })
+			st := r.run(m)
+			v := r.w.View()
+			if st.Code != resync.CodeUpstreamChanged || st.Damaged || v.Home == nil || v.Home.Name != "original" || v.Aside != nil {
+				t.Errorf("%s: %+v, home %+v", m, st, v.Home)
+			}
+			r.w.Changed = false
+			r.heal()
+		})
+	}
+}
+
+// TestRefusals are the situations in which a method must change nothing.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		method topology.Method
+		dir    *resynctest.Dir
+		set    func(*resynctest.World)
+		code   string
+	}{
+		{"a mount point cannot be rewound (hazard 48)", topology.MethodRewind, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.Mount = true }, resync.CodeMountPoint},
+		{"a mount point cannot be replaced (hazard 48)", topology.MethodBaseBackup, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.Mount = true }, resync.CodeMountPoint},
+		{"no space for a copy (hazard 50)", topology.MethodBaseBackup, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.Free = 1 << 20 }, resync.CodeNoSpace},
+		{"a diverged primary is not adopted (hazard 3)", topology.MethodAdopt, resynctest.CrashedPrimary(true), nil, resync.CodeNotOnLine},
+		{"a running primary is not adopted (hazard 54)", topology.MethodAdopt, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart() }, resync.CodeServerRunning},
+		{"a stopped standby cannot follow", topology.MethodFollow, resynctest.StoppedStandby(), nil, resync.CodeServerStopped},
+		{"a starting primary cannot follow", topology.MethodFollow, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart(); w.Starting = true }, resync.CodeServerStopped},
+		{"a running primary cannot follow", topology.MethodFollow, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart() }, resync.CodeServerRunning},
+		{"nothing to start", topology.MethodStart, nil, nil, resync.CodeNoData},
+		{"a blind pg_rewind is not believed (hazards 1 and 2)", topology.MethodRewind, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.RewindBlind = true }, resync.CodeRewindRefused},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, resynctest.New(tt.dir))
+				if tt.set != nil {
+					tt.set(r.w)
+				}
+				before := r.w.View()
+				st := r.run(tt.method)
+				if st.Outcome != topology.RunFailed || st.Code != tt.code || st.Hint == "" {
+					t.Errorf("got %s %s: %s (hint %q), want %s", st.Outcome, st.Code, st.Error, st.Hint, tt.code)
+				}
+				after := r.w.View()
+				if before.Home != nil && (after.Home == nil || after.Home.Content != resynctest.Whole || after.Home.FromUpstream) || after.Aside != nil {
+					t.Errorf("home was %+v, is %+v; aside %+v", before.Home, after.Home, after.Aside)
+				}
+				r.unbroken()
+			})
+		})
+	}
+}
+
+// TestMountPointAdoptedInPlace: what cannot be moved aside can still be adopted.
+func TestMountPointAdoptedInPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, resynctest.New(resynctest.CrashedPrimary(false)))
+		r.w.Mount = true
+		if st := r.run(topology.MethodAdopt); st.Outcome != topology.RunDone {
+			t.Errorf("%+v", st)
+		}
+		r.healed()
+	})
+}
+
+// TestUnknownDirectoryAside: a directory aside that no readable journal
+// vouches for is never brought home; only a base backup follows (P4).
+func TestUnknownDirectoryAside(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, resynctest.New(nil))
+		d := resynctest.CrashedPrimary(true)
+		d.Unsaved = false
+		r.w.Places[resync.Aside] = d
+		st := r.run(topology.MethodRewind)
+		if st.Code != resync.CodeDamaged || !st.Damaged {
+			t.Errorf("%+v", st)
+		}
+		r.oldKept = true // nobody knows what it holds
+		r.heal()
+	})
+}
+
+// TestOccupiedHome: an earlier run's directory is aside, whole, and something
+// else was put at home: nobody guesses which is right.
+func TestOccupiedHome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
+		diesAt("rewind:settle:before", topology.MethodRewind)(r)
+		r.w.Places[resync.Home] = resynctest.CrashedPrimary(true)
+		for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup} {
+			if st := r.run(m); st.Code != resync.CodeHomeOccupied {
+				t.Errorf("%s: %+v", m, st)
+			}
+		}
+		rec, _, err := r.a.journal.Newest()
+		if err != nil || rec.Aside != journal.AsideWhole {
+			t.Errorf("the record forgets what is aside: %+v, %v", rec, err)
+		}
+		r.unbroken()
+	})
+}

@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/resync"
+	"github.com/repool/repool/test/fakes/resynctest"
+)
+
+// TestUnsavedDirectoryIsKept is P3: a directory of which not all is in the vault
+// stays when a base backup replaces it. A second one of the kind is refused, since
+// the first would have to go for it; the node is left as it is, until a person has
+// looked at the first.
+func TestUnsavedDirectoryIsKept(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		set   func(w *resynctest.World, d *resynctest.Dir)
+		keep  bool
+		vault bool
+	}{
+		"the vault is incomplete":         {set: func(w *resynctest.World, _ *resynctest.Dir) { w.VaultPart = true }, vault: true},
+		"the planner doubts its WAL":      {set: func(*resynctest.World, *resynctest.Dir) {}, keep: true},
+		"its WAL is seen to be another's": {set: func(_ *resynctest.World, d *resynctest.Dir) { d.Over = true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := resynctest.CrashedPrimary(true)
+				r := newRig(t, resynctest.New(d))
+				r.oldKept = true
+				tt.set(r.w, d)
+				st := r.backup(tt.keep)
+				if st.Outcome != topology.RunDone || (st.Vault != nil) != tt.vault {
+					t.Errorf("%s %s: %s; vault %+v", st.Outcome, st.Code, st.Error, st.Vault)
+				}
+				r.healed()
+				if v := r.w.View(); v.Old == nil || v.Old.Name != "original" {
+					t.Errorf("old is %+v", v.Old)
+				}
+
+				newer := resynctest.CrashedPrimary(true)
+				newer.Name, newer.Proven = "newer", true
+				tt.set(r.w, newer)
+				if _, err := r.a.Fence(t.Context(), r.token()); err != nil {
+					t.Fatal(err)
+				}
+				r.w.Places[resync.Home] = newer
+				st = r.backup(tt.keep)
+				if st.Outcome != topology.RunFailed || st.Code != resync.CodeVaultFailed || st.Hint == "" {
+					t.Errorf("a second one: %s %s (hint %q): %s", st.Outcome, st.Code, st.Hint, st.Error)
+				}
+				v := r.w.View()
+				if v.Old == nil || v.Old.Name != "original" || v.Home == nil || v.Home.Name != "newer" || v.Home.Content != resynctest.Whole {
+					t.Errorf("old is %+v, home %+v", v.Old, v.Home)
+				}
+				r.unbroken()
+			})
+		})
+	}
+}
+
+// TestNoRewindOverForeignWAL: pg_rewind reads the node's WAL to find the blocks
+// that it has to copy; with another line's it would miss some.
+func TestNoRewindOverForeignWAL(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := resynctest.CrashedPrimary(true)
+		d.Over = true
+		r := newRig(t, resynctest.New(d))
+		if st := r.run(topology.MethodRewind); st.Outcome != topology.RunFailed || st.Code != resync.CodeRewindRefused {
+			t.Errorf("%s %s: %s", st.Outcome, st.Code, st.Error)
+		}
+		if v := r.w.View(); v.Home == nil || v.Home.Name != "original" || v.Home.Content != resynctest.Whole {
+			t.Errorf("home is %+v", v.Home)
+		}
+		r.unbroken()
+	})
+}
+
+// backup runs a base backup, with or without the planner's doubt.
+func (r *rig) backup(keep bool) topology.RunState {
+	r.t.Helper()
+	token := r.token()
+	req := r.request(topology.MethodBaseBackup, token)
+	req.KeepOld = keep
+	if err := r.a.StartRun(r.t.Context(), req); err != nil {
+		r.t.Fatalf("start run: %v", err)
+	}
+	return r.follow(token, req.ID)
+}

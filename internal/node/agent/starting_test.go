@@ -1,0 +1,25 @@
+package agent
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/test/fakes/resynctest"
+)
+
+// TestStartingStandbyFollows: a standby that is short of a consistent point answers
+// nobody, and waits for ever for WAL of an upstream that is gone. It is pointed to
+// the primary all the same, without a restart.
+func TestStartingStandbyFollows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, resynctest.New(resynctest.StoppedStandby()))
+		r.w.OutsideStart()
+		r.w.Starting = true
+		if st := r.run(topology.MethodFollow); st.Outcome != topology.RunDone {
+			t.Errorf("%s %s: %s", st.Outcome, st.Code, st.Error)
+		}
+		r.healed()
+	})
+}

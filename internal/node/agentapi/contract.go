@@ -1,0 +1,55 @@
+package agentapi
+
+import (
+	"context"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// Inspector is the half of the contract that changes nothing. The observer
+// gets only this, so it cannot stop a server by mistake.
+type Inspector interface {
+	// Inspect looks at the data directory, its server and the journal.
+	Inspect(ctx context.Context) (topology.Inspection, error)
+	// ProbeWAL reads the node's own WAL against the primary's history.
+	ProbeWAL(ctx context.Context, primary topology.History) (topology.WALProbe, error)
+	// RecordEnding reads the record of this node's line that ends at lsn.
+	// ErrNoWAL: the segment is gone.
+	RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error)
+	// Run reads the journal of one run; an empty id means the newest.
+	Run(ctx context.Context, id string) (topology.RunState, error)
+	// Vault lists what is kept of this node's lost lines.
+	Vault(ctx context.Context) ([]topology.VaultEntry, error)
+	// VaultReport gives the JSON report of one vault entry, with each lost commit.
+	VaultReport(ctx context.Context, id string) ([]byte, error)
+}
+
+// Operator is the half that changes the node. Every call but Acquire needs the
+// token that Acquire gave; a lower one than the newest is ErrStaleToken.
+type Operator interface {
+	// Acquire gives holder a new token, unless a run is in progress under
+	// another holder's token that is still alive (ErrLocked).
+	Acquire(ctx context.Context, holder string) (topology.Token, error)
+	// StartRun begins a run and returns at once; the run belongs to the agent
+	// and survives its caller. ErrLocked while another run is in progress.
+	StartRun(ctx context.Context, req topology.RunRequest) error
+	// Watch calls see with each change of the run's state until it has ended,
+	// and then returns nil, or until ctx is done. States that follow one another
+	// fast may be left out, the ended one never is. An empty id means the newest.
+	Watch(ctx context.Context, id string, see func(topology.RunState)) error
+	// Clear lets a waiting run pass its destructive step: the caller has just
+	// confirmed the primary over fresh connections and asked Pgpool-II (P2).
+	Clear(ctx context.Context, token topology.Token, id, step string) error
+	// Cancel stops a run at its next safe point.
+	Cancel(ctx context.Context, token topology.Token, id string) error
+	// Fence stops the node's server and proves that it is gone: fast, then
+	// immediate, then SIGKILL. Refused with ErrLocked during a run.
+	Fence(ctx context.Context, token topology.Token) (topology.Fenced, error)
+}
+
+// Agent is the whole contract. It is reached in-process, over a unix socket, over
+// TLS or over ssh; all ways pass one contract suite.
+type Agent interface {
+	Inspector
+	Operator
+}

@@ -1,0 +1,212 @@
+package dbhost
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/resync"
+)
+
+// Inspect looks at the data directory and its server. It is cheap enough for
+// every second: sizes and odd files are measured in the background and may be
+// minutes old. Source.Err is set when the directory cannot be looked into at
+// all; a single unreadable file leaves its fact out and is listed in Odd. The
+// agent's version, run and lock are the agent's to add.
+func (h *Host) Inspect(context.Context) (topology.Inspection, error) {
+	in := topology.Inspection{Server: topology.ServerUnknown}
+	err := h.inspect(&in)
+	in.At = time.Now()
+	if err != nil {
+		in.Err = err.Error()
+	}
+	return in, nil
+}
+
+func (h *Host) inspect(in *topology.Inspection) error {
+	dir, place, err := h.dirState()
+	in.Dir = dir
+	if err != nil {
+		return err
+	}
+	state, pm, err := h.serverIn(resync.Home)
+	if err == nil && state == topology.ServerStopped {
+		state, pm, err = h.serverIn(resync.Aside)
+	}
+	if err != nil {
+		return err
+	}
+	if state == topology.ServerStopping && (dir == topology.DirMissing || dir == topology.DirEmpty) {
+		// Its directory was deleted under it: nothing to wait for, the next run kills it.
+		state = topology.ServerStopped
+	}
+	in.Server, in.PID = state, pm.PID
+	in.SavedConfig = h.savedConfig()
+	if in.FreeBytes, err = h.FreeBytes(); err != nil {
+		return err
+	}
+	if in.MountPoint, err = h.MountPoint(); err != nil {
+		return err
+	}
+	if dir == topology.DirMissing || dir == topology.DirEmpty {
+		return nil
+	}
+	if dir != topology.DirForeign {
+		h.inspectData(in, place)
+	}
+	h.measured(in, place)
+	return nil
+}
+
+// dirState says what stands at Home, and where the node's data is.
+func (h *Host) dirState() (topology.DirState, resync.Place, error) {
+	_, err := os.Stat(h.home)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return topology.DirUnknown, resync.Home, err
+	}
+	home, err := h.Exists(resync.Home)
+	if err != nil {
+		return topology.DirUnknown, resync.Home, err
+	}
+	if !home {
+		aside, err := h.Exists(resync.Aside)
+		switch {
+		case err != nil:
+			return topology.DirUnknown, resync.Aside, err
+		case aside:
+			return topology.DirAside, resync.Aside, nil
+		case missing:
+			return topology.DirMissing, resync.Home, nil
+		}
+		return topology.DirEmpty, resync.Home, nil
+	}
+	if _, err := os.Stat(filepath.Join(h.home, "PG_VERSION")); err == nil {
+		return topology.DirPresent, resync.Home, nil
+	}
+	if st, err := os.Stat(filepath.Join(h.home, "global")); err == nil && st.IsDir() {
+		return topology.DirPresent, resync.Home, nil // damaged, but a data directory
+	}
+	return topology.DirForeign, resync.Home, nil
+}
+
+// inspectData reads the small files of a data directory. What cannot be read
+// stays zero, which means unknown, and is told in Odd.
+func (h *Host) inspectData(in *topology.Inspection, p resync.Place) {
+	dir := h.path(p)
+	odd := func(err error) {
+		if err != nil {
+			in.Odd = append(in.Odd, err.Error())
+		}
+	}
+	in.DataID = dataID(dir)
+	var err error
+	in.Version, err = pgdata.MajorVersion(dir)
+	odd(err)
+	c, err := pgdata.ReadControl(dir)
+	odd(err)
+	if err == nil {
+		facts := controlFacts(c)
+		in.Control = &facts
+		in.History, err = pgdata.OwnHistory(dir)
+		odd(err)
+	}
+	sig, err := pgdata.Signals(dir)
+	odd(err)
+	in.StandbySignal, in.RecoverySignal, in.BackupLabel = sig.Standby, sig.Recovery, sig.BackupLabel
+	conf, err := h.settings(p)
+	odd(err)
+	if err == nil {
+		in.HotStandby = hotStandby(conf)
+	}
+	text, _ := conf.Get("primary_conninfo")
+	if ci, err := pgdata.ParseConnInfo(text); err == nil {
+		in.UpstreamHost, _ = ci.Get("host")
+		port, _ := ci.Get("port")
+		in.UpstreamPort, _ = strconv.Atoi(port) // zero: not said
+		if text != "" && in.UpstreamPort == 0 {
+			in.UpstreamPort = 5432
+		}
+	}
+	in.UpstreamSlot, _ = conf.Get("primary_slot_name")
+}
+
+const (
+	sizesAge = time.Minute
+	oddAge   = 5 * time.Minute
+)
+
+// sizeCache keeps what takes a walk through the whole directory.
+type sizeCache struct {
+	mu          sync.Mutex
+	measuring   bool
+	at, oddAt   time.Time
+	data, wal   uint64
+	tablespaces int
+	odd         []string
+}
+
+// busyCount is above zero while a program moves data: then nobody else should
+// walk through the directory.
+type busyCount struct{ n atomic.Int32 }
+
+// busyNow marks a data moving step; call the result when it is over.
+func (h *Host) busyNow() func() {
+	h.busy.n.Add(1)
+	return func() { h.busy.n.Add(-1) }
+}
+
+// measured adds the cached sizes and odd files, and starts to measure anew in
+// the background when they are old.
+func (h *Host) measured(in *topology.Inspection, p resync.Place) {
+	c := &h.sizes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	in.DataBytes, in.WALBytes, in.Tablespaces = c.data, c.wal, c.tablespaces
+	in.Odd = append(in.Odd, c.odd...)
+	if c.measuring || time.Since(c.at) < sizesAge || h.busy.n.Load() > 0 {
+		return
+	}
+	c.measuring = true
+	withOdd := time.Since(c.oddAt) >= oddAge
+	h.wg.Go(func() { h.measure(h.path(p), withOdd) })
+}
+
+func (h *Host) measure(dir string, withOdd bool) {
+	var odd []string
+	note := func(err error) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			odd = append(odd, strings.TrimSpace(err.Error()))
+		}
+	}
+	data, err := pgdata.Size(dir)
+	note(err)
+	wal, err := pgdata.WALSize(dir)
+	note(err)
+	spaces, err := pgdata.Tablespaces(dir)
+	note(err)
+	if withOdd {
+		files, err := pgdata.OddFiles(dir)
+		note(err)
+		for _, f := range files {
+			odd = append(odd, f.String())
+		}
+	}
+	c := &h.sizes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.measuring, c.at = false, time.Now()
+	c.data, c.wal, c.tablespaces = data, wal, len(spaces)
+	if withOdd {
+		c.odd, c.oddAt = odd, c.at
+	}
+}

@@ -1,0 +1,186 @@
+package dbhost
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/resync"
+)
+
+// Exists says whether p holds anything. An empty folder at Home counts as
+// nothing: it may be replaced.
+func (h *Host) Exists(p resync.Place) (bool, error) {
+	st, err := os.Lstat(h.path(p))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for the data directory (%s): %w", p, err)
+	}
+	if !st.IsDir() {
+		return true, nil
+	}
+	empty, err := isEmpty(h.path(p))
+	return !empty, err
+}
+
+func isEmpty(dir string) (bool, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return false, fmt.Errorf("look into the data directory: %w", err)
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(1)
+	return len(names) == 0 && err != nil, nil // io.EOF: no names
+}
+
+// Control reads the control file in p.
+func (h *Host) Control(p resync.Place) (topology.Control, error) {
+	c, err := pgdata.ReadControl(h.path(p))
+	if err != nil {
+		return topology.Control{}, err
+	}
+	return controlFacts(c), nil
+}
+
+func controlFacts(c pgdata.Control) topology.Control {
+	return topology.Control{
+		SystemID: c.SystemID, State: c.State.String(), CheckpointLSN: c.CheckpointLSN, RedoLSN: c.RedoLSN,
+		Timeline: c.Timeline, MinRecoveryPoint: c.MinRecoveryPoint, MinRecoveryTLI: c.MinRecoveryTLI,
+		WALLogHints: c.WALLogHints, Checksums: c.DataChecksums,
+		MaxConnections: c.MaxConnections, MaxWorkers: c.MaxWorkerProcesses, MaxWALSenders: c.MaxWALSenders,
+		MaxPreparedXacts: c.MaxPreparedXacts, MaxLocksPerXact: c.MaxLocksPerXact, SegmentSize: c.SegmentSize,
+		WasCleanShutdown: c.State.Clean(), ShutDownInRecover: c.State == pgdata.StateShutDownInRecovery,
+	}
+}
+
+// FreeBytes is the space left on the data directory's file system for an
+// ordinary user.
+func (h *Host) FreeBytes() (uint64, error) { return freeBytes(filepath.Dir(h.home)) }
+
+func freeBytes(dir string) (uint64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("measure free space of %s: %w", dir, err)
+	}
+	return st.Bavail * uint64(st.Bsize), nil
+}
+
+// MountPoint says whether Home is a mount point, which cannot be renamed.
+func (h *Host) MountPoint() (bool, error) {
+	mp, err := pgdata.IsMountPoint(h.home)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return mp, err
+}
+
+// Move renames one place to another and makes it durable. When it moves Home
+// away it proves that no server lives there, before and after: a server that
+// started in between is found by its working directory, which moves with it.
+func (h *Host) Move(from, to resync.Place) error {
+	src, dst := h.path(from), h.path(to)
+	if src == "" || dst == "" || from == to {
+		return fail(CodeInternal, "", "move %q to %q: not two places", from, to)
+	}
+	if err := h.refuseInUse(src); err != nil {
+		return err
+	}
+	there, err := h.Exists(to)
+	if err != nil {
+		return err
+	}
+	if there {
+		return fail(CodeInternal, "look at "+dst+" and remove it by hand if nobody needs it",
+			"move %s to %s: there is already something at %s", from, to, dst)
+	}
+	if err := renameDir(src, dst); err != nil {
+		return err
+	}
+	if from == resync.Home {
+		if err := h.refuseInUse(dst); err != nil {
+			if back := renameDir(dst, src); back != nil {
+				return errors.Join(err, back)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseInUse is an error while any PostgreSQL process works in dir.
+func (h *Host) refuseInUse(dir string) error {
+	pids, err := pgdata.ServerProcesses(dir)
+	if err != nil {
+		return err
+	}
+	if len(pids) > 0 {
+		return fail(CodeServerRunning, "find out what starts the server (systemd, cron, a person) and keep it from doing so during a resync",
+			"a PostgreSQL server (process %d) works in %s", pids[0], dir)
+	}
+	return nil
+}
+
+// renameDir renames a directory and makes both parents durable. An empty
+// folder at dst is replaced.
+func renameDir(src, dst string) error {
+	err := unix.Rename(src, dst) // unlike os.Rename it replaces an empty folder
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return fail(CodeMountPoint, "mount the file system one level higher, so that the data directory is a folder inside it",
+			"move %s: it is a mount point and cannot be renamed: %w", src, err)
+	case errors.Is(err, unix.EXDEV):
+		return fail(CodeMountPoint, "set workshop in repool.yaml to a folder on the data directory's file system",
+			"move %s to %s: they are on different file systems: %w", src, dst, err)
+	case err != nil:
+		return fail(CodeInternal, "the server's owner needs write permission on both parent folders", "move the data directory: %w", err)
+	}
+	if err := pgdata.SyncDir(filepath.Dir(dst)); err != nil {
+		return err
+	}
+	if filepath.Dir(src) != filepath.Dir(dst) {
+		return pgdata.SyncDir(filepath.Dir(src))
+	}
+	return nil
+}
+
+// Remove deletes a place of the workshop; a missing one is fine. Home is
+// refused. What stands in the place is first given another name, so that a
+// half removed directory never has a place's name.
+func (h *Host) Remove(p resync.Place) error {
+	dir := h.path(p)
+	if p == resync.Home || dir == "" {
+		return fail(CodeInternal, "", "remove %q: only places of the workshop are ever removed", p)
+	}
+	if err := h.emptyTrash(); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := h.refuseInUse(dir); err != nil {
+		return err
+	}
+	if err := renameDir(dir, h.trash()); err != nil {
+		return err
+	}
+	return h.emptyTrash()
+}
+
+// trash is the name under which a place is removed.
+func (h *Host) trash() string { return filepath.Join(h.workshop, "trash") }
+
+// emptyTrash removes what a removal cut short has left.
+func (h *Host) emptyTrash() error {
+	if err := os.RemoveAll(h.trash()); err != nil {
+		return fail(CodeInternal, "remove it by hand", "empty %s: %w", h.trash(), err)
+	}
+	return nil
+}

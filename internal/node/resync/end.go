@@ -1,0 +1,171 @@
+package resync
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/journal"
+)
+
+// end undoes what can be undone and journals the outcome. An interrupted run
+// is left exactly as it is: the next one takes over from there.
+func (r *run) end(err *StepError) {
+	outcome := topology.RunDone
+	if err != nil {
+		outcome = topology.RunFailed
+		switch err.Code {
+		case CodeCancelled:
+			outcome = topology.RunCancelled
+		case CodeInterrupted:
+			outcome = topology.RunInterrupted
+		}
+		if outcome != topology.RunInterrupted {
+			err = r.undo(err)
+		}
+	}
+	r.pass("end:before")
+	damaged := r.damaged()
+	r.state.set(func(rec *journal.Record) {
+		run := &rec.Run
+		run.Outcome, run.Damaged = outcome, damaged
+		run.Ended = time.Now()
+		if err != nil {
+			run.Code, run.Error, run.Hint = err.Code, err.Error(), err.Hint
+		}
+	})
+	if e := r.state.put(); e != nil {
+		r.state.set(func(rec *journal.Record) {
+			rec.Run.Error = errors.Join(errors.New(rec.Run.Error), e).Error()
+		})
+	}
+	r.pass("end:after")
+}
+
+// undo brings a whole directory home again after a failure before any damage,
+// and removes a copy that was not finished. After damage nothing is undone:
+// the directory stays aside, where nobody can start it.
+func (r *run) undo(cause *StepError) *StepError {
+	s := &Step{Name: "undo", Code: CodeInternal}
+	note := ""
+	err := r.dropCopy()
+	home, back, e := r.mayGoHome()
+	err = errors.Join(err, e)
+	if back {
+		r.pass("undo:before")
+		r.state.stepBegin(s)
+		if e = r.Host.Move(Aside, Home); e == nil {
+			r.state.set(func(rec *journal.Record) { rec.Aside, rec.Homed = journal.AsideNone, false })
+			note = "the directory is at home again, as it was"
+		} else {
+			err = errors.Join(err, fmt.Errorf("bring the directory home: %w", e))
+		}
+		r.state.stepEnd(note, e)
+		r.pass("undo:effect")
+	} else if !home && r.state.aside() == journal.AsideDamaged {
+		cause.Err = fmt.Errorf("%w (the directory is half done and stays aside; a base backup replaces it)", cause.Err)
+	}
+	if err != nil {
+		cause.Err = fmt.Errorf("%w; and undoing it failed: %w", cause.Err, err)
+	}
+	return cause
+}
+
+// mayGoHome says whether Home is taken, and whether the directory aside may
+// return to it as it is.
+func (r *run) mayGoHome() (home, back bool, err error) {
+	if home, err = r.Host.Exists(Home); err != nil || home {
+		return home, false, err
+	}
+	aside, err := r.Host.Exists(Aside)
+	return home, err == nil && aside && r.state.aside() == journal.AsideWhole, err
+}
+
+// dropCopy removes a copy that has not gone home.
+func (r *run) dropCopy() error {
+	if r.req.Method != topology.MethodBaseBackup {
+		return nil
+	}
+	there, err := r.Host.Exists(New)
+	if err != nil || !there {
+		return err
+	}
+	return r.Host.Remove(New)
+}
+
+// damaged says whether the node has nothing but a half-done directory.
+func (r *run) damaged() bool { return Damaged(r.state.record(), r.Host) }
+
+// Damaged says whether all that the node has is a directory aside that must
+// never be started. Where the places cannot be looked at, the record counts.
+func Damaged(rec journal.Record, h HostInspector) bool {
+	if rec.Aside != journal.AsideDamaged {
+		return false
+	}
+	home, err := h.Exists(Home)
+	if err != nil {
+		return rec.Run.Damaged
+	}
+	aside, err := h.Exists(Aside)
+	return !home && (aside || err != nil)
+}
+
+// TakeOver closes the record of a run whose process has died: it is
+// interrupted, at the step where the journal last saw it. Nothing is moved;
+// what stays aside cannot be started, and the planner decides what follows.
+func TakeOver(rec journal.Record, h HostInspector, now time.Time) journal.Record {
+	run := &rec.Run
+	step := run.Step()
+	run.Outcome, run.Code = topology.RunInterrupted, CodeInterrupted
+	run.Error = fmt.Sprintf("the agent ended during step %q", step)
+	run.Damaged = Damaged(rec, h)
+	if run.Damaged {
+		run.Hint = hints[CodeDamaged]
+	}
+	run.Updated, run.Ended = now, now
+	if n := len(run.Steps); n > 0 && run.Steps[n-1].Ended.IsZero() {
+		run.Steps[n-1].Error = "interrupted"
+	}
+	return rec
+}
+
+// inherit makes the run's record begin with what the newest one knew of the
+// directory aside. What nobody can vouch for counts as damaged.
+func (r *run) inherit() error {
+	prior := r.Prior.Record
+	r.state.set(func(rec *journal.Record) {
+		rec.Seq, rec.Old, rec.Unproven = prior.Seq+1, prior.Old, prior.Unproven
+	})
+	there, err := r.Host.Exists(Aside)
+	if err != nil {
+		// Keep what was known, so that the next run can inherit it from here.
+		r.state.set(func(rec *journal.Record) { r.adopt(rec, prior) })
+		return err
+	}
+	if !there {
+		return nil
+	}
+	r.state.set(func(rec *journal.Record) { r.adopt(rec, prior) })
+	damaged := r.damaged()
+	r.state.set(func(rec *journal.Record) { rec.Run.Damaged = damaged })
+	return nil
+}
+
+// adopt copies into rec what prior says of the directory aside.
+func (r *run) adopt(rec *journal.Record, prior journal.Record) {
+	rec.Aside, rec.Saved, rec.Homed = prior.Aside, prior.Saved, prior.Homed
+	rec.Run.Vault, rec.Run.Damaged = prior.Run.Vault, prior.Run.Damaged
+	switch {
+	case r.Prior.Garbled, prior.Aside == journal.AsideNone:
+		rec.Aside = journal.AsideDamaged
+	case prior.Aside == journal.AsideRewound && !sameUpstream(prior.Request.Upstream, r.req.Upstream):
+		rec.Aside = journal.AsideDamaged // rewound to a line that is no longer the pool's
+	}
+}
+
+// sameUpstream says whether a is still b: the same node on the same line.
+func sameUpstream(a, b topology.Upstream) bool {
+	return a.Node == b.Node && a.SystemID == b.SystemID && a.History.TLI == b.History.TLI &&
+		a.History.Text() == b.History.Text()
+}

@@ -1,0 +1,250 @@
+package resync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/journal"
+)
+
+// progress is the Progress of the step with that name.
+func (r *run) progress(step string) Progress {
+	return func(done, total uint64) {
+		if total == 0 {
+			total = r.size
+		}
+		r.state.progress(done, total)
+		r.pass(step + ":" + atProgress)
+	}
+}
+
+// vault saves what only this node holds before anything overwrites it (P3).
+func vault() Step {
+	return Step{Name: "vault", Code: CodeVaultFailed, Breakable: true, Moves: true,
+		done: func(_ context.Context, r *run) (string, bool, error) { return r.nothingToSave() },
+		do: func(ctx context.Context, r *run) (string, error) {
+			p, _, err := r.data()
+			if err != nil {
+				return "", err
+			}
+			entry, err := r.Host.Vault(ctx, r.req, p, r.progress("vault"))
+			if err != nil {
+				return "", fmt.Errorf("save WAL that only this node holds: %w", err)
+			}
+			saved, note := journal.SavedAll, fmt.Sprintf("%d lost commits, %s saved", entry.Commits, humanize.IBytes(entry.Bytes))
+			if !entry.Complete {
+				saved, note = journal.SavedPart, note+"; incomplete: "+entry.Missing
+				if err := r.roomToKeep(); err != nil {
+					return "", err
+				}
+			}
+			r.state.set(func(rec *journal.Record) { rec.Saved, rec.Run.Vault = saved, &entry })
+			return note, nil
+		}}
+}
+
+// nothingToSave says why there is nothing to copy to the vault, and notes how
+// much of the directory is known to be saved.
+func (r *run) nothingToSave() (note string, skip bool, err error) {
+	p, ok, err := r.data()
+	if err != nil {
+		return "", false, err
+	}
+	rec := r.state.record()
+	switch {
+	case !ok:
+		r.saved(journal.SavedNothing)
+		return "there is no directory to save from", true, nil
+	case p == Aside && (rec.Aside == journal.AsideDamaged || rec.Aside == journal.AsideRewound):
+		if rec.Saved == journal.SavedUnknown {
+			return r.keepWhole("the directory is half overwritten: what it held before cannot be told")
+		}
+		return "saved by an earlier run", true, nil
+	case p == Aside && rec.Saved.Enough() && sameUpstream(r.Prior.Record.Request.Upstream, r.req.Upstream):
+		return "saved by an earlier run", true, nil
+	}
+	switch over := r.overwritten(); {
+	case over && r.req.Method == topology.MethodRewind:
+		return "", false, Errorf(CodeRewindRefused, "WAL of another line was received over the node's own: pg_rewind would go by it")
+	case r.req.Method == topology.MethodBaseBackup && (over || r.req.KeepOld):
+		return r.keepWhole("its WAL may be another line's than its data: what is lost cannot be listed, and the directory itself is kept")
+	}
+	control, err := r.Host.Control(p)
+	if err != nil {
+		if r.req.Method == topology.MethodRewind {
+			return "", false, Errorf(CodeRewindRefused, "the control file cannot be read: %w", err)
+		}
+		return r.keepWhole("what the directory holds cannot be told: " + err.Error())
+	}
+	if r.req.Method == topology.MethodRewind || r.req.Divergence != 0 {
+		return "", false, nil
+	}
+	if why, proven := r.onLine(control); proven {
+		r.saved(journal.SavedNothing)
+		return why, true, nil
+	}
+	return "", false, nil
+}
+
+// onLine says whether the directory certainly holds nothing but the primary's
+// WAL. Under one timeline number only a server that has always been a standby
+// is above doubt (hazard 1).
+func (r *run) onLine(c topology.Control) (why string, proven bool) {
+	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+	if err != nil || p.Err != "" || !p.Shared || p.Beyond {
+		return "", false
+	}
+	if p.Open && !strings.Contains(c.State, "recovery") {
+		return "", false
+	}
+	return "its WAL is on the primary's line: nothing to save", true
+}
+
+// overwritten says that the WAL in the directory is not that of its data any more.
+// The server is stopped by now: nothing is written over it after this look.
+func (r *run) overwritten() bool {
+	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+	return err == nil && p.Overwritten != 0
+}
+
+// keepWhole has the directory itself kept when it is replaced, since the vault
+// cannot hold what it has.
+func (r *run) keepWhole(why string) (note string, skip bool, err error) {
+	if err := r.roomToKeep(); err != nil {
+		return "", false, err
+	}
+	r.saved(journal.SavedPart)
+	return why, true, nil
+}
+
+// roomToKeep refuses to put a second directory away that holds what is nowhere
+// else: the first would have to go for it (P3).
+func (r *run) roomToKeep() error {
+	old, err := r.Host.Exists(Old)
+	if err != nil || !old || r.state.record().Old.Enough() {
+		return err
+	}
+	return &Error{Code: CodeVaultFailed, Hint: "look at old in the node's workshop, and remove it when nothing in it is needed",
+		Err: errors.New("what this directory holds cannot be saved either, and an earlier one of that kind is kept still")}
+}
+
+func (r *run) saved(s journal.Saved) {
+	r.state.set(func(rec *journal.Record) { rec.Saved = s })
+}
+
+// wholeAside refuses to touch a directory that is not whole and aside.
+func (r *run) wholeAside() error {
+	there, err := r.Host.Exists(Aside)
+	if err != nil {
+		return err
+	}
+	if a := r.state.aside(); !there || a != journal.AsideWhole {
+		return Errorf(CodeDamaged, "the directory is not whole and aside (%q)", a)
+	}
+	return nil
+}
+
+// rewoundAlready skips a step when an earlier run finished the rewind.
+func rewoundAlready(_ context.Context, r *run) (string, bool, error) {
+	if r.state.aside() == journal.AsideRewound {
+		return "an earlier run has rewound the directory already", true, nil
+	}
+	return "", false, nil
+}
+
+// refillWAL puts saved segments back that the rewind has to read.
+func refillWAL() Step {
+	return Step{Name: "refill-wal", Code: CodeRewindRefused, Breakable: true,
+		done: func(ctx context.Context, r *run) (string, bool, error) {
+			if note, done, err := rewoundAlready(ctx, r); done || err != nil {
+				return note, done, err
+			}
+			return "", r.state.record().Run.Vault == nil, nil
+		},
+		do: func(_ context.Context, r *run) (string, error) {
+			if err := r.wholeAside(); err != nil {
+				return "", err
+			}
+			return "", r.Host.RefillWAL(Aside, *r.state.record().Run.Vault)
+		}}
+}
+
+// settle finishes crash recovery aside, adding no WAL: pg_rewind wants a
+// directory that was shut down, and its own way of doing it makes nodes
+// diverge that had not (hazard 3).
+func settle() Step {
+	return Step{Name: "settle", Code: CodeSettleFailed, Breakable: true,
+		done: func(ctx context.Context, r *run) (string, bool, error) {
+			if note, done, err := rewoundAlready(ctx, r); done || err != nil {
+				return note, done, err
+			}
+			c, err := r.Host.Control(Aside)
+			if err != nil {
+				return "", false, fmt.Errorf("read the control file: %w", err)
+			}
+			if c.WasCleanShutdown || c.ShutDownInRecover {
+				return "it was shut down cleanly", true, nil
+			}
+			return "", false, nil
+		},
+		do: func(ctx context.Context, r *run) (string, error) {
+			if err := r.wholeAside(); err != nil {
+				return "", err
+			}
+			return "", r.Host.Settle(ctx)
+		}}
+}
+
+// rewind overwrites the directory aside with the primary's blocks. pg_rewind's
+// "nothing to do" is believed only where the WAL says the same (hazards 1 and 2).
+func rewind() Step {
+	return Step{Name: "rewind", Code: CodeRewindFailed, Clearance: true, Damages: true, Moves: true,
+		done: rewoundAlready,
+		do: func(ctx context.Context, r *run) (string, error) {
+			needed, err := r.Host.Rewind(ctx, r.req.Upstream, r.progress("rewind"))
+			if err != nil || needed {
+				return "", err
+			}
+			p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+			if err == nil && p.Err != "" {
+				err = errors.New(p.Err)
+			}
+			if err == nil && (!p.Shared || p.Beyond || p.Open) {
+				err = errors.New("the node's WAL is not proven to be the primary's")
+			}
+			if err != nil {
+				return "", &Error{Code: CodeRewindRefused, Untouched: true, Err: fmt.Errorf("pg_rewind sees no divergence, and that cannot be believed: %w", err)}
+			}
+			r.unchanged = true
+			return "nothing has diverged: no rewind was needed", nil
+		}}
+}
+
+// copyUpstream makes a base backup beside the old directory.
+func copyUpstream() Step {
+	return Step{Name: "copy", Code: CodeCopyFailed, Clearance: true, Breakable: true, Moves: true,
+		do: func(ctx context.Context, r *run) (string, error) {
+			if err := r.dropCopy(); err != nil {
+				return "", fmt.Errorf("remove an unfinished copy: %w", err)
+			}
+			return "", r.Host.BaseBackup(ctx, r.req.Upstream, r.req.Slot, r.progress("copy"))
+		}}
+}
+
+// verifyCopy checks the copy against its manifest.
+func verifyCopy() Step {
+	return Step{Name: "verify", Code: CodeVerifyFailed, ReadOnly: true, Breakable: true,
+		do: func(ctx context.Context, r *run) (string, error) { return "", r.Host.VerifyBackup(ctx) }}
+}
+
+// custom runs the operator's own resync_command. Its command works on the
+// directory at Home, so the half-done state that the built-in methods keep
+// away from there is his to avoid.
+func custom() Step {
+	return Step{Name: "custom", Code: CodeCustomFailed, Clearance: true,
+		do: func(ctx context.Context, r *run) (string, error) { return "", r.Host.Custom(ctx, r.req) }}
+}

@@ -1,0 +1,225 @@
+package resync
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/journal"
+)
+
+// data is where the node's data directory is now; ok is false when there is none.
+func (r *run) data() (p Place, ok bool, err error) {
+	for _, p := range []Place{Home, Aside} {
+		there, err := r.Host.Exists(p)
+		if err != nil || there {
+			return p, there, err
+		}
+	}
+	return Home, false, nil
+}
+
+// work is the place that is being made a standby.
+func (r *run) work() (Place, error) {
+	if r.req.Method == topology.MethodBaseBackup {
+		return New, nil
+	}
+	p, ok, err := r.data()
+	if err == nil && !ok {
+		err = Errorf(CodeNoData, "the data directory has gone")
+	}
+	return p, err
+}
+
+// makeRoom frees Aside when Home holds the newer directory: an earlier run put
+// a copy at Home and ended before it could put the old one away. Nothing that
+// may be the only copy of something is deleted.
+func makeRoom() Step {
+	return Step{Name: "make-room", Code: CodeInternal,
+		done: func(_ context.Context, r *run) (string, bool, error) {
+			home, err := r.Host.Exists(Home)
+			if err != nil || !home {
+				return "", true, err
+			}
+			aside, err := r.Host.Exists(Aside)
+			return "", !aside, err
+		},
+		do: func(_ context.Context, r *run) (string, error) {
+			if r.worthless() {
+				return r.dropHome()
+			}
+			return r.putAway()
+		}}
+}
+
+// worthless says that Home is a copy which never streamed and holds nothing of
+// its own, so that a new copy can take its place and the one aside stays what
+// it is: the last that is known to be good (P5).
+func (r *run) worthless() bool {
+	if r.req.Method != topology.MethodBaseBackup || !r.state.record().Unproven {
+		return false
+	}
+	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+	return err == nil && p.Err == "" && p.Shared && !p.Beyond
+}
+
+// dropHome removes the copy at Home by way of New, which may be half there at
+// any time.
+func (r *run) dropHome() (string, error) {
+	err := r.dropCopy()
+	if err == nil {
+		err = r.Host.Move(Home, New)
+	}
+	if err == nil {
+		err = r.Host.Remove(New)
+	}
+	if err != nil {
+		return "", fmt.Errorf("remove a copy that never streamed: %w", err)
+	}
+	return "the copy at home never streamed and is removed; the one aside stays", nil
+}
+
+// putAway moves Aside to Old. Of two old copies the one with nothing to lose goes;
+// of two that hold something neither does.
+func (r *run) putAway() (string, error) {
+	rec := r.state.record()
+	old, err := r.Host.Exists(Old)
+	if err != nil {
+		return "", err
+	}
+	if old && rec.Saved.Enough() && !rec.Old.Enough() {
+		if err := r.Host.Remove(Aside); err != nil {
+			return "", fmt.Errorf("remove the replaced copy: %w", err)
+		}
+		r.forgetAside()
+		return "the replaced copy held nothing that is not saved, and is removed", nil
+	}
+	if old && !rec.Old.Enough() {
+		return "", r.roomToKeep()
+	}
+	if old {
+		if err := r.Host.Remove(Old); err != nil {
+			return "", fmt.Errorf("remove the older copy: %w", err)
+		}
+	}
+	// On disk before the move: whoever finds Old must know what it is.
+	r.state.set(func(rec *journal.Record) { rec.Old = rec.Saved })
+	if err := r.state.put(); err != nil {
+		return "", err
+	}
+	if err := r.Host.Move(Aside, Old); err != nil {
+		return "", fmt.Errorf("put the replaced copy away: %w", err)
+	}
+	r.forgetAside()
+	return "the replaced copy is put away", nil
+}
+
+// forgetAside notes that nothing is aside any more.
+func (r *run) forgetAside() {
+	r.state.set(func(rec *journal.Record) {
+		rec.Aside, rec.Saved, rec.Homed = journal.AsideNone, journal.SavedUnknown, false
+		rec.Run.Damaged = false
+	})
+}
+
+// moveAside takes the directory from the only place that others know (P4).
+func moveAside() Step {
+	return Step{Name: "move-aside", Code: CodeInternal,
+		done: func(_ context.Context, r *run) (string, bool, error) {
+			home, err := r.Host.Exists(Home)
+			if err != nil || !home {
+				return "", true, err
+			}
+			mount, err := r.Host.MountPoint()
+			if err == nil && mount {
+				return "the data directory is a mount point: worked on in place", true, nil
+			}
+			return "", false, err
+		},
+		intend: func(r *run) {
+			r.state.set(func(rec *journal.Record) {
+				rec.Aside, rec.Saved, rec.Homed = journal.AsideWhole, journal.SavedUnknown, false
+			})
+		},
+		do: func(_ context.Context, r *run) (string, error) {
+			err := r.Host.Move(Home, Aside)
+			if err == nil {
+				return "", nil
+			}
+			if running := r.serverStopped(); running != nil {
+				return "", fmt.Errorf("%w: %w", running, err)
+			}
+			return "", fmt.Errorf("move the directory aside: %w", err)
+		}}
+}
+
+// moveHome brings the finished directory back to where the server expects it.
+func moveHome() Step {
+	return Step{Name: "move-home", Code: CodeHomeOccupied, Bound: true,
+		done: func(_ context.Context, r *run) (string, bool, error) {
+			home, err := r.Host.Exists(Home)
+			if err != nil || home {
+				return "", home, err
+			}
+			aside, err := r.Host.Exists(Aside)
+			if r.req.Method == topology.MethodCustom {
+				return "", !aside || r.state.aside() != journal.AsideWhole, err
+			}
+			return "", false, err
+		},
+		do: func(_ context.Context, r *run) (string, error) {
+			if a := r.state.aside(); a != journal.AsideWhole && a != journal.AsideRewound {
+				return "", Errorf(CodeDamaged, "the directory aside must not go home (%s)", a)
+			}
+			if err := r.Host.Move(Aside, Home); err != nil {
+				return "", fmt.Errorf("bring the directory home: %w", err)
+			}
+			r.forgetAside()
+			return "", nil
+		}}
+}
+
+// moveNewHome puts the verified copy in the old directory's place.
+func moveNewHome() Step {
+	return Step{Name: "move-home", Code: CodeHomeOccupied, Bound: true,
+		intend: func(r *run) { r.state.set(func(rec *journal.Record) { rec.Homed, rec.Unproven = true, true }) },
+		do: func(_ context.Context, r *run) (string, error) {
+			if err := r.Host.Move(New, Home); err != nil {
+				return "", fmt.Errorf("bring the copy home: %w", err)
+			}
+			r.state.set(func(rec *journal.Record) { rec.Run.Damaged = false })
+			return "", nil
+		}}
+}
+
+// retire puts the replaced directory away, now that the new one streams (P5).
+func retire() Step {
+	return Step{Name: "retire", Code: CodeInternal, Bound: true,
+		done: func(_ context.Context, r *run) (string, bool, error) {
+			aside, err := r.Host.Exists(Aside)
+			return "", !aside, err
+		},
+		do: func(_ context.Context, r *run) (string, error) { return r.putAway() }}
+}
+
+// discardOld removes replaced directories of which everything is saved.
+func discardOld() Step {
+	return Step{Name: "discard-old", Code: CodeInternal, Bound: true,
+		done: func(_ context.Context, r *run) (string, bool, error) {
+			old, err := r.Host.Exists(Old)
+			if err != nil || !old {
+				return "", true, err
+			}
+			if !r.state.record().Old.Enough() {
+				return "the replaced directory is kept: not all that only it held is in the vault", true, nil
+			}
+			return "", false, nil
+		},
+		do: func(_ context.Context, r *run) (string, error) {
+			if err := r.Host.Remove(Old); err != nil {
+				return "", fmt.Errorf("remove the replaced directory: %w", err)
+			}
+			r.state.set(func(rec *journal.Record) { rec.Old = journal.SavedUnknown })
+			return "", nil
+		}}
+}

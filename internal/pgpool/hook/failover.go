@@ -1,0 +1,175 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/exit"
+)
+
+// Failover is failover_command. A standby's failure is only noted. When the
+// primary is lost, the old one is fenced as far as it can be reached, and the
+// standby with the most WAL of its line is promoted; that Pgpool-II chose
+// another does not matter to it. Called again, or by another Pgpool-II, it
+// finds the new primary and does nothing.
+//
+// The error carries an exit status; the event then stays in the spool, for the
+// controller to go on with.
+func Failover(ctx context.Context, d Deps, e Event) (Result, error) {
+	start := time.Now()
+	d.Limits = d.Limits.filled()
+	e.Kind = KindFailover
+	if e.At.IsZero() {
+		e.At = start
+	}
+	lost := e.PrimaryLost()
+	d.say("%s", e)
+	if err := spoolOf(d.stateDir()).put(&e, lost); err != nil {
+		// Serving again matters more than the note, which is for the case that
+		// we are killed.
+		d.say("going on without a note on disk: %v", err)
+	}
+	var r Result
+	if lost {
+		r = d.replace(ctx, e, d.Limits.Lock, false)
+	} else {
+		r = Result{Code: CodeStandbyFailed, Node: e.Failed, Text: fmt.Sprintf("standby %s failed: nothing to promote", e.Failed)}
+	}
+	r.Took = time.Since(start)
+	err := d.finish(e, r)
+	d.poke(ctx, e.String(), d.Limits.Poke)
+	return r, err
+}
+
+// Pending lists the events that a hook could not bring to an end, oldest first.
+// While a hook is at a failover there are none. A file that nobody can read is
+// put out of the way, and told of in the error; the others are listed then, too.
+func Pending(stateDir string) ([]Event, error) {
+	events, err := spoolOf(stateDir).pending()
+	if len(events) == 0 {
+		return nil, err
+	}
+	unlock, lerr := lockFailover(context.Background(), stateDir, 0)
+	if errors.Is(lerr, errLocked) {
+		return nil, err
+	}
+	if lerr == nil {
+		unlock()
+	}
+	return events, err
+}
+
+// Resume goes on with one of the Pending events. It is for the controller, so
+// it does not wait for a hook that is still at work (code busy), and it leaves
+// an old primary alone that has come back while nothing was promoted. It may be
+// called in every pass: what has been told already is not told again.
+func Resume(ctx context.Context, d Deps, e Event) (Result, error) {
+	start := time.Now()
+	d.Limits = d.Limits.filled()
+	r := Result{Code: CodeNoted, Node: e.Failed, Text: "seen by the controller"}
+	if e.PrimaryLost() {
+		r = d.replace(ctx, e, 0, true)
+	}
+	r.Took = time.Since(start)
+	err := d.finish(e, r)
+	return r, err
+}
+
+// finish records how an event went, and tells it if it is news. The error is
+// the result's.
+func (d *Deps) finish(e Event, r Result) error {
+	err, news := r.err(), true
+	if r.Code != CodeBusy {
+		var serr error
+		news, serr = spoolOf(d.stateDir()).note(e, try{At: time.Now(), Code: r.Code, Text: r.Text}, err == nil)
+		if serr != nil {
+			d.say("spool: %v", serr)
+		}
+	}
+	if news {
+		d.say("%s after %s: %s", r.Code, r.Took.Round(time.Millisecond), strings.Join(append([]string{r.Text}, r.Notes...), "; "))
+		d.journal(e, r, err)
+	}
+	return err
+}
+
+// replace finds or makes a new primary.
+func (d *Deps) replace(ctx context.Context, e Event, patience time.Duration, resumed bool) Result {
+	if n := d.Pool.Node(e.Failed); n != nil && n.AlwaysPrimary {
+		return Result{Code: CodeAlwaysPrimary, Node: e.Failed,
+			Text: fmt.Sprintf("node %s is ALWAYS_PRIMARY in pgpool.conf: nothing else is ever promoted", e.Failed)}
+	}
+	unlock, err := lockFailover(ctx, d.stateDir(), patience)
+	switch {
+	case errors.Is(err, errLocked):
+		return Result{Code: CodeBusy, Node: topology.NoNode, Text: err.Error()}
+	case err != nil:
+		d.say("going on without a lock: %v", err)
+	default:
+		defer unlock()
+	}
+	if resumed {
+		if _, err := os.Stat(spoolOf(d.stateDir()).path(e.ID)); errors.Is(err, os.ErrNotExist) {
+			return Result{Code: CodeNoted, Node: e.Failed, Text: "finished by its hook meanwhile"}
+		}
+	}
+	last, err := readPrimary(d.stateDir())
+	if err != nil {
+		d.say("without the record of the last primary: %v", err)
+	}
+	if e.OldPrimary == topology.NoNode && last.known() && last.Node != e.Failed {
+		return d.stillMissing(ctx, e, last)
+	}
+	p := d.probe(ctx, e.Failed)
+	defer p.close()
+	if resumed {
+		if v := p.failed(); v.err == nil && !v.facts.InRecovery && !d.promoted(p.views, last) {
+			return Result{Code: CodePrimaryBack, Node: e.Failed,
+				Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller", e.Failed)}
+		}
+	}
+	r := d.takeOver(ctx, e, p, last)
+	if r.Code == CodeAlreadyPrimary {
+		r.Notes = append(r.Notes, d.strays(ctx, p, r.Node, p.facts(r.Node))...)
+	}
+	return r
+}
+
+// promoted says whether one of the other nodes is a valid primary.
+func (d *Deps) promoted(views []view, last Primary) bool {
+	return choose(views, last, topology.NoNode).primary != topology.NoNode
+}
+
+// stillMissing handles the failure of a node while Pgpool-II knows no primary
+// at all, and the last one on record is another node: it may just not be up
+// yet, after a power cut. Nothing is promoted over it here; an event about its
+// own failure, if there was one, is in the spool and is gone on with.
+func (d *Deps) stillMissing(ctx context.Context, e Event, last Primary) Result {
+	r := Result{Code: CodeStandbyFailed, Node: last.Node,
+		Text: fmt.Sprintf("node %s failed while Pgpool-II knows no primary; the last one, node %s, has not been reported as failed: nothing promoted", e.Failed, last.Node)}
+	if primary, err := d.alive(ctx, last.Node); err == nil && primary {
+		r.Code, r.Text = CodeAlreadyPrimary, fmt.Sprintf("node %s is the primary, though Pgpool-II does not know it yet", last.Node)
+	}
+	return r
+}
+
+// others are the slots of all nodes but one.
+func (d *Deps) others(node topology.NodeID) []string {
+	var names []string
+	for _, n := range d.Pool.Nodes {
+		if n.ID != node {
+			names = append(names, n.Slot)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// usage makes err one about how the hook was called.
+func usage(format string, args ...any) error { return exit.New(exit.Usage, format, args...) }

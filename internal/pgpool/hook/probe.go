@@ -1,0 +1,121 @@
+package hook
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// probes are open connections to nodes, with what each node said.
+type probes struct {
+	views   []view // but the failed node's, in the order of the ids
+	servers map[topology.NodeID]Server
+	// failed waits for the failed node's own view. Nobody calls it without a
+	// need, since the failed node is the one that hangs.
+	failed func() view
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+}
+
+// probe asks all nodes side by side.
+func (d *Deps) probe(ctx context.Context, failed topology.NodeID) *probes {
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
+	attached := readPoolStatus(d.Pool.Pgpool.WorkDir)
+	old := make(chan view, 1)
+	p := &probes{servers: map[topology.NodeID]Server{}, failed: sync.OnceValue(func() view { return <-old }), cancel: cancel}
+	if d.Pool.Node(failed) == nil {
+		old <- view{node: failed, err: fmt.Errorf("node %s is not in pgpool.conf", failed)}
+	}
+	type answer struct {
+		view
+		server Server
+	}
+	answers := make([]answer, len(d.Pool.Nodes))
+	var others sync.WaitGroup
+	for i, n := range d.Pool.Nodes {
+		ask := func() {
+			v := view{node: n.ID, attached: true}
+			if attached != nil {
+				v.attached = attached[n.ID]
+			}
+			s, err := d.Dial(ctx, n.ID)
+			if err == nil {
+				v.facts, err = s.Facts(ctx)
+			}
+			v.err = err
+			if s != nil && (err != nil || n.ID == failed) {
+				s.Close()
+				s = nil
+			}
+			if n.ID == failed {
+				old <- v
+				return
+			}
+			answers[i] = answer{v, s}
+		}
+		if n.ID == failed {
+			p.wait.Go(ask)
+			continue
+		}
+		others.Go(ask)
+	}
+	others.Wait()
+	for i, n := range d.Pool.Nodes {
+		if n.ID == failed {
+			continue
+		}
+		p.views = append(p.views, answers[i].view)
+		if s := answers[i].server; s != nil {
+			p.servers[n.ID] = s
+		}
+	}
+	return p
+}
+
+// askOnceMore asks those that answered once more, side by side. Who does not answer
+// now is no candidate.
+func (d *Deps) askOnceMore(ctx context.Context, p *probes) {
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
+	defer cancel()
+	var all sync.WaitGroup
+	for i := range p.views {
+		v := &p.views[i]
+		s := p.servers[v.node]
+		if s == nil {
+			continue
+		}
+		all.Go(func() { v.facts, v.err = s.Facts(ctx) })
+	}
+	all.Wait()
+}
+
+// facts are what the node said last; it must have answered.
+func (p *probes) facts(node topology.NodeID) Facts {
+	i := slices.IndexFunc(p.views, func(v view) bool { return v.node == node })
+	return p.views[i].facts
+}
+
+// close ends what is still open, and waits for it.
+func (p *probes) close() {
+	p.cancel()
+	for _, s := range p.servers {
+		s.Close()
+	}
+	p.wait.Wait()
+}
+
+// alive asks a node anew whether it is up and not in recovery.
+func (d *Deps) alive(ctx context.Context, node topology.NodeID) (primary bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
+	defer cancel()
+	s, err := d.Dial(ctx, node)
+	if err != nil {
+		return false, err
+	}
+	defer s.Close()
+	f, err := s.Facts(ctx)
+	return err == nil && !f.InRecovery, err
+}

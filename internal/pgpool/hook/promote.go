@@ -1,0 +1,189 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// askAgain is how long a promotion that was asked for is left to begin.
+const askAgain = 100 * time.Millisecond
+
+// backWithin is how long an old primary that could not be stopped is asked for
+// its state once more: one that serves answers in milliseconds, and everybody
+// waits for a dead one.
+const backWithin = 300 * time.Millisecond
+
+// holder is the name under which a failover takes a node from its agent.
+const holder = "failover hook"
+
+// fence stops the old primary, so that the pool cannot have two. ok is false
+// only when it is proven to run as a primary and cannot be stopped. A host that
+// does not answer at all cannot be fenced from here; the note says so, and the
+// controller does it when the host comes back. stopped says that it was running
+// until now.
+func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() view) (note string, ok, stopped bool) {
+	begun := time.Now()
+	how, err := d.askFence(ctx, node, func() bool {
+		v := probed()
+		return v.err == nil && v.facts.InRecovery
+	})
+	switch {
+	case errors.Is(err, errSpared):
+		return fmt.Sprintf("old primary %s runs as a standby: left running", node), true, false
+	case err == nil:
+		return fenceNote(node, how), true, how.WasRunning
+	}
+	v := probed()
+	if v.err != nil && time.Since(begun) > answersAge {
+		// That answer is as old as the try to stop it: it may be back by now.
+		short, cancel := context.WithTimeout(ctx, backWithin)
+		defer cancel()
+		primary, perr := d.alive(short, node)
+		v.err = perr
+		v.facts.InRecovery = !primary
+	}
+	if v.err == nil && !v.facts.InRecovery {
+		// It may have been stopped half way since.
+		primary, perr := d.alive(ctx, node)
+		if perr == nil && primary {
+			return fmt.Sprintf("old primary %s not fenced: %v", node, err), false, false
+		}
+		v.err = perr
+	}
+	return fmt.Sprintf("old primary %s not fenced (%v), and not seen to run as a primary (%v)", node, err, v.err), true, false
+}
+
+func fenceNote(node topology.NodeID, how topology.Fenced) string {
+	if !how.WasRunning {
+		return fmt.Sprintf("old primary %s proven stopped", node)
+	}
+	return fmt.Sprintf("old primary %s stopped (%s) in %s", node, how.Mode, how.Took.Round(time.Millisecond))
+}
+
+// errSpared: by its own answer, the node is not one to be stopped.
+var errSpared = errors.New("the node is to be left running")
+
+// askFence has the node's agent stop its server, unless spare says not to. An
+// agent that does not answer is soon given up; one that does is given the time
+// to stop a server that hangs.
+func (d *Deps) askFence(ctx context.Context, node topology.NodeID, spare func() bool) (topology.Fenced, error) {
+	if d.Agent == nil {
+		return topology.Fenced{}, errors.New("no agent known")
+	}
+	a, err := d.Agent(node)
+	if err != nil {
+		return topology.Fenced{}, err
+	}
+	short, cancel := context.WithTimeout(ctx, d.Limits.FenceDead)
+	defer cancel()
+	token, err := a.Acquire(short, holder)
+	if err != nil {
+		return topology.Fenced{}, err
+	}
+	if spare() {
+		return topology.Fenced{}, errSpared
+	}
+	long, cancel := context.WithTimeout(ctx, d.Limits.FenceAlive)
+	defer cancel()
+	return a.Fence(long, token)
+}
+
+// promote makes v's node the primary and proves it: out of recovery, on a
+// higher timeline than it and the lost primary had. An error without
+// ErrNotAsked leaves open whether the node will still promote itself.
+func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.History) (topology.TimelineID, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Promote)
+	defer cancel()
+	if err := s.Promote(ctx); err != nil {
+		return 0, err
+	}
+	for asked := time.Now(); ; {
+		tli, err := s.Timeline(ctx)
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("wait for the promotion: %w", err)
+		case tli > max(v.facts.History.TLI, behindOf(v, line)):
+			return tli, nil
+		case tli != 0:
+			return 0, fmt.Errorf("out of recovery, but on timeline %s still", tli)
+		}
+		// A request is lost when it meets the end of a try to connect to the dead
+		// primary: the server then sleeps for wal_retrieve_retry_interval, 5 s,
+		// before it looks (seen on 15). Asking again wakes it, and is harmless.
+		if time.Since(asked) > askAgain {
+			if err := s.Promote(ctx); err != nil && !errors.Is(err, ErrNotAsked) {
+				return 0, err
+			}
+			asked = time.Now()
+		}
+		select {
+		case <-time.After(pollEvery):
+		case <-ctx.Done():
+			return 0, fmt.Errorf("still in recovery after %s: %w", d.Limits.Promote, ctx.Err())
+		}
+	}
+}
+
+// behindOf is the line's timeline for a node that is on it, and zero for one
+// that is behind: such a node cannot know which numbers are taken.
+func behindOf(v view, line topology.History) topology.TimelineID {
+	if relate(v.facts.History, v.facts.Position(), line) == behind {
+		return 0
+	}
+	return line.TLI
+}
+
+// settle does what makes the others' way to the new primary short: their slots,
+// before they ask for them; the record of the new primary; and a checkpoint,
+// which is not waited for. What an attach must not show is stopped. None of it
+// can undo the promotion, so failures are only notes.
+func (d *Deps) settle(ctx context.Context, p *probes, node topology.NodeID) (notes []string) {
+	s := p.servers[node]
+	short, cancel := context.WithTimeout(ctx, d.Limits.Probe)
+	defer cancel()
+	fail := func(err error) {
+		if err != nil {
+			notes = append(notes, err.Error())
+		}
+	}
+	fail(s.EnsureSlots(short, d.others(node)))
+	f, err := s.Facts(short)
+	fail(err)
+	if err == nil {
+		fail(NotePrimary(d.stateDir(), Primary{Node: node, SystemID: f.SystemID, History: f.History, At: time.Now()}))
+	}
+	fail(d.checkpoint(short, s, node))
+	if err == nil {
+		notes = append(notes, d.strays(ctx, p, node, f)...)
+	}
+	return notes
+}
+
+// checkpoint asks for one without waiting: by the controller, or else directly,
+// at the price of a complaint in the server's log that its client has left.
+func (d *Deps) checkpoint(ctx context.Context, s Server, node topology.NodeID) error {
+	if d.Control != nil {
+		short, cancel := context.WithTimeout(ctx, d.Limits.Poke)
+		defer cancel()
+		if err := d.Control.Checkpoint(short, node); err == nil {
+			return nil
+		}
+	}
+	return s.Checkpoint(ctx)
+}
+
+// stopped makes sure that a candidate which was told to promote itself will
+// not: its server is stopped by its agent, or refuses connections. A promotion
+// asked for is forgotten when a server stops.
+func (d *Deps) stopped(ctx context.Context, node topology.NodeID) bool {
+	if _, err := d.askFence(ctx, node, func() bool { return false }); err == nil {
+		return true
+	}
+	_, err := d.alive(ctx, node)
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
+}

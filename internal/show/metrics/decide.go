@@ -1,0 +1,91 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/control"
+)
+
+// decideFamilies are what repool decides, and the runs under way.
+type decideFamilies struct {
+	nodes, missing                    *family
+	decision, parked, failed, hold    *family
+	acting, passAt, started, build    *family
+	running, step, done, total, begun *family
+}
+
+func newDecideFamilies(f *families) decideFamilies {
+	return decideFamilies{
+		build:    f.gauge("repool_build_info", "The running version, always 1.", "version"),
+		started:  f.gauge("repool_controller_start_timestamp_seconds", "When the controller started."),
+		acting:   f.gauge("repool_controller_acting", "Whether this controller may change anything; 0 where it only looks, as beside a Pgpool-II that does not lead."),
+		passAt:   f.gauge("repool_pass_timestamp_seconds", "When the newest pass ended."),
+		nodes:    f.gauge("repool_nodes", "Nodes of the pool."),
+		missing:  f.gauge("repool_nodes_missing", "Nodes that the pool is short of: not attached, not answering, or neither primary nor streaming from it. No series while Pgpool-II does not answer."),
+		decision: f.gauge("repool_decision", "The newest decision on the node, always 1. Codes are those of the runbook; severity is ok, work or refused.", "node", "code", "action", "method", "severity"),
+		parked:   f.gauge("repool_node_parked", "Whether repool has given up on the node until a person releases it.", "node"),
+		failed:   f.gauge("repool_node_failed_runs", "Failed runs since the node was last healthy.", "node"),
+		hold:     f.gauge("repool_hold", "An operator's hold, always 1; the node is \"pool\" where it is on the whole pool.", "node"),
+		running:  f.gauge("repool_resync_running", "A run under way, always 1.", "node", "method"),
+		step:     f.gauge("repool_resync_step", "The step that the run is at, always 1; waiting is yes while it waits for clearance.", "node", "step", "waiting"),
+		done:     f.gauge("repool_resync_done_bytes", "Bytes that the run has moved so far.", "node"),
+		total:    f.gauge("repool_resync_expected_bytes", "Bytes that the run has to move, where that is known.", "node"),
+		begun:    f.gauge("repool_resync_start_timestamp_seconds", "When the run began.", "node"),
+	}
+}
+
+func (f *decideFamilies) collect(s sink, st *control.Status, now time.Time) {
+	s.put(f.build, 1, st.Version)
+	s.when(f.started, st.Started)
+	s.flag(f.acting, st.Acting)
+	s.when(f.passAt, st.At)
+	s.put(f.nodes, float64(len(st.Snapshot.Nodes)))
+	if missing, known := st.Snapshot.Missing(); known {
+		s.put(f.missing, float64(len(missing)))
+	}
+	for i := range st.Decisions {
+		d := &st.Decisions[i]
+		s.put(f.decision, 1, nodeLabel(d.Node), string(d.Code), string(d.Action), string(d.Method), string(d.Severity))
+	}
+	for i := range st.Memory.Nodes {
+		m := &st.Memory.Nodes[i]
+		s.flag(f.parked, m.Parked != "", m.Node.String())
+		s.put(f.failed, float64(m.Attempts), m.Node.String())
+	}
+	held := map[topology.NodeID]bool{}
+	for _, h := range st.Memory.Holds {
+		if !held[h.Node] && (h.Until.IsZero() || now.Before(h.Until)) {
+			held[h.Node] = true
+			s.put(f.hold, 1, nodeLabel(h.Node))
+		}
+	}
+	for i := range st.Snapshot.Nodes {
+		n := &st.Snapshot.Nodes[i]
+		if r := n.Agent.Run; n.Agent.OK() && r != nil && !r.Outcome.Ended() {
+			f.run(s, r, n.ID.String())
+		}
+	}
+}
+
+func (f *decideFamilies) run(s sink, r *topology.RunState, id string) {
+	s.put(f.running, 1, id, string(r.Method))
+	waiting := "no"
+	if r.Outcome == topology.RunWaiting {
+		waiting = "yes"
+	}
+	s.put(f.step, 1, id, r.Step(), waiting)
+	s.put(f.done, float64(r.BytesDone), id)
+	if r.BytesTotal > 0 {
+		s.put(f.total, float64(r.BytesTotal), id)
+	}
+	s.when(f.begun, r.Started, id)
+}
+
+// nodeLabel is a node's id, or "pool" for what is about all of them.
+func nodeLabel(n topology.NodeID) string {
+	if n == topology.NoNode {
+		return "pool"
+	}
+	return n.String()
+}

@@ -1,0 +1,167 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/history"
+)
+
+// Receiver is somebody who is told.
+type Receiver interface {
+	// Name is a word for logs and metrics, without anything secret in it.
+	Name() string
+	// Send makes one attempt. It returns when ctx is done, at the latest.
+	Send(ctx context.Context, e Event) error
+}
+
+// Store keeps what was told over a restart.
+type Store interface {
+	Keep(ctx context.Context, name string, value any) error
+	Kept(ctx context.Context, name string, value any) (found bool, err error)
+}
+
+// Options wire a Notifier; all are needed.
+type Options struct {
+	Receivers []Receiver
+	Store     Store
+	Log       *slog.Logger
+	// Controller names this host in the events.
+	Controller string
+}
+
+// storeName is the key under which the store keeps what was told.
+const storeName = "notified"
+
+// Notifier tells receivers. Create it with New, run it with Run, once.
+type Notifier struct {
+	o      Options
+	queues []*queue
+	wake   chan struct{} // something is to be saved
+
+	mu    sync.Mutex // guards what follows
+	watch watch
+	open  int // deliveries that have neither succeeded nor been given up
+	dirty bool
+}
+
+// New loads what was told before.
+func New(ctx context.Context, o Options) (*Notifier, error) {
+	n := &Notifier{o: o, wake: make(chan struct{}, 1)}
+	for _, r := range o.Receivers {
+		n.queues = append(n.queues, newQueue(r, o.Log, n.settled))
+	}
+	if _, err := o.Store.Kept(ctx, storeName, &n.watch.told); err != nil {
+		return nil, fmt.Errorf("load what was notified: %w", err)
+	}
+	return n, nil
+}
+
+// Passed looks for something to tell.
+func (n *Notifier) Passed(st control.Status) { n.look(func(w *watch) []Event { return w.status(&st) }) }
+
+// RunEnded tells of a vault entry that no pass has seen.
+func (n *Notifier) RunEnded(r topology.RunState) {
+	n.look(func(w *watch) []Event { return w.run(&r) })
+}
+
+// Happened has nothing that a status has not.
+func (n *Notifier) Happened(history.Event) {}
+
+func (n *Notifier) look(find func(*watch) []Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, e := range find(&n.watch) {
+		e.ID, e.Controller = newID(), n.o.Controller
+		n.o.Log.Info("notify", "event", string(e.Kind), "id", e.ID, "nodes", fmt.Sprint(e.Nodes), "code", e.Code, "run", e.Run)
+		n.dirty = true
+		for _, q := range n.queues {
+			if q.add(e) {
+				n.open++
+			}
+		}
+	}
+	n.saveIfSettled()
+}
+
+// settled is called when a delivery has succeeded or was given up.
+func (n *Notifier) settled() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.open--
+	n.saveIfSettled()
+}
+
+// saveIfSettled asks for a save when nothing is on its way: what was not told
+// before the process ended is told by the next one. n.mu is held.
+func (n *Notifier) saveIfSettled() {
+	if n.dirty && n.open == 0 {
+		select {
+		case n.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Run delivers until ctx is done. What is still queued then is told by the next
+// process.
+func (n *Notifier) Run(ctx context.Context) error {
+	var senders sync.WaitGroup
+	for _, q := range n.queues {
+		senders.Go(func() { q.run(ctx) })
+	}
+	for {
+		select {
+		case <-n.wake:
+			n.save(ctx)
+		case <-ctx.Done():
+			senders.Wait()
+			n.save(ctx)
+			return nil
+		}
+	}
+}
+
+func (n *Notifier) save(ctx context.Context) {
+	n.mu.Lock()
+	due := n.dirty && n.open == 0
+	t := n.watch.told
+	t.Missing, t.Vaults = slices.Clone(t.Missing), slices.Clone(t.Vaults)
+	if due {
+		n.dirty = false
+	}
+	n.mu.Unlock()
+	if !due {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := n.o.Store.Keep(ctx, storeName, t); err != nil {
+		n.o.Log.Warn("what was notified is not saved, and would be told again after a restart", "err", err)
+		n.mu.Lock()
+		n.dirty = true
+		n.mu.Unlock()
+	}
+}
+
+// Stats is one receiver's account since the start.
+type Stats struct {
+	Receiver                       string
+	Sent, Failed, GivenUp, Dropped uint64
+	Queued                         int
+}
+
+// Stats gives each receiver's account.
+func (n *Notifier) Stats() []Stats {
+	out := make([]Stats, len(n.queues))
+	for i, q := range n.queues {
+		out[i] = q.stats()
+	}
+	return out
+}

@@ -1,0 +1,38 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/view"
+)
+
+// tell reads what is needed for the story of a run.
+func (s *server) tell(ctx context.Context, run string) (view.Story, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return view.Find(run, func(f history.Filter) ([]history.Event, error) { return s.o.Source.History(ctx, f) })
+}
+
+func (s *server) story(w http.ResponseWriter, r *http.Request) {
+	story, err := s.tell(r.Context(), r.PathValue("id"))
+	if err != nil {
+		status := http.StatusServiceUnavailable
+		if none := (view.ErrNoSuchRun{}); errors.As(err, &none) {
+			status = http.StatusNotFound
+		}
+		s.render(w, r, status, frame{Title: "repool"}, "notfound", err.Error())
+		return
+	}
+	tone := map[string]view.Tone{"healed": view.Good, "parked": view.Bad}[story.Ending]
+	if tone == "" {
+		tone = view.Busy
+	}
+	s.render(w, r, http.StatusOK, frame{Title: "A run of node " + story.Node.String() + " · repool", Live: false}, "story", struct {
+		S    view.Story
+		Tone view.Tone
+	}{story, tone})
+}

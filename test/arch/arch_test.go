@@ -1,0 +1,238 @@
+package arch
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/repool/repool/"
+
+// may is what each package may import of ours, from the leaves to the top.
+// Nothing may import what has "only tests" beside it.
+var may = map[string]string{
+	// Words, files and protocols. They know nothing of repool.
+	"internal/core/topology":     "",
+	"pcp":                        "",
+	"internal/pgpool/pgpoolconf": "",
+	"internal/exit":              "",
+	"internal/node/pgconn":       "",
+	"internal/admin/certs":       "",
+	"packaging":                  "", // files that are installed as they are
+	// Facts on disk, and the contract with the agent.
+	"internal/node/pgdata":                          "internal/core/topology",
+	"internal/node/journal":                         "internal/core/topology",
+	"internal/show/event":                           "internal/core/topology",
+	"internal/show/history":                         "internal/core/topology internal/show/event",
+	"internal/node/agentapi/agentv1":                "",
+	"internal/node/agentapi/agentv1/agentv1connect": "internal/node/agentapi/agentv1",
+	"internal/node/agentapi":                        "internal/core/topology internal/node/agentapi/agentv1 internal/node/agentapi/agentv1/agentv1connect",
+	"test/fakes/agentapitest":                       "internal/core/topology internal/node/agentapi", // only tests
+	// Deciding and looking.
+	"internal/core/plan":    "internal/core/topology",
+	"internal/core/observe": "internal/core/topology pcp internal/node/agentapi",
+	"internal/config":       "internal/core/topology pcp internal/pgpool/pgpoolconf internal/core/plan internal/exit",
+	// Doing, on the node.
+	"internal/node/vault":    "internal/core/topology internal/node/pgdata",
+	"internal/node/resync":   "internal/core/topology internal/node/journal internal/exit",
+	"test/fakes/resynctest":  "internal/core/topology internal/node/resync internal/node/journal", // only tests
+	"internal/node/dbhost":   "internal/node/pgconn internal/core/topology internal/node/pgdata internal/node/journal internal/node/vault internal/node/resync internal/node/agentapi",
+	"internal/node/bootgate": "internal/core/topology",
+	"internal/node/agent":    "internal/node/pgconn internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi",
+	// Doing, beside Pgpool-II.
+	"internal/show/control":    "internal/core/topology internal/core/plan internal/show/event internal/exit",
+	"internal/core/controller": "internal/core/topology pcp internal/core/plan internal/show/event internal/node/agentapi internal/show/control",
+	"internal/pgpool/hook":     "internal/core/topology internal/node/agentapi internal/config internal/exit internal/pgpool/pgpoolconf",
+	"internal/admin/check":     "internal/core/topology internal/admin/certs pcp internal/node/vault internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook internal/exit",
+	"internal/admin/setup":     "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/pgpool/hook internal/admin/check internal/exit packaging",
+	// Telling of it.
+	"internal/show/metrics":  "internal/core/topology internal/core/plan internal/show/history internal/show/control",
+	"internal/show/notify":   "internal/core/topology internal/core/plan internal/show/history internal/show/control",
+	"internal/show/trace":    "internal/core/topology internal/show/history internal/show/control",
+	"packaging/dashboard":    "", // the program does not import it
+	"internal/show/view":     "internal/core/topology internal/core/plan internal/show/history internal/show/control",
+	"internal/show/web":      "internal/core/topology internal/core/plan internal/show/history internal/show/control",
+	"internal/show/web/page": "internal/core/topology internal/show/history internal/show/control internal/show/view",
+	"test/fakes/browsertest": "", // only tests
+	// A real pool to try it on.
+	"lab":       "internal/core/topology internal/admin/certs pcp",
+	"lab/proof": "internal/core/topology lab internal/node/vault",
+	"lab/demo":  "internal/core/topology internal/show/history internal/show/control internal/core/plan lab lab/proof internal/exit",
+	"lab/chaos": "internal/core/topology internal/show/history internal/show/control internal/core/plan lab lab/proof",
+	"lab/bench": "pcp internal/core/topology internal/show/history internal/show/control internal/core/plan lab internal/node/pgdata internal/exit",
+	// A simulated one around the real parts; nothing imports it.
+	"test/sim": "internal/core/topology internal/show/event internal/node/journal internal/core/plan internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
+		"internal/show/control internal/core/controller internal/config internal/pgpool/hook", // only tests
+	// Wiring. cli is imported by the program alone.
+	"internal/cli": "pcp internal/core/topology internal/pgpool/pgpoolconf internal/exit internal/node/pgdata internal/node/journal internal/show/history internal/node/agentapi internal/core/plan internal/core/observe " +
+		"internal/config internal/admin/certs internal/node/vault internal/node/resync internal/node/dbhost internal/node/agent internal/node/bootgate internal/show/control internal/core/controller internal/pgpool/hook internal/admin/check internal/admin/setup internal/show/view internal/show/web internal/show/web/page internal/show/metrics internal/show/notify internal/show/trace lab lab/demo lab/chaos lab/bench",
+	"cmd/repool":       "internal/cli internal/pgpool/hook",
+	"test/arch":        "",
+	"test/scenarios":   "",
+	"test/upstream":    "",
+	"test/crashpoints": "",
+	"test/hosts":       "",
+	"test/cli":         "",
+	"test/chaos":       "",
+	"test/testpool":    "internal/core/topology internal/show/history internal/show/control internal/core/plan lab", // only tests
+}
+
+type listed struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Imports    []string
+}
+
+// packages is what `go list` says of the whole module.
+func packages(t *testing.T) map[string]listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Dir,GoFiles,Imports", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string]listed{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimPrefix(p.ImportPath, module)] = p
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list names %d packages", len(all))
+	}
+	return all
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
+	for name, p := range packages(t) {
+		allowed, known := may[name]
+		if !known {
+			t.Errorf("%s is in no layer: give it one in %s", name, "arch_test.go")
+			continue
+		}
+		for _, imp := range p.Imports {
+			ours, is := strings.CutPrefix(imp, module)
+			if is && !slices.Contains(strings.Fields(allowed), ours) {
+				t.Errorf("%s imports %s", name, ours)
+			}
+		}
+	}
+}
+
+// TestLayersHaveNoCycle: the table itself allows no import both ways, however
+// far around.
+func TestLayersHaveNoCycle(t *testing.T) {
+	t.Parallel()
+	done := map[string]bool{}
+	var walk func(name string, path []string)
+	walk = func(name string, path []string) {
+		if slices.Contains(path, name) {
+			t.Errorf("the table allows a cycle: %s", strings.Join(append(path, name), " → "))
+			return
+		}
+		if done[name] {
+			return
+		}
+		for _, below := range strings.Fields(may[name]) {
+			if _, known := may[below]; !known {
+				t.Errorf("%s may import %s, which is in no layer", name, below)
+			}
+			walk(below, append(path, name))
+		}
+		done[name] = true
+	}
+	for name := range may {
+		walk(name, nil)
+	}
+}
+
+// The pure packages decide from what they are given: same arguments, same
+// result, whenever and wherever.
+var (
+	pure      = []string{"internal/core/plan", "internal/core/topology", "internal/show/view"}
+	forbidden = []string{"context", "os", "net", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand", "sync", "syscall", "io/fs", "os/exec", "net/http"}
+	clocks    = []string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"}
+)
+
+func TestPurePackagesTouchNothing(t *testing.T) {
+	t.Parallel()
+	all := packages(t)
+	for _, name := range pure {
+		p := all[name]
+		for _, imp := range p.Imports {
+			if slices.Contains(forbidden, imp) {
+				t.Errorf("%s imports %s", name, imp)
+			}
+		}
+		for _, file := range p.GoFiles {
+			checkPure(t, filepath.Join(p.Dir, file))
+		}
+	}
+}
+
+// checkPure looks for clocks, goroutines and channels in one file.
+func checkPure(t *testing.T, path string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(n ast.Node) string {
+		pos := fset.Position(n.Pos())
+		return filepath.Base(filepath.Dir(path)) + "/" + filepath.Base(path) + ":" + strconv.Itoa(pos.Line)
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			t.Errorf("%s starts a goroutine", at(n))
+		case *ast.ChanType:
+			t.Errorf("%s has a channel", at(n))
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, n.Sel.Name) {
+				t.Errorf("%s reads a clock: time.%s", at(n), n.Sel.Name)
+			}
+		}
+		return true
+	})
+}
+
+// TestEveryPackageSaysWhatItIs: reading the package comments alone explains the
+// program.
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	for name, p := range packages(t) {
+		if len(p.GoFiles) == 0 || strings.Contains(name, "agentv1") || strings.HasPrefix(name, "cmd/") {
+			continue
+		}
+		lines := 0
+		for _, file := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.ParseComments|parser.PackageClauseOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines += strings.Count(f.Doc.Text(), "\n")
+		}
+		if lines < 3 {
+			t.Errorf("%s: its package comment has %d lines", name, lines)
+		}
+	}
+}

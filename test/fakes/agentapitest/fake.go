@@ -1,0 +1,322 @@
+package agentapitest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/agentapi"
+)
+
+// Fake is an agent in memory. Set the exported fields before the first call;
+// later under Change only.
+type Fake struct {
+	// Node is the agent's own; a run for another is refused.
+	Node topology.NodeID
+	// State is what Inspect answers, but for Run and Lock.
+	State topology.Inspection
+	// Probe and Record are what ProbeWAL and RecordEnding answer.
+	Probe  topology.WALProbe
+	Record topology.WALRecord
+	// StepTime is how long each step of a run takes, ClearanceWait how long a
+	// destructive one waits to be cleared. Zero: no time, and 30 s.
+	StepTime, ClearanceWait time.Duration
+	// Fail, where set, may answer a call by an error before anything is done.
+	Fail func(call string) error
+	// OnDone is told of each run that ended well, before it is seen to have ended.
+	OnDone func(topology.RunRequest)
+
+	mu     sync.Mutex
+	token  topology.Token
+	holder string
+	runs   []*fakeRun
+	calls  []string
+}
+
+var _ agentapi.Agent = (*Fake)(nil)
+
+// Change runs f while no call is answered.
+func (f *Fake) Change(do func(*Fake)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do(f)
+}
+
+// Calls lists the calls that change something, in order, such as "StartRun
+// rewind" or "Clear rewind".
+func (f *Fake) Calls() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.calls)
+}
+
+// Close ends a run in progress. A test in a bubble needs it at its end.
+func (f *Fake) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.active(); r != nil {
+		r.cancel()
+	}
+}
+
+// enter begins a call.
+func (f *Fake) enter(ctx context.Context, call string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	fail := f.Fail
+	f.mu.Unlock()
+	if fail == nil {
+		return nil
+	}
+	return fail(call)
+}
+
+// Inspect gives State with the newest run, unless that is done.
+func (f *Fake) Inspect(ctx context.Context) (topology.Inspection, error) {
+	if err := f.enter(ctx, "Inspect"); err != nil {
+		return topology.Inspection{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	in := f.State
+	if r := f.newest(); r != nil {
+		st, _ := r.look()
+		if st.Outcome != topology.RunDone {
+			in.Run = &st
+		}
+		if !st.Outcome.Ended() {
+			in.Lock = r.holder
+		}
+	}
+	return in, nil
+}
+
+// ProbeWAL gives Probe.
+func (f *Fake) ProbeWAL(ctx context.Context, _ topology.History) (topology.WALProbe, error) {
+	if err := f.enter(ctx, "ProbeWAL"); err != nil {
+		return topology.WALProbe{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Probe, nil
+}
+
+// RecordEnding gives Record.
+func (f *Fake) RecordEnding(ctx context.Context, _ topology.LSN) (topology.WALRecord, error) {
+	if err := f.enter(ctx, "RecordEnding"); err != nil {
+		return topology.WALRecord{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Record, nil
+}
+
+// Run gives the state of a run.
+func (f *Fake) Run(ctx context.Context, id string) (topology.RunState, error) {
+	if err := f.enter(ctx, "Run"); err != nil {
+		return topology.RunState{}, err
+	}
+	r, err := f.find(id)
+	if err != nil {
+		return topology.RunState{}, err
+	}
+	st, _ := r.look()
+	return st, nil
+}
+
+// Vault is empty, VaultReport refuses what can be no entry's name.
+func (f *Fake) Vault(ctx context.Context) ([]topology.VaultEntry, error) {
+	return nil, f.enter(ctx, "Vault")
+}
+
+// VaultReport knows no entry.
+func (f *Fake) VaultReport(ctx context.Context, id string) ([]byte, error) {
+	if err := f.enter(ctx, "VaultReport"); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("vault entry %q: there is none: %w", id, agentapi.ErrRefused)
+}
+
+// Acquire counts up.
+func (f *Fake) Acquire(ctx context.Context, holder string) (topology.Token, error) {
+	if err := f.enter(ctx, "Acquire"); err != nil {
+		return 0, err
+	}
+	if holder == "" {
+		return 0, fmt.Errorf("no holder: %w", agentapi.ErrRefused)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.active(); r != nil && r.holder != holder {
+		return 0, fmt.Errorf("run %s of %s is in progress: %w", r.req.ID, r.holder, agentapi.ErrLocked)
+	}
+	f.token, f.holder = f.token+1, holder
+	return f.token, nil
+}
+
+// StartRun begins a run.
+func (f *Fake) StartRun(ctx context.Context, req topology.RunRequest) error {
+	if err := f.enter(ctx, "StartRun"); err != nil {
+		return err
+	}
+	if req.Node != f.Node || req.ID == "" {
+		return fmt.Errorf("run %q is for node %s: %w", req.ID, req.Node, agentapi.ErrRefused)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.check(req.Token); err != nil {
+		return err
+	}
+	for _, r := range f.runs {
+		if r.req.ID == req.ID {
+			return nil
+		}
+	}
+	if r := f.active(); r != nil {
+		return fmt.Errorf("run %s is in progress: %w", r.req.ID, agentapi.ErrLocked)
+	}
+	f.calls = append(f.calls, "StartRun "+string(req.Method))
+	r := newRun(f.holder, req)
+	f.runs = append(f.runs, r)
+	go f.execute(r)
+	return nil
+}
+
+// Adopt puts a run in progress, of that holder, as if it had been started
+// before the test began.
+func (f *Fake) Adopt(holder string, req topology.RunRequest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := newRun(holder, req)
+	f.runs = append(f.runs, r)
+	go f.execute(r)
+}
+
+// Watch shows a run's states.
+func (f *Fake) Watch(ctx context.Context, id string, see func(topology.RunState)) error {
+	if err := f.enter(ctx, "Watch"); err != nil {
+		return err
+	}
+	r, err := f.find(id)
+	if err != nil {
+		return err
+	}
+	for {
+		st, changed := r.look()
+		see(st)
+		if st.Outcome.Ended() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Clear lets a step pass.
+func (f *Fake) Clear(ctx context.Context, token topology.Token, id, step string) error {
+	if err := f.enter(ctx, "Clear"); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.check(token); err != nil {
+		return err
+	}
+	r := f.active()
+	if r == nil || r.req.ID != id {
+		return fmt.Errorf("run %q is not in progress: %w", id, agentapi.ErrNoRun)
+	}
+	if !r.clear(step) {
+		return fmt.Errorf("run %s does not wait at step %q: %w", id, step, agentapi.ErrRefused)
+	}
+	f.calls = append(f.calls, "Clear "+step)
+	return nil
+}
+
+// Cancel stops a run that is in progress.
+func (f *Fake) Cancel(ctx context.Context, token topology.Token, id string) error {
+	if err := f.enter(ctx, "Cancel"); err != nil {
+		return err
+	}
+	r, err := f.find(id)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if terr := f.check(token); terr != nil {
+		return terr
+	}
+	if err != nil {
+		return err
+	}
+	f.calls = append(f.calls, "Cancel")
+	r.cancel()
+	return nil
+}
+
+// Fence stops the server.
+func (f *Fake) Fence(ctx context.Context, token topology.Token) (topology.Fenced, error) {
+	if err := f.enter(ctx, "Fence"); err != nil {
+		return topology.Fenced{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.check(token); err != nil {
+		return topology.Fenced{}, err
+	}
+	if r := f.active(); r != nil {
+		return topology.Fenced{}, fmt.Errorf("run %s is in progress: %w", r.req.ID, agentapi.ErrLocked)
+	}
+	f.calls = append(f.calls, "Fence")
+	was := f.State.Server == topology.ServerRunning
+	f.State.Server, f.State.PID = topology.ServerStopped, 0
+	if !was {
+		return topology.Fenced{}, nil
+	}
+	return topology.Fenced{WasRunning: true, Mode: "fast", Took: time.Millisecond}, nil
+}
+
+// check accepts the newest token. f.mu is held.
+func (f *Fake) check(token topology.Token) error {
+	switch {
+	case token == f.token && token != 0:
+		return nil
+	case token > f.token:
+		return fmt.Errorf("token %d was never given out: %w", token, agentapi.ErrRefused)
+	}
+	return fmt.Errorf("token %d, the newest is %d: %w", token, f.token, agentapi.ErrStaleToken)
+}
+
+func (f *Fake) newest() *fakeRun {
+	if len(f.runs) == 0 {
+		return nil
+	}
+	return f.runs[len(f.runs)-1]
+}
+
+// active is the run in progress. f.mu is held.
+func (f *Fake) active() *fakeRun {
+	if r := f.newest(); r != nil {
+		if st, _ := r.look(); !st.Outcome.Ended() {
+			return r
+		}
+	}
+	return nil
+}
+
+func (f *Fake) find(id string) (*fakeRun, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range slices.Backward(f.runs) {
+		if id == "" || r.req.ID == id {
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("run %q: %w", id, agentapi.ErrNoRun)
+}

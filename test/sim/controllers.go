@@ -1,0 +1,250 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/controller"
+	"github.com/repool/repool/internal/core/observe"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/pgpool/hook"
+)
+
+// brain is one controller's host: its state directory outlives its process.
+type brain struct {
+	w      *World
+	number int
+	place  place
+	store  *store
+	conf   *config.Pool
+	// c is the running process, nil between two.
+	c       *controller.Controller
+	stop    context.CancelFunc
+	done    chan struct{}
+	hand    *handle
+	started int
+	// leads is what its Pgpool-II says of the watchdog, where there is one.
+	leads bool
+	// last and pending are what was read of the state directory; nil: read again.
+	last    *topology.Promotion
+	pending *bool
+	hooks   int // at work
+	// held: so many faults keep it down.
+	held int
+}
+
+// brain makes a controller's host, with what hooks keep in its state directory.
+func (w *World) brain(number int) (*brain, error) {
+	b := &brain{w: w, number: number, place: controllerPlace + place(number), leads: number == 0,
+		store: &store{w: w, kept: map[string][]byte{"controller-id": fmt.Appendf(nil, `"c%d"`, number)}}}
+	b.conf = &config.Pool{Controller: config.Controller{StateDir: filepath.Join(w.scratch, fmt.Sprintf("state%d", number))}}
+	b.conf.Pgpool.WorkDir = w.scratch
+	for _, n := range w.nodes {
+		b.conf.Nodes = append(b.conf.Nodes, config.NodeConf{ID: n.id, Host: n.host, Port: n.port, AppName: appName(n.id), Slot: slotName(n.id)})
+	}
+	return b, os.MkdirAll(b.conf.Controller.StateDir, 0o700)
+}
+
+// start starts its controller process. Only the world's own strand may call it.
+func (b *brain) start() error {
+	w := b.w
+	if b.done != nil {
+		<-b.done // one process at a time has the state directory
+	}
+	b.started++
+	hand := &handle{store: b.store}
+	name := fmt.Sprintf("controller %d.%d", b.number, b.started)
+	var nodes []observe.Node
+	var acting []controller.Node
+	checkpoints := map[topology.NodeID]*link{}
+	for _, n := range w.nodes {
+		c := w.client(name, b.place, n, b.number > 0)
+		nodes = append(nodes, observe.Node{ID: n.id, Host: n.host, Port: n.port, AppName: appName(n.id),
+			SQL: prober{w.link(fmt.Sprintf("%s SQL %d", name, n.id), b.place, n)}, Agent: c})
+		acting = append(acting, controller.Node{ID: n.id, Agent: c})
+		checkpoints[n.id] = w.link(fmt.Sprintf("%s checkpoint %d", name, n.id), b.place, n)
+	}
+	p := w.pgpool.door(name, b)
+	deps := w.hookDeps(name+" hook", b)
+	ctx, stop := context.WithCancel(w.life)
+	c, err := controller.New(ctx, controller.Options{
+		Observer: observe.New([]observe.PoolReader{p}, nodes, observe.Options{Promoted: func() topology.Promotion {
+			return b.promoted()
+		}}),
+		Pools: []controller.Pool{p}, Nodes: acting, Policy: w.policy, Store: hand, Log: w.log, Interval: interval, Version: "sim",
+		Unfinished: &unfinished{b, deps},
+		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
+			defer b.wrote()
+			return hook.NotePrimary(b.conf.Controller.StateDir, hook.Primary{Node: node, SystemID: system, History: h, At: at})
+		},
+		Checkpoint: func(ctx context.Context, node topology.NodeID) error {
+			return checkpoints[node].ask(ctx, "checkpoint", func(s *server) error {
+				if s.primary {
+					w.checkpointNow(w.nodes[node])
+				}
+				return nil
+			})
+		},
+	})
+	if err != nil {
+		stop()
+		return err
+	}
+	done := make(chan struct{})
+	w.mu.Lock()
+	b.c, b.stop, b.done, b.hand = c, stop, done, hand
+	w.mu.Unlock()
+	w.strands.Go(func() {
+		defer close(done)
+		_ = c.Run(ctx) // has no errors of its own
+	})
+	return nil
+}
+
+// interval is the controllers' pace when nothing is under way.
+const interval = 2 * time.Second
+
+// kill ends its process; what it had not kept on disk is lost with it.
+func (b *brain) kill() {
+	b.w.mu.Lock()
+	c, stop := b.c, b.stop
+	b.c = nil
+	if b.hand != nil {
+		b.hand.dead = true
+	}
+	b.w.mu.Unlock()
+	if c != nil {
+		stop()
+	}
+}
+
+// running gives the controller process, or nil.
+func (b *brain) running() *controller.Controller {
+	b.w.mu.Lock()
+	defer b.w.mu.Unlock()
+	return b.c
+}
+
+// wrote says that something in the state directory may have changed.
+func (b *brain) wrote() {
+	b.w.mu.Lock()
+	b.last, b.pending = nil, nil
+	b.w.mu.Unlock()
+}
+
+// promoted is the hook's record of the last primary, read when it may have
+// changed.
+func (b *brain) promoted() topology.Promotion {
+	b.w.mu.Lock()
+	known, busy := b.last, b.hooks > 0
+	b.w.mu.Unlock()
+	if known != nil && !busy {
+		return *known
+	}
+	p := topology.Promotion{}
+	if l, ok := hook.LastPrimary(b.conf.Controller.StateDir); ok {
+		p = topology.Promotion{Node: l.Node, SystemID: l.SystemID, History: l.History}
+	}
+	b.w.mu.Lock()
+	b.last = &p
+	b.w.mu.Unlock()
+	return p
+}
+
+// unfinished takes up promotions whose hook was killed, as repool serve does.
+type unfinished struct {
+	b    *brain
+	deps hook.Deps
+}
+
+// Pending is whether the spool holds anything.
+func (u *unfinished) Pending() bool {
+	u.b.w.mu.Lock()
+	known, busy := u.b.pending, u.b.hooks > 0
+	u.b.w.mu.Unlock()
+	if known != nil && !busy {
+		return *known
+	}
+	events, err := hook.Pending(u.b.conf.Controller.StateDir)
+	is := err == nil && len(events) > 0
+	u.b.w.mu.Lock()
+	u.b.pending = &is
+	u.b.w.mu.Unlock()
+	return is
+}
+
+// Resume goes on with each.
+func (u *unfinished) Resume(ctx context.Context) (int, error) {
+	defer u.b.wrote()
+	events, err := hook.Pending(u.b.conf.Controller.StateDir)
+	if err != nil {
+		return 0, err
+	}
+	var errs []error
+	n := 0
+	for _, e := range events {
+		if _, err := hook.Resume(ctx, u.deps, e); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		n++
+	}
+	return n, errors.Join(errs...)
+}
+
+// hookDeps is what a hook on the controller's host works with.
+func (w *World) hookDeps(name string, b *brain) hook.Deps {
+	links := map[topology.NodeID]*link{}
+	clients := map[topology.NodeID]*client{}
+	for _, n := range w.nodes {
+		links[n.id] = w.link(fmt.Sprintf("%s SQL %d", name, n.id), b.place, n)
+		clients[n.id] = w.client(name, b.place, n, false)
+	}
+	return hook.Deps{
+		Pool: b.conf,
+		Dial: func(ctx context.Context, id topology.NodeID) (hook.Server, error) {
+			l := links[id]
+			if err := l.ask(ctx, "connect", func(*server) error { return nil }); err != nil {
+				return nil, err
+			}
+			return session{link: l, onPromote: w.promotes}, nil
+		},
+		Agent:   func(id topology.NodeID) (hook.Fencer, error) { return clients[id], nil },
+		Control: socket{b},
+	}
+}
+
+// socket is the controller's socket, as hooks use it.
+type socket struct{ b *brain }
+
+var errNoController = errors.New("the controller does not run")
+
+// Look asks for a pass.
+func (c socket) Look(_ context.Context, reason string) error {
+	r := c.b.running()
+	if r == nil {
+		return errNoController
+	}
+	r.Look(reason)
+	return nil
+}
+
+// Recover is not used here.
+func (c socket) Recover(context.Context, topology.NodeID, func(string)) error { return errNoController }
+
+// Resync is not used here.
+func (c socket) Resync(context.Context, topology.NodeID) error { return errNoController }
+
+// Checkpoint asks for one.
+func (c socket) Checkpoint(ctx context.Context, id topology.NodeID) error {
+	r := c.b.running()
+	if r == nil {
+		return errNoController
+	}
+	return r.Checkpoint(ctx, id)
+}

@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/resync"
+)
+
+// The classes of what a node is in when something is decided about it. The table
+// of docs/simulation.md has a row for each.
+const (
+	stateHostOff     = "host without power"
+	stateNoDirectory = "no directory"
+	stateRuined      = "directory ruined"
+	stateHalfRewound = "directory half rewound"
+	stateHalfCopied  = "directory half copied"
+	stateAside       = "whole directory aside, server down"
+	stateFrozen      = "server frozen"
+	stateStarting    = "server starting"
+	statePrimary     = "the pool's primary"
+	stateSecond      = "second primary"
+	stateStreams     = "standby, streams"
+	stateOver        = "standby, streams over a line of its own"
+	stateStandby     = "standby without its stream, on the primary's line"
+	stateStandbyOwn  = "standby without its stream, on a line of its own"
+	stateDown        = "server down, on the primary's line"
+	stateDownOwn     = "server down, on a line of its own"
+	stateNoPrimary   = "no primary to compare with"
+)
+
+var states = []string{stateHostOff, stateNoDirectory, stateRuined, stateHalfRewound, stateHalfCopied, stateAside, stateFrozen, stateStarting,
+	statePrimary, stateSecond, stateStreams, stateOver, stateStandby, stateStandbyOwn, stateDown, stateDownOwn, stateNoPrimary}
+
+// stateOf is the class of a node by the world's own knowledge; empty for no node.
+// w.mu is held.
+func (w *World) stateOf(id topology.NodeID) string {
+	if id < 0 || int(id) >= len(w.nodes) {
+		return ""
+	}
+	n := w.nodes[id]
+	p, d := n.data()
+	switch {
+	case !n.up:
+		return stateHostOff
+	case d == nil:
+		return stateNoDirectory
+	case d.content == ruined:
+		return stateRuined
+	case d.content == halfRewound:
+		return stateHalfRewound
+	case d.content == halfCopied:
+		return stateHalfCopied
+	case n.srv == nil && p == resync.Aside:
+		return stateAside
+	case n.srv != nil && n.srv.frozen:
+		return stateFrozen
+	case n.srv != nil && !n.accepting():
+		return stateStarting
+	}
+	return w.serverState(n, d)
+}
+
+// serverState is stateOf for a node whose directory is whole and at home.
+func (w *World) serverState(n *node, d *dir) string {
+	var primary *node
+	for _, u := range w.nodes {
+		if u.writes() && (primary == nil || u.id == w.pgpool.primary) {
+			primary = u
+		}
+	}
+	switch {
+	case primary == n:
+		return statePrimary
+	case n.writes():
+		return stateSecond
+	case primary == nil:
+		return stateNoPrimary
+	}
+	own := !sameData(d.tip, primary.srv.d.tip)
+	switch {
+	case n.srv != nil && n.srv.streaming && own:
+		return stateOver
+	case n.srv != nil && n.srv.streaming:
+		return stateStreams
+	case n.srv != nil && own:
+		return stateStandbyOwn
+	case n.srv != nil:
+		return stateStandby
+	case own:
+		return stateDownOwn
+	}
+	return stateDown
+}

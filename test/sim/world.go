@@ -1,0 +1,322 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/resync"
+)
+
+// World is a pool and all that surrounds it.
+type World struct {
+	seed    uint64
+	faults  []Fault
+	policy  plan.Policy
+	log     *slog.Logger
+	scratch string // a directory for what hooks keep
+	system  topology.SystemID
+	cover   *Coverage
+	begun   time.Time
+	life    context.Context
+	end     context.CancelFunc
+	// strands are all goroutines but the world's own; Run waits for them.
+	strands sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows; never held while anybody waits
+	actors  uint64
+	records uint64
+	nodes   []*node
+	pgpool  *pgpool
+	brains  []*brain
+	cuts    map[way]int
+	latency time.Duration
+	// burst: much is written. hooksTwice: Pgpool-II calls each hook again. calm:
+	// the faults are over. forget: Pgpool-II's status file is gone. dieUnderAttach:
+	// the primary dies as the next standby is to be attached.
+	burst, hooksTwice, calm, forget, dieUnderAttach bool
+	hooksAlwaysTwice                                bool
+	pgpoolHeld                                      int
+	lazyCheckpoint                                  time.Duration
+	wanted                                          map[string]time.Time     // since when a person is wanted, by what for
+	agreed                                          map[topology.NodeID]bool // to be overwritten, by a person
+
+	violation *Violation
+	tracing   bool
+	all       bool // the trace has every event
+	trace     []string
+	trail     uint64
+	events    int
+}
+
+const normalLatency = time.Millisecond
+
+// Outcome is what came of a world.
+type Outcome struct {
+	Seed      uint64
+	Faults    []Fault
+	Violation *Violation // nil: every promise was kept
+	Events    int
+	// Trail is a digest of every event with its instant: equal for equal worlds.
+	Trail uint64
+	Took  time.Duration // virtual
+	Trace []string
+	Cover *Coverage
+}
+
+// Options choose a world.
+type Options struct {
+	Seed uint64
+	// Faults replace those that the seed draws, where not nil.
+	Faults  []Fault
+	Tracing bool
+	// All traces every event, so that two traces can be compared.
+	All bool
+	// Scratch is an empty directory.
+	Scratch string
+	Log     *slog.Logger
+}
+
+// Run plays a world to its end. It must be called in a synctest bubble.
+func Run(o Options) Outcome {
+	w := build(o)
+	w.play()
+	w.end()
+	for _, n := range w.nodes {
+		for _, p := range n.agents {
+			p.end()
+		}
+	}
+	out := Outcome{Seed: w.seed, Faults: w.faults, Violation: w.violation, Events: w.events, Trail: w.trail, Took: time.Since(w.begun), Trace: w.trace, Cover: w.cover}
+	w.strands.Wait()
+	time.Sleep(2 * time.Minute) //nolint:forbidigo // virtual: questions still open end by their own deadlines
+	return out
+}
+
+// build makes the world of a seed: a healthy pool that streams.
+func build(o Options) *World {
+	d := dice{mix(o.Seed)}
+	w := &World{seed: o.Seed, policy: policy(), log: o.Log, scratch: o.Scratch, system: 42, cover: newCoverage(), begun: time.Now(),
+		cuts: map[way]int{}, latency: normalLatency, tracing: o.Tracing, all: o.All, wanted: map[string]time.Time{}, agreed: map[topology.NodeID]bool{}, lazyCheckpoint: d.between(time.Second, time.Minute)}
+	if w.log == nil {
+		w.log = discard()
+	}
+	w.life, w.end = context.WithCancel(context.Background())
+	count := pick(&d, 3, 3, 3, 2, 4)
+	first := w.write(origin(w.system), checkpoint, 0x78)
+	for i := range count {
+		n := &node{w: w, id: topology.NodeID(i), host: fmt.Sprintf("db%d", i), port: 5432, up: true, places: map[resync.Place]*dir{},
+			vault: map[uint64]bool{}, config: true, autostart: d.chance(70)}
+		dd := n.newDir("data")
+		dd.system, dd.tip, dd.data, dd.checkpointed, dd.controlTLI, dd.from = w.system, first, first, first, 1, firstLSN
+		dd.ownConfig, dd.proven, dd.clean = true, true, true
+		if i > 0 {
+			dd.signal, dd.up, dd.slot, dd.recovering = true, 0, slotName(n.id), true
+		}
+		n.places[resync.Home] = dd
+		w.nodes = append(w.nodes, n)
+	}
+	for _, n := range w.nodes[1:] {
+		w.nodes[0].home().slots[slotName(n.id)] = &slot{restart: first.end}
+	}
+	w.pgpool = newPgpool(w)
+	w.pgpool.watchdog, w.hooksAlwaysTwice = d.chance(15), d.chance(20)
+	brains := 1
+	if d.chance(35) || w.pgpool.watchdog {
+		brains = 2
+	}
+	for i := range brains {
+		b, err := w.brain(i)
+		if err != nil {
+			w.violate("world", "%v", err)
+		}
+		w.brains = append(w.brains, b)
+	}
+	w.pgpool.hook = w.hookDeps("failover hook", w.brains[0])
+	for i := range w.pgpool.nodes {
+		w.pgpool.nodes[i].status = topology.PoolUp
+	}
+	w.faults = o.Faults
+	if w.faults == nil {
+		w.faults = draw(&d, count)
+	}
+	return w
+}
+
+// policy is the default one, with a gate and pauses that fit a small world.
+func policy() plan.Policy {
+	p := plan.DefaultPolicy()
+	p.MaxLagBytes = 256 << 10
+	p.BackoffMax = 20 * time.Second
+	return p
+}
+
+// moment is a fault's beginning or end.
+type moment struct {
+	at    time.Duration
+	fault Fault
+	over  bool
+}
+
+// play is the world's own strand: it starts everything, lets the faults happen,
+// ends them, and waits for the pool to be whole.
+func (w *World) play() {
+	root := w.actor("world")
+	for _, n := range w.nodes {
+		w.mu.Lock()
+		_ = w.start(n, false, 100*time.Millisecond) // cannot fail on a sound directory
+		w.mu.Unlock()
+		w.startAgent(n)
+	}
+	w.strands.Go(w.physics)
+	root.wait(300*time.Millisecond, 400*time.Millisecond)
+	w.pgpool.start(false)
+	root.wait(200*time.Millisecond, 300*time.Millisecond)
+	for _, b := range w.brains {
+		w.must(b.start())
+	}
+	w.suffer(root)
+	if w.broken() {
+		return
+	}
+	w.heal(root)
+	w.converge(root)
+}
+
+func (w *World) must(err error) {
+	if err != nil {
+		w.mu.Lock()
+		w.violate("world", "%v", err)
+		w.mu.Unlock()
+	}
+}
+
+// broken says that a promise was broken: nothing after it matters.
+func (w *World) broken() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.violation != nil
+}
+
+// suffer lets the faults happen.
+func (w *World) suffer(root *actor) {
+	var all []moment
+	for _, f := range w.faults {
+		all = append(all, moment{f.At, f, false})
+		if f.For > 0 {
+			all = append(all, moment{f.At + f.For, f, true})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b moment) int { return int(a.at - b.at) })
+	look := time.Second
+	for _, m := range all {
+		for !w.broken() && time.Since(w.begun) < m.at {
+			root.wait(0, min(look, m.at-time.Since(w.begun)))
+			w.supervise()
+		}
+		if w.broken() {
+			return
+		}
+		w.befall(root, m)
+	}
+}
+
+func (w *World) befall(root *actor, m moment) {
+	e := effectOf(m.fault.Kind)
+	w.mu.Lock()
+	w.now(root)
+	if m.over {
+		w.note("over: %s", m.fault)
+	} else {
+		w.note("FAULT %s", m.fault)
+		w.cover.faults[m.fault.Kind]++
+	}
+	w.mu.Unlock()
+	n := w.nodes[int(m.fault.Node)%len(w.nodes)]
+	switch {
+	case !m.over:
+		e.do(w, n, m.fault)
+	case e.undo != nil:
+		e.undo(w, n, m.fault)
+	}
+	w.mu.Lock()
+	w.check()
+	w.mu.Unlock()
+	w.supervise()
+}
+
+// supervise starts again what has died and is not held down.
+func (w *World) supervise() {
+	for _, n := range w.nodes {
+		w.mu.Lock()
+		alive := false
+		for _, p := range n.agents {
+			alive = alive || !p.dead
+		}
+		if alive {
+			n.alone = time.Time{}
+		} else if n.alone.IsZero() {
+			n.alone = time.Now()
+		}
+		due := n.up && !alive && n.agentsHeld == 0 && time.Since(n.alone) > time.Second
+		w.mu.Unlock()
+		if due {
+			w.startAgent(n)
+		}
+	}
+	for _, b := range w.brains {
+		if b.held == 0 && b.running() == nil {
+			w.must(b.start())
+		}
+	}
+	w.mu.Lock()
+	due := w.pgpoolHeld == 0 && !w.pgpool.up
+	forget := w.forget
+	w.forget = false
+	w.mu.Unlock()
+	if due {
+		w.pgpool.start(forget)
+	}
+}
+
+// powerOn brings a host back, and where its service manager starts the server,
+// that too.
+func (w *World) powerOn(n *node, _ Fault) {
+	if n.up {
+		return
+	}
+	n.up, n.troubled = true, time.Now()
+	if n.autostart {
+		_ = w.start(n, false, time.Second) // nothing to start is no error here
+	}
+}
+
+// lead makes one controller's Pgpool-II the watchdog's leader.
+func (w *World) lead(number int) {
+	for _, b := range w.brains {
+		b.leads = b.number == number%len(w.brains)
+	}
+}
+
+// note adds a line to the trace. w.mu is held.
+func (w *World) note(format string, args ...any) {
+	w.trail = mix(w.trail ^ hashText(format))
+	if w.tracing {
+		w.trace = append(w.trace, fmt.Sprintf("%10.4fs ", time.Since(w.begun).Seconds())+fmt.Sprintf(format, args...))
+	}
+}
+
+// Scratch makes a directory for worlds, in memory where there is such a place.
+func Scratch() (string, error) {
+	dir, err := os.MkdirTemp("/dev/shm", "repool-sim-")
+	if err != nil {
+		return os.MkdirTemp("", "repool-sim-")
+	}
+	return dir, nil
+}
