@@ -7,8 +7,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,42 +42,42 @@ var may = map[string]string{
 	// Deciding and looking.
 	"internal/core/plan":    "internal/core/topology",
 	"internal/core/observe": "internal/core/topology pcp internal/node/agentapi",
-	"internal/config":       "internal/core/topology pcp internal/pgpool/pgpoolconf internal/core/plan internal/exit",
+	"internal/config":       "internal/core/topology pcp internal/pgpool/pgpoolconf internal/core/plan",
 	// Doing, on the node.
 	"internal/node/vault":    "internal/core/topology internal/node/pgdata",
-	"internal/node/resync":   "internal/core/topology internal/node/journal internal/exit",
-	"test/fakes/resynctest":  "internal/core/topology internal/node/resync internal/node/journal", // only tests
+	"internal/node/resync":   "internal/core/topology internal/node/journal",
+	"test/fakes/resynctest":  "internal/core/topology internal/node/resync", // only tests
 	"internal/node/dbhost":   "internal/node/pgconn internal/core/topology internal/node/pgdata internal/node/journal internal/node/vault internal/node/resync internal/node/agentapi",
 	"internal/node/bootgate": "internal/core/topology",
 	"internal/node/agent":    "internal/node/pgconn internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi",
 	// Doing, beside Pgpool-II.
 	"internal/show/control":    "internal/core/topology internal/core/plan internal/show/event internal/exit",
 	"internal/core/controller": "internal/core/topology pcp internal/core/plan internal/show/event internal/node/agentapi internal/show/control",
-	"internal/pgpool/hook":     "internal/core/topology internal/node/agentapi internal/config internal/exit internal/pgpool/pgpoolconf",
-	"internal/admin/check":     "internal/core/topology internal/admin/certs pcp internal/node/vault internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook internal/exit",
-	"internal/admin/setup":     "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/pgpool/hook internal/admin/check internal/exit packaging",
+	"internal/pgpool/hook":     "internal/core/topology internal/node/agentapi internal/config internal/exit",
+	"internal/admin/check":     "internal/core/topology internal/admin/certs pcp internal/node/vault internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook",
+	"internal/admin/setup":     "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/pgpool/hook internal/admin/check packaging",
 	// Telling of it.
 	"internal/show/metrics":  "internal/core/topology internal/core/plan internal/show/history internal/show/control",
 	"internal/show/notify":   "internal/core/topology internal/core/plan internal/show/history internal/show/control",
 	"internal/show/trace":    "internal/core/topology internal/show/history internal/show/control",
 	"packaging/dashboard":    "", // the program does not import it
 	"internal/show/view":     "internal/core/topology internal/core/plan internal/show/history internal/show/control",
-	"internal/show/web":      "internal/core/topology internal/core/plan internal/show/history internal/show/control",
+	"internal/show/web":      "internal/show/control",
 	"internal/show/web/page": "internal/core/topology internal/show/history internal/show/control internal/show/view",
 	"test/fakes/browsertest": "", // only tests
 	// A real pool to try it on.
 	"lab":       "internal/core/topology internal/admin/certs pcp",
 	"lab/proof": "internal/core/topology lab internal/node/vault",
-	"lab/demo":  "internal/core/topology internal/show/history internal/show/control internal/core/plan lab lab/proof internal/exit",
+	"lab/demo":  "internal/core/topology internal/show/history internal/show/control lab lab/proof",
 	"lab/chaos": "internal/core/topology internal/show/history internal/show/control internal/core/plan lab lab/proof",
-	"lab/bench": "pcp internal/core/topology internal/show/history internal/show/control internal/core/plan lab internal/node/pgdata internal/exit",
+	"lab/bench": "pcp internal/show/history internal/show/control lab internal/node/pgdata",
 	// A simulated one around the real parts; nothing imports it.
 	"test/sim": "internal/core/topology internal/show/event internal/node/journal internal/core/plan internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
 		"internal/show/control internal/core/controller internal/config internal/pgpool/hook", // only tests
 	// Wiring. cli is imported by the program alone.
-	"internal/cli": "pcp internal/core/topology internal/pgpool/pgpoolconf internal/exit internal/node/pgdata internal/node/journal internal/show/history internal/node/agentapi internal/core/plan internal/core/observe " +
-		"internal/config internal/admin/certs internal/node/vault internal/node/resync internal/node/dbhost internal/node/agent internal/node/bootgate internal/show/control internal/core/controller internal/pgpool/hook internal/admin/check internal/admin/setup internal/show/view internal/show/web internal/show/web/page internal/show/metrics internal/show/notify internal/show/trace lab lab/demo lab/chaos lab/bench",
-	"cmd/repool":       "internal/cli internal/pgpool/hook",
+	"internal/cli": "internal/core/topology internal/pgpool/pgpoolconf internal/exit internal/show/history internal/node/agentapi internal/core/plan internal/core/observe " +
+		"internal/config internal/admin/certs internal/node/resync internal/node/dbhost internal/node/agent internal/node/bootgate internal/show/control internal/core/controller internal/pgpool/hook internal/admin/check internal/admin/setup internal/show/view internal/show/web internal/show/web/page internal/show/metrics internal/show/notify internal/show/trace lab lab/demo lab/chaos lab/bench",
+	"cmd/repool":       "internal/cli",
 	"test/arch":        "",
 	"test/scenarios":   "",
 	"test/upstream":    "",
@@ -122,7 +124,8 @@ func packages(t *testing.T) map[string]listed {
 
 func TestImportsPointOneWay(t *testing.T) {
 	t.Parallel()
-	for name, p := range packages(t) {
+	all := packages(t)
+	for name, p := range all {
 		allowed, known := may[name]
 		if !known {
 			t.Errorf("%s is in no layer: give it one in %s", name, "arch_test.go")
@@ -133,6 +136,41 @@ func TestImportsPointOneWay(t *testing.T) {
 			if is && !slices.Contains(strings.Fields(allowed), ours) {
 				t.Errorf("%s imports %s", name, ours)
 			}
+		}
+		for _, permitted := range strings.Fields(allowed) {
+			if !slices.Contains(p.Imports, module+permitted) {
+				t.Errorf("%s may import %s and does not: take the permission away", name, permitted)
+			}
+		}
+	}
+	for name := range may {
+		if _, exists := all[name]; !exists {
+			t.Errorf("the table names %s, which is not a package", name)
+		}
+	}
+}
+
+// TestTheGuideListsEveryPackage: docs/architecture.md has one row for each
+// package, and none for a package that is gone.
+func TestTheGuideListsEveryPackage(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]int{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z/0-9-]+)` \\|").FindAllStringSubmatch(string(b), -1) {
+		rows[m[1]]++
+	}
+	all := packages(t)
+	for name := range all {
+		if rows[name] != 1 {
+			t.Errorf("docs/architecture.md has %d rows for %s", rows[name], name)
+		}
+	}
+	for name := range rows {
+		if _, exists := all[name]; !exists {
+			t.Errorf("docs/architecture.md describes %s, which is not a package", name)
 		}
 	}
 }
