@@ -25,8 +25,8 @@ func certificatesOf(p *config.Pool, w *wiring) func() []metrics.Certificate {
 			}
 			out = append(out, metrics.Certificate{Holder: holder, Name: c.Name, NotAfter: c.NotAfter})
 		}
-		for i := range w.nodes {
-			if name, until := agentapi.Peer(w.nodes[i].Agent); !until.IsZero() {
+		for _, id := range w.ids {
+			if name, until := agentapi.Peer(w.agents[id]); !until.IsZero() {
 				out = append(out, metrics.Certificate{Holder: "agent", Name: name, NotAfter: until})
 			}
 		}

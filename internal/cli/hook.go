@@ -16,6 +16,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/pgpool/hook"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/history"
@@ -126,7 +127,7 @@ func (g *globals) hookDeps() (d hook.Deps, done func(), err error) {
 	if err != nil {
 		return hook.Deps{}, nil, exit.With(exit.Usage, err)
 	}
-	own := &wiring{}
+	own := &wiring{agents: map[topology.NodeID]agentapi.Agent{}}
 	return g.depsOf(p, g.quiet(), own), own.hangUp, nil
 }
 
@@ -148,10 +149,8 @@ func (g *globals) depsOf(p *config.Pool, log *slog.Logger, have *wiring) hook.De
 		Agent: func(id topology.NodeID) (hook.Fencer, error) {
 			have.mu.Lock()
 			defer have.mu.Unlock()
-			for _, n := range have.nodes {
-				if n.ID == id && n.Agent != nil {
-					return n.Agent, nil
-				}
+			if a := have.agents[id]; a != nil {
+				return a, nil
 			}
 			n := p.Node(id)
 			if n == nil {
@@ -159,7 +158,7 @@ func (g *globals) depsOf(p *config.Pool, log *slog.Logger, have *wiring) hook.De
 			}
 			a, err := g.agentOf(p, n, log, have, readWrite)
 			if err == nil {
-				have.nodes = append(have.nodes, controller.Node{ID: id, Agent: a})
+				have.agents[id] = a
 			}
 			return a, err
 		},

@@ -90,7 +90,7 @@ func (g *globals) runServe(ctx context.Context, p *config.Pool) (err error) {
 	a.metrics.Certificates(certificatesOf(p, w))
 	c, err := controller.New(ctx, controller.Options{
 		Audience: a.list(),
-		Observer: w.observer, Pools: w.pools, Nodes: w.nodes, Policy: p.Policy, Store: store, Holds: history.CopyAt(p.Controller.StateDir, history.HoldsFile), Log: log,
+		Observer: w.observer, Pools: w.pools, Agents: w.agents, Policy: p.Policy, Store: store, Holds: history.CopyAt(p.Controller.StateDir, history.HoldsFile), Log: log,
 		Interval: p.Controller.Interval, Version: Version, Unfinished: g.unfinishedHooks(p, w, log), Checkpoint: checkpointOn(p),
 		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
 			return hook.NotePrimary(p.Controller.StateDir, hook.Primary{Node: node, SystemID: system, History: h, At: at})

@@ -80,18 +80,12 @@ EXIT STATUS
 			if err := w.unreached[topology.NodeID(id)]; err != nil {
 				return err
 			}
-			for _, n := range w.nodes {
-				if int(n.ID) != id {
-					continue
-				}
-				b, err := n.Agent.VaultReport(cmd.Context(), args[1])
-				if err != nil {
-					return exit.With(exit.Unreachable, err, "repool vault lists the entries")
-				}
-				_, err = g.out.Write(b)
-				return err
+			b, err := w.agents[topology.NodeID(id)].VaultReport(cmd.Context(), args[1])
+			if err != nil {
+				return exit.With(exit.Unreachable, err, "repool vault lists the entries")
 			}
-			return noSuchNode(p, id)
+			_, err = g.out.Write(b)
+			return err
 		},
 	}
 }
@@ -122,12 +116,11 @@ func (w *wiring) vaults(ctx context.Context) ([]topology.VaultEntry, error) {
 	for _, id := range w.ids {
 		if err := w.unreached[id]; err != nil {
 			note(id, err)
+			continue
 		}
-	}
-	for _, n := range w.nodes {
-		entries, err := n.Agent.Vault(ctx)
+		entries, err := w.agents[id].Vault(ctx)
 		if err != nil {
-			note(n.ID, err)
+			note(id, err)
 			continue
 		}
 		all = append(all, entries...)

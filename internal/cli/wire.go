@@ -29,7 +29,7 @@ import (
 type wiring struct {
 	observer *observe.Observer
 	pools    []controller.Pool
-	nodes    []controller.Node
+	agents   map[topology.NodeID]agentapi.Agent
 	ids      []topology.NodeID
 	// unreached says, of a wiring that only reads, why a node has no agent.
 	unreached map[topology.NodeID]error
@@ -37,7 +37,7 @@ type wiring struct {
 	hosts     []*dbhost.Host
 	probers   []*observe.SQLProber
 	links     []io.Closer // to agents elsewhere
-	mu        sync.Mutex  // guards nodes, local, hosts and links once all is wired
+	mu        sync.Mutex  // guards agents, local, hosts and links once all is wired
 }
 
 // detailEvery is how often a controller asks Pgpool-II for what only people and
@@ -55,7 +55,7 @@ const (
 // wire connects nothing yet: it makes the parts, and finds what can be found
 // wrong without asking anybody.
 func (g *globals) wire(p *config.Pool, log *slog.Logger, acc access) (*wiring, error) {
-	w := &wiring{ids: nodeIDs(p), unreached: map[topology.NodeID]error{}}
+	w := &wiring{ids: nodeIDs(p), agents: map[topology.NodeID]agentapi.Agent{}, unreached: map[topology.NodeID]error{}}
 	var readers []observe.PoolReader
 	for _, e := range append([]config.Endpoint{p.PCP}, p.Peers...) {
 		conf, err := e.Config()
@@ -79,7 +79,7 @@ func (g *globals) wire(p *config.Pool, log *slog.Logger, acc access) (*wiring, e
 		switch {
 		case err == nil:
 			on.Agent = a
-			w.nodes = append(w.nodes, controller.Node{ID: n.ID, Agent: a})
+			w.agents[n.ID] = a
 		case acc == readOnly:
 			on.AgentErr, w.unreached[n.ID] = err.Error(), err
 		default:

@@ -12,6 +12,7 @@ import (
 	"github.com/repool/repool/internal/core/controller"
 	"github.com/repool/repool/internal/core/observe"
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/pgpool/hook"
 )
 
@@ -60,13 +61,13 @@ func (b *brain) start() error {
 	hand := &handle{store: b.store}
 	name := fmt.Sprintf("controller %d.%d", b.number, b.started)
 	var nodes []observe.Node
-	var acting []controller.Node
+	agents := map[topology.NodeID]agentapi.Agent{}
 	checkpoints := map[topology.NodeID]*link{}
 	for _, n := range w.nodes {
 		c := w.client(name, b.place, n, b.number > 0)
 		nodes = append(nodes, observe.Node{ID: n.id, Host: n.host, Port: n.port, AppName: appName(n.id),
 			SQL: prober{w.link(fmt.Sprintf("%s SQL %d", name, n.id), b.place, n)}, Agent: c})
-		acting = append(acting, controller.Node{ID: n.id, Agent: c})
+		agents[n.id] = c
 		checkpoints[n.id] = w.link(fmt.Sprintf("%s checkpoint %d", name, n.id), b.place, n)
 	}
 	p := w.pgpool.door(name, b)
@@ -76,7 +77,7 @@ func (b *brain) start() error {
 		Observer: observe.New([]observe.PoolReader{p}, nodes, observe.Options{Promoted: func() topology.Promotion {
 			return b.promoted()
 		}}),
-		Pools: []controller.Pool{p}, Nodes: acting, Policy: w.policy, Store: hand, Log: w.log, Interval: interval, Version: "sim",
+		Pools: []controller.Pool{p}, Agents: agents, Policy: w.policy, Store: hand, Log: w.log, Interval: interval, Version: "sim",
 		Unfinished: &unfinished{b, deps},
 		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
 			defer b.wrote()

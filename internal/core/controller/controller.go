@@ -36,12 +36,6 @@ type Pool interface {
 	Detach(ctx context.Context, node topology.NodeID) error
 }
 
-// Node is how the controller reaches one node's agent for changes.
-type Node struct {
-	ID    topology.NodeID
-	Agent agentapi.Agent // nil: cannot be reached
-}
-
 // Unfinished takes up promotions that a killed hook left behind.
 type Unfinished interface {
 	// Pending is cheap: whether there may be something to take up.
@@ -85,9 +79,11 @@ type Audience interface {
 type Options struct {
 	Observer Observer
 	Pools    []Pool // in the order of the snapshot's Pools
-	Nodes    []Node
-	Policy   plan.Policy
-	Store    Store
+	// Agents are those of every node in pgpool.conf, through which it is changed.
+	// nil: the node's agent cannot be reached.
+	Agents map[topology.NodeID]agentapi.Agent
+	Policy plan.Policy
+	Store  Store
 	// Holds is a second copy of the holds, so that they outlive the Store. May be nil.
 	Holds      Copy
 	Log        *slog.Logger
@@ -301,11 +297,4 @@ func (c *Controller) begin(f func(ctx context.Context)) bool {
 }
 
 // agent gives a node's agent, or nil.
-func (c *Controller) agent(id topology.NodeID) agentapi.Agent {
-	for _, n := range c.o.Nodes {
-		if n.ID == id {
-			return n.Agent
-		}
-	}
-	return nil
-}
+func (c *Controller) agent(id topology.NodeID) agentapi.Agent { return c.o.Agents[id] }

@@ -156,10 +156,8 @@ func (c *Controller) known(id topology.NodeID, orPool bool) error {
 	if orPool && id == topology.NoNode {
 		return nil
 	}
-	for _, n := range c.o.Nodes {
-		if n.ID == id {
-			return nil
-		}
+	if _, known := c.o.Agents[id]; known {
+		return nil
 	}
 	return &control.RefusedError{Code: "no-such-node", Msg: fmt.Sprintf("there is no node %d in pgpool.conf", id), Hint: "repool status lists the nodes"}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/test/fakes/agentapitest"
 )
@@ -86,9 +87,9 @@ func newWorld(t *testing.T, dir string, pools int) *world {
 		w.pools = append(w.pools, p)
 	}
 	w.opts = Options{Observer: w, Policy: plan.DefaultPolicy(), Log: slog.New(slog.DiscardHandler), Interval: interval, Version: "test",
-		Holds: history.CopyAt(dir, history.HoldsFile)}
+		Holds: history.CopyAt(dir, history.HoldsFile), Agents: map[topology.NodeID]agentapi.Agent{}}
 	for i, a := range w.agents {
-		w.opts.Nodes = append(w.opts.Nodes, Node{ID: topology.NodeID(i), Agent: a})
+		w.opts.Agents[topology.NodeID(i)] = a
 	}
 	for _, p := range w.pools {
 		w.opts.Pools = append(w.opts.Pools, p)
