@@ -2,6 +2,7 @@
 
 GO       ?= go
 REPOOL   := bin/repool
+LAB      := bin/repool-lab
 TESTARGS ?=
 FUZZTIME ?= 20s
 CHAOS_TIME ?= 2m
@@ -20,11 +21,11 @@ deps: ## install missing Debian packages (PostgreSQL, Pgpool-II)
 deps-test: ## and those that only the tests need (Prometheus, Chromium)
 	@scripts/install-deps.sh tests
 
-build: ## bin/repool, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(REPOOL) ./cmd/repool
+build: ## bin/repool and bin/repool-lab, static programs
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/repool ./cmd/repool-lab
 
 demo: deps build ## a real pool, five failures, each healed: about a minute
-	$(REPOOL) demo
+	$(LAB) demo
 
 # The suites that have real pools, two of them side by side: their pools wait more
 # than they work. In this order the two sides end nearly together. Those of other
@@ -58,14 +59,14 @@ crashpoints: deps build ## kill a resync at every point; RUN='^rewind:' for some
 	$(GO) test ./test/crashpoints -timeout 90m -v $(TESTARGS) -args -full -pools $(POOLS) -points '$(RUN)' -report $(CURDIR)/tmp/crashpoints.md
 
 chaos: deps build ## a pool broken at random for CHAOS_TIME; CHAOS='--seed 7 --sync' for the rest
-	$(REPOOL) chaos --time $(CHAOS_TIME) $(CHAOS)
+	$(LAB) chaos --time $(CHAOS_TIME) $(CHAOS)
 
 hosts: deps-test build ## every node on a host of its own, in network namespaces: as root only; RUN=Delay for some
 	@[ "$$(id -u)" -eq 0 ] || { echo "make hosts: network namespaces need root: nothing was tested"; exit 1; }
 	$(GO) test ./test/hosts -run '$(RUN)' -parallel 3 -timeout 25m $(TESTARGS)
 
 bench: deps build ## side by side with the same steps by hand
-	$(REPOOL) bench
+	$(LAB) bench
 
 lint: ## formatting and vet; golangci-lint too where it is installed
 	@scripts/lint.sh

@@ -22,6 +22,7 @@ import (
 	"github.com/repool/repool/internal/node/dbhost"
 	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/terminal"
 )
 
 type agentOptions struct {
@@ -50,7 +51,7 @@ EXIT STATUS
   0 stopped by a signal, or the other side has gone   1 internal error
   2 wrong configuration   4 with --stdio: no agent runs on this host`,
 		Example: "  repool agent --config /etc/repool/repool.yaml\n  restrict,command=\"/usr/bin/repool agent --stdio\" ssh-ed25519 AAAA… repool@pgpool1",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := g.agentPool(&o)
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/node/bootgate"
 	"github.com/repool/repool/internal/node/dbhost"
+	"github.com/repool/repool/internal/terminal"
 )
 
 func newHoldStart(g *globals) *cobra.Command {
@@ -31,7 +32,7 @@ EXIT STATUS
   0 the server may be started   2 wrong configuration, or not the owner of the data
   5 still held after --for   130 ended by a signal`,
 		Example: "  ExecStartPre=/usr/sbin/runuser -u postgres -- /usr/bin/repool agent hold-start",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := g.lookOnly(&o)
 			if err != nil {
@@ -81,7 +82,7 @@ EXIT STATUS
   0 the start goes on   2 wrong configuration, or not the owner of the data
   3 no start is held`,
 		Example: "  sudo -u postgres repool agent let-start",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(*cobra.Command, []string) error {
 			h, err := g.lookOnly(&o)
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/terminal"
 )
 
 // asked is the JSON of a request that the controller has taken.
@@ -34,7 +35,7 @@ EXIT STATUS
   3 refused, with a code, or attached already   4 the controller is not running
   5 not finished when interrupted   7 parked, or put on hold, meanwhile`,
 		Example:           "  repool attach 2\n  repool attach 2 --wait",
-		Args:              usage(cobra.ExactArgs(1)),
+		Args:              terminal.Args,
 		ValidArgsFunction: g.completeNodes(false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.askForNode(cmd.Context(), args[0], "attach", func(ctx context.Context, c *control.Client, node topology.NodeID) error {
@@ -63,7 +64,7 @@ EXIT STATUS
   0 detached   2 wrong usage   3 refused, with a code, or detached already
   4 the controller is not running, or a Pgpool-II did not take it`,
 		Example:           "  repool detach 2 --why 'new disk'\n  repool attach 2",
-		Args:              usage(cobra.ExactArgs(1)),
+		Args:              terminal.Args,
 		ValidArgsFunction: g.completeNodes(false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.askForNode(cmd.Context(), args[0], "detach", func(ctx context.Context, c *control.Client, node topology.NodeID) error {
@@ -93,7 +94,7 @@ func (g *globals) askForNode(ctx context.Context, name, what string, ask func(co
 	case err != nil:
 		return err
 	case g.json:
-		return printJSON(g.out, asked{Node: node, Asked: what, Who: who(), OnHold: what == "detach"})
+		return terminal.PrintJSON(g.out, asked{Node: node, Asked: what, Who: who(), OnHold: what == "detach"})
 	case what == "detach":
 		_, err = fmt.Fprintf(g.out, "node %s is detached and on hold: repool attach %s ends both\n", node, name)
 	default:

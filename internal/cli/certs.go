@@ -10,13 +10,14 @@ import (
 	"github.com/repool/repool/internal/admin/certs"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/terminal"
 )
 
 // defaultCertsDir is where an authority of one's own is kept.
 const defaultCertsDir = "/etc/repool/certs"
 
 func newCerts(g *globals) *cobra.Command {
-	c := family(&cobra.Command{
+	c := terminal.Family(&cobra.Command{
 		Use:   "certs",
 		Short: "Make and look at certificates for agents over TLS",
 		Long: `A small authority for those who have none: controllers and agents know each other
@@ -61,7 +62,7 @@ func newCertsInit(g *globals) *cobra.Command {
 	var f certFlags
 	name := "repool"
 	c := &cobra.Command{
-		Use: "init", Short: "Make an authority", Args: usage(cobra.NoArgs),
+		Use: "init", Short: "Make an authority", Args: terminal.Args,
 		Long:    "Makes ca.crt and ca.key. An authority that is there is never replaced.\n\nEXIT STATUS\n  0 done   1 it could not be done   2 wrong arguments",
 		Example: "  repool certs init --dir /root/repool-ca",
 		RunE: func(*cobra.Command, []string) error {
@@ -83,7 +84,7 @@ func newCertsIssue(g *globals) *cobra.Command {
 	var hosts []string
 	var controller bool
 	c := &cobra.Command{
-		Use: "issue NAME", Short: "Make a host's certificate", Args: usage(cobra.ExactArgs(1)),
+		Use: "issue NAME", Short: "Make a host's certificate", Args: terminal.Args,
 		Long: `Makes NAME.crt and NAME.key in the authority's directory: an agent's, or with
 --controller a controller's. NAME is what agents' configuration lists under
 agent.controllers, or the host by which controllers reach the agent.
@@ -114,7 +115,7 @@ EXIT STATUS
 func newCertsRenew(g *globals) *cobra.Command {
 	var f certFlags
 	c := &cobra.Command{
-		Use: "renew FILE", Short: "Make a certificate anew, with another key", Args: usage(cobra.ExactArgs(1)),
+		Use: "renew FILE", Short: "Make a certificate anew, with another key", Args: terminal.Args,
 		Long: `Makes the certificate anew for the same names and the same time, and its key
 beside it. Copy both to their host; neither agent nor controller needs a restart.
 
@@ -144,7 +145,7 @@ func (g *globals) certMade(p certs.Paths, err error, next string) error {
 		return err
 	}
 	if g.json {
-		return printJSON(g.out, map[string]any{"cert": p.Cert, "key": p.Key, "name": c.Subject.CommonName, "not_after": c.NotAfter})
+		return terminal.PrintJSON(g.out, map[string]any{"cert": p.Cert, "key": p.Key, "name": c.Subject.CommonName, "not_after": c.NotAfter})
 	}
 	_, err = fmt.Fprintf(g.out, "made %s and %s, good until %s\n%s\n", p.Cert, p.Key, c.NotAfter.UTC().Format(time.DateOnly), next)
 	return err
@@ -214,20 +215,20 @@ func (g *globals) showCerts(paths []string, now time.Time) error {
 		list = append(list, s)
 	}
 	if g.json {
-		if err := printJSON(g.out, list); err != nil {
+		if err := terminal.PrintJSON(g.out, list); err != nil {
 			return err
 		}
 	} else {
-		t := table{head: []string{"name", "for", "use", "expires", "in days", "state", "file"}}
+		t := terminal.Table{Head: []string{"name", "for", "use", "expires", "in days", "state", "file"}}
 		for _, s := range list {
-			t.add(cell{text: s.Name}, cell{text: strings.Join(s.Names, " ")}, cell{text: s.Use}, cell{text: s.NotAfter.UTC().Format(time.DateOnly)}, txt("%d", s.Days), cell{text: s.State}, cell{text: s.Path})
+			t.Add(terminal.Text("%s", s.Name), terminal.Text("%s", strings.Join(s.Names, " ")), terminal.Text("%s", s.Use), terminal.Text("%s", s.NotAfter.UTC().Format(time.DateOnly)), terminal.Text("%d", s.Days), terminal.Text("%s", s.State), terminal.Text("%s", s.Path))
 		}
-		if err := t.write(g.out, wantsColour(g.out)); err != nil {
+		if err := t.Write(g.out, terminal.WantsColour(g.out)); err != nil {
 			return err
 		}
 	}
 	if bad > 0 {
-		return exit.With(exit.Problems, fmt.Errorf("%s expired, or will within a month", count(bad, "certificate")), "repool certs renew makes them anew")
+		return exit.With(exit.Problems, fmt.Errorf("%s expired, or will within a month", terminal.Count(bad, "certificate")), "repool certs renew makes them anew")
 	}
 	return nil
 }

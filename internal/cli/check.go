@@ -13,6 +13,7 @@ import (
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/terminal"
 )
 
 func newCheck(g *globals) *cobra.Command {
@@ -31,7 +32,7 @@ slower, or matters in some failures only. repool setup makes what is missing.
 EXIT STATUS
   0 no problem   2 wrong configuration   6 problems were found`,
 		Example: "  sudo -u postgres repool check\n  repool check --json | jq '.findings[] | select(.severity != \"ok\") | {id, subject, remedy}'",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := g.facts(cmd.Context(), timeout)
 			if err != nil {
@@ -39,15 +40,15 @@ EXIT STATUS
 			}
 			rep := check.Run(f)
 			if g.json {
-				err = printJSON(g.out, rep)
+				err = terminal.PrintJSON(g.out, rep)
 			} else {
-				err = renderCheck(g.out, rep, all, wantsColour(g.out))
+				err = renderCheck(g.out, rep, all, terminal.WantsColour(g.out))
 			}
 			if err != nil {
 				return err
 			}
 			if rep.Problems > 0 {
-				return exit.With(exit.Problems, fmt.Errorf("%s found", count(rep.Problems, "problem")), "repool setup shows what it would do about them")
+				return exit.With(exit.Problems, fmt.Errorf("%s found", terminal.Count(rep.Problems, "problem")), "repool setup shows what it would do about them")
 			}
 			return nil
 		},
@@ -90,7 +91,7 @@ func renderCheck(w io.Writer, rep check.Report, all, colour bool) error {
 		}
 		head := string(f.Severity)
 		if colour {
-			head = map[check.Severity]string{check.Problem: red, check.Warning: yellow, check.OK: green}[f.Severity] + head + plain
+			head = map[check.Severity]string{check.Problem: terminal.Red, check.Warning: terminal.Yellow, check.OK: terminal.Green}[f.Severity] + head + terminal.Plain
 		}
 		fmt.Fprintf(&b, "%s  %s  (%s)\n", head, f.Subject, f.ID)
 		fmt.Fprintf(&b, "  %s\n", f.Found)
@@ -107,18 +108,11 @@ func renderCheck(w io.Writer, rep check.Report, all, colour bool) error {
 	if b.Len() > 0 {
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "%s, %s", count(rep.Problems, "problem"), count(rep.Warnings, "warning"))
+	fmt.Fprintf(&b, "%s, %s", terminal.Count(rep.Problems, "problem"), terminal.Count(rep.Warnings, "warning"))
 	if good > 0 {
 		fmt.Fprintf(&b, ", %d things in order (--all lists them)", good)
 	}
 	b.WriteString("\n")
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/terminal"
 )
 
 // kinds are the kinds of events, as history.Event has them.
@@ -36,7 +37,7 @@ are in the output of --kind run --json, and last is the newest.
 EXIT STATUS
   0 shown   2 wrong usage   4 no history can be read`,
 		Example: "  repool history --node 1 --since 12h\n  repool history --code parked --since 2026-05-01 --until 2026-05-08\n  repool history --kind run --json\n  repool history show last",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			now := time.Now()
 			var err error
@@ -68,9 +69,9 @@ EXIT STATUS
 				return exit.With(exit.Unreachable, err, noHistoryHint)
 			}
 			if g.json {
-				return printJSON(g.out, events)
+				return terminal.PrintJSON(g.out, events)
 			}
-			return renderHistory(g.out, events, full, wantsColour(g.out))
+			return renderHistory(g.out, events, full, terminal.WantsColour(g.out))
 		},
 	}
 	c.Flags().IntVar(&node, "node", 0, "only this node's `id`")
@@ -105,19 +106,19 @@ func parseWhen(flag, text string, now time.Time) (time.Time, error) {
 // renderHistory prints a row for each event, in local time. Of a text with
 // several lines, full prints all, below the row.
 func renderHistory(w io.Writer, events []history.Event, full, colour bool) error {
-	t := &table{head: []string{"TIME", "NODE", "KIND", "CODE", "WHAT"}}
+	t := &terminal.Table{Head: []string{"TIME", "NODE", "KIND", "CODE", "WHAT"}}
 	for _, e := range events {
 		n := "pool"
 		if e.Node >= 0 {
 			n = e.Node.String()
 		}
-		what := firstLine(e.Text)
+		what := terminal.FirstLine(e.Text)
 		if full {
-			what = indent(strings.TrimSpace(e.Text), "    ")
+			what = terminal.Indent(strings.TrimSpace(e.Text), "    ")
 		}
-		t.add(txt("%s", e.At.Local().Format("2006-01-02 15:04:05.000")), txt("%s", n), txt("%s", e.Kind), txt("%s", e.Code), txt("%s", what))
+		t.Add(terminal.Text("%s", e.At.Local().Format("2006-01-02 15:04:05.000")), terminal.Text("%s", n), terminal.Text("%s", e.Kind), terminal.Text("%s", e.Code), terminal.Text("%s", what))
 	}
-	return t.write(w, colour)
+	return t.Write(w, colour)
 }
 
 // readHistory asks the controller, or reads its file where none is running.

@@ -20,12 +20,13 @@ import (
 	"github.com/repool/repool/internal/pgpool/hook"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/terminal"
 )
 
 func nodeIDOf(i int) topology.NodeID { return topology.NodeID(i) }
 
 func newHook(g *globals) *cobra.Command {
-	c := family(&cobra.Command{
+	c := terminal.Family(&cobra.Command{
 		Use:   "hook",
 		Short: "Commands that Pgpool-II calls",
 		Long: `What pgpool.conf's command lines call. Hooks return fast, may be called twice, and

@@ -10,6 +10,7 @@ import (
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/notify"
+	"github.com/repool/repool/internal/terminal"
 )
 
 // notifyDeadline bounds one attempt, as it does in the controller.
@@ -26,7 +27,7 @@ runs repool serve, which need not run. The pool is not asked and not touched.
 EXIT STATUS
   0 everybody took it   2 nobody is configured, or wrongly   4 somebody did not take it`,
 		Example: "  sudo -u postgres repool notify --config /etc/repool/repool.yaml",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/terminal"
 )
 
 func newHold(g *globals) *cobra.Command {
@@ -31,7 +32,7 @@ EXIT STATUS
   0 held   2 wrong usage   3 no such node   4 the controller is not running`,
 		Example:           "  repool hold 2 --why 'new disk' --for 2h",
 		ValidArgsFunction: g.completeNodes(true),
-		Args:              usage(cobra.ExactArgs(1)),
+		Args:              terminal.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := parseNode(args[0], true)
 			if err != nil {
@@ -68,7 +69,7 @@ EXIT STATUS
   0 released   2 wrong usage   3 no such node   4 the controller is not running`,
 		Example:           "  repool release 2",
 		ValidArgsFunction: g.completeNodes(true),
-		Args:              usage(cobra.ExactArgs(1)),
+		Args:              terminal.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := parseNode(args[0], true)
 			if err != nil {
@@ -99,7 +100,7 @@ EXIT STATUS
   4 the controller is not running   5 not finished when interrupted   7 on hold`,
 		Example:           "  repool resync 2 --dry-run\n  repool resync 2 --yes\n  repool resync 2 --yes --method base-backup",
 		ValidArgsFunction: g.completeNodes(false),
-		Args:              usage(cobra.ExactArgs(1)),
+		Args:              terminal.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			node, err := parseNode(args[0], false)
 			if err != nil {
@@ -150,9 +151,9 @@ func (g *globals) showDecision(ctx context.Context, c *control.Client, node topo
 	case d == nil:
 		return exit.With(exit.Unreachable, errors.New("the controller has not looked at the pool yet"), "try again in a moment")
 	case g.json:
-		return printJSON(g.out, *d)
+		return terminal.PrintJSON(g.out, *d)
 	}
-	return renderPlan(g.out, []plan.Decision{*d}, wantsColour(g.out))
+	return renderPlan(g.out, []plan.Decision{*d}, terminal.WantsColour(g.out))
 }
 
 // firstLook is the controller's status; of one that has just begun, after its

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/terminal"
 )
 
 const (
@@ -33,7 +34,7 @@ nowhere.
 EXIT STATUS
   0 printed   2 the password cannot be used`,
 		Example: "  repool setup password",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			password, err := g.askPassword(cmd)
 			if err != nil {

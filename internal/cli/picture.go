@@ -6,6 +6,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/view"
+	"github.com/repool/repool/internal/terminal"
 )
 
 // glyphs are the characters of the picture in text.
@@ -46,20 +47,20 @@ func picture(v view.View, g glyphs, colour bool) []string {
 		if !colour || c == "" || text == "" {
 			return text
 		}
-		return c + text + plain
+		return c + text + terminal.Plain
 	}
 	out := []string{paint(toneColours[v.Tone], g.tone[v.Tone]) + " " + v.Headline}
 	if v.Detail != "" {
-		out = append(out, "  "+paint(faint, firstLine(v.Detail)))
+		out = append(out, "  "+paint(terminal.Faint, terminal.FirstLine(v.Detail)))
 	}
 	out = append(out, "")
 	for _, p := range v.Pools {
 		line := "Pgpool-II " + p.Endpoint
 		switch {
 		case p.Tone == view.Bad:
-			line += "  " + paint(red, firstLine(p.State))
+			line += "  " + paint(terminal.Red, terminal.FirstLine(p.State))
 		case p.Primary == topology.NoNode:
-			line += "  " + paint(red, "knows no primary")
+			line += "  " + paint(terminal.Red, "knows no primary")
 		default:
 			line += "  writes go to node " + p.Primary.String()
 		}
@@ -73,9 +74,9 @@ func picture(v view.View, g glyphs, colour bool) []string {
 		out = append(out, "")
 	}
 	for _, a := range v.Alarms {
-		out = append(out, paint(toneColours[a.Tone], g.tone[a.Tone]+" "+a.Title)+"  "+firstLine(a.Text))
+		out = append(out, paint(toneColours[a.Tone], g.tone[a.Tone]+" "+a.Title)+"  "+terminal.FirstLine(a.Text))
 		if a.Do != "" {
-			out = append(out, "  → "+firstLine(a.Do))
+			out = append(out, "  → "+terminal.FirstLine(a.Do))
 		}
 	}
 	out = append(out, eventLines(v, paint)...)

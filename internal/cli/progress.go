@@ -16,6 +16,7 @@ import (
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/view"
+	"github.com/repool/repool/internal/terminal"
 )
 
 // patience is how many looks in a row must refuse before waiting ends: one
@@ -69,7 +70,7 @@ func (p *progress) end() {
 
 // waitHealthy follows a node until it is healthy or refused for good.
 func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topology.NodeID) error {
-	p := &progress{w: g.err, terminal: isTerminal(g.err)}
+	p := &progress{w: g.err, terminal: terminal.IsTerminal(g.err)}
 	defer p.end()
 	refused := 0
 	tick := time.NewTicker(500 * time.Millisecond)

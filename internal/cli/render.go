@@ -11,25 +11,26 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/terminal"
 )
 
 // renderStatus prints one pool for a person: a line for each node, then what
 // repool does about those that need something.
 func renderStatus(w io.Writer, st control.Status, colour bool, now time.Time) error {
 	snap := &st.Snapshot
-	t := &table{head: []string{"NODE", "ADDRESS", "PGPOOL-II", "POSTGRESQL", "TIMELINE", "LAG", "REPOOL"}}
+	t := &terminal.Table{Head: []string{"NODE", "ADDRESS", "PGPOOL-II", "POSTGRESQL", "TIMELINE", "LAG", "REPOOL"}}
 	primary := snap.Primary()
 	for i := range snap.Nodes {
 		n := &snap.Nodes[i]
-		t.add(txt("%d", n.ID), txt("%s", address(n)), poolCell(snap, n.ID), roleCell(n), timelineCell(n), lagCell(n, primary), decisionCell(st, n.ID))
+		t.Add(terminal.Text("%d", n.ID), terminal.Text("%s", address(n)), poolCell(snap, n.ID), roleCell(n), timelineCell(n), lagCell(n, primary), decisionCell(st, n.ID))
 	}
-	if err := t.write(w, colour); err != nil {
+	if err := t.Write(w, colour); err != nil {
 		return err
 	}
 	var b strings.Builder
 	for _, p := range snap.Pools {
 		if p.Err != "" {
-			fmt.Fprintf(&b, "\nPgpool-II at %s does not answer: %s\n", p.Endpoint, indent(p.Err, "    "))
+			fmt.Fprintf(&b, "\nPgpool-II at %s does not answer: %s\n", p.Endpoint, terminal.Indent(p.Err, "    "))
 		} else if p.Watchdog.Enabled {
 			fmt.Fprintf(&b, "\nPgpool-II at %s is watchdog member in state %s, quorum %d\n", p.Endpoint, p.Watchdog.State, p.Watchdog.Quorum)
 		}
@@ -43,7 +44,7 @@ func renderStatus(w io.Writer, st control.Status, colour bool, now time.Time) er
 			fmt.Fprintf(&b, "  %s\n", runLine(*n.Agent.Run, now))
 		}
 		if d.Hint != "" {
-			fmt.Fprintf(&b, "  → %s\n", indent(d.Hint, "    "))
+			fmt.Fprintf(&b, "  → %s\n", terminal.Indent(d.Hint, "    "))
 		}
 	}
 	if st.Why != "" {
@@ -58,7 +59,7 @@ func withCode(reason string, code plan.Code) string {
 	first, rest, more := strings.Cut(strings.TrimSpace(reason), "\n")
 	first += " (" + string(code) + ")"
 	if more {
-		first += "\n    " + indent(rest, "    ")
+		first += "\n    " + terminal.Indent(rest, "    ")
 	}
 	return first
 }
@@ -71,7 +72,7 @@ func address(n *topology.Node) string {
 }
 
 // poolCell is what the Pgpool-IIs think; where they differ, each is named.
-func poolCell(snap *topology.Snapshot, id topology.NodeID) cell {
+func poolCell(snap *topology.Snapshot, id topology.NodeID) terminal.Cell {
 	var said []string
 	attached := true
 	for i := range snap.Pools {
@@ -91,52 +92,52 @@ func poolCell(snap *topology.Snapshot, id topology.NodeID) cell {
 		}
 	}
 	if attached {
-		return painted(green, strings.Join(said, " / "))
+		return terminal.Painted(terminal.Green, strings.Join(said, " / "))
 	}
-	return painted(red, strings.Join(said, " / "))
+	return terminal.Painted(terminal.Red, strings.Join(said, " / "))
 }
 
-func roleCell(n *topology.Node) cell {
+func roleCell(n *topology.Node) terminal.Cell {
 	switch {
 	case n.SQL.OK() && !n.SQL.InRecovery:
-		return painted(green, "primary")
+		return terminal.Painted(terminal.Green, "primary")
 	case n.SQL.OK() && n.SQL.Receiver.Status == "streaming":
-		return painted(green, fmt.Sprintf("standby of %s:%d", n.SQL.Receiver.SenderHost, n.SQL.Receiver.SenderPort))
+		return terminal.Painted(terminal.Green, fmt.Sprintf("standby of %s:%d", n.SQL.Receiver.SenderHost, n.SQL.Receiver.SenderPort))
 	case n.SQL.OK():
-		return painted(yellow, "standby, not streaming")
+		return terminal.Painted(terminal.Yellow, "standby, not streaming")
 	case n.Agent.OK() && n.Agent.Dir == topology.DirAside:
-		return painted(yellow, "in the workshop")
+		return terminal.Painted(terminal.Yellow, "in the workshop")
 	case n.Agent.OK() && n.Agent.Dir != topology.DirPresent:
-		return painted(red, "data directory "+string(n.Agent.Dir))
+		return terminal.Painted(terminal.Red, "data directory "+string(n.Agent.Dir))
 	case n.Agent.OK():
-		return painted(red, string(n.Agent.Server))
+		return terminal.Painted(terminal.Red, string(n.Agent.Server))
 	default:
-		return painted(red, "no answer")
+		return terminal.Painted(terminal.Red, "no answer")
 	}
 }
 
-func timelineCell(n *topology.Node) cell {
+func timelineCell(n *topology.Node) terminal.Cell {
 	switch {
 	case n.SQL.OK():
-		return txt("%d", n.SQL.Timeline)
+		return terminal.Text("%d", n.SQL.Timeline)
 	case n.Agent.OK() && n.Agent.History.Known():
-		return painted(faint, fmt.Sprintf("(%d)", n.Agent.History.TLI))
+		return terminal.Painted(terminal.Faint, fmt.Sprintf("(%d)", n.Agent.History.TLI))
 	}
-	return painted(faint, "-")
+	return terminal.Painted(terminal.Faint, "-")
 }
 
-func lagCell(n, primary *topology.Node) cell {
+func lagCell(n, primary *topology.Node) terminal.Cell {
 	if primary == nil || !n.SQL.OK() || !n.SQL.InRecovery {
-		return painted(faint, "-")
+		return terminal.Painted(terminal.Faint, "-")
 	}
 	bytes := primary.SQL.Current.Minus(n.SQL.Replay)
 	if bytes == 0 {
-		return txt("0")
+		return terminal.Text("0")
 	}
-	return txt("%s, %.1fs", humanize.IBytes(bytes), n.SQL.ReplayLagSeconds)
+	return terminal.Text("%s, %.1fs", humanize.IBytes(bytes), n.SQL.ReplayLagSeconds)
 }
 
-func decisionCell(st control.Status, id topology.NodeID) cell {
+func decisionCell(st control.Status, id topology.NodeID) terminal.Cell {
 	for _, d := range st.Decisions {
 		if d.Node != id {
 			continue
@@ -149,14 +150,14 @@ func decisionCell(st control.Status, id topology.NodeID) cell {
 		}
 		switch d.Severity {
 		case plan.OK:
-			return painted(green, text)
+			return terminal.Painted(terminal.Green, text)
 		case plan.Work:
-			return painted(yellow, text)
+			return terminal.Painted(terminal.Yellow, text)
 		default:
-			return painted(red, text)
+			return terminal.Painted(terminal.Red, text)
 		}
 	}
-	return painted(faint, "-")
+	return terminal.Painted(terminal.Faint, "-")
 }
 
 // renderPlan prints each node's decision with its evidence and the methods
@@ -167,7 +168,7 @@ func renderPlan(w io.Writer, decisions []plan.Decision, colour bool) error {
 		if !colour {
 			return s
 		}
-		return c + s + plain
+		return c + s + terminal.Plain
 	}
 	for i, d := range decisions {
 		if i > 0 {
@@ -183,13 +184,13 @@ func renderPlan(w io.Writer, decisions []plan.Decision, colour bool) error {
 				what = "left alone"
 			}
 		}
-		colourOf := map[plan.Severity]string{plan.OK: green, plan.Work: yellow, plan.Refused: red}[d.Severity]
-		fmt.Fprintf(&b, "node %d: %s (%s)\n  %s\n", d.Node, paint(colourOf, what), d.Code, indent(d.Reason, "    "))
+		colourOf := map[plan.Severity]string{plan.OK: terminal.Green, plan.Work: terminal.Yellow, plan.Refused: terminal.Red}[d.Severity]
+		fmt.Fprintf(&b, "node %d: %s (%s)\n  %s\n", d.Node, paint(colourOf, what), d.Code, terminal.Indent(d.Reason, "    "))
 		for _, e := range d.Evidence {
-			fmt.Fprintf(&b, "  · %s\n", indent(e, "    "))
+			fmt.Fprintf(&b, "  · %s\n", terminal.Indent(e, "    "))
 		}
 		for _, r := range d.Rejected {
-			fmt.Fprintf(&b, "  not %s: %s\n", r.Method, indent(r.Why, "    "))
+			fmt.Fprintf(&b, "  not %s: %s\n", r.Method, terminal.Indent(r.Why, "    "))
 		}
 		if d.Action == plan.Resync {
 			fmt.Fprintf(&b, "  estimate: %s to copy, about %.1f s", humanize.IBytes(d.Estimate.Bytes), d.Estimate.Seconds)
@@ -199,7 +200,7 @@ func renderPlan(w io.Writer, decisions []plan.Decision, colour bool) error {
 			b.WriteString("\n")
 		}
 		if d.Hint != "" {
-			fmt.Fprintf(&b, "  → %s\n", indent(d.Hint, "    "))
+			fmt.Fprintf(&b, "  → %s\n", terminal.Indent(d.Hint, "    "))
 		}
 	}
 	_, err := io.WriteString(w, b.String())

@@ -14,6 +14,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/terminal"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -122,17 +123,17 @@ func TestRenderVault(t *testing.T) {
 
 func TestTableColourKeepsTheWidths(t *testing.T) {
 	t.Parallel()
-	tab := &table{head: []string{"A", "LONGER"}}
-	tab.add(painted(red, "größer"), txt("x"))
-	tab.add(txt("y"), painted(green, "50 %"))
+	tab := &terminal.Table{Head: []string{"A", "LONGER"}}
+	tab.Add(terminal.Painted(terminal.Red, "größer"), terminal.Text("x"))
+	tab.Add(terminal.Text("y"), terminal.Painted(terminal.Green, "50 %"))
 	var with, without bytes.Buffer
-	if err := tab.write(&with, true); err != nil {
+	if err := tab.Write(&with, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := tab.write(&without, false); err != nil {
+	if err := tab.Write(&without, false); err != nil {
 		t.Fatal(err)
 	}
-	bare := strings.NewReplacer(red, "", green, "", faint, "", plain, "").Replace(with.String())
+	bare := strings.NewReplacer(terminal.Red, "", terminal.Green, "", terminal.Faint, "", terminal.Plain, "").Replace(with.String())
 	if bare != without.String() {
 		t.Errorf("colour changes the text:\n%q\n%q", bare, without.String())
 	}
@@ -187,7 +188,7 @@ func TestJSONListsAreNeverNull(t *testing.T) {
 		Nodes []int   `json:"nodes"`
 	}
 	var b bytes.Buffer
-	if err := printJSON(&b, outer{Inner: []inner{{}}, To: &inner{}}); err != nil {
+	if err := terminal.PrintJSON(&b, outer{Inner: []inner{{}}, To: &inner{}}); err != nil {
 		t.Fatal(err)
 	}
 	var flat bytes.Buffer
@@ -200,12 +201,12 @@ func TestJSONListsAreNeverNull(t *testing.T) {
 	}
 	for _, empty := range []any{[]plan.Decision(nil), []topology.VaultEntry(nil), []history.Event(nil)} {
 		b.Reset()
-		if err := printJSON(&b, empty); err != nil || strings.TrimSpace(b.String()) != "[]" {
+		if err := terminal.PrintJSON(&b, empty); err != nil || strings.TrimSpace(b.String()) != "[]" {
 			t.Errorf("%T: %q, %v", empty, b.String(), err)
 		}
 	}
 	b.Reset()
-	if err := printJSON(&b, control.Status{}); err != nil || strings.Contains(b.String(), "s\": null") {
+	if err := terminal.PrintJSON(&b, control.Status{}); err != nil || strings.Contains(b.String(), "s\": null") {
 		t.Errorf("a list is null in an empty status: %v\n%s", err, b.String())
 	}
 }

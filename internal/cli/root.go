@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
 	"runtime/debug"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/pgpool/hook"
+	"github.com/repool/repool/internal/terminal"
 )
 
 // Version is the release; the build's revision is added by `repool version`.
@@ -38,24 +38,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 }
 
 func (g *globals) main(ctx context.Context, args []string) int {
-	root := newRoot(g)
-	root.SetArgs(args)
-	root.SetOut(g.out)
-	root.SetErr(g.err)
-	at, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return exit.OK
-	}
-	var known *exit.Error
-	if at == root && !errors.As(err, &known) {
-		// The root does nothing itself: its only error is a word it does not know.
-		err = unknownCommand(root, firstWord(root, args))
-	}
-	complain(g.err, err)
-	if ctx.Err() != nil && exit.Code(err) == exit.Internal {
-		return exit.Interrupted
-	}
-	return exit.Code(err)
+	return terminal.Run(ctx, newRoot(g), args)
 }
 
 func newRoot(g *globals) *cobra.Command {
@@ -72,10 +55,7 @@ EXIT STATUS
   7 parked or on hold   130 interrupted`,
 		Example: `  repool status
   repool plan
-  repool resync 2 --yes
-  repool demo`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+  repool resync 2 --yes`,
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&g.configFile, "config", "", "`file` with repool's own settings (default "+config.DefaultPath+", if it is there)")
@@ -83,18 +63,14 @@ EXIT STATUS
 	f.BoolVar(&g.json, "json", false, "print state as JSON")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more on standard error")
 	f.StringVar(&g.logFormat, "log-format", "", "`form` of the log of serve and agent: text or json (default: log.format of repool.yaml, else text)")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return exit.With(exit.Usage, err, "see "+c.CommandPath()+" --help")
-	})
-	addCommands(root, g)
+	terminal.Setup(root, g.out, g.err,
+		terminal.Group{Title: "Look at the pool:", Commands: []*cobra.Command{newStatus(g), newPlan(g), newHistory(g), newVault(g)}},
+		terminal.Group{Title: "Tell repool what to do:", Commands: []*cobra.Command{newResync(g), newHold(g), newRelease(g), newDetach(g), newAttach(g)}},
+		terminal.Group{Title: "Put it beside Pgpool-II:", Commands: []*cobra.Command{newCheck(g), newSetup(g), newCerts(g), newNotify(g)}},
+		terminal.Group{Title: "Started by systemd and Pgpool-II:", Commands: []*cobra.Command{newServe(g), newAgent(g), newHook(g)}},
+		terminal.Group{Title: "Other:", Commands: []*cobra.Command{newVersion(g)}},
+	)
 	return root
-}
-
-// usage makes wrong arguments exit with the status for it.
-func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		return exit.With(exit.Usage, check(c, args), "see "+c.CommandPath()+" --help")
-	}
 }
 
 // pool loads both configuration files.

@@ -3,12 +3,14 @@ package cli
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/test/fakes/helptest"
 )
 
 // run runs one command line in this process.
@@ -20,37 +22,9 @@ func run(t *testing.T, prepare func() error, args ...string) (code int, out, err
 	return code, o.String(), e.String()
 }
 
-// walk calls visit for every command there is.
-func walk(c *cobra.Command, visit func(*cobra.Command)) {
-	visit(c)
-	for _, sub := range c.Commands() {
-		walk(sub, visit)
-	}
-}
-
 func TestEveryCommandHasHelp(t *testing.T) {
 	t.Parallel()
-	walk(newRoot(&globals{}), func(c *cobra.Command) {
-		name := c.CommandPath()
-		if c.Short == "" || strings.ContainsAny(c.Short, "\n") || strings.HasSuffix(c.Short, ".") {
-			t.Errorf("%s: the Short must be one line without a full stop: %q", name, c.Short)
-		}
-		if c.Example == "" || !strings.Contains(c.Example, "repool") {
-			t.Errorf("%s: no example", name)
-		}
-		if !strings.Contains(c.Long, "EXIT STATUS\n") {
-			t.Errorf("%s: the help does not give its exit statuses", name)
-		}
-		for line := range strings.SplitSeq(c.Long, "\n") {
-			if len([]rune(line)) > 92 {
-				t.Errorf("%s: a line of the help is too long for a terminal: %q", name, line)
-			}
-		}
-		code, out, errOut := run(t, nil, append(strings.Fields(name)[1:], "--help")...)
-		if code != exit.OK || errOut != "" || !strings.Contains(out, "Examples:") {
-			t.Errorf("%s --help: status %d, %q on standard error", name, code, errOut)
-		}
-	})
+	helptest.Check(t, func(out, errOut io.Writer) *cobra.Command { return newRoot(&globals{out: out, err: errOut}) })
 }
 
 func TestHookIsPreparedWhereverTheFlagsStand(t *testing.T) {
@@ -83,29 +57,5 @@ func TestHookGoesOnUnprepared(t *testing.T) {
 		if !strings.Contains(errOut, want) {
 			t.Errorf("%q is not in %q", want, errOut)
 		}
-	}
-}
-
-func TestFirstWord(t *testing.T) {
-	t.Parallel()
-	root := newRoot(&globals{})
-	for want, args := range map[string][]string{
-		"stauts": {"--config", "plan", "stauts", "--fail", "x"},
-		"hok":    {"-v", "--json", "hok"},
-		"":       {"--config"},
-	} {
-		if got := firstWord(root, args); got != want {
-			t.Errorf("firstWord(%v) = %q, want %q", args, got, want)
-		}
-	}
-}
-
-func TestComplainIndentsFurtherLines(t *testing.T) {
-	t.Parallel()
-	var b bytes.Buffer
-	complain(&b, exit.With(exit.Usage, errors.Join(errors.New("a:1:2: first"), errors.New("a:3:4: second")), "correct them"))
-	const want = "repool: a:1:2: first\n        a:3:4: second\n  → correct them\n"
-	if b.String() != want {
-		t.Errorf("got %q\nwant %q", b.String(), want)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/repool/repool/internal/pgpool/hook"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/terminal"
 )
 
 func newServe(g *globals) *cobra.Command {
@@ -40,7 +41,7 @@ EXIT STATUS
   0 stopped by a signal   1 internal error   2 wrong configuration
   3 another controller runs with this state directory`,
 		Example: "  repool serve --config /etc/repool/repool.yaml",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := g.pool()
 			if err != nil {

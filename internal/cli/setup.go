@@ -14,6 +14,7 @@ import (
 	"github.com/repool/repool/internal/admin/setup"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/terminal"
 )
 
 const unitDir = "/etc/systemd/system"
@@ -37,7 +38,7 @@ needs a restart, or is for a person to decide, is only said.
 EXIT STATUS
   0 done, or the plan was shown   1 a step failed   2 wrong usage or configuration`,
 		Example: "  sudo repool setup\n  sudo repool setup --apply\n  sudo repool setup --apply --shims --recovery",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if apply && dryRun {
 				return exit.New(exit.Usage, "--apply and --dry-run exclude each other")
@@ -104,16 +105,16 @@ func (g *globals) setup(ctx context.Context, o setup.Options, apply bool) error 
 		return exit.With(exit.Internal, err, "what was done before it stays; repair the cause and run setup again")
 	}
 	if g.json {
-		return printJSON(g.out, p)
+		return terminal.PrintJSON(g.out, p)
 	}
 	return renderManual(g.out, p)
 }
 
 func (g *globals) showPlan(p *setup.Plan) error {
 	if g.json {
-		return printJSON(g.out, p)
+		return terminal.PrintJSON(g.out, p)
 	}
-	if err := renderSetup(g.out, p, wantsColour(g.out)); err != nil {
+	if err := renderSetup(g.out, p, terminal.WantsColour(g.out)); err != nil {
 		return err
 	}
 	if p.ToDo() > 0 {
@@ -149,8 +150,8 @@ func renderSetup(w io.Writer, p *setup.Plan, colour bool) error {
 			fmt.Fprintf(&b, "   %s\n", i.File)
 		}
 		for _, l := range i.Lines {
-			if paint := map[bool]string{true: green, false: red}[strings.HasPrefix(l, "+")]; colour {
-				l = paint + l + plain
+			if paint := map[bool]string{true: terminal.Green, false: terminal.Red}[strings.HasPrefix(l, "+")]; colour {
+				l = paint + l + terminal.Plain
 			}
 			fmt.Fprintf(&b, "     %s\n", l)
 		}

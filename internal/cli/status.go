@@ -15,6 +15,7 @@ import (
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/terminal"
 )
 
 func newStatus(g *globals) *cobra.Command {
@@ -33,7 +34,7 @@ EXIT STATUS
   0 shown   2 wrong configuration   4 with --watch: no controller is running
   6 with --fail: a node is not healthy`,
 		Example: "  repool status\n  repool status --watch\n  repool status --json | jq '.decisions[] | {node, code}'",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := g.pool()
 			if err != nil {
@@ -47,9 +48,9 @@ EXIT STATUS
 				return err
 			}
 			if g.json {
-				err = printJSON(g.out, st)
+				err = terminal.PrintJSON(g.out, st)
 			} else {
-				err = renderStatus(g.out, st, wantsColour(g.out), time.Now())
+				err = renderStatus(g.out, st, terminal.WantsColour(g.out), time.Now())
 			}
 			if err != nil {
 				return err
@@ -79,7 +80,7 @@ nothing.
 EXIT STATUS
   0 shown   2 wrong configuration`,
 		Example: "  repool plan\n  repool plan --json | jq '.[] | {node, method, reason, estimate}'",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := g.pool()
 			if err != nil {
@@ -90,9 +91,9 @@ EXIT STATUS
 				return err
 			}
 			if g.json {
-				return printJSON(g.out, st.Decisions)
+				return terminal.PrintJSON(g.out, st.Decisions)
 			}
-			return renderPlan(g.out, st.Decisions, wantsColour(g.out))
+			return renderPlan(g.out, st.Decisions, terminal.WantsColour(g.out))
 		},
 	}
 }

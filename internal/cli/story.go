@@ -13,6 +13,7 @@ import (
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/internal/show/view"
+	"github.com/repool/repool/internal/terminal"
 )
 
 func newHistoryShow(g *globals) *cobra.Command {
@@ -27,7 +28,7 @@ the same failure are part of it.
 EXIT STATUS
   0 told   2 there is no such run   4 no history can be read`,
 		Example: "  repool history show last\n  repool history show 20260501T030201.123-n1-rewind-4 --json",
-		Args:    usage(cobra.ExactArgs(1)),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := g.pool()
 			if err != nil {
@@ -41,9 +42,9 @@ EXIT STATUS
 				return exit.With(exit.Unreachable, err, noHistoryHint)
 			}
 			if g.json {
-				return printJSON(g.out, s)
+				return terminal.PrintJSON(g.out, s)
 			}
-			return renderStory(g.out, s, wantsColour(g.out))
+			return renderStory(g.out, s, terminal.WantsColour(g.out))
 		},
 	}
 }
@@ -67,7 +68,7 @@ func tellRun(ctx context.Context, p *config.Pool, run string) (view.Story, error
 	return view.Find(run, list)
 }
 
-var toneColours = map[view.Tone]string{view.Good: green, view.Busy: yellow, view.Bad: red, view.Quiet: faint}
+var toneColours = map[view.Tone]string{view.Good: terminal.Green, view.Busy: terminal.Yellow, view.Bad: terminal.Red, view.Quiet: terminal.Faint}
 
 // renderStory prints each part with its time of day, and how long after the
 // first sign it was.
@@ -77,21 +78,21 @@ func renderStory(w io.Writer, s view.Story, colour bool) error {
 		if !colour || c == "" {
 			return text
 		}
-		return c + text + plain
+		return c + text + terminal.Plain
 	}
-	fmt.Fprintf(&b, "%s\n%s\n", s.Summary, paint(faint, "first sign "+s.From.Local().Format("2006-01-02 15:04:05.000")))
+	fmt.Fprintf(&b, "%s\n%s\n", s.Summary, paint(terminal.Faint, "first sign "+s.From.Local().Format("2006-01-02 15:04:05.000")))
 	for _, p := range s.Parts {
 		subject := "pool"
 		if p.Node >= 0 {
 			subject = "node " + p.Node.String()
 		}
 		fmt.Fprintf(&b, "\n%s  %9s  %s  %s\n", p.At.Local().Format("15:04:05.000"), p.After, subject, paint(toneColours[p.Tone], p.Kind+" "+p.Code))
-		fmt.Fprintf(&b, "    %s\n", indent(p.Text, "    "))
+		fmt.Fprintf(&b, "    %s\n", terminal.Indent(p.Text, "    "))
 		for _, e := range p.Evidence {
-			fmt.Fprintf(&b, "    · %s\n", indent(e, "      "))
+			fmt.Fprintf(&b, "    · %s\n", terminal.Indent(e, "      "))
 		}
 		for _, r := range p.Rejected {
-			fmt.Fprintf(&b, "    not %s: %s\n", r.Method, indent(r.Why, "      "))
+			fmt.Fprintf(&b, "    not %s: %s\n", r.Method, terminal.Indent(r.Why, "      "))
 		}
 		if p.Estimate != "" {
 			fmt.Fprintf(&b, "    estimate: %s\n", p.Estimate)

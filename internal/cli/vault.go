@@ -12,6 +12,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/terminal"
 )
 
 func newVault(g *globals) *cobra.Command {
@@ -25,7 +26,7 @@ entries of all nodes, or prints one entry's report.
 EXIT STATUS
   0 shown   2 wrong usage   4 an agent does not answer; the others' entries are shown`,
 		Example: "  repool vault\n  repool vault report 1 20260501T030201-n1",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w, err := g.look()
 			if err != nil {
@@ -35,9 +36,9 @@ EXIT STATUS
 			all, missed := w.vaults(cmd.Context())
 			switch {
 			case g.json:
-				err = printJSON(g.out, all)
+				err = terminal.PrintJSON(g.out, all)
 			case missed == nil || len(all) > 0:
-				err = renderVault(g.out, all, wantsColour(g.out))
+				err = renderVault(g.out, all, terminal.WantsColour(g.out))
 			}
 			if err != nil {
 				return err
@@ -59,7 +60,7 @@ relations it wrote to, and how many rows.
 EXIT STATUS
   0 printed   2 wrong usage   4 the node's agent does not answer, or has no such entry`,
 		Example: "  repool vault report 1 20260501T030201-n1 | jq '.commits | length'",
-		Args:    usage(cobra.ExactArgs(2)),
+		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := strconv.Atoi(args[0])
 			if err != nil {
@@ -133,14 +134,14 @@ func renderVault(w io.Writer, all []topology.VaultEntry, colour bool) error {
 		_, err := fmt.Fprintln(w, "The vault is empty: no node has lost a commit.")
 		return err
 	}
-	t := &table{head: []string{"NODE", "ID", "MADE", "DIVERGED", "LOST COMMITS", "SIZE", "COMPLETE", "PATH"}}
+	t := &terminal.Table{Head: []string{"NODE", "ID", "MADE", "DIVERGED", "LOST COMMITS", "SIZE", "COMPLETE", "PATH"}}
 	for _, e := range all {
-		complete := painted(green, "yes")
+		complete := terminal.Painted(terminal.Green, "yes")
 		if !e.Complete {
-			complete = painted(red, "no: "+oneLine(e.Missing))
+			complete = terminal.Painted(terminal.Red, "no: "+terminal.OneLine(e.Missing))
 		}
-		t.add(txt("%d", e.Node), txt("%s", e.ID), txt("%s", e.Made.Local().Format("2006-01-02 15:04:05")), txt("%s", e.Diverged),
-			txt("%d", e.Commits), txt("%s", humanize.IBytes(e.Bytes)), complete, txt("%s", e.Path))
+		t.Add(terminal.Text("%d", e.Node), terminal.Text("%s", e.ID), terminal.Text("%s", e.Made.Local().Format("2006-01-02 15:04:05")), terminal.Text("%s", e.Diverged),
+			terminal.Text("%d", e.Commits), terminal.Text("%s", humanize.IBytes(e.Bytes)), complete, terminal.Text("%s", e.Path))
 	}
-	return t.write(w, colour)
+	return t.Write(w, colour)
 }

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/repool/repool/internal/terminal"
 )
 
 // buildInfo is what `repool version --json` prints.
@@ -22,7 +24,7 @@ func newVersion(g *globals) *cobra.Command {
 		Short:   "Print the version",
 		Long:    "Prints the release, the revision it was built from, Go's version and the platform.\n\nEXIT STATUS\n  0 printed",
 		Example: "  repool version --json",
-		Args:    usage(cobra.NoArgs),
+		Args:    terminal.Args,
 		RunE: func(*cobra.Command, []string) error {
 			b := buildInfo{Version: Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			if info, ok := debug.ReadBuildInfo(); ok {
@@ -33,7 +35,7 @@ func newVersion(g *globals) *cobra.Command {
 				}
 			}
 			if g.json {
-				return printJSON(g.out, b)
+				return terminal.PrintJSON(g.out, b)
 			}
 			rev := b.Revision
 			if len(rev) > 12 {

@@ -16,6 +16,7 @@ import (
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/internal/show/view"
+	"github.com/repool/repool/internal/terminal"
 )
 
 const (
@@ -47,13 +48,13 @@ func (g *globals) watch(ctx context.Context, p *config.Pool) error {
 		case err != nil && told == "":
 			return exit.With(exit.Unreachable, err)
 		case g.json && err == nil && st.Pass != pass:
-			if err := printJSONLine(g.out, st); err != nil {
+			if err := terminal.PrintJSONLine(g.out, st); err != nil {
 				return err
 			}
 			told, pass = "json", st.Pass
 		case g.json:
 		default:
-			text := picture(view.Of(st, past, time.Now()), glyphsFor(os.Getenv), wantsColour(g.out))
+			text := picture(view.Of(st, past, time.Now()), glyphsFor(os.Getenv), terminal.WantsColour(g.out))
 			if err != nil { // it has stopped while we looked
 				text = []string{"no controller is running: what was here is old", ""}
 			}
@@ -78,7 +79,7 @@ func watched(ctx context.Context, c *control.Client) (control.Status, view.Past,
 	}
 	var past view.Past
 	if past.Events, err = c.History(ctx, history.Filter{Limit: watchedEvents}); err != nil {
-		past.Err = firstLine(err.Error())
+		past.Err = terminal.FirstLine(err.Error())
 	}
 	return st, past, nil
 }
@@ -107,7 +108,7 @@ type screen struct {
 // newScreen is nil where w is no terminal.
 func newScreen(w io.Writer) *screen {
 	f, ok := w.(*os.File)
-	if !ok || !isTerminal(w) || os.Getenv("TERM") == "dumb" {
+	if !ok || !terminal.IsTerminal(w) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
 	return &screen{w: f, size: func() (int, int, error) { return term.GetSize(int(f.Fd())) }}
@@ -134,7 +135,7 @@ func frameOf(text []string, width, height int, first bool) string {
 	b.WriteString("\x1b[?2026h\x1b[H") // as one, where the terminal can
 	if len(text) > height {
 		left := len(text) - height + 1
-		text = append(append([]string{}, text[:height-1]...), "… "+count(left, "more line"))
+		text = append(append([]string{}, text[:height-1]...), "… "+terminal.Count(left, "more line"))
 	}
 	for i, line := range text {
 		if i > 0 {
@@ -164,7 +165,7 @@ func fit(line string, width int) string {
 		case r == '\x1b':
 			state = escape
 		case n == width:
-			return line[:i] + plain
+			return line[:i] + terminal.Plain
 		default:
 			n++
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/internal/show/view"
+	"github.com/repool/repool/internal/terminal"
 )
 
 func TestPicture(t *testing.T) {
@@ -40,13 +41,13 @@ func TestPicture(t *testing.T) {
 
 func TestFrameFitsTheTerminal(t *testing.T) {
 	t.Parallel()
-	text := []string{red + "größer als" + plain + " breit", "two", "three", "four"}
+	text := []string{terminal.Red + "größer als" + terminal.Plain + " breit", "two", "three", "four"}
 	first := frameOf(text, 6, 3, true)
 	if !strings.HasPrefix(first, "\x1b[?1049h\x1b[?25l") || strings.Contains(frameOf(text, 6, 3, false), "1049") {
 		t.Errorf("the other screen: %q", first)
 	}
 	got := frameOf(text, 6, 3, false)
-	want := "\x1b[?2026h\x1b[H" + red + "größer" + plain + "\x1b[K\r\ntwo\x1b[K\r\n… 2 mo" + plain + "\x1b[K\x1b[J\x1b[?2026l"
+	want := "\x1b[?2026h\x1b[H" + terminal.Red + "größer" + terminal.Plain + "\x1b[K\r\ntwo\x1b[K\r\n… 2 mo" + terminal.Plain + "\x1b[K\x1b[J\x1b[?2026l"
 	if got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -70,7 +71,7 @@ func TestScreenIsLeftAsItWas(t *testing.T) {
 	}
 	s.close()
 	got := b.String()
-	if strings.Count(got, "\x1b[?1049h") != 1 || !strings.HasSuffix(got, "\x1b[?1049l\x1b[?25ha pool\nof nodes\n") || !strings.Contains(got, "\x1b[Ha p"+plain) {
+	if strings.Count(got, "\x1b[?1049h") != 1 || !strings.HasSuffix(got, "\x1b[?1049l\x1b[?25ha pool\nof nodes\n") || !strings.Contains(got, "\x1b[Ha p"+terminal.Plain) {
 		t.Errorf("%q", got)
 	}
 }

@@ -2,6 +2,6 @@
 // side in one run on one pool, so that what counts is a ratio: the machine may
 // be slow or busy, both sides meet it alike.
 //
-// Run is the entry; Report is what `repool bench --json` prints. Each measure
+// Run is the entry; Report is what `repool-lab bench --json` prints. Each measure
 // names its aim, and whether it was met.
 package bench

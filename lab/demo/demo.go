@@ -75,8 +75,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	if o.Keep {
 		s.report.Dir = l.Dir
-		fmt.Fprintf(o.Out, "\nThe pool is running. Connect with\n  psql '%s'\nlook with\n  %s --config %s status\nand end it with\n  %s lab down --dir %s\n",
-			l.PoolConnString(), o.Repool, l.RepoolConf(), o.Repool, l.Dir)
+		fmt.Fprintf(o.Out, "\nThe pool is running. Connect with\n  psql '%s'\nlook with\n  %s --config %s status\n"+
+			"and end it with\n  repool-lab down --dir %s\n", l.PoolConnString(), o.Repool, l.RepoolConf(), l.Dir)
 		return s.report, err
 	}
 	return s.report, errors.Join(err, l.Down(context.WithoutCancel(ctx)))

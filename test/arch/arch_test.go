@@ -28,6 +28,7 @@ var may = map[string]string{
 	"internal/pgpool/pgpoolconf": "",
 	"internal/exit":              "",
 	"internal/node/pgconn":       "",
+	"internal/terminal":          "internal/exit",
 	"internal/admin/certs":       "",
 	"packaging":                  "", // files that are installed as they are
 	// Facts on disk, and the contract with the agent.
@@ -76,16 +77,20 @@ var may = map[string]string{
 		"internal/show/control internal/core/controller internal/config internal/pgpool/hook", // only tests
 	// Wiring. cli is imported by the program alone.
 	"internal/cli": "internal/core/topology internal/pgpool/pgpoolconf internal/exit internal/show/history internal/node/agentapi internal/core/plan internal/core/observe " +
-		"internal/config internal/admin/certs internal/node/resync internal/node/dbhost internal/node/agent internal/node/bootgate internal/show/control internal/core/controller internal/pgpool/hook internal/admin/check internal/admin/setup internal/show/view internal/show/web internal/show/web/page internal/show/metrics internal/show/notify internal/show/trace lab lab/demo lab/chaos lab/bench",
-	"cmd/repool":       "internal/cli",
-	"test/arch":        "",
-	"test/scenarios":   "",
-	"test/upstream":    "",
-	"test/crashpoints": "",
-	"test/hosts":       "",
-	"test/cli":         "",
-	"test/chaos":       "",
-	"test/testpool":    "internal/core/topology internal/show/history internal/show/control internal/core/plan lab", // only tests
+		"internal/config internal/admin/certs internal/node/resync internal/node/dbhost internal/node/agent internal/node/bootgate internal/show/control internal/core/controller internal/pgpool/hook internal/admin/check internal/admin/setup internal/show/view internal/show/web internal/show/web/page internal/show/metrics internal/show/notify internal/show/trace internal/terminal",
+	"cmd/repool": "internal/cli",
+	// The second program.
+	"lab/command":         "internal/exit internal/terminal lab lab/demo lab/chaos lab/bench",
+	"cmd/repool-lab":      "lab/command",
+	"test/fakes/helptest": "internal/exit internal/terminal", // only tests
+	"test/arch":           "",
+	"test/scenarios":      "",
+	"test/upstream":       "",
+	"test/crashpoints":    "",
+	"test/hosts":          "",
+	"test/cli":            "",
+	"test/chaos":          "",
+	"test/testpool":       "internal/core/topology internal/show/history internal/show/control internal/core/plan lab", // only tests
 }
 
 type listed struct {
@@ -272,5 +277,38 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 		if lines < 3 {
 			t.Errorf("%s: its package comment has %d lines", name, lines)
 		}
+	}
+}
+
+// TestProgramHoldsNoTools: the program that runs beside people's data cannot
+// build pools, break them or pretend to be one.
+func TestProgramHoldsNoTools(t *testing.T) {
+	t.Parallel()
+	deps := func(program string) []string {
+		cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/"+program)
+		cmd.Dir = "../.."
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list -deps: %v", err)
+		}
+		var ours []string
+		for _, name := range strings.Fields(string(out)) {
+			if name, is := strings.CutPrefix(name, module); is {
+				ours = append(ours, name)
+			}
+		}
+		return ours
+	}
+	tool := func(name string) bool {
+		top, _, _ := strings.Cut(name, "/")
+		return top == "lab" || top == "test"
+	}
+	for _, name := range deps("repool") {
+		if tool(name) {
+			t.Errorf("cmd/repool contains %s", name)
+		}
+	}
+	if !slices.ContainsFunc(deps("repool-lab"), tool) {
+		t.Error("cmd/repool-lab contains no tool: the test looks in the wrong place")
 	}
 }

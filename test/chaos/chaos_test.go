@@ -55,7 +55,7 @@ func TestChaos(t *testing.T) {
 			case err != nil:
 				t.Errorf("seed %d could not be run to its end; what there is of the pool is in %s: %v", o.Seed, r.Dir, err)
 			case !r.OK:
-				t.Errorf("seed %d: a promise was not kept; the pool's logs are in %s; again: repool chaos --seed %d --time %s%s", o.Seed, r.Dir, o.Seed, o.Time, sync)
+				t.Errorf("seed %d: a promise was not kept; the pool's logs are in %s; again: repool-lab chaos --seed %d --time %s%s", o.Seed, r.Dir, o.Seed, o.Time, sync)
 			case r.Rounds == 0 || r.Acked == 0 || len(r.Faults) == 0:
 				t.Errorf("seed %d: nothing was tried", o.Seed)
 			}

@@ -19,15 +19,12 @@ import (
 )
 
 func TestScripts(t *testing.T) {
-	bin, err := binary(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := programs(t)
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("PATH", filepath.Dir(bin)+":"+os.Getenv("PATH"))
-			e.Setenv("REPOOL", bin)
+			e.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+			e.Setenv("REPOOL", filepath.Join(bin, "repool"))
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("LC_ALL", "C")
 			for _, name := range []string{"PORT0", "PORT1", "PCPPORT"} {
@@ -53,18 +50,24 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// binary is the program to test.
-func binary(t *testing.T) (string, error) {
+// programs is the directory with the programs to test: that of REPOOL_BIN, or one
+// into which they are built.
+func programs(t *testing.T) string {
+	t.Helper()
 	if b := os.Getenv("REPOOL_BIN"); b != "" {
-		return filepath.Abs(b)
+		path, err := filepath.Abs(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Dir(path)
 	}
-	out := filepath.Join(t.TempDir(), "repool")
-	cmd := exec.Command("go", "build", "-o", out, "../../cmd/repool")
+	dir := t.TempDir()
+	cmd := exec.Command("go", "build", "-o", dir, "../../cmd/repool", "../../cmd/repool-lab")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build repool: %w\n%s", err, b)
+		t.Fatalf("build the programs: %v\n%s", err, b)
 	}
-	return out, nil
+	return dir
 }
 
 func freePort() (string, error) {

@@ -1,4 +1,4 @@
-package cli
+package terminal
 
 import (
 	"encoding/json"
@@ -7,9 +7,9 @@ import (
 	"reflect"
 )
 
-// printJSON prints v as indented JSON with a newline. A list that is empty is
+// PrintJSON prints v as indented JSON with a newline. A list that is empty is
 // [] and never null, so that a script can go through it unasked.
-func printJSON(w io.Writer, v any) error {
+func PrintJSON(w io.Writer, v any) error {
 	if v != nil {
 		own := reflect.New(reflect.TypeOf(v)).Elem()
 		own.Set(reflect.ValueOf(v))
@@ -25,8 +25,8 @@ func printJSON(w io.Writer, v any) error {
 	return nil
 }
 
-// printJSONLine is printJSON in one line, for a stream of values.
-func printJSONLine(w io.Writer, v any) error {
+// PrintJSONLine is PrintJSON in one line, for a stream of values.
+func PrintJSONLine(w io.Writer, v any) error {
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		return fmt.Errorf("print JSON: %w", err)
 	}

@@ -1,0 +1,133 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/terminal"
+	"github.com/repool/repool/lab"
+)
+
+// fault is one thing that can be done to a lab by hand.
+type fault struct {
+	what string
+	do   func(ctx context.Context, l *lab.Lab, node int) error
+}
+
+var faults = map[string]fault{
+	"kill": {"kill -9 the server and all its processes",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.KillNode(ctx, n) }},
+	"stop": {"stop the server (fast)",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.StopNode(ctx, n, lab.Fast) }},
+	"immediate": {"stop the server (immediate)",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.StopNode(ctx, n, lab.Immediate) }},
+	"start": {"start the server by hand, as it is",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.StartNode(ctx, n) }},
+	"freeze": {"SIGSTOP the server",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.Freeze(ctx, n) }},
+	"thaw": {"SIGCONT the server",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.Thaw(ctx, n) }},
+	"destroy": {"remove the data directory, under its server if one runs",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.DestroyData(ctx, n) }},
+	"recycle-wal": {"write and checkpoint until old WAL is gone",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.RecycleWAL(ctx, n) }},
+	"promote": {"promote the server by hand",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.PromoteByHand(ctx, n) }},
+	"detach": {"detach the node from Pgpool-II",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.Detach(ctx, n) }},
+	"attach": {"attach the node to Pgpool-II unchecked",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.Attach(ctx, n) }},
+	"diverge": {"commit 25 rows on the node that reach no standby, then kill it", divergeAndKill},
+	"kill-pgpool": {"kill -9 Pgpool-II number NODE",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.KillPgpool(ctx, n, false) }},
+	"start-pgpool": {"start Pgpool-II number NODE",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.StartPgpool(ctx, n) }},
+	"kill-repool": {"kill -9 controller number NODE",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.KillController(ctx, n) }},
+	"start-repool": {"start controller number NODE",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.StartController(ctx, n) }},
+	"cut-cable": {"take the network cable from the node's host",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.CutCable(ctx, l.NodeHost(n)) }},
+	"mend-cable": {"put the network cable back",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.MendCable(ctx, l.NodeHost(n)) }},
+	"partition": {"lose all that goes to and from the node's host",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.Part(ctx, l.NodeHost(n), "") }},
+	"heal": {"lose nothing any more (the number is ignored)",
+		func(ctx context.Context, l *lab.Lab, _ int) error { return l.HealNetwork(ctx) }},
+	"slow-link": {"slow the network of the node's host down to 8 Mbit/s",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.SlowLink(ctx, l.NodeHost(n), "8mbit") }},
+	"power-off": {"kill everything on the node's host at once",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.PowerOff(ctx, l.NodeHost(n)) }},
+	"power-on": {"boot the node's host, its server not among what starts",
+		func(ctx context.Context, l *lab.Lab, n int) error { return l.PowerOnNode(ctx, n, false) }},
+	"power-cut": {"kill -9 everything at once (the number is ignored)",
+		func(ctx context.Context, l *lab.Lab, _ int) error { return l.PowerCut(ctx) }},
+}
+
+func divergeAndKill(ctx context.Context, l *lab.Lab, n int) error {
+	if _, err := l.Diverge(ctx, n, 25); err != nil {
+		return err
+	}
+	return l.KillNode(ctx, n)
+}
+
+type faultOptions struct{ dir, name, node string }
+
+func newFault(s streams) *cobra.Command {
+	var o faultOptions
+	names := slices.Sorted(maps.Keys(faults))
+	long := "Does one bad thing to the lab:\n\n"
+	for _, n := range names {
+		long += fmt.Sprintf("  %-13s %s\n", n, faults[n].what)
+	}
+	long += "\nEXIT STATUS\n  0 done   1 it could not be done   2 wrong usage, or no lab there"
+	c := &cobra.Command{
+		Use:       "fault NAME NODE",
+		Short:     "Do something bad to a node of the lab",
+		Long:      long,
+		Example:   "  repool-lab fault diverge 0",
+		Args:      terminal.Args,
+		ValidArgs: names,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.name, o.node = args[0], args[1]
+			return s.runFault(cmd.Context(), o)
+		},
+	}
+	dirFlag(c, &o.dir)
+	return c
+}
+
+func (s streams) runFault(ctx context.Context, o faultOptions) error {
+	f, ok := faults[o.name]
+	if !ok {
+		return exit.With(exit.Usage, fmt.Errorf("there is no fault %q", o.name), "repool-lab fault --help lists them")
+	}
+	node, err := strconv.Atoi(o.node)
+	if err != nil || node < 0 {
+		return exit.New(exit.Usage, "%q is not a node: give its number, such as 0", o.node)
+	}
+	l, err := lab.Open(o.dir)
+	if err != nil {
+		return exit.With(exit.Usage, err)
+	}
+	if node >= len(l.Nodes) {
+		return exit.With(exit.Usage, errors.New("the lab has no such node"), "repool-lab status lists them")
+	}
+	if err := f.do(ctx, l, node); err != nil {
+		return err
+	}
+	what := strings.ReplaceAll(f.what, "NODE", o.node)
+	if what == f.what {
+		what = "node " + o.node + ": " + what
+	}
+	_, err = fmt.Fprintln(s.out, "done:", what)
+	return err
+}
