@@ -24,8 +24,8 @@ func (l *Lab) build(ctx context.Context) error {
 		{"write password files", l.writePassfiles},
 		{"copy repool", l.copyRepool},
 		{"make keys and certificates", l.makeTrust},
-		{"make the primary's data directory", l.initPrimary},
-		{"make roles and tables", l.makeRoles},
+		{"make the nodes' homes", l.makeHomes},
+		{"make the primary's data directory", l.makePrimary},
 		{"make the standbys' data directories", l.copyStandbys},
 		{"write the nodes' configuration", l.configureNodes},
 		{"start the primary", func(ctx context.Context) error { return l.startServer(ctx, 0) }},
@@ -71,7 +71,8 @@ func (l *Lab) copyRepool(context.Context) error {
 	return l.Owner.write(l.RepoolBin(), string(b), 0o755)
 }
 
-func (l *Lab) initPrimary(ctx context.Context) error {
+// makeHomes makes the directory of each node, with a file system of its own if the options ask for it.
+func (l *Lab) makeHomes(context.Context) error {
 	for _, n := range l.Nodes {
 		if err := l.Owner.mkdir(n.Home); err != nil {
 			return err
@@ -86,6 +87,18 @@ func (l *Lab) initPrimary(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// makePrimary makes the primary's data directory with roles and tables in it, from a template if there is one.
+func (l *Lab) makePrimary(ctx context.Context) error {
+	if l.opts.Templates != nil {
+		return l.opts.Templates.fill(ctx, l, l.makeCluster)
+	}
+	return l.makeCluster(ctx)
+}
+
+func (l *Lab) makeCluster(ctx context.Context) error {
 	args := []string{"-D", l.Nodes[0].DataDir, "--no-sync", "--no-locale", "-E", "UTF8", "-A", "trust", "-U", "postgres"}
 	switch {
 	case l.opts.Checksums:
@@ -96,7 +109,10 @@ func (l *Lab) initPrimary(ctx context.Context) error {
 	if _, err := l.run(ctx, "initdb", args...); err != nil {
 		return err
 	}
-	return l.writeNodeConfig(l.Nodes[0])
+	if err := l.writeNodeConfig(l.Nodes[0]); err != nil {
+		return err
+	}
+	return l.makeRoles(ctx)
 }
 
 // makeRoles works in single-user mode, under the final settings: no server
@@ -118,8 +134,7 @@ func (l *Lab) copyStandbys(ctx context.Context) error {
 	g, group := errgroup.WithContext(ctx)
 	for _, n := range l.Nodes[1:] {
 		g.Go(func() error {
-			_, err := l.run(group, "cp", "-a", l.Nodes[0].DataDir, n.DataDir)
-			return err
+			return l.copyDir(group, l.Nodes[0].DataDir, n.DataDir)
 		})
 	}
 	return g.Wait()

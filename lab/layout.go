@@ -2,7 +2,6 @@ package lab
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
@@ -13,13 +12,10 @@ import (
 
 // layOut decides names, places, ports and passwords of everything.
 func (l *Lab) layOut() error {
-	l.Passwords = map[string]string{}
-	for _, role := range []string{"postgres", "repool", "repl", "pgpool", "app", "pcp"} {
-		var b [9]byte
-		if _, err := rand.Read(b[:]); err != nil {
-			return fmt.Errorf("make passwords: %w", err)
-		}
-		l.Passwords[role] = hex.EncodeToString(b[:])
+	if l.opts.Templates != nil {
+		l.Passwords = l.opts.Templates.passwords
+	} else {
+		l.Passwords = newPasswords()
 	}
 	nodes, pools := l.opts.Standbys+1, l.opts.Watchdog
 	ports, release, err := freePorts(nodes + 4*pools + 1)
@@ -57,6 +53,15 @@ func (l *Lab) layOut() error {
 		l.WebAddr = fmt.Sprintf("%s:%d", l.Pgpools[0].Host, next())
 	}
 	return nil
+}
+
+// newPasswords draws one for each role and for PCP.
+func newPasswords() map[string]string {
+	out := map[string]string{}
+	for _, role := range []string{"postgres", "repool", "repl", "pgpool", "app", "pcp"} {
+		out[role] = rand.Text()
+	}
+	return out
 }
 
 // suffix numbers all but the first, which people meet most.

@@ -108,6 +108,8 @@ type Options struct {
 	// BinDir holds PostgreSQL's programs; empty: the newest in
 	// /usr/lib/postgresql.
 	BinDir string
+	// Templates gives data directories to copy, and the passwords. nil: the lab runs initdb itself.
+	Templates *Templates `json:"-"`
 	// Keep leaves the directory there after Down, with its logs.
 	Keep bool
 	// Log gets one line for each thing done. nil: none.

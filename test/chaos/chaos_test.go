@@ -29,10 +29,7 @@ func TestChaos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin, err := testpool.Binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := testpool.Binary(t)
 	for i, name := range []string{"asynchronous", "synchronous"} {
 		o := chaos.Options{Repool: bin, Seed: both[i], Time: *length, Sync: name == "synchronous"}
 		if o.Sync {

@@ -46,10 +46,7 @@ const quick = `policy: {backoff_base: 200ms, backoff_max: 1s, follow_grace: 2s, 
 // newBench builds a pool; with a script it has that for its resync_command.
 func newBench(t testing.TB, script string) *bench {
 	t.Helper()
-	bin, err := testpool.Binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := testpool.Binary(t)
 	o := lab.Options{Standbys: 1, Agents: lab.AgentsSeparate, Repool: bin, Hooks: true, Controller: true, RepoolConfig: quick,
 		// Little WAL: a rewind copies all that the primary has.
 		WALKeepSize: "32MB", Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB", "wal_retrieve_retry_interval": "200ms"},
@@ -58,20 +55,11 @@ func newBench(t testing.TB, script string) *bench {
 		o.Pgpool["resync_command"] = script + ` "%D" "%H" "%r"`
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l, err := lab.Up(ctx, o)
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
+	t.Cleanup(cancel)
+	l := testpool.Build(ctx, t, o)
 	b := &bench{Lab: l, t: t, ctx: ctx, ctl: control.NewClient(l.ControllerSocket(0))}
 	b.guard = proof.Watch(l, proof.GuardOptions{Every: 50 * time.Millisecond, Check: b.halfDone})
-	t.Cleanup(func() {
-		b.guard.Stop()
-		cancel()
-		if err := l.Down(context.Background()); err != nil {
-			t.Errorf("take the pool down: %v", err)
-		}
-	})
+	t.Cleanup(func() { b.guard.Stop() })
 	return b
 }
 

@@ -21,10 +21,7 @@ func TestS01FiveActs(t *testing.T) {
 			t.Parallel()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			bin, err := testpool.Binary()
-			if err != nil {
-				t.Fatal(err)
-			}
+			bin := testpool.Binary(t)
 			ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 			defer cancel()
 			var story strings.Builder

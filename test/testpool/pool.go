@@ -5,11 +5,6 @@ package testpool
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,25 +16,6 @@ import (
 // Patience bounds one healing in a test. It is far above what any takes on an
 // idle machine, since tests run side by side on few cores.
 const Patience = 2 * time.Minute
-
-// Binary is the path of the repool that the tests run: REPOOL_BIN, or else one
-// built for this process.
-var Binary = sync.OnceValues(func() (string, error) {
-	if b := os.Getenv("REPOOL_BIN"); b != "" {
-		return filepath.Abs(b)
-	}
-	dir, err := os.MkdirTemp("", "repool-bin")
-	if err != nil {
-		return "", err
-	}
-	out := filepath.Join(dir, "repool")
-	cmd := exec.Command("go", "build", "-o", out, "github.com/repool/repool/cmd/repool")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if b, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build repool: %w\n%s", err, b)
-	}
-	return out, nil
-})
 
 // Slots bounds how many pools of one suite exist at a time, whatever -parallel
 // says.
@@ -54,37 +30,54 @@ type Pool struct {
 	Ctl *control.Client // of the first controller
 }
 
-// Up builds a pool with hooks and controller as soon as a slot is free, waits
-// until it is whole, and takes it down with the test. Tests that call it run side
-// by side; each may call it once.
+// Up builds a pool with hooks and controller as soon as a slot is free, waits until it is whole, and takes it down with
+// the test. Tests that call it run side by side; each may call it once.
 func Up(t *testing.T, slots Slots, o lab.Options) *Pool {
+	t.Helper()
+	o.Repool, o.Hooks, o.Controller = Binary(t), true, true
+	p := Bare(t, slots, o)
+	p.Ctl = control.NewClient(p.ControllerSocket(0))
+	p.Whole("the new pool", time.Time{})
+	return p
+}
+
+// Bare is Up for a pool without repool, of which Ctl is nil.
+func Bare(t *testing.T, slots Slots, o lab.Options) *Pool {
 	t.Helper()
 	t.Parallel()
 	slots <- struct{}{}
 	t.Cleanup(func() { <-slots })
-	bin, err := Binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Repool, o.Hooks, o.Controller = bin, true, true
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
-	l, err := lab.Up(ctx, o)
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	p := &Pool{Lab: l, T: t, Ctx: ctx, Ctl: control.NewClient(l.ControllerSocket(0))}
+	t.Cleanup(cancel)
+	p := &Pool{Lab: Build(ctx, t, o), T: t, Ctx: ctx}
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() && p.Ctl != nil {
 			p.dump()
 		}
-		cancel()
+	})
+	return p
+}
+
+// Build makes a lab from the templates of Main and takes it down with the test.
+func Build(ctx context.Context, t testing.TB, o lab.Options) *lab.Lab {
+	t.Helper()
+	if templates == nil {
+		t.Fatal("the package has no TestMain that calls testpool.Main")
+	}
+	if missing := lab.MissingPrograms(); len(missing) > 0 {
+		t.Fatalf("no lab without %v: run make deps", missing)
+	}
+	o.Templates = templates
+	l, err := lab.Up(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
 		if err := l.Down(context.Background()); err != nil {
-			t.Errorf("take the pool down: %v", err)
+			t.Errorf("take the lab down: %v", err)
 		}
 	})
-	p.Whole("the new pool", time.Time{})
-	return p
+	return l
 }
 
 // Must fails the test on an error.

@@ -10,51 +10,29 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/lab"
+	"github.com/repool/repool/test/testpool"
 )
 
 // slots bounds how many labs exist at a time, whatever -parallel says.
-var slots = make(chan struct{}, 3)
+var slots = make(testpool.Slots, 3)
 
 // pool is a lab without repool, to look at what the others do.
-type pool struct {
-	*lab.Lab
-	t   *testing.T
-	ctx context.Context
-}
+type pool struct{ *testpool.Pool }
 
 func up(t *testing.T, o lab.Options) *pool {
 	t.Helper()
-	t.Parallel()
-	if missing := lab.MissingPrograms(); len(missing) > 0 {
-		t.Fatalf("cannot make a lab without %v: run make deps", missing)
-	}
-	slots <- struct{}{}
-	t.Cleanup(func() { <-slots })
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	o.Log = t.Output()
-	l, err := lab.Up(ctx, o)
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		if err := l.Down(context.Background()); err != nil {
-			t.Errorf("take the lab down: %v", err)
-		}
-	})
-	return &pool{l, t, ctx}
+	return &pool{testpool.Bare(t, slots, o)}
 }
 
 // run is a subtest on the same lab.
 func (p *pool) run(name string, f func(*pool)) {
-	p.t.Run(name, func(t *testing.T) { f(&pool{p.Lab, t, p.ctx}) })
+	p.T.Run(name, func(t *testing.T) { f(&pool{&testpool.Pool{Lab: p.Lab, T: t, Ctx: p.Ctx}}) })
 }
 
 // fact is one thing that upstream does, and what of repool's rests on it.
@@ -66,44 +44,30 @@ func (f fact) changed(t *testing.T, format string, seen ...any) {
 	t.Errorf("upstream has changed. It was so: %s\n  On this rests: %s\n  Seen now: %s", f.says, f.rests, fmt.Sprintf(format, seen...))
 }
 
-func (p *pool) must(err error) {
-	p.t.Helper()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *pool) wait(what string, try func(ctx context.Context) error) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 2*time.Minute)
-	defer cancel()
-	p.must(lab.WaitFor(ctx, what, try))
-}
-
 func (p *pool) value(i int, sql string) string {
-	p.t.Helper()
-	v, err := p.Value(p.ctx, i, sql)
-	p.must(err)
+	p.T.Helper()
+	v, err := p.Value(p.Ctx, i, sql)
+	p.Must(err)
 	return v
 }
 
 // tool runs one of PostgreSQL's programs to its end; what it printed and its exit
 // code. Its output goes to a file, since a server that it starts holds a pipe.
 func (p *pool) tool(name string, args ...string) (string, int) {
-	p.t.Helper()
-	log := filepath.Join(p.t.TempDir(), "out")
+	p.T.Helper()
+	log := filepath.Join(p.T.TempDir(), "out")
 	out, err := os.Create(log)
-	p.must(err)
+	p.Must(err)
 	defer out.Close()
-	cmd := p.Command(p.ctx, name, args...)
+	cmd := p.Command(p.Ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		p.t.Fatalf("%s: %v", name, err)
+		p.T.Fatalf("%s: %v", name, err)
 	}
 	text, err := os.ReadFile(log)
-	p.must(err)
+	p.Must(err)
 	return string(text), cmd.ProcessState.ExitCode()
 }
 
@@ -116,17 +80,17 @@ type copied struct {
 
 // copyOf copies node i's data directory, whose server is down.
 func (p *pool) copyOf(i int, name string) *copied {
-	p.t.Helper()
+	p.T.Helper()
 	if p.Postmaster(i) != 0 {
-		p.t.Fatalf("the server of node %d runs", i)
+		p.T.Fatalf("the server of node %d runs", i)
 	}
-	c := &copied{p, filepath.Join(p.Nodes[i].Home, name), freePort(p.t)}
+	c := &copied{p, filepath.Join(p.Nodes[i].Home, name), freePort(p.T)}
 	if out, code := p.tool("cp", "-a", p.Nodes[i].DataDir, c.dir); code != 0 {
-		p.t.Fatalf("copy: %s", out)
+		p.T.Fatalf("copy: %s", out)
 	}
 	for _, gone := range []string{"postmaster.pid", "standby.signal"} {
 		if err := os.Remove(c.path(gone)); err != nil && !os.IsNotExist(err) {
-			p.t.Fatal(err)
+			p.T.Fatal(err)
 		}
 	}
 	return c
@@ -151,29 +115,29 @@ func (c *copied) has(name string) bool {
 
 // standbyOf writes what makes the directory a standby of node i.
 func (c *copied) standbyOf(i int) {
-	c.t.Helper()
+	c.T.Helper()
 	c.auto("primary_conninfo = 'host=%s port=%d user=repl passfile=%s/.pgpass'\n", c.Nodes[i].Host, c.Nodes[i].Port, c.Dir)
 	c.signal()
 }
 
 // auto writes postgresql.auto.conf, whose owner stays what it is.
 func (c *copied) auto(format string, args ...any) {
-	c.t.Helper()
-	c.must(os.WriteFile(c.path("postgresql.auto.conf"), fmt.Appendf(nil, format, args...), 0o600))
+	c.T.Helper()
+	c.Must(os.WriteFile(c.path("postgresql.auto.conf"), fmt.Appendf(nil, format, args...), 0o600))
 }
 
 // signal makes standby.signal as the lab's user.
 func (c *copied) signal() {
-	c.t.Helper()
+	c.T.Helper()
 	if out, code := c.tool("touch", c.path("standby.signal")); code != 0 {
-		c.t.Fatalf("make standby.signal: %s", out)
+		c.T.Fatalf("make standby.signal: %s", out)
 	}
 }
 
 // start starts a server on the copy, on a port of its own; what pg_ctl said, and
 // its exit code.
 func (c *copied) start(settings ...string) (string, int) {
-	c.t.Helper()
+	c.T.Helper()
 	o := fmt.Sprintf("-c port=%d -c logging_collector=off -c listen_addresses= -c unix_socket_directories=%s", c.port, c.Sockets)
 	for _, s := range settings {
 		o += " -c " + s
@@ -183,16 +147,16 @@ func (c *copied) start(settings ...string) (string, int) {
 
 // up starts a server that must start.
 func (c *copied) up(settings ...string) {
-	c.t.Helper()
+	c.T.Helper()
 	if out, code := c.start(settings...); code != 0 {
-		c.t.Fatalf("start: %s\n%s", out, c.log())
+		c.T.Fatalf("start: %s\n%s", out, c.log())
 	}
 }
 
 func (c *copied) stop() {
-	c.t.Helper()
+	c.T.Helper()
 	if out, code := c.tool("pg_ctl", "stop", "-w", "-m", "fast", "-D", c.dir); code != 0 {
-		c.t.Fatalf("stop: %s", out)
+		c.T.Fatalf("stop: %s", out)
 	}
 }
 
@@ -205,8 +169,8 @@ func (c *copied) log() string {
 }
 
 func (c *copied) waitLogged(words string) {
-	c.t.Helper()
-	c.wait(fmt.Sprintf("%q in the log of %s", words, filepath.Base(c.dir)), func(context.Context) error {
+	c.T.Helper()
+	c.Wait(fmt.Sprintf("%q in the log of %s", words, filepath.Base(c.dir)), func(context.Context) error {
 		if !strings.Contains(c.log(), words) {
 			return errors.New(c.log())
 		}
@@ -216,12 +180,12 @@ func (c *copied) waitLogged(words string) {
 
 // ask asks the copy's server for one value.
 func (c *copied) ask(sql string) string {
-	c.t.Helper()
-	conn, err := pgx.Connect(c.ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=app sslmode=disable", c.Sockets, c.port))
-	c.must(err)
-	defer conn.Close(c.ctx)
+	c.T.Helper()
+	conn, err := pgx.Connect(c.Ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=app sslmode=disable", c.Sockets, c.port))
+	c.Must(err)
+	defer conn.Close(c.Ctx)
 	var v string
-	c.must(conn.QueryRow(c.ctx, "SELECT COALESCE(("+sql+")::text, '')").Scan(&v))
+	c.Must(conn.QueryRow(c.Ctx, "SELECT COALESCE(("+sql+")::text, '')").Scan(&v))
 	return v
 }
 
@@ -229,33 +193,33 @@ func (c *copied) ask(sql string) string {
 func (c *copied) control(label string) string { return c.controlOf(c.dir, label) }
 
 func (p *pool) controlOf(dir, label string) string {
-	p.t.Helper()
+	p.T.Helper()
 	out, code := p.tool("pg_controldata", "-D", dir)
 	for line := range strings.Lines(out) {
 		if v, ok := strings.CutPrefix(line, label+":"); ok {
 			return strings.TrimSpace(v)
 		}
 	}
-	p.t.Fatalf("pg_controldata (%d) has no %q:\n%s", code, label, out)
+	p.T.Fatalf("pg_controldata (%d) has no %q:\n%s", code, label, out)
 	return ""
 }
 
 func (p *pool) lsn(text string) topology.LSN {
-	p.t.Helper()
+	p.T.Helper()
 	l, err := topology.ParseLSN(text)
-	p.must(err)
+	p.Must(err)
 	return l
 }
 
 // rewind runs pg_rewind on the copy, with node i as its source.
 func (c *copied) rewind(i int, more ...string) (string, int) {
-	c.t.Helper()
+	c.T.Helper()
 	return c.tool("pg_rewind", append([]string{"-D", c.dir, "--source-server", c.ConnString(i)}, more...)...)
 }
 
 // settle is the isolated recovery: as a standby of nobody, to the end of its WAL.
 func (c *copied) settle() {
-	c.t.Helper()
+	c.T.Helper()
 	c.signal()
 	c.auto("primary_conninfo = ''\nrecovery_target = 'immediate'\nrecovery_target_action = 'pause'\nrecovery_target_timeline = 'current'\n")
 	c.up()

@@ -25,14 +25,14 @@ const streams = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'strea
 // crash recovery is done. That it can be adopted without any is dbhost's test.
 func TestACrashedPrimaryThatLostNothing(t *testing.T) {
 	p := up(t, lab.Options{Standbys: 1})
-	p.must(p.StopPgpool(p.ctx, 0))
-	_, err := p.CommitRows(p.ctx, 0, 20)
-	p.must(err)
-	_, err = p.WaitReplayed(p.ctx, 0)
-	p.must(err)
-	p.must(p.KillNode(p.ctx, 0))
-	p.must(p.PromoteByHand(p.ctx, 1))
-	p.must(p.Exec(p.ctx, 1, "CHECKPOINT"))
+	p.Must(p.StopPgpool(p.Ctx, 0))
+	_, err := p.CommitRows(p.Ctx, 0, 20)
+	p.Must(err)
+	_, err = p.WaitReplayed(p.Ctx, 0)
+	p.Must(err)
+	p.Must(p.KillNode(p.Ctx, 0))
+	p.Must(p.PromoteByHand(p.Ctx, 1))
+	p.Must(p.Exec(p.Ctx, 1, "CHECKPOINT"))
 	point := p.lsn(strings.Fields(p.value(1, "SELECT pg_read_file('pg_wal/00000002.history')"))[1])
 
 	p.run("single-user recovery makes it diverge", func(p *pool) {
@@ -40,13 +40,13 @@ func TestACrashedPrimaryThatLostNothing(t *testing.T) {
 		c := p.copyOf(0, "single")
 		c.single()
 		if at := c.lsn(c.control("Latest checkpoint location")); at < point {
-			f.changed(p.t, "the checkpoint is at %s, the switch point at %s", at, point)
+			f.changed(p.T, "the checkpoint is at %s, the switch point at %s", at, point)
 		}
 		c.standbyOf(1)
 		c.up()
 		c.waitLogged("forked off current database system timeline")
 		if s := c.ask(streams); s != "0" {
-			f.changed(p.t, "it streams all the same")
+			f.changed(p.T, "it streams all the same")
 		}
 		c.stop()
 	})
@@ -55,22 +55,22 @@ func TestACrashedPrimaryThatLostNothing(t *testing.T) {
 		c := p.copyOf(0, "settled")
 		c.settle()
 		if state := c.control("Database cluster state"); state != "shut down in recovery" {
-			f.changed(p.t, "the state is %q", state)
+			f.changed(p.T, "the state is %q", state)
 		}
 		if at := c.lsn(c.control("Minimum recovery ending location")); at != point {
-			f.changed(p.t, "recovered to %s, and the WAL ends at %s", at, point)
+			f.changed(p.T, "recovered to %s, and the WAL ends at %s", at, point)
 		}
 		if out, code := c.rewind(1, "-n"); code != 0 || !strings.Contains(out, noRewind) {
-			f.changed(p.t, "pg_rewind -n: exit code %d, %s", code, out)
+			f.changed(p.T, "pg_rewind -n: exit code %d, %s", code, out)
 		}
 	})
 }
 
 // single is what others do to a crashed directory before a rewind.
 func (c *copied) single() {
-	c.t.Helper()
+	c.T.Helper()
 	if out, code := c.tool("postgres", "--single", "-F", "-D", c.dir, "template1"); code != 0 {
-		c.t.Fatalf("single-user mode: %s", out)
+		c.T.Fatalf("single-user mode: %s", out)
 	}
 }
 
@@ -78,24 +78,24 @@ func (c *copied) single() {
 // promoted by hand to the same timeline number.
 func TestADivergedPrimary(t *testing.T) {
 	p := up(t, lab.Options{})
-	p.must(p.StopPgpool(p.ctx, 0))
+	p.Must(p.StopPgpool(p.Ctx, 0))
 	for range 3 {
-		p.must(p.Exec(p.ctx, 0, "SELECT pg_logical_emit_message(true, 'lab', 'filler')"))
-		p.must(p.Exec(p.ctx, 0, "SELECT pg_switch_wal()"))
+		p.Must(p.Exec(p.Ctx, 0, "SELECT pg_logical_emit_message(true, 'lab', 'filler')"))
+		p.Must(p.Exec(p.Ctx, 0, "SELECT pg_switch_wal()"))
 	}
-	_, err := p.WaitReplayed(p.ctx, 0)
-	p.must(err)
-	_, err = p.Diverge(p.ctx, 0, 1)
-	p.must(err)
-	p.must(p.KillNode(p.ctx, 0))
+	_, err := p.WaitReplayed(p.Ctx, 0)
+	p.Must(err)
+	_, err = p.Diverge(p.Ctx, 0, 1)
+	p.Must(err)
+	p.Must(p.KillNode(p.Ctx, 0))
 	if n := p.Signal(syscall.SIGSTOP, "checkpointer", p.Nodes[1].Name); n != 1 {
 		t.Fatalf("%d checkpointers frozen", n)
 	}
-	p.must(p.PromoteByHand(p.ctx, 1))
+	p.Must(p.PromoteByHand(p.Ctx, 1))
 
 	p.run("rewind before the promotion's checkpoint", beforeTheCheckpoint)
 	p.Signal(syscall.SIGCONT, "checkpointer", p.Nodes[1].Name)
-	p.must(p.Exec(p.ctx, 1, "CHECKPOINT"))
+	p.Must(p.Exec(p.Ctx, 1, "CHECKPOINT"))
 	p.run("a server that starts proves nothing", startsAndNeverStreams)
 	p.run("pg_rewind copies the whole pg_wal", rewindCost)
 	p.run("interrupted rewind", interruptedRewind)
@@ -110,7 +110,7 @@ func beforeTheCheckpoint(p *pool) {
 	c.settle()
 	out, code := c.rewind(1, "-n")
 	if said := code == 0 && strings.Contains(out, noRewind); said != (p.Major <= 15) {
-		f.changed(p.t, "exit code %d, %s", code, out)
+		f.changed(p.T, "exit code %d, %s", code, out)
 	}
 }
 
@@ -119,12 +119,12 @@ func startsAndNeverStreams(p *pool) {
 	c := p.copyOf(0, "looks-well")
 	c.standbyOf(1)
 	if out, code := c.start(); code != 0 || !strings.Contains(out, "server started") {
-		f.changed(p.t, "pg_ctl: exit code %d, %s\n%s", code, out, c.log())
+		f.changed(p.T, "pg_ctl: exit code %d, %s\n%s", code, out, c.log())
 		return
 	}
 	c.waitLogged("forked off current database system timeline")
 	if rows, s := c.ask("SELECT count(*) FROM app.ledger"), c.ask(streams); rows != "1" || s != "0" {
-		f.changed(p.t, "%s rows, %s streams", rows, s)
+		f.changed(p.T, "%s rows, %s streams", rows, s)
 	}
 	c.stop()
 }
@@ -138,17 +138,17 @@ func rewindCost(p *pool) {
 	out, code := c.rewind(1, "-n", "-P")
 	m := needToCopy.FindStringSubmatch(out)
 	if code != 0 || m == nil {
-		f.changed(p.t, "exit code %d, no \"need to copy\" in:\n%s", code, out)
+		f.changed(p.T, "exit code %d, no \"need to copy\" in:\n%s", code, out)
 		return
 	}
 	mb, _ := strconv.Atoi(m[1]) // digits
 	wal, err := strconv.Atoi(p.value(1, "SELECT (sum(size) / 1048576)::int FROM pg_ls_waldir()"))
-	p.must(err)
+	p.Must(err)
 	if wal < 48 {
-		p.t.Fatalf("the source has %d MB of WAL only", wal)
+		p.T.Fatalf("the source has %d MB of WAL only", wal)
 	}
 	if copies := mb >= wal; copies != (p.Major <= 18) {
-		f.changed(p.t, "to copy %d MB, and the source has %d MB of WAL", mb, wal)
+		f.changed(p.T, "to copy %d MB, and the source has %d MB of WAL", mb, wal)
 	}
 }
 
@@ -161,15 +161,15 @@ func interruptedRewind(p *pool) {
 		"the directory is moved away from home while it is worked on, and the journal on disk says damaged (P4, decision 1)"}
 	many := fmt.Sprintf("mkdir %s/aaa && cd %[1]s/aaa && for i in $(seq 1500); do echo > $i; done", p.Nodes[1].DataDir)
 	if out, code := p.tool("sh", "-c", many); code != 0 {
-		p.t.Fatalf("make files: %s", out)
+		p.T.Fatalf("make files: %s", out)
 	}
 	var seen string
 	for try := range 5 {
 		c := p.copyOf(0, fmt.Sprintf("interrupted%d", try))
 		c.single() // "shut down", as most tools leave it
-		cmd := c.Command(c.ctx, "pg_rewind", "-D", c.dir, "--source-server", c.ConnString(1))
-		c.must(cmd.Start())
-		c.wait("pg_rewind to write", func(context.Context) error {
+		cmd := c.Command(c.Ctx, "pg_rewind", "-D", c.dir, "--source-server", c.ConnString(1))
+		c.Must(cmd.Start())
+		c.Wait("pg_rewind to write", func(context.Context) error {
 			if !c.has("aaa/1") {
 				return errors.New("not yet")
 			}
@@ -181,7 +181,7 @@ func interruptedRewind(p *pool) {
 			continue
 		}
 		if state, tli := c.control("Database cluster state"), c.control("Latest checkpoint's TimeLineID"); state != "shut down" || tli != "1" || c.has("backup_label") {
-			f.changed(p.t, "state %q, timeline %s, backup_label %v", state, tli, c.has("backup_label"))
+			f.changed(p.T, "state %q, timeline %s, backup_label %v", state, tli, c.has("backup_label"))
 		}
 		out, code := c.start()
 		if code != 0 {
@@ -189,12 +189,12 @@ func interruptedRewind(p *pool) {
 			continue
 		}
 		if v := c.ask("SELECT pg_is_in_recovery()"); v != "false" {
-			f.changed(p.t, "in recovery: %s", v)
+			f.changed(p.T, "in recovery: %s", v)
 		}
 		c.stop()
 		return
 	}
-	f.changed(p.t, "no server comes up on it: %s", seen)
+	f.changed(p.T, "no server comes up on it: %s", seen)
 }
 
 func finishedRewind(p *pool) {
@@ -204,40 +204,40 @@ func finishedRewind(p *pool) {
 	c.settle()
 	c.signal()
 	if out, code := c.rewind(1, "--no-sync"); code != 0 {
-		p.t.Fatalf("pg_rewind: %s", out)
+		p.T.Fatalf("pg_rewind: %s", out)
 	}
 	if c.has("standby.signal") {
-		f.changed(p.t, "standby.signal is kept")
+		f.changed(p.T, "standby.signal is kept")
 	}
 	own, err := os.ReadFile(c.path("postgresql.conf"))
-	p.must(err)
+	p.Must(err)
 	theirs, err := os.ReadFile(filepath.Join(p.Nodes[1].DataDir, "postgresql.conf"))
-	p.must(err)
+	p.Must(err)
 	if string(own) != string(theirs) {
-		f.changed(p.t, "the target keeps its postgresql.conf")
+		f.changed(p.T, "the target keeps its postgresql.conf")
 	}
 	c.up()
 	if in, file := c.ask("SELECT pg_is_in_recovery()"), c.ask("SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END"); in != "false" || !strings.HasPrefix(file, "00000002") {
-		f.changed(p.t, "in recovery: %s, writes %q", in, file)
+		f.changed(p.T, "in recovery: %s, writes %q", in, file)
 	}
 	c.stop()
 }
 
 func sameTimeline(p *pool) {
 	f := fact{"of two clusters with the same timeline number pg_rewind says that no rewind is required and ends with 0, whatever they hold", "WAL is compared by content, and such a node is never rewound (P1, hazard 1)"}
-	p.must(p.PromoteByHand(p.ctx, 2))
+	p.Must(p.PromoteByHand(p.Ctx, 2))
 	for _, i := range []int{1, 2} {
-		_, err := p.CommitRows(p.ctx, i, 1)
-		p.must(err)
-		p.must(p.Exec(p.ctx, i, "CHECKPOINT"))
+		_, err := p.CommitRows(p.Ctx, i, 1)
+		p.Must(err)
+		p.Must(p.Exec(p.Ctx, i, "CHECKPOINT"))
 	}
 	history := "SELECT pg_read_file('pg_wal/00000002.history')"
 	if a, b := strings.Fields(p.value(1, history))[1], strings.Fields(p.value(2, history))[1]; a != b {
-		p.t.Fatalf("switch points %s and %s: not the case to be shown", a, b)
+		p.T.Fatalf("switch points %s and %s: not the case to be shown", a, b)
 	}
-	p.must(p.StopNode(p.ctx, 2, lab.Fast))
+	p.Must(p.StopNode(p.Ctx, 2, lab.Fast))
 	c := p.copyOf(2, "same")
 	if out, code := c.rewind(1); code != 0 || !strings.Contains(out, noRewind) {
-		f.changed(p.t, "exit code %d, %s", code, out)
+		f.changed(p.T, "exit code %d, %s", code, out)
 	}
 }

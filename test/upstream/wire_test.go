@@ -14,26 +14,26 @@ import (
 // rawNodeInfo asks for one node over the wire, sharing nothing with package pcp,
 // and gives the fields of the record.
 func (p *pool) rawNodeInfo(id int) []string {
-	p.t.Helper()
+	p.T.Helper()
 	c := p.PCP(0)
 	conn, err := net.DialTimeout("tcp", fmt.Sprintf("%s:%d", c.Host, c.Port), 10*time.Second)
-	p.must(err)
+	p.Must(err)
 	defer conn.Close()
-	p.must(conn.SetDeadline(time.Now().Add(20 * time.Second)))
+	p.Must(conn.SetDeadline(time.Now().Add(20 * time.Second)))
 	say := func(tag byte, payload string) {
 		b := binary.BigEndian.AppendUint32([]byte{tag}, uint32(len(payload)+4))
 		_, err := conn.Write(append(b, payload...))
-		p.must(err)
+		p.Must(err)
 	}
 	hear := func(tag byte) string {
 		head := make([]byte, 5)
 		_, err := io.ReadFull(conn, head)
-		p.must(err)
+		p.Must(err)
 		body := make([]byte, binary.BigEndian.Uint32(head[1:])-4)
 		_, err = io.ReadFull(conn, body)
-		p.must(err)
+		p.Must(err)
 		if head[0] != tag {
-			p.t.Fatalf("answer %q %q, expected %q", head[0], body, tag)
+			p.T.Fatalf("answer %q %q, expected %q", head[0], body, tag)
 		}
 		return string(body)
 	}

@@ -1,0 +1,9 @@
+package hosts
+
+import (
+	"testing"
+
+	"github.com/repool/repool/test/testpool"
+)
+
+func TestMain(m *testing.M) { testpool.Main(m) }
