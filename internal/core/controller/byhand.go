@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
@@ -38,9 +37,7 @@ func (c *Controller) Attach(ctx context.Context, r control.NodeRequest) error {
 		return &control.RefusedError{Code: codeAttached, Msg: fmt.Sprintf("no Pgpool-II has node %d detached", r.Node)}
 	case c.held(r.Node):
 		e := event.Event{Node: r.Node, Kind: "release", Code: "attach-asked", Text: "attach asked for by " + r.Who + ": the hold is over", Data: asJSON(r)}
-		_, err := c.change(ctx, e, func(m *plan.Memory) {
-			m.Holds = slices.DeleteFunc(m.Holds, func(h plan.Hold) bool { return h.Node == r.Node })
-		})
+		_, err := c.change(ctx, e, func(m plan.Memory) plan.Memory { return plan.EndHold(m, r.Node) })
 		return err
 	case d.Code == plan.CodeNeedsConsent && d.Method == topology.MethodAttach:
 		_, err := c.resyncAsked(ctx, control.ResyncRequest{Node: r.Node, Method: topology.MethodAttach, Who: r.Who})
@@ -56,7 +53,7 @@ func (c *Controller) Attach(ctx context.Context, r control.NodeRequest) error {
 func (c *Controller) held(node topology.NodeID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.mem.Holds, func(h plan.Hold) bool { return h.Node == node })
+	return c.mem.HasHold(node)
 }
 
 // detachedNow says whether a Pgpool-II does not route to the node. It may have been

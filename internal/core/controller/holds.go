@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/repool/repool/internal/core/plan"
@@ -37,7 +36,7 @@ func (c *Controller) recall(ctx context.Context) error {
 		return fmt.Errorf("load the planner's memory: %w", err)
 	}
 	c.mem = mem
-	c.keeper.saved = durablePart(mem)
+	c.keeper.saved = mem.Durable()
 	if c.o.Holds != nil {
 		c.recallHolds(found)
 	}
@@ -52,14 +51,13 @@ func (c *Controller) recallHolds(known bool) {
 	var second []plan.Hold
 	there, err := c.o.Holds.Load(&second)
 	lost := !known && len(c.o.Store.Asides()) > 0
-	holds := slices.Clone(c.mem.Holds)
 	switch {
 	case there:
 		for _, h := range second {
-			if slices.ContainsFunc(holds, func(o plan.Hold) bool { return o.Node == h.Node }) {
+			if c.mem.HasHold(h.Node) {
 				continue
 			}
-			holds = append(holds, h)
+			c.mem = plan.AddHold(c.mem, h)
 			c.tell(event.Event{Node: h.Node, Kind: "hold", Code: "on-hold", Data: asJSON(h),
 				Text: fmt.Sprintf("held by %s since %s: %s; the history had lost it, its second copy has not", h.Who, h.Since.UTC().Format(time.RFC3339), h.Why)})
 		}
@@ -69,11 +67,10 @@ func (c *Controller) recallHolds(known bool) {
 	case lost || err != nil:
 		h := plan.Hold{Node: topology.NoNode, Who: "repool", Since: time.Now(),
 			Why: "which nodes were on hold cannot be read; see that none must be left alone, then: repool release all"}
-		holds = append(holds, h)
+		c.mem = plan.AddHold(c.mem, h)
 		c.tell(event.Event{Node: topology.NoNode, Kind: "hold", Code: event.CodeHoldsUnknown, Data: asJSON(h),
 			Text: fmt.Sprintf("the history is lost and so is the second copy of the holds (%v): the whole pool is on hold until a person says repool release all", orMissing(err))})
 	}
-	c.mem.Holds = holds
 }
 
 func orMissing(err error) error {

@@ -125,7 +125,7 @@ func (c *Controller) save(ctx context.Context) error {
 	if copied != nil {
 		copied = fmt.Errorf("second copy of the holds: %w", copied)
 	}
-	durable := durablePart(mem)
+	durable := mem.Durable()
 	if reflect.DeepEqual(durable, c.keeper.saved) {
 		return copied
 	}

@@ -21,21 +21,6 @@ func LoadMemory(ctx context.Context, s Store) (plan.Memory, error) {
 	return mem, err
 }
 
-// durablePart is the memory without what the next pass would find anew. What
-// it holds must survive a crash (parked nodes, holds, the last primary), but
-// not each tick of a verification.
-func durablePart(mem plan.Memory) plan.Memory {
-	nodes := append([]plan.NodeMemory(nil), mem.Nodes...)
-	for i := range nodes {
-		n := &nodes[i]
-		n.Target, n.TargetAt, n.ProgressAt, n.ProgressLSN = 0, time.Time{}, time.Time{}, 0
-		n.HealthySince, n.NotStreamingSince = time.Time{}, time.Time{}
-		n.StreamBreaks, n.StreamLSN, n.BrokeFirst = 0, 0, time.Time{}
-	}
-	mem.Nodes, mem.PoolBlindSince = nodes, time.Time{}
-	return mem
-}
-
 // notePrimary hands a new primary to the failover hook's memory. It must not
 // undo what the hook itself has noted since: then ours is the old primary.
 func (c *Controller) notePrimary(mem plan.Memory, snap *topology.Snapshot) {

@@ -47,55 +47,25 @@ func (c *Controller) onePass(ctx context.Context, reason string) bool {
 	return busy
 }
 
-// step plans from the newest memory and fills st with what came of it. What
-// was decided and is not carried out now is not remembered as asked for.
+// step plans from the newest memory, fills st with what came of it, and makes
+// orders of what can be carried out now. Nobody changes the memory in between.
 func (c *Controller) step(st *control.Status) []order {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	mem, decisions := plan.Step(c.mem, st.Snapshot, c.o.Policy, time.Now())
+	now := time.Now()
+	mem, decisions := plan.Step(c.mem, st.Snapshot, c.o.Policy, now)
 	var orders []order
+	var taken []plan.Decision
 	for _, d := range decisions {
 		if o, ok := c.take(d, &st.Snapshot); ok && st.Acting {
 			c.busy[o.slot] = o.what
-			orders = append(orders, o)
-		} else {
-			unask(&mem, c.mem, d)
+			orders, taken = append(orders, o), append(taken, d)
 		}
 	}
-	c.mem = mem
+	c.mem = plan.Advance(mem, taken, c.o.Policy, now)
 	c.pass++
-	st.Pass, st.Decisions, st.Memory = c.pass, decisions, mem
+	st.Pass, st.Decisions, st.Memory = c.pass, decisions, c.mem
 	return orders
-}
-
-// unask takes out of mem that d was asked for, for the rate limits: before is
-// the memory of the pass before.
-func unask(mem *plan.Memory, before plan.Memory, d plan.Decision) {
-	if d.Action == plan.Nudge {
-		mem.LastNudge, mem.Nudges = before.LastNudge, max(0, mem.Nudges-1)
-		return
-	}
-	var was plan.NodeMemory
-	for _, n := range before.Nodes {
-		if n.Node == d.Node {
-			was = n
-		}
-	}
-	for i := range mem.Nodes {
-		n := &mem.Nodes[i]
-		switch {
-		case n.Node != d.Node:
-		case d.Action == plan.Attach:
-			n.LastAttach, n.Attaches, n.Unheeded = was.LastAttach, max(0, n.Attaches-1), was.Unheeded
-			n.Parked, n.ParkedWhy, n.ParkedAt = was.Parked, was.ParkedWhy, was.ParkedAt
-		case d.Action == plan.Detach:
-			n.LastDetach, n.Unheeded = was.LastDetach, was.Unheeded
-		case d.Action == plan.Fence:
-			n.LastFence, n.Fences = was.LastFence, max(0, n.Fences-1)
-		case d.Action == plan.Resync:
-			n.LastResync = was.LastResync
-		}
-	}
 }
 
 // mayAct is the watchdog rule: only beside the leader with quorum, and only

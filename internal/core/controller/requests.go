@@ -15,12 +15,9 @@ import (
 
 // change applies f to the planner's memory, saves it, and asks for a pass. It
 // returns the number of the last pass that was planned without the change.
-func (c *Controller) change(ctx context.Context, e event.Event, f func(*plan.Memory)) (pass uint64, err error) {
+func (c *Controller) change(ctx context.Context, e event.Event, f func(plan.Memory) plan.Memory) (pass uint64, err error) {
 	c.mu.Lock()
-	mem := c.mem
-	mem.Nodes, mem.Holds = slices.Clone(mem.Nodes), slices.Clone(mem.Holds)
-	f(&mem)
-	c.mem = mem
+	c.mem = f(c.mem)
 	delete(c.noStart, e.Node)
 	pass = c.pass
 	c.mu.Unlock()
@@ -42,9 +39,8 @@ func (c *Controller) Hold(ctx context.Context, r control.HoldRequest) error {
 		return &control.RefusedError{Code: "bad-request", Msg: fmt.Sprintf("a hold until %s is over already", r.Until.UTC().Format(time.RFC3339)), Hint: "give a time to come, or none: then it holds until released"}
 	}
 	e := event.Event{Node: r.Node, Kind: "hold", Code: "on-hold", Text: fmt.Sprintf("held by %s: %s", r.Who, r.Why), Data: asJSON(r)}
-	_, err := c.change(ctx, e, func(m *plan.Memory) {
-		m.Holds = slices.DeleteFunc(m.Holds, func(h plan.Hold) bool { return h.Node == r.Node })
-		m.Holds = append(m.Holds, plan.Hold{Node: r.Node, Who: r.Who, Why: r.Why, Since: time.Now(), Until: r.Until})
+	_, err := c.change(ctx, e, func(m plan.Memory) plan.Memory {
+		return plan.AddHold(m, plan.Hold{Node: r.Node, Who: r.Who, Why: r.Why, Since: time.Now(), Until: r.Until})
 	})
 	return err
 }
@@ -56,15 +52,7 @@ func (c *Controller) Release(ctx context.Context, node topology.NodeID, who stri
 		return err
 	}
 	e := event.Event{Node: node, Kind: "release", Code: "released", Text: "released by " + who}
-	_, err := c.change(ctx, e, func(m *plan.Memory) {
-		m.Holds = slices.DeleteFunc(m.Holds, func(h plan.Hold) bool { return h.Node == node })
-		m.Nudges, m.LastNudge = 0, time.Time{}
-		for i := range m.Nodes {
-			if m.Nodes[i].Node == node {
-				unpark(&m.Nodes[i])
-			}
-		}
-	})
+	_, err := c.change(ctx, e, func(m plan.Memory) plan.Memory { return plan.Release(m, node) })
 	return err
 }
 
@@ -86,24 +74,7 @@ func (c *Controller) resyncAsked(ctx context.Context, r control.ResyncRequest) (
 		}
 	}
 	e := event.Event{Node: r.Node, Kind: "release", Code: "resync-asked", Text: fmt.Sprintf("resync (%s) asked for by %s", asked, r.Who)}
-	return c.change(ctx, e, func(m *plan.Memory) {
-		for i := range m.Nodes {
-			if m.Nodes[i].Node == r.Node {
-				unpark(&m.Nodes[i])
-				m.Nodes[i].Asked = asked
-				return
-			}
-		}
-		m.Nodes = append(m.Nodes, plan.NodeMemory{Node: r.Node, TargetPrimary: topology.NoNode, Asked: asked})
-	})
-}
-
-// unpark gives a node all its attempts back.
-func unpark(n *plan.NodeMemory) {
-	n.Parked, n.ParkedWhy, n.ParkedAt = "", "", time.Time{}
-	n.Attempts, n.LastFailure, n.Attaches = 0, time.Time{}, 0
-	n.Unheeded = plan.Unheeded{}
-	n.Fences, n.LastFence, n.LastAttach = 0, time.Time{}, time.Time{}
+	return c.change(ctx, e, func(m plan.Memory) plan.Memory { return plan.Consent(m, r.Node, r.Method) })
 }
 
 // checkpointDeadline bounds a checkpoint, which writes all of a server's memory.

@@ -285,14 +285,14 @@ func eachCell(f func(cell)) {
 // with a frozen server are. Nothing else waits for time.
 var cellClock = []time.Duration{0, 12 * time.Second, 40 * time.Second}
 
-// passes observes the same world at those times.
+// passes observes the same world at those times, and does what is decided.
 func (s *scene) passes(times []time.Duration, f func(i int, mem Memory, out Memory, ds []Decision)) {
 	begin := s.now
 	for i, d := range times {
 		s.shift(begin.Add(d).Sub(s.now))
 		out, ds := Step(s.mem, s.snap, s.pol, s.now)
 		f(i, s.mem, out, ds)
-		s.mem = out
+		s.mem = Advance(out, ds, s.pol, s.now)
 	}
 }
 

@@ -44,8 +44,8 @@ func (w *world) noteHeed() {
 	mark := w.lastChange()
 	for _, s := range w.nodes {
 		u := &s.m.Unheeded
-		if u.Count > 0 && (w.local == nil || !u.Mark.Equal(mark)) {
-			*u = Unheeded{}
+		if u.Count == 0 || w.local == nil || !u.Mark.Equal(mark) {
+			*u = Unheeded{Mark: mark}
 		}
 		s.noteIgnored(mark)
 	}
@@ -65,12 +65,12 @@ func (s *subject) noteIgnored(mark time.Time) {
 	}
 }
 
-// asked notes one more attach or detach that was asked for.
-func (s *subject) asked() {
-	if s.m.Unheeded.Count == 0 {
-		s.m.Unheeded = Unheeded{Since: s.w.now, Mark: s.w.lastChange()}
+// asked notes one more request. Mark is of the Step that proposed it.
+func (u *Unheeded) asked(now time.Time) {
+	if u.Count == 0 {
+		u.Since = now
 	}
-	s.m.Unheeded.Count++
+	u.Count++
 }
 
 func (w *world) localView(id topology.NodeID) *topology.PoolNode {

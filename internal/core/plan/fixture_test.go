@@ -168,14 +168,14 @@ func (s *scene) later(d time.Duration) *scene {
 	return s
 }
 
-// step is one pass; its memory is kept for the next.
+// step is one pass, of which everything is carried out; its memory is kept for the next.
 func (s *scene) step() []Decision {
 	s.t.Helper()
 	mem, ds := Step(s.mem, s.snap, s.pol, s.now)
 	if len(ds) != len(s.snap.Nodes) {
 		s.t.Fatalf("%d decisions for %d nodes", len(ds), len(s.snap.Nodes))
 	}
-	s.mem = mem
+	s.mem = Advance(mem, ds, s.pol, s.now)
 	return ds
 }
 

@@ -32,7 +32,8 @@ func (w *world) countRuns() {
 		}
 		s.m.Attempts++
 		if s.m.Attempts >= w.pol.MaxAttempts && s.m.Parked == "" {
-			s.park(Code(s.m.LastCode), fmt.Sprintf("%s failed %d times, last with %s: %s", r.Method, s.m.Attempts, s.m.LastCode, word(r.Error)))
+			why := fmt.Sprintf("%s failed %d times, last with %s: %s", r.Method, s.m.Attempts, s.m.LastCode, word(r.Error))
+			s.m.park(Code(s.m.LastCode), why, w.now)
 		}
 	}
 }
@@ -46,11 +47,11 @@ func worldChanged(c Code) bool {
 	return false
 }
 
-func (s *subject) park(code Code, why string) {
+func (m *NodeMemory) park(code Code, why string, now time.Time) {
 	if _, known := Explain(code); !known {
 		code = CodeParked
 	}
-	s.m.Parked, s.m.ParkedWhy, s.m.ParkedAt = code, why, s.w.now
+	m.Parked, m.ParkedWhy, m.ParkedAt = code, why, now
 }
 
 // retryAt is the earliest time of the next attempt.
@@ -93,7 +94,7 @@ func (s *subject) beginPrimary() {
 	m.StreamBreaks, m.StreamLSN = 0, 0
 	if s.w.pool == agrees {
 		m.Asked, m.Attempts, m.Fences = "", 0, 0
-		m.Parked, m.ParkedWhy, m.ParkedAt = "", "", time.Time{}
+		m.unpark()
 		if !s.detached {
 			m.Attaches = 0
 		}
@@ -135,7 +136,7 @@ func (s *subject) noteProgress() {
 	if s.w.now.Sub(m.HealthySince) >= s.w.pol.StableFor {
 		m.Attempts, m.Attaches, m.Fences = 0, 0, 0
 		m.LastCode, m.LastError, m.LastMethod, m.LastFailure = "", "", "", time.Time{}
-		m.Parked, m.ParkedWhy, m.ParkedAt = "", "", time.Time{}
+		m.unpark()
 	}
 }
 
@@ -192,39 +193,6 @@ func (w *world) newPrimary() {
 	for _, s := range w.nodes {
 		s.m.Attempts, s.m.Attaches, s.m.LastAttach = 0, 0, time.Time{}
 	}
-}
-
-// remember puts the pass's requests into the memory, for the rate limits.
-func (w *world) remember(decisions []Decision) Memory {
-	for _, d := range decisions {
-		s := w.node(d.Node)
-		switch d.Action {
-		case Attach:
-			s.m.LastAttach = w.now
-			s.m.Attaches++
-			s.asked()
-			if s.m.Attaches > maxAttaches && s != w.primary {
-				s.park(CodeFlapping, fmt.Sprintf("%d attaches, and the node did not stay attached for %s", s.m.Attaches-1, w.pol.StableFor))
-			}
-		case Detach:
-			s.m.LastDetach = w.now
-			s.asked()
-		case Fence:
-			s.m.LastFence = w.now
-			s.m.Fences++
-		case Resync:
-			s.m.LastResync = w.now
-		case Nudge:
-			w.mem.LastNudge = w.now
-			w.mem.Nudges++
-		}
-	}
-	out := w.mem
-	out.Nodes = make([]NodeMemory, 0, len(w.nodes))
-	for _, s := range w.nodes {
-		out.Nodes = append(out.Nodes, s.m)
-	}
-	return out
 }
 
 func cloneHistory(h topology.History) topology.History {

@@ -8,10 +8,13 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// Step looks at one snapshot and says what should happen, and why: exactly one
+// Step looks at one snapshot and proposes what should happen, and why: exactly one
 // decision for each node of the snapshot, in the order of their ids. It never
 // changes its arguments; the memory that it returns shares nothing with them.
 // A refusal is a Decision too: Action None or Wait, with its Code.
+//
+// A proposal does not count as done. The caller passes the decisions that it
+// carries out to Advance before the next Step.
 func Step(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) (Memory, []Decision) {
 	w := newWorld(mem, snap, pol, now)
 	w.countRuns()
@@ -31,7 +34,17 @@ func Step(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) (Memory
 		decisions = append(decisions, w.primary.judge(primaryRules(decisions)))
 	}
 	slices.SortFunc(decisions, func(a, b Decision) int { return int(a.Node) - int(b.Node) })
-	return w.remember(decisions), decisions
+	return w.remembered(), decisions
+}
+
+// remembered is the memory after this pass: what it saw, and not what it proposes.
+func (w *world) remembered() Memory {
+	out := w.mem
+	out.Nodes = make([]NodeMemory, 0, len(w.nodes))
+	for _, s := range w.nodes {
+		out.Nodes = append(out.Nodes, s.m)
+	}
+	return out
 }
 
 // world is one pass: the inputs, and what was worked out of them.
@@ -125,7 +138,7 @@ func memoryOf(mem Memory, id topology.NodeID) NodeMemory {
 			return m
 		}
 	}
-	return NodeMemory{Node: id, TargetPrimary: topology.NoNode}
+	return newNodeMemory(id)
 }
 
 func (w *world) node(id topology.NodeID) *subject {
