@@ -22,7 +22,7 @@ const underTest = "REPOOL_SIM_MUTANT"
 // copy beside it. One build then serves them all.
 func overlay(t *testing.T, dir string) (file string) {
 	t.Helper()
-	root, err := filepath.Abs("..")
+	root, err := filepath.Abs("../../internal")
 	if err != nil {
 		t.Fatal(err)
 	}
