@@ -13,17 +13,19 @@ import (
 type glyphs struct {
 	branch, last, open, lastOpen, from, copy, done, todo string
 	tone                                                 map[view.Tone]string
-	// spell replaces what else a terminal may not have; nil: nothing.
+	// spell replaces other characters that a terminal may lack; nil: nothing.
 	spell *strings.Replacer
 }
 
 var (
-	lines = glyphs{"├────", "└────", "├╌╱╌", "└╌╱╌", "◀─", "◀┄", "█", "░", map[view.Tone]string{view.Good: "●", view.Busy: "◐", view.Bad: "◆", view.Quiet: "○"}, nil}
-	ascii = glyphs{"+----", "+----", "+-/ -", "+-/ -", "<-", "<..", "#", ".", map[view.Tone]string{view.Good: "*", view.Busy: "~", view.Bad: "!", view.Quiet: "o"},
-		strings.NewReplacer("→", "->", "…", "...", "·", "-", "−", "-")}
+	lines = glyphs{branch: "├────", last: "└────", open: "├╌╱╌", lastOpen: "└╌╱╌", from: "◀─", copy: "◀┄", done: "█", todo: "░",
+		tone: map[view.Tone]string{view.Good: "●", view.Busy: "◐", view.Bad: "◆", view.Quiet: "○"}}
+	ascii = glyphs{branch: "+----", last: "+----", open: "+-/ -", lastOpen: "+-/ -", from: "<-", copy: "<..", done: "#", todo: ".",
+		tone:  map[view.Tone]string{view.Good: "*", view.Busy: "~", view.Bad: "!", view.Quiet: "o"},
+		spell: strings.NewReplacer("→", "->", "…", "...", "·", "-", "−", "-")}
 )
 
-// glyphsFor are lines where the terminal's character set has them.
+// glyphsFor gives line-drawing characters where the terminal's character set has them.
 func glyphsFor(env func(string) string) glyphs {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := strings.ToUpper(env(name)); v != "" {
@@ -43,43 +45,32 @@ const barWidth = 24
 // the nodes, with an open switch where one is not attached, and who streams
 // from whom.
 func picture(v view.View, g glyphs, colour bool) []string {
-	paint := func(c, text string) string {
-		if !colour || c == "" || text == "" {
-			return text
-		}
-		return c + text + terminal.Plain
-	}
-	out := []string{paint(toneColours[v.Tone], g.tone[v.Tone]) + " " + v.Headline}
+	out := []string{terminal.Paint(colour, toneColours[v.Tone], g.tone[v.Tone]) + " " + v.Headline}
 	if v.Detail != "" {
-		out = append(out, "  "+paint(terminal.Faint, terminal.FirstLine(v.Detail)))
+		out = append(out, "  "+terminal.Paint(colour, terminal.Faint, v.Detail))
 	}
 	out = append(out, "")
 	for _, p := range v.Pools {
-		line := "Pgpool-II " + p.Endpoint
-		switch {
-		case p.Tone == view.Bad:
-			line += "  " + paint(terminal.Red, terminal.FirstLine(p.State))
-		case p.Primary == topology.NoNode:
-			line += "  " + paint(terminal.Red, "knows no primary")
-		default:
-			line += "  writes go to node " + p.Primary.String()
+		line := p.Note
+		if p.Err != "" {
+			line += ": " + terminal.FirstLine(p.Err)
 		}
-		if p.Tone != view.Bad && p.State != "answers" {
-			line += ", " + p.State
+		if p.Tone == view.Bad || p.Tone == view.Busy {
+			line = terminal.Paint(colour, terminal.Red, line)
 		}
-		out = append(out, line)
+		out = append(out, p.Name+"  "+line)
 	}
-	out = append(out, nodeLines(v, g, paint)...)
+	out = append(out, nodeLines(v, g, colour)...)
 	if len(v.Alarms) > 0 {
 		out = append(out, "")
 	}
 	for _, a := range v.Alarms {
-		out = append(out, paint(toneColours[a.Tone], g.tone[a.Tone]+" "+a.Title)+"  "+terminal.FirstLine(a.Text))
+		out = append(out, terminal.Paint(colour, toneColours[a.Tone], g.tone[a.Tone]+" "+a.Title)+"  "+terminal.FirstLine(a.Text))
 		if a.Do != "" {
 			out = append(out, "  → "+terminal.FirstLine(a.Do))
 		}
 	}
-	out = append(out, eventLines(v, paint)...)
+	out = append(out, eventLines(v, colour)...)
 	if g.spell != nil {
 		for i := range out {
 			out[i] = g.spell.Replace(out[i])
@@ -88,8 +79,8 @@ func picture(v view.View, g glyphs, colour bool) []string {
 	return out
 }
 
-// nodeLines are aligned like a table; a run has a line of its own.
-func nodeLines(v view.View, g glyphs, paint func(string, string) string) []string {
+// nodeLines are aligned like a table; a run has a line of its own below its node.
+func nodeLines(v view.View, g glyphs, colour bool) []string {
 	rows := make([][]string, len(v.Nodes))
 	width := make([]int, 6)
 	for i := range v.Nodes {
@@ -129,10 +120,10 @@ func nodeLines(v view.View, g glyphs, paint func(string, string) string) []strin
 		for k, text := range rows[i] {
 			fmt.Fprintf(&b, "%s%s  ", text, strings.Repeat(" ", width[k]-len([]rune(text))))
 			if k == 0 {
-				b.WriteString(paint(toneColours[n.Tone], g.tone[n.Tone]) + " ")
+				b.WriteString(terminal.Paint(colour, toneColours[n.Tone], g.tone[n.Tone]) + " ")
 			}
 		}
-		b.WriteString(paint(toneColours[n.Tone], n.Doing))
+		b.WriteString(terminal.Paint(colour, toneColours[n.Tone], n.Doing))
 		out = append(out, strings.TrimRight(b.String(), " "))
 		if r := n.Run; r != nil {
 			out = append(out, "       "+runBar(r, g))
@@ -144,10 +135,11 @@ func nodeLines(v view.View, g glyphs, paint func(string, string) string) []strin
 // runBar is one run's progress, with a bar where the bytes are known.
 func runBar(r *view.Run, g glyphs) string {
 	if !r.Moving {
-		return fmt.Sprintf("%s from node %s, step %s, %s so far", r.Method, r.Upstream, r.Step, view.Took(r.Took))
+		return r.Line()
 	}
 	done := min(barWidth, int(r.Share*barWidth+0.5))
-	parts := []string{fmt.Sprintf("%s%s %3d %%", strings.Repeat(g.done, done), strings.Repeat(g.todo, barWidth-done), r.Percent()), r.Done + " of " + r.Total}
+	bar := strings.Repeat(g.done, done) + strings.Repeat(g.todo, barWidth-done)
+	parts := []string{fmt.Sprintf("%s %3d %%", bar, r.Percent()), r.Done + " of " + r.Total}
 	for _, more := range []string{r.Rate, r.Left} {
 		if more != "" {
 			parts = append(parts, more)
@@ -156,13 +148,14 @@ func runBar(r *view.Run, g glyphs) string {
 	return strings.Join(parts, "  ")
 }
 
-func eventLines(v view.View, paint func(string, string) string) []string {
+func eventLines(v view.View, colour bool) []string {
 	if len(v.Events) == 0 {
 		return nil
 	}
 	out := []string{""}
 	for _, e := range v.Events {
-		out = append(out, fmt.Sprintf("%s  %-7s  %s  %s", e.At.Local().Format("15:04:05"), e.Subject, paint(toneColours[e.Tone], e.Label), e.Text))
+		what := terminal.Paint(colour, toneColours[e.Tone], e.Label)
+		out = append(out, fmt.Sprintf("%s  %-7s  %s  %s", e.At.Local().Format("15:04:05"), e.Subject, what, e.Text))
 	}
 	return out
 }

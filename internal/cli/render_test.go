@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/view"
 	"github.com/repool/repool/internal/terminal"
 )
 
@@ -46,7 +48,7 @@ var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 // is refused with an error of several lines.
 func threeNodes() control.Status {
 	at := topology.Source{At: noon}
-	view := topology.PoolView{Source: at, Endpoint: "127.0.0.1:9898", Primary: 0, Nodes: []topology.PoolNode{
+	answers := topology.PoolView{Source: at, Endpoint: "127.0.0.1:9898", Primary: 0, Nodes: []topology.PoolNode{
 		{ID: 0, Status: "up", Role: "primary"}, {ID: 1, Status: "down", Role: "standby"}, {ID: 2, Status: "down", Role: "standby"},
 	}}
 	dead := topology.PoolView{Endpoint: "db9:9898", Source: topology.Source{At: noon, Err: "connection refused\nreally"}}
@@ -60,7 +62,7 @@ func threeNodes() control.Status {
 	}
 	return control.Status{
 		At: noon, Why: "not the watchdog leader",
-		Snapshot: topology.Snapshot{Taken: noon, Pools: []topology.PoolView{view, dead}, Nodes: nodes},
+		Snapshot: topology.Snapshot{Taken: noon, Pools: []topology.PoolView{answers, dead}, Nodes: nodes},
 		Decisions: []plan.Decision{
 			{Node: 0, Action: plan.None, Code: plan.CodePrimary, Severity: plan.OK, Reason: "the primary, on timeline 3", Upstream: topology.NoNode},
 			{Node: 1, Action: plan.Resync, Method: topology.MethodBaseBackup, Code: plan.CodeNoData, Severity: plan.Work, Reason: "the data directory is missing",
@@ -71,15 +73,74 @@ func threeNodes() control.Status {
 	}
 }
 
+// healthy is the pool of threeNodes with nothing wrong in it.
+func healthy() control.Status {
+	st := threeNodes()
+	st.Why, st.Acting = "", true
+	st.Snapshot.Pools = st.Snapshot.Pools[:1]
+	st.Snapshot.Pools[0].Watchdog = topology.Watchdog{Enabled: true, Leader: true, State: "LEADER", Quorum: 1}
+	for i := 1; i < 3; i++ {
+		id := topology.NodeID(i)
+		st.Snapshot.Pools[0].Nodes[i].Status = topology.PoolUp
+		n := &st.Snapshot.Nodes[i]
+		n.Agent.Run, n.SQL = nil, topology.SQLFacts{Source: topology.Source{At: noon}, InRecovery: true, Timeline: 3, Replay: 0x5000000,
+			Receiver: topology.WALReceiver{Status: "streaming", SenderHost: "db0", SenderPort: 5432}}
+		st.Decisions[i] = plan.Decision{Node: id, Action: plan.None, Code: plan.CodeHealthy, Severity: plan.OK,
+			Reason: "node " + id.String() + " streams from node 0 and is attached"}
+	}
+	return st
+}
+
+// twoPrimaries is healthy with node 1 started by hand on its old timeline.
+func twoPrimaries() control.Status {
+	st := healthy()
+	st.Snapshot.Pools[0].Nodes[1].Status = topology.PoolDown
+	n := &st.Snapshot.Nodes[1].SQL
+	n.InRecovery, n.Timeline, n.Receiver = false, 2, topology.WALReceiver{}
+	st.Decisions[1] = plan.Decision{Node: 1, Action: plan.Fence, Code: plan.CodeSecondPrimary, Severity: plan.Work,
+		Reason: "node 1 accepts writes on timeline 2, and node 0 is the primary"}
+	return st
+}
+
 func TestRenderStatus(t *testing.T) {
 	t.Parallel()
-	var b bytes.Buffer
-	if err := renderStatus(&b, threeNodes(), false, noon); err != nil {
+	for name, st := range map[string]control.Status{"status": threeNodes(), "status-healthy": healthy(), "status-two-primaries": twoPrimaries()} {
+		var b bytes.Buffer
+		if err := renderStatus(&b, view.Of(st, view.Past{}, noon), false); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, b.String())
+		if strings.Contains(b.String(), "\x1b") {
+			t.Error("colour, and none was asked for")
+		}
+	}
+}
+
+// TestJSONHasTheSameWords: what the table says of a node stands in the JSON too.
+func TestJSONHasTheSameWords(t *testing.T) {
+	t.Parallel()
+	var table, b bytes.Buffer
+	report := view.ReportOf(twoPrimaries(), noon)
+	if err := errors.Join(renderStatus(&table, report.View, false), terminal.PrintJSON(&b, report)); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "status", b.String())
-	if strings.Contains(b.String(), "\x1b") {
-		t.Error("colour, and none was asked for")
+	var got struct {
+		View struct {
+			Nodes []map[string]any `json:"nodes"`
+		} `json:"view"`
+	}
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.View.Nodes) != 3 {
+		t.Fatalf("%d nodes in the JSON", len(got.View.Nodes))
+	}
+	for i, line := range strings.Split(table.String(), "\n")[1:4] {
+		for _, name := range []string{"address", "role", "postgres", "pgpool", "timeline", "lag", "doing"} {
+			if word, ok := got.View.Nodes[i][name].(string); !ok || !strings.Contains(line, word) {
+				t.Errorf("node %d: %s is %q in the JSON, the table says %s", i, name, got.View.Nodes[i][name], line)
+			}
+		}
 	}
 }
 

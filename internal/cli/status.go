@@ -15,6 +15,7 @@ import (
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/view"
 	"github.com/repool/repool/internal/terminal"
 )
 
@@ -47,10 +48,11 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
+			report := view.ReportOf(st, time.Now())
 			if g.json {
-				err = terminal.PrintJSON(g.out, st)
+				err = terminal.PrintJSON(g.out, report)
 			} else {
-				err = renderStatus(g.out, st, terminal.WantsColour(g.out), time.Now())
+				err = renderStatus(g.out, report.View, terminal.WantsColour(g.out))
 			}
 			if err != nil {
 				return err
@@ -131,6 +133,6 @@ func (g *globals) lookOnce(ctx context.Context, p *config.Pool) (control.Status,
 	snap := w.observer.Observe(ctx)
 	now := time.Now()
 	mem, decisions := plan.Step(mem, snap, p.Policy, now)
-	return control.Status{At: now, Version: Version, Why: "no controller is running; this is one look of the command itself",
+	return control.Status{At: now, Version: Version, Why: "no controller is running; this command has looked once by itself",
 		Snapshot: snap, Decisions: decisions, Memory: mem}, nil
 }

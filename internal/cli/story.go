@@ -68,25 +68,19 @@ func tellRun(ctx context.Context, p *config.Pool, run string) (view.Story, error
 	return view.Find(run, list)
 }
 
-var toneColours = map[view.Tone]string{view.Good: terminal.Green, view.Busy: terminal.Yellow, view.Bad: terminal.Red, view.Quiet: terminal.Faint}
+var toneColours = map[view.Tone]string{
+	view.Good: terminal.Green, view.Busy: terminal.Yellow, view.Bad: terminal.Red, view.Quiet: terminal.Faint,
+}
 
 // renderStory prints each part with its time of day, and how long after the
 // first sign it was.
 func renderStory(w io.Writer, s view.Story, colour bool) error {
 	var b strings.Builder
-	paint := func(c, text string) string {
-		if !colour || c == "" {
-			return text
-		}
-		return c + text + terminal.Plain
-	}
-	fmt.Fprintf(&b, "%s\n%s\n", s.Summary, paint(terminal.Faint, "first sign "+s.From.Local().Format("2006-01-02 15:04:05.000")))
+	began := terminal.Paint(colour, terminal.Faint, "first sign "+s.From.Local().Format("2006-01-02 15:04:05.000"))
+	fmt.Fprintf(&b, "%s\n%s\n", s.Summary, began)
 	for _, p := range s.Parts {
-		subject := "pool"
-		if p.Node >= 0 {
-			subject = "node " + p.Node.String()
-		}
-		fmt.Fprintf(&b, "\n%s  %9s  %s  %s\n", p.At.Local().Format("15:04:05.000"), p.After, subject, paint(toneColours[p.Tone], p.Kind+" "+p.Code))
+		what := terminal.Paint(colour, toneColours[p.Tone], p.Kind+" "+p.Code)
+		fmt.Fprintf(&b, "\n%s  %9s  %s  %s\n", p.At.Local().Format("15:04:05.000"), p.After, p.Subject, what)
 		fmt.Fprintf(&b, "    %s\n", terminal.Indent(p.Text, "    "))
 		for _, e := range p.Evidence {
 			fmt.Fprintf(&b, "    · %s\n", terminal.Indent(e, "      "))

@@ -48,7 +48,7 @@ func (g *globals) watch(ctx context.Context, p *config.Pool) error {
 		case err != nil && told == "":
 			return exit.With(exit.Unreachable, err)
 		case g.json && err == nil && st.Pass != pass:
-			if err := terminal.PrintJSONLine(g.out, st); err != nil {
+			if err := terminal.PrintJSONLine(g.out, view.ReportOf(st, time.Now())); err != nil {
 				return err
 			}
 			told, pass = "json", st.Pass
@@ -56,7 +56,7 @@ func (g *globals) watch(ctx context.Context, p *config.Pool) error {
 		default:
 			text := picture(view.Of(st, past, time.Now()), glyphsFor(os.Getenv), terminal.WantsColour(g.out))
 			if err != nil { // it has stopped while we looked
-				text = []string{"no controller is running: what was here is old", ""}
+				text = []string{"the controller has stopped: what was shown is out of date", ""}
 			}
 			told, err = show(g.out, scr, text, told)
 			if err != nil {

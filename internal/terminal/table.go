@@ -43,6 +43,14 @@ func Text(format string, a ...any) Cell {
 // Painted is a cell in a colour.
 func Painted(colour, text string) Cell { return Cell{text: text, paint: colour} }
 
+// Paint gives text a colour where colours are wanted.
+func Paint(wanted bool, colour, text string) string {
+	if !wanted || colour == "" || text == "" {
+		return text
+	}
+	return colour + text + Plain
+}
+
 // Write prints the table; the last column is not padded.
 func (t *Table) Write(w io.Writer, colour bool) error {
 	width := make([]int, len(t.Head))
@@ -58,11 +66,7 @@ func (t *Table) Write(w io.Writer, colour bool) error {
 	line := func(cells []Cell) {
 		var l strings.Builder
 		for i, c := range cells {
-			text := c.text
-			if colour && c.paint != "" {
-				text = c.paint + text + Plain
-			}
-			l.WriteString(text)
+			l.WriteString(Paint(colour, c.paint, c.text))
 			if i < len(cells)-1 {
 				l.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(c.text)+2))
 			}

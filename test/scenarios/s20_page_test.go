@@ -34,7 +34,7 @@ func TestS20PageThroughAFailover(t *testing.T) {
 	b.Look(1180, 900, false)
 	b.Go("http://" + p.WebAddr + "/")
 	b.Until(`document.getElementById("live").dataset.state === "live"`)
-	b.Until(`document.querySelector("h1").innerText === "All 3 nodes are attached and level"`)
+	b.Until(`document.querySelector("h1").innerText === "All 3 nodes are attached and healthy"`)
 	b.Text(onlooker)
 	shot := func(name string) {
 		if *shots != "" {
@@ -52,7 +52,7 @@ func TestS20PageThroughAFailover(t *testing.T) {
 	b.Until(`document.querySelector(".work progress")`)
 	shot("live-3-resync")
 	resume()
-	b.Until(`document.querySelector("h1").innerText === "All 3 nodes are attached and level"`)
+	b.Until(`document.querySelector("h1").innerText === "All 3 nodes are attached and healthy"`)
 	p.Whole("failover", since)
 	b.Until(`document.getElementById("s-vault").innerText.includes("lost commits of node")`)
 	shot("live-4-healed")

@@ -125,7 +125,7 @@ func (c *Client) Recover(ctx context.Context, node topology.NodeID, say func(str
 	for in.Scan() {
 		var l line
 		if err := json.Unmarshal(in.Bytes(), &l); err != nil {
-			return fmt.Errorf("controller at %s answered nonsense: %w", c.path, err)
+			return fmt.Errorf("controller at %s sent an invalid response: %w", c.path, err)
 		}
 		if l.Say != "" {
 			say(l.Say)
@@ -159,7 +159,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return err
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return fmt.Errorf("controller at %s answered nonsense: %w", c.path, err)
+		return fmt.Errorf("controller at %s sent an invalid response: %w", c.path, err)
 	}
 	return nil
 }

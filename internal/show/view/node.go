@@ -15,49 +15,50 @@ import (
 // Attach says whether Pgpool-II routes to a node.
 type Attach string
 
-// The states of an attach. Partly: of several Pgpool-IIs, some route to it.
+// The states of attachment. Partly: some of several Pgpool-IIs route to the node.
 const (
 	Attached      Attach = "attached"
 	Detached      Attach = "detached"
 	Partly        Attach = "partly attached"
-	Quarantined   Attach = "in quarantine"
-	AttachUnknown Attach = "attach unknown"
+	Quarantined   Attach = "quarantined"
+	AttachUnknown Attach = "attachment unknown"
 )
 
-// Node is one node, for people.
-type Node struct {
-	ID      topology.NodeID
-	Address string
-	Role    string // primary, standby, second primary, stopped, repaired, no answer
-	// Postgres is PostgreSQL's state in words, Pgpool what the Pgpool-IIs say.
-	Postgres, Pgpool string
-	Attach           Attach
-	// Upstream is the node that it streams from now, NoNode: none; Cascade that
-	// this is not the primary.
-	Upstream topology.NodeID
-	Cascade  bool
-	Timeline string // empty: unknown; in brackets: of the data on disk
-	LagBytes uint64
-	Lag      string // empty: unknown, or the primary itself
-	Tone     Tone
-	// Doing is the decision in two or three words, Action only what is done.
-	Doing, Action string
-	Decision      plan.Decision
-	Means         string // what the decision's code stands for
-	Estimate      string
-	Run           *Run
-	Hold          *plan.Hold
-	Parked        bool
-	ParkedAt      time.Time
-	Stale         []string // facts that are missing or old, in words
+// NodeView is one node, in words.
+type NodeView struct {
+	ID      topology.NodeID `json:"node"`
+	Address string          `json:"address"`
+	// Role is what the node is: primary, standby, second primary, in repair,
+	// stopped, unreachable. Postgres says more of its server, in Health's tone.
+	Role     string `json:"role"`
+	Postgres string `json:"postgres"`
+	Health   Tone   `json:"-"`
+	// Pgpool is what each Pgpool-II says of the node, Attach the sum of it.
+	Pgpool string `json:"pgpool"`
+	Attach Attach `json:"attach"`
+	// Upstream is the node that it streams from, or NoNode. Cascade: that node is
+	// not the primary.
+	Upstream topology.NodeID `json:"-"`
+	Cascade  bool            `json:"-"`
+	Timeline string          `json:"timeline"` // empty: unknown; in brackets: read from the data on disk
+	Lag      string          `json:"lag"`      // empty: unknown, or the primary itself
+	Tone     Tone            `json:"tone"`
+	Doing    string          `json:"doing"` // the decision, or the run under way, in two or three words
+
+	Decision Decision   `json:"-"`
+	Run      *Run       `json:"-"` // nil: no run is under way
+	Hold     *plan.Hold `json:"-"`
+	Parked   bool       `json:"-"`
+	ParkedAt time.Time  `json:"-"`
+	Stale    []string   `json:"-"` // facts that are missing or old
 }
 
 // staleAfter is when a fact is old enough to say so.
 const staleAfter = 15 * time.Second
 
-func nodeOf(st *control.Status, n *topology.Node, now time.Time) Node {
+func nodeOf(st *control.Status, n *topology.Node, now time.Time) NodeView {
 	snap := &st.Snapshot
-	out := Node{ID: n.ID, Address: address(n), Upstream: upstreamOf(snap, n), Tone: Quiet, Doing: "not looked at yet"}
+	out := NodeView{ID: n.ID, Address: address(n), Upstream: upstreamOf(snap, n), Tone: Quiet, Doing: "not checked yet"}
 	primary := primaryOf(snap)
 	out.role(n, primary)
 	out.attach(snap)
@@ -68,8 +69,8 @@ func nodeOf(st *control.Status, n *topology.Node, now time.Time) Node {
 		out.Timeline = "(" + n.Agent.History.TLI.String() + ")"
 	}
 	if primary != nil && primary != n && n.SQL.OK() && n.SQL.InRecovery {
-		out.LagBytes = primary.SQL.Current.Minus(n.SQL.Replay)
-		if out.Lag = humanize.IBytes(out.LagBytes); out.LagBytes > 0 && n.SQL.ReplayLagSeconds > 0 {
+		behind := primary.SQL.Current.Minus(n.SQL.Replay)
+		if out.Lag = humanize.IBytes(behind); behind > 0 && n.SQL.ReplayLagSeconds > 0 {
 			out.Lag += fmt.Sprintf(", %.1f s", n.SQL.ReplayLagSeconds)
 		}
 	}
@@ -83,7 +84,7 @@ func nodeOf(st *control.Status, n *topology.Node, now time.Time) Node {
 		}
 	}
 	for _, h := range st.Memory.Holds {
-		if h.Node == n.ID && inForce(h, now) {
+		if h.Node == n.ID && h.Covers(n.ID, now) {
 			out.Hold = &h
 		}
 	}
@@ -98,35 +99,35 @@ func nodeOf(st *control.Status, n *topology.Node, now time.Time) Node {
 }
 
 // role says what PostgreSQL is on the node.
-func (o *Node) role(n, primary *topology.Node) {
+func (o *NodeView) role(n, primary *topology.Node) {
 	a := &n.Agent
 	switch {
 	case n.SQL.OK() && !n.SQL.InRecovery && n != primary:
-		o.Role, o.Postgres = "second primary", "accepts writes beside the primary"
+		o.Role, o.Postgres, o.Health = "second primary", "accepts writes too", Bad
 	case n.SQL.OK() && !n.SQL.InRecovery:
-		o.Role, o.Postgres = "primary", "accepts writes"
+		o.Role, o.Postgres, o.Health = "primary", "accepts writes", Good
 	case n.SQL.OK() && o.Upstream != topology.NoNode:
-		o.Role, o.Postgres = "standby", "streams from node "+o.Upstream.String()
+		o.Role, o.Postgres, o.Health = "standby", "streams from node "+o.Upstream.String(), Good
 	case n.SQL.OK() && n.SQL.Receiver.Status == "streaming":
-		o.Role, o.Postgres = "standby", fmt.Sprintf("streams from %s:%d", n.SQL.Receiver.SenderHost, n.SQL.Receiver.SenderPort)
+		o.Role, o.Health = "standby", Good
+		o.Postgres = fmt.Sprintf("streams from %s:%d", n.SQL.Receiver.SenderHost, n.SQL.Receiver.SenderPort)
 	case n.SQL.OK():
-		o.Role, o.Postgres = "standby", "does not stream"
+		o.Role, o.Postgres, o.Health = "standby", "not streaming", Busy
 	case a.OK() && a.Dir == topology.DirAside:
-		o.Role, o.Postgres = "in repair", "its data directory is in the workshop"
+		o.Role, o.Postgres, o.Health = "in repair", "data directory in repair", Busy
 	case a.OK() && a.Dir != topology.DirPresent && a.Dir != topology.DirUnknown:
-		o.Role, o.Postgres = "no data", "its data directory is "+string(a.Dir)
+		o.Role, o.Postgres, o.Health = "no data", "data directory "+string(a.Dir), Bad
+	case a.OK() && a.Server == topology.ServerRunning:
+		o.Role, o.Postgres, o.Health = "unresponsive", "server running, no answer", Bad
 	case a.OK() && a.Server != topology.ServerUnknown:
-		o.Role, o.Postgres = string(a.Server), "its server is "+string(a.Server)
-		if a.Server == topology.ServerRunning {
-			o.Role, o.Postgres = "silent", "its server runs and does not answer"
-		}
+		o.Role, o.Postgres, o.Health = string(a.Server), "server "+string(a.Server), Bad
 	default:
-		o.Role, o.Postgres = "no answer", "neither PostgreSQL nor the agent answers"
+		o.Role, o.Postgres, o.Health = "unreachable", "no answer, nor from the agent", Bad
 	}
 }
 
-// attach sums up what every Pgpool-II says.
-func (o *Node) attach(snap *topology.Snapshot) {
+// attach sums up what every Pgpool-II says; neighbours that agree are said once.
+func (o *NodeView) attach(snap *topology.Snapshot) {
 	var said []string
 	yes, no, quarantine := 0, 0, false
 	for i := range snap.Pools {
@@ -164,51 +165,22 @@ func (o *Node) attach(snap *topology.Snapshot) {
 	}
 }
 
-func (o *Node) decide(d plan.Decision) {
-	o.Decision = d
-	o.Doing, o.Action = string(d.Code), ""
-	if info, known := plan.Explain(d.Code); known {
-		o.Means = info.Means
-	}
-	switch {
-	case d.Method != "" && d.Method != topology.MethodNone && d.Severity != plan.Refused:
-		o.Action = string(d.Method)
-	case d.Action != plan.None && d.Action != plan.Wait && d.Action != "":
-		o.Action = string(d.Action)
-	}
-	if o.Action != "" && o.Action != o.Doing {
-		o.Doing += " → " + o.Action
-	}
+func (o *NodeView) decide(d plan.Decision) {
+	o.Decision = DecisionOf(d)
+	o.Doing, o.Tone = o.Decision.Doing, o.Decision.Tone
 	if o.Run != nil && d.Code == plan.CodeResyncing {
 		o.Doing = o.Run.Short()
 	}
-	switch d.Severity {
-	case plan.OK:
-		o.Tone = Good
-	case plan.Work:
-		o.Tone = Busy
-	case plan.Refused:
-		o.Tone = Bad
-		if d.Code == plan.CodeOnHold {
-			o.Tone = Quiet
-		}
-	}
-	if e := d.Estimate; e.Bytes > 0 || e.Seconds > 0 {
-		o.Estimate = fmt.Sprintf("%s to copy, about %s", humanize.IBytes(e.Bytes), seconds(e.Seconds))
-		if e.Basis != "" {
-			o.Estimate += " (" + e.Basis + ")"
-		}
-	}
 }
 
-func (o *Node) stale(what string, s topology.Source, at time.Time) {
+func (o *NodeView) stale(what string, s topology.Source, at time.Time) {
 	switch age := at.Sub(s.At); {
 	case s.At.IsZero() && s.Err != "":
 		o.Stale = append(o.Stale, what+": "+firstLine(s.Err))
 	case s.At.IsZero():
-		o.Stale = append(o.Stale, what+" was not asked yet")
+		o.Stale = append(o.Stale, what+" not checked yet")
 	case age > staleAfter:
-		o.Stale = append(o.Stale, fmt.Sprintf("%s answered last %s ago", what, age.Round(time.Second)))
+		o.Stale = append(o.Stale, fmt.Sprintf("%s last answered %s ago", what, age.Round(time.Second)))
 	}
 }
 

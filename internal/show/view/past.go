@@ -20,9 +20,9 @@ type Event struct {
 	Node    topology.NodeID
 	Kind    string
 	Code    string
-	Label   string // kind and code, as short as they are clear
+	Label   string // kind and code, or the code alone where it says enough
 	Text    string // one line
-	Run     string // there is a story to it
+	Run     string // the run whose story it is part of, if any
 	Tone    Tone
 	Subject string // "node 1" or "pool"
 }
@@ -50,45 +50,56 @@ const (
 	maxVault   = 20
 )
 
-// together is how close events of the same text are that are one to a reader.
+// together is how close in time equal events of several nodes are shown as one.
 const together = time.Second
 
 func eventsOf(in []history.Event) []Event {
 	out := make([]Event, 0, len(in))
 	for _, e := range slices.Backward(in) {
-		if n := len(out) - 1; n >= 0 && e.Run == "" && out[n].Run == "" && e.Node >= 0 && out[n].Node >= 0 && out[n].Kind == e.Kind && out[n].Code == e.Code &&
-			out[n].Text == firstLine(e.Text) && out[n].At.Sub(e.At) < together {
+		ev := Event{ID: e.ID, At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Label: label(e), Text: firstLine(e.Text),
+			Run: e.Run, Tone: eventTone(e), Subject: subjectOf(e.Node)}
+		if n := len(out) - 1; n >= 0 && ev.sameAs(out[n]) {
 			out[n].Subject = "nodes " + e.Node.String() + ", " + strings.TrimPrefix(strings.TrimPrefix(out[n].Subject, "nodes "), "node ")
 			continue
-		}
-		ev := Event{ID: e.ID, At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Text: firstLine(e.Text), Run: e.Run, Tone: toneOf(e), Subject: "pool"}
-		if e.Node >= 0 {
-			ev.Subject = "node " + e.Node.String()
-		}
-		if ev.Label = e.Code; slices.Contains([]string{"run", "attach", "detach", "fence", "hook"}, e.Kind) && !strings.HasPrefix(e.Code, e.Kind) {
-			ev.Label = e.Kind + " " + e.Code
 		}
 		out = append(out, ev)
 	}
 	return out
 }
 
-func toneOf(e history.Event) Tone {
+// sameAs says that a later event tells of another node what e tells of its own.
+func (e *Event) sameAs(later Event) bool {
+	return e.Run == "" && later.Run == "" && e.Node >= 0 && later.Node >= 0 && e.Kind == later.Kind && e.Code == later.Code &&
+		e.Text == later.Text && later.At.Sub(e.At) < together
+}
+
+// label is kind and code, or the code alone where it says enough.
+func label(e history.Event) string {
+	if slices.Contains([]string{"run", "attach", "detach", "fence", "hook"}, e.Kind) && !strings.HasPrefix(e.Code, e.Kind) {
+		return e.Kind + " " + e.Code
+	}
+	return e.Code
+}
+
+// subjectOf names whom an event is about.
+func subjectOf(id topology.NodeID) string {
+	if id < 0 {
+		return "pool"
+	}
+	return "node " + id.String()
+}
+
+func eventTone(e history.Event) Tone {
 	switch {
 	case e.Code == history.CodeSetAside, strings.HasSuffix(e.Code, "-refused"), strings.HasSuffix(e.Code, "-failed"),
 		slices.Contains([]string{"failed", "interrupted", "not-started", "no-clearance"}, e.Code):
 		return Bad
 	case e.Kind == "decision":
 		info, known := plan.Explain(plan.Code(e.Code))
-		switch {
-		case !known || e.Code == string(plan.CodeOnHold):
+		if !known {
 			return Quiet
-		case info.Severity == plan.OK:
-			return Good
-		case info.Severity == plan.Work:
-			return Busy
 		}
-		return Bad
+		return toneOf(info.Severity, plan.Code(e.Code))
 	case e.Code == string(topology.RunDone):
 		return Good
 	case e.Kind == "run", e.Kind == "attach", e.Kind == "detach", e.Kind == "fence":
@@ -97,8 +108,7 @@ func toneOf(e history.Event) Tone {
 	return Quiet
 }
 
-// vaultOf finds the vault's entries in runs: those under way, and the ends of
-// those before.
+// vaultOf finds the vault's entries in the runs under way and in those that ended.
 func vaultOf(snap *topology.Snapshot, runs []history.Event) []Vault {
 	var out []Vault
 	seen := map[string]bool{}
@@ -125,10 +135,11 @@ func vaultOf(snap *topology.Snapshot, runs []history.Event) []Vault {
 
 // alarms are in the order of how much they matter.
 func (v *View) alarms(past Past, now time.Time) {
+	add := func(a Alarm) { v.Alarms = append(v.Alarms, a) }
 	for i := range v.Pools {
-		if p := &v.Pools[i]; p.Tone == Bad {
-			v.Alarms = append(v.Alarms, Alarm{Tone: Bad, Title: "Pgpool-II " + p.Endpoint + " does not answer", Text: strings.TrimPrefix(p.State, "does not answer: "), At: v.At, Node: topology.NoNode,
-				Do: "look at Pgpool-II's log and at pcp_port and .pcppass: repool check"})
+		if p := &v.Pools[i]; p.Err != "" {
+			add(Alarm{Tone: Bad, Title: p.Name + " does not answer", Text: p.Err, At: v.At, Node: topology.NoNode,
+				Do: "run repool check; look at Pgpool-II's log, pcp_port and .pcppass"})
 		}
 	}
 	for i := range v.Work {
@@ -136,27 +147,26 @@ func (v *View) alarms(past Past, now time.Time) {
 		if w.Tone != Bad {
 			continue
 		}
-		a := Alarm{Tone: Bad, Title: fmt.Sprintf("%s: %s", w.Subject, w.Decision.Code), Text: w.Decision.Reason, Do: w.Decision.Hint, At: v.At, Node: w.ID}
+		a := Alarm{Tone: Bad, Title: fmt.Sprintf("%s: %s", w.Subject, w.Decision.Code),
+			Text: w.Decision.Reason, Do: w.Decision.Hint, At: v.At, Node: w.ID}
 		if w.Parked {
 			a.Title, a.At = w.Subject+" is parked", w.ParkedAt
 		}
-		v.Alarms = append(v.Alarms, a)
+		add(a)
 	}
 	for _, e := range v.Vault {
 		if e.Commits > 0 && now.Sub(e.Made) < vaultAlarm {
-			v.Alarms = append(v.Alarms, Alarm{Tone: Bad, Title: fmt.Sprintf("%s lost, kept in the vault of node %s", count(e.Commits, "commit"), e.Node),
-				Text: fmt.Sprintf("They were acknowledged on node %s past %s on timeline %s, and reached no other node.", e.Node, e.Diverged, e.TLI),
-				Do:   fmt.Sprintf("repool vault report %s %s", e.Node, e.ID), At: e.Made, Node: e.Node})
+			add(vaultLoss(e))
 		}
 	}
 	for _, e := range past.Events {
 		if e.Code == history.CodeSetAside && now.Sub(e.At) < vaultAlarm {
-			v.Alarms = append(v.Alarms, Alarm{Tone: Bad, Title: "The history was set aside", Text: e.Text, At: e.At, Node: topology.NoNode,
-				Do: "look at the disk; repool status shows which holds stand"})
+			add(Alarm{Tone: Bad, Title: "The history was set aside", Text: e.Text, At: e.At, Node: topology.NoNode,
+				Do: "check the disk; repool status shows which holds are in force"})
 		}
 	}
 	if past.Err != "" {
-		v.Alarms = append(v.Alarms, Alarm{Tone: Bad, Title: "The history cannot be read", Text: past.Err, At: v.At, Node: topology.NoNode})
+		add(Alarm{Tone: Bad, Title: "The history cannot be read", Text: past.Err, At: v.At, Node: topology.NoNode})
 	}
 	holds := []*plan.Hold{v.Held}
 	for i := range v.Nodes {
@@ -164,16 +174,27 @@ func (v *View) alarms(past Past, now time.Time) {
 	}
 	for _, h := range holds {
 		if h != nil {
-			v.Alarms = append(v.Alarms, holdAlarm(*h))
+			add(holdAlarm(*h))
 		}
 	}
-	if v.Why != "" && v.Looked && !(len(v.Pools) > 0 && v.Pools[0].Tone == Bad) {
-		v.Alarms = append(v.Alarms, Alarm{Tone: Quiet, Title: "This controller only looks", Text: v.Why, At: v.At, Node: topology.NoNode})
+	if v.Why != "" && v.Looked && !(len(v.Pools) > 0 && v.Pools[0].Err != "") {
+		add(Alarm{Tone: Quiet, Title: NotActing, Text: v.Why, At: v.At, Node: topology.NoNode})
 	}
 }
 
+// NotActing is said of a controller that may change nothing; View.Why is the reason.
+const NotActing = "This controller is not acting"
+
+func vaultLoss(e Vault) Alarm {
+	return Alarm{Tone: Bad, At: e.Made, Node: e.Node,
+		Title: fmt.Sprintf("%s, kept in the vault of node %s", count(e.Commits, "lost commit"), e.Node),
+		Text:  fmt.Sprintf("Acknowledged by node %s after %s on timeline %s; never reached another node.", e.Node, e.Diverged, e.TLI),
+		Do:    fmt.Sprintf("repool vault report %s %s", e.Node, e.ID)}
+}
+
 func holdAlarm(h plan.Hold) Alarm {
-	a := Alarm{Tone: Quiet, Title: "Node " + h.Node.String() + " is on hold", Text: "held by " + orWord(h.Who, "somebody"), At: h.Since, Node: h.Node, Do: "repool release " + h.Node.String()}
+	a := Alarm{Tone: Quiet, Title: "Node " + h.Node.String() + " is on hold", Text: "held by " + orWord(h.Who, "an unnamed operator"),
+		At: h.Since, Node: h.Node, Do: "repool release " + h.Node.String()}
 	if h.Node == topology.NoNode {
 		a.Title, a.Do = "The whole pool is on hold", "repool release all"
 	}

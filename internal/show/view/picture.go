@@ -54,7 +54,7 @@ type Stream struct {
 // Card is one node.
 type Card struct {
 	X, Y, W, H                 int
-	Node                       *Node
+	Node                       *NodeView
 	Name, Address, Line, Doing string
 	Tooltip                    string
 	// BarW is the width of the done part of a run's bar, of BarFull; 0 where
@@ -129,24 +129,14 @@ func (p *Picture) bars(v *View, s size) {
 		return
 	}
 	w := (p.W - 2*s.side/2 - (n-1)*8) / n
+	chars := w/8 - 3
 	for i, pool := range v.Pools {
-		note := "writes go to node " + pool.Primary.String()
-		switch {
-		case pool.Tone == Bad:
-			note = "does not answer"
-		case pool.Primary == topology.NoNode:
-			note = "knows no primary"
-		}
-		if pool.Tone != Bad && pool.State != "answers" {
-			note += " · " + pool.State
-		}
-		chars := w/8 - 3
 		p.Bars = append(p.Bars, Bar{X: s.side/2 + i*(w+8), W: w, H: s.barH - 2, Y: 1, Tone: pool.Tone,
-			Title: clip("Pgpool-II "+pool.Endpoint, chars), Note: clip(note, chars)})
+			Title: clip(pool.Name, chars), Note: clip(pool.Note, chars)})
 	}
 }
 
-func card(n *Node, s size, small bool) Card {
+func card(n *NodeView, s size, small bool) Card {
 	c := Card{W: s.cardW, H: s.cardH, Node: n, Name: "node " + n.ID.String(), Address: clip(n.Address, s.chars), Doing: clip(n.Doing, s.chars-2)}
 	if small {
 		c.Name = n.ID.String()
@@ -214,7 +204,7 @@ func (p *Picture) streams(v *View, s size, at map[topology.NodeID]*Card) {
 		st := Stream{Kind: kind, From: from, To: n.ID, Path: path(src, dst, s, levels[from]%3, p.W)}
 		st.Tooltip = fmt.Sprintf("node %s streams from node %s", n.ID, from)
 		if kind == "copy" {
-			st.Tooltip = fmt.Sprintf("node %s is brought level from node %s: %s", n.ID, from, n.Run.Short())
+			st.Tooltip = fmt.Sprintf("node %s is resynced from node %s: %s", n.ID, from, n.Run.Short())
 		}
 		p.Streams = append(p.Streams, st)
 	}
@@ -262,7 +252,7 @@ func alt(v *View) string {
 	for _, key := range sortedKeys(by) {
 		fmt.Fprintf(&b, "%s: %s. ", strings.ToUpper(key[:1])+key[1:], strings.Join(by[key], ", "))
 	}
-	return b.String() + "The table of nodes says the same."
+	return b.String() + "The table of nodes has the same facts."
 }
 
 // clip cuts a text to n characters.

@@ -96,7 +96,7 @@ func (r *Run) Percent() int { return int(100 * r.Share) }
 func (r *Run) Short() string {
 	switch {
 	case r.Outcome == topology.RunWaiting:
-		return r.Method + ", asking for clearance"
+		return r.Method + ", waiting for clearance"
 	case r.Moving:
 		return fmt.Sprintf("%s %d %%", r.Method, r.Percent())
 	}

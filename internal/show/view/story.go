@@ -22,8 +22,9 @@ type Story struct {
 	// while it is not.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	// Ending is how it ended: healed, parked, or going on.
+	// Ending is how it ended: healed, parked, or in progress.
 	Ending  string                `json:"ending"`
+	Tone    Tone                  `json:"-"`
 	Summary string                `json:"summary"`
 	Runs    []topology.RunState   `json:"runs"`
 	Bytes   uint64                `json:"bytes"`
@@ -45,8 +46,8 @@ type Part struct {
 	Estimate string           `json:"estimate,omitempty"`
 	Steps    []Step           `json:"steps,omitempty"`
 	Tone     Tone             `json:"-"`
-	// After is how long after the first sign.
-	After string `json:"-"`
+	Subject  string           `json:"-"` // "node 1" or "pool"
+	After    string           `json:"-"` // how long after the first sign
 }
 
 // ErrNoSuchRun is for a run that the events do not have.
@@ -54,7 +55,7 @@ type ErrNoSuchRun struct{ Run string }
 
 func (e ErrNoSuchRun) Error() string { return fmt.Sprintf("the history has no run %q", e.Run) }
 
-// calm is a decision of a node to which nothing happens.
+// calm is the decision that a node is healthy.
 func calm(e history.Event) bool {
 	if e.Kind != "decision" {
 		return false
@@ -62,7 +63,7 @@ func calm(e history.Event) bool {
 	return e.Code == string(plan.CodeHealthy) || e.Code == string(plan.CodePrimary)
 }
 
-// Find reads the events that Tell needs, by list, and tells.
+// Find reads the events that Tell needs, by list, and tells the story of run.
 func Find(run string, list func(history.Filter) ([]history.Event, error)) (Story, error) {
 	own, err := list(history.Filter{Run: run, Limit: history.MaxLimit})
 	if err != nil {
@@ -98,12 +99,12 @@ func Find(run string, list func(history.Filter) ([]history.Event, error)) (Story
 	return Tell(events, run)
 }
 
-// signs is how far back before a run its failure's first sign is looked for, in
-// events of its node.
+// signs is how many events of the node before a run are searched for the first
+// sign of its failure.
 const signs = 500
 
-// Tell tells the failure that a run belongs to. events are all of the pool,
-// oldest first, from well before the run to well after.
+// Tell tells the failure that a run belongs to. events are the whole pool's,
+// oldest first, from well before the run to well after it.
 func Tell(events []history.Event, run string) (Story, error) {
 	at := slices.IndexFunc(events, func(e history.Event) bool { return e.Run == run })
 	if at < 0 {
@@ -121,10 +122,10 @@ func Tell(events []history.Event, run string) (Story, error) {
 		}
 		first = i
 	}
-	s := Story{Node: node, From: events[first].At, Ending: "going on"}
+	s := Story{Node: node, From: events[first].At, Ending: "in progress", Tone: Busy}
 	for i := at; i < len(events); i++ {
 		if e := events[i]; e.Node == node && calm(e) {
-			last, s.To, s.Ending = i, e.At, "healed"
+			last, s.To, s.Ending, s.Tone = i, e.At, "healed", Good
 			break
 		}
 	}
@@ -137,7 +138,7 @@ func Tell(events []history.Event, run string) (Story, error) {
 		for _, p := range slices.Backward(s.Parts) {
 			if p.Node == node && p.Kind == "decision" {
 				if p.Code == string(plan.CodeParked) || p.Code == string(plan.CodeFlapping) {
-					s.Ending = "parked"
+					s.Ending, s.Tone = "parked", Bad
 				}
 				break
 			}
@@ -147,8 +148,8 @@ func Tell(events []history.Event, run string) (Story, error) {
 	return s, nil
 }
 
-// belongs says that an event of another node, or of the pool, is part of
-// anybody's story: who became the primary, fences, hooks, the controller itself.
+// belongs says that an event of another node, or of the pool, is part of every
+// story: who became the primary, fences, hooks, the controller itself.
 func belongs(e history.Event) bool {
 	switch e.Kind {
 	case "fence", "hook", "controller":
@@ -161,7 +162,7 @@ func belongs(e history.Event) bool {
 	return false
 }
 
-// EndOf is the run that an event tells the end of.
+// EndOf is the run whose end an event tells.
 func EndOf(e history.Event) (r topology.RunState, ok bool) {
 	if e.Kind != "run" || json.Unmarshal(e.Data, &r) != nil || r.ID == "" || r.Outcome == "" || !r.Outcome.Ended() {
 		return topology.RunState{}, false
@@ -170,7 +171,7 @@ func EndOf(e history.Event) (r topology.RunState, ok bool) {
 }
 
 func (s *Story) add(e history.Event) {
-	p := Part{At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Text: strings.TrimSpace(e.Text), Run: e.Run, Tone: toneOf(e)}
+	p := Part{At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Text: strings.TrimSpace(e.Text), Run: e.Run, Tone: eventTone(e), Subject: subjectOf(e.Node)}
 	if r, ended := EndOf(e); ended {
 		p.Run, p.Steps = r.ID, RunOf(r, e.At).Steps
 		s.Runs = append(s.Runs, r)
@@ -188,9 +189,7 @@ func (s *Story) add(e history.Event) {
 				p.Evidence = append(p.Evidence, e)
 			}
 		}
-		if d.Estimate.Bytes > 0 || d.Estimate.Seconds > 0 {
-			p.Estimate = fmt.Sprintf("%s, about %s", humanize.IBytes(d.Estimate.Bytes), seconds(d.Estimate.Seconds))
-		}
+		p.Estimate = estimate(d.Estimate)
 	}
 	p.After = "+" + Took(e.At.Sub(s.From))
 	s.Parts = append(s.Parts, p)
@@ -200,11 +199,11 @@ func (s *Story) sum() {
 	var parts []string
 	switch s.Ending {
 	case "healed":
-		parts = append(parts, fmt.Sprintf("node %s was out for %s and is whole again", s.Node, Took(s.To.Sub(s.From))))
+		parts = append(parts, fmt.Sprintf("node %s was out for %s and is healthy again", s.Node, Took(s.To.Sub(s.From))))
 	case "parked":
 		parts = append(parts, fmt.Sprintf("node %s is parked", s.Node))
 	default:
-		parts = append(parts, fmt.Sprintf("node %s is not whole yet", s.Node))
+		parts = append(parts, fmt.Sprintf("node %s is not healthy yet", s.Node))
 	}
 	var methods []string
 	for _, r := range s.Runs {
@@ -224,7 +223,7 @@ func (s *Story) sum() {
 	}
 	for _, v := range s.Vaults {
 		if !v.Complete {
-			parts = append(parts, "the vault's report is not complete: "+orWord(firstLine(v.Missing), "it does not say why"))
+			parts = append(parts, "the vault's report is incomplete: "+orWord(firstLine(v.Missing), "no reason given"))
 		}
 	}
 	s.Summary = strings.Join(parts, "; ")

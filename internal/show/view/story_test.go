@@ -78,7 +78,7 @@ func TestStoryFromFirstSignToHealthy(t *testing.T) {
 		if got.Node != 0 || got.Ending != "healed" || got.To.Sub(got.From) != 9*time.Second || got.Lost != 25 || got.Bytes != 2<<20 || len(got.Runs) != 2 || len(got.Vaults) != 1 {
 			t.Errorf("%s: %+v", run, got)
 		}
-		if want := "node 0 was out for 9.0 s and is whole again; 2 runs (rewind failed, rewind done); 2.0 MiB moved; 25 lost commits in the vault"; got.Summary != want {
+		if want := "node 0 was out for 9.0 s and is healthy again; 2 runs (rewind failed, rewind done); 2.0 MiB moved; 25 lost commits in the vault"; got.Summary != want {
 			t.Errorf("%s: %s", run, got.Summary)
 		}
 		d := got.Parts[2]
@@ -91,8 +91,8 @@ func TestStoryFromFirstSignToHealthy(t *testing.T) {
 func TestStoryWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	for ending, s := range map[string]*tale{
-		"going on": oneFailure(),
-		"parked":   oneFailure().add(0, "decision", "diverged", "", nil).add(0, "decision", "parked", "", nil),
+		"in progress": oneFailure(),
+		"parked":      oneFailure().add(0, "decision", "diverged", "", nil).add(0, "decision", "parked", "", nil),
 	} {
 		got, err := Find("r2", s.list)
 		if err != nil || got.Ending != ending || !got.To.IsZero() {
@@ -107,7 +107,7 @@ func TestIncompleteVaultIsSaid(t *testing.T) {
 	s := (&tale{}).add(0, "decision", "diverged", "", nil).
 		add(0, "run", "done", "r1", topology.RunState{ID: "r1", Method: topology.MethodRewind, Outcome: topology.RunDone, Vault: &topology.VaultEntry{ID: "v", Missing: "a segment is gone"}})
 	got, err := Find("r1", s.list)
-	if err != nil || !strings.Contains(got.Summary, "not complete: a segment is gone") || strings.Contains(got.Summary, "no lost commit") {
+	if err != nil || !strings.Contains(got.Summary, "incomplete: a segment is gone") || strings.Contains(got.Summary, "no lost commit") {
 		t.Errorf("%q, %v", got.Summary, err)
 	}
 }

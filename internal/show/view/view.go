@@ -11,11 +11,11 @@ import (
 	"github.com/repool/repool/internal/show/history"
 )
 
-// Tone says how much something matters. It is always said in words as well.
+// Tone says how much something matters. Words always say it too.
 type Tone string
 
-// The tones: Good needs nobody, Busy goes on by itself, Bad needs a person,
-// Quiet is by a person's wish or not known yet.
+// The tones: Good needs nobody, Busy proceeds by itself, Bad needs a person,
+// Quiet is by a person's wish, or not known yet.
 const (
 	Good  Tone = "good"
 	Busy  Tone = "busy"
@@ -26,47 +26,60 @@ const (
 // Past is what the history gives to a View.
 type Past struct {
 	Events []history.Event // the last ones, oldest first
-	Runs   []history.Event // of kind run, oldest first: the vault's entries are in them
+	Runs   []history.Event // of kind run, oldest first; they hold the vault's entries
 	// Err is why the history could not be read; empty when it was.
 	Err string
 }
 
-// View is one look at a pool, for people.
+// View is one look at a pool, in words. Its JSON is what a script may want of
+// them; the facts are in control.Status.
 type View struct {
-	At      time.Time
-	Version string
-	Looked  bool // false: the controller's first look is not over
-	// Headline is the pool's state in one sentence, Detail what goes on.
-	Headline, Detail string
-	Tone             Tone
-	Why              string // why this controller only looks; empty: it acts
-	Held             *plan.Hold
-	Pools            []Pool
-	Nodes            []Node
-	Primary          topology.NodeID // NoNode: nobody accepts writes
-	Work             []Work
-	Alarms           []Alarm
-	Events           []Event // newest first
-	Vault            []Vault // newest first
-	PastErr          string
+	// Headline is the pool's state in one sentence, Detail what is being done.
+	Headline string     `json:"headline"`
+	Detail   string     `json:"detail"`
+	Tone     Tone       `json:"tone"`
+	Nodes    []NodeView `json:"nodes"`
+
+	At       time.Time       `json:"-"`
+	Version  string          `json:"-"`
+	Looked   bool            `json:"-"` // false: the controller's first look is not over
+	Why      string          `json:"-"` // why this controller is not acting; empty: it is
+	Held     *plan.Hold      `json:"-"` // the hold on the whole pool, if any
+	Pools    []Pool          `json:"-"`
+	Primary  topology.NodeID `json:"-"` // NoNode: nobody accepts writes
+	Attached int             `json:"-"` // how many nodes are attached
+	Work     []Work          `json:"-"`
+	Alarms   []Alarm         `json:"-"`
+	Events   []Event         `json:"-"` // newest first
+	Vault    []Vault         `json:"-"` // newest first
 }
+
+// Report is a status with its words beside it: what `status --json` and the
+// page's API print.
+type Report struct {
+	control.Status
+	View View `json:"view"`
+}
+
+// ReportOf words a status; now is only for ages and times left.
+func ReportOf(st control.Status, now time.Time) Report { return Report{st, Of(st, Past{}, now)} }
 
 // Pool is one Pgpool-II.
 type Pool struct {
-	Endpoint string
-	Tone     Tone
-	State    string // in words
-	Primary  topology.NodeID
+	Name string // "Pgpool-II host:port"
+	Tone Tone
+	// Note is what it says, in words; Err all of the error where it does not answer.
+	Note, Err string
 }
 
 // Of makes the view. now is only for ages and times left.
 func Of(st control.Status, past Past, now time.Time) View {
-	v := View{At: st.At, Version: st.Version, Looked: len(st.Decisions) > 0, Why: st.Why, Primary: topology.NoNode, PastErr: past.Err}
+	v := View{At: st.At, Version: st.Version, Looked: len(st.Decisions) > 0, Why: st.Why, Primary: topology.NoNode}
 	if st.Acting {
 		v.Why = ""
 	}
 	for i := range st.Memory.Holds {
-		if h := st.Memory.Holds[i]; h.Node == topology.NoNode && inForce(h, now) {
+		if h := st.Memory.Holds[i]; h.Node == topology.NoNode && h.Covers(topology.NoNode, now) {
 			v.Held = &h
 		}
 	}
@@ -98,15 +111,17 @@ func primaryOf(snap *topology.Snapshot) *topology.Node {
 	return primary
 }
 
-func inForce(h plan.Hold, now time.Time) bool { return h.Until.IsZero() || now.Before(h.Until) }
-
 func poolOf(p *topology.PoolView) Pool {
-	out := Pool{Endpoint: p.Endpoint, Tone: Good, State: "answers", Primary: p.Primary}
+	out := Pool{Name: "Pgpool-II " + p.Endpoint, Tone: Good, Note: "writes go to node " + p.Primary.String()}
 	switch {
 	case !p.OK():
-		out.Tone, out.State, out.Primary = Bad, "does not answer: "+orWord(p.Err, "not asked yet"), topology.NoNode
-	case p.Watchdog.Enabled:
-		out.State = fmt.Sprintf("watchdog %s, quorum %s", strings.ToLower(p.Watchdog.State), quorum(p.Watchdog.Quorum))
+		out.Tone, out.Note, out.Err = Bad, "does not answer", orWord(p.Err, "not checked yet")
+		return out
+	case p.Primary == topology.NoNode:
+		out.Tone, out.Note = Busy, "knows no primary"
+	}
+	if p.Watchdog.Enabled {
+		out.Note += fmt.Sprintf(" · watchdog %s, %s", strings.ToLower(p.Watchdog.State), quorum(p.Watchdog.Quorum))
 		if !p.Watchdog.MayAct() {
 			out.Tone = Quiet
 		}
@@ -114,26 +129,27 @@ func poolOf(p *topology.PoolView) Pool {
 	return out
 }
 
+// quorum is Pgpool-II's number in Pgpool-II's words.
 func quorum(n int) string {
 	switch n {
 	case 1:
-		return "yes"
+		return "quorum exists"
 	case 0:
-		return "just so"
+		return "quorum on the edge"
 	case -1:
-		return "no"
+		return "no quorum"
 	}
-	return "unknown"
+	return "quorum unknown"
 }
 
-// headline is what a person reads first, and all that a screen reader says
-// aloud without being asked.
+// headline is what a person reads first, and all that a screen reader announces
+// unasked.
 func (v *View) headline(st *control.Status) {
-	attached, notOK, bad := 0, []string{}, false
+	notOK, bad := []string{}, false
 	for i := range v.Nodes {
 		n := &v.Nodes[i]
 		if n.Attach == Attached {
-			attached++
+			v.Attached++
 		}
 		if n.Tone == Good {
 			continue
@@ -152,24 +168,23 @@ func (v *View) headline(st *control.Status) {
 	switch {
 	case !v.Looked:
 		v.Tone, v.Headline, v.Detail = Quiet, "Looking at the pool for the first time", ""
-	case len(v.Pools) > 0 && v.Pools[0].Tone == Bad:
-		v.Tone, v.Headline = Bad, "Pgpool-II does not answer"
-		v.Detail = v.Pools[0].State
+	case len(v.Pools) > 0 && v.Pools[0].Err != "":
+		v.Tone, v.Headline, v.Detail = Bad, "Pgpool-II does not answer", firstLine(v.Pools[0].Err)
 	case v.Primary == topology.NoNode:
 		v.Headline = "No node accepts writes"
 		if failingOver(st) {
 			v.Tone, v.Headline = Busy, "A failover is under way: no node accepts writes yet"
 		}
-	case attached == len(v.Nodes) && len(notOK) == 0:
-		v.Tone, v.Headline = Good, fmt.Sprintf("All %d nodes are attached and level", attached)
-		if attached == 1 {
+	case v.Attached == len(v.Nodes) && len(notOK) == 0:
+		v.Tone, v.Headline = Good, fmt.Sprintf("All %d nodes are attached and healthy", v.Attached)
+		if v.Attached == 1 {
 			v.Headline = "The only node is attached"
 		}
 		v.Detail = fmt.Sprintf("node %s is the primary", v.Primary)
 	default:
-		v.Headline = fmt.Sprintf("%d of %d nodes are attached", attached, len(v.Nodes))
-		if attached == len(v.Nodes) {
-			v.Headline = fmt.Sprintf("All %d nodes are attached", attached)
+		v.Headline = fmt.Sprintf("%d of %d nodes are attached", v.Attached, len(v.Nodes))
+		if v.Attached == len(v.Nodes) {
+			v.Headline = fmt.Sprintf("All %d nodes are attached", v.Attached)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func TestHeadline(t *testing.T) {
 		tone           Tone
 		headline, also string
 	}{
-		"all is well":       {func(*control.Status) {}, Good, "All 3 nodes are attached and level", "node 0 is the primary"},
+		"all is well":       {func(*control.Status) {}, Good, "All 3 nodes are attached and healthy", "node 0 is the primary"},
 		"has not looked":    {func(st *control.Status) { *st = control.Status{Why: "starting"} }, Quiet, "first time", ""},
 		"Pgpool-II is dead": {func(st *control.Status) { st.Snapshot.Pools[0].Err = "refused" }, Bad, "Pgpool-II does not answer", "refused"},
 		"a node is on its way": {func(st *control.Status) {
@@ -156,7 +156,7 @@ func TestAlarms(t *testing.T) {
 	for _, a := range Of(st, past, noon).Alarms {
 		got = append(got, string(a.Tone)+" "+a.Title)
 	}
-	want := []string{"bad Node 1 is parked", "bad 3 commits lost, kept in the vault of node 1", "bad The history was set aside", "quiet Node 2 is on hold"}
+	want := []string{"bad Node 1 is parked", "bad 3 lost commits, kept in the vault of node 1", "bad The history was set aside", "quiet Node 2 is on hold"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

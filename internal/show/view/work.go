@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Work is what is decided about a node that is not well, or about several of
-// which the very same is true: a dead Pgpool-II is one trouble, not sixty.
+// Work is the decision about a node that is not healthy, or about several for
+// the same reason: a dead Pgpool-II is one problem, not sixty.
 type Work struct {
-	Node     // the first of them
+	NodeView // the first of them
 	Subject  string
-	Evidence []string // of all, each line once
+	Evidence []string // of all of them, each line once
 }
 
-func workOf(nodes []Node) []Work {
+func workOf(nodes []NodeView) []Work {
 	var out []Work
 	var members [][]string
 	for _, n := range nodes {
@@ -26,7 +26,7 @@ func workOf(nodes []Node) []Work {
 		})
 		if at < 0 {
 			at = len(out)
-			out, members = append(out, Work{Node: n}), append(members, nil)
+			out, members = append(out, Work{NodeView: n}), append(members, nil)
 		}
 		members[at] = append(members[at], n.ID.String())
 		for _, e := range n.Decision.Evidence {

@@ -134,8 +134,8 @@ type choice struct {
 	Node     topology.NodeID
 	IsPool   bool
 	Subject  string
-	Now      *view.Node
-	Nodes    []view.Node
+	Now      *view.NodeView
+	Nodes    []view.NodeView
 	Deed     deed
 	Deeds    []deed
 	Methods  []topology.Method

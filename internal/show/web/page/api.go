@@ -17,7 +17,9 @@ import (
 
 // api is read-only: the same values as `repool … --json`.
 func (s *server) api(mux *http.ServeMux) {
-	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.o.Source.Status()) })
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, view.ReportOf(s.o.Source.Status(), time.Now()))
+	})
 	mux.HandleFunc("GET /api/v1/history", func(w http.ResponseWriter, r *http.Request) {
 		f, err := filterOf(r)
 		if err != nil {

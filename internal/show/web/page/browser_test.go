@@ -108,7 +108,7 @@ func TestPageStaysFresh(t *testing.T) {
 		t.Errorf("open, focus, same element: %s", got)
 	}
 	s.change(func(st *control.Status) { *st = healthy(3).st; st.Pass = 99 })
-	b.Until(`document.querySelector("#s-head h1").innerText === "All 3 nodes are attached and level" && !document.getElementById("work-0")`)
+	b.Until(`document.querySelector("#s-head h1").innerText === "All 3 nodes are attached and healthy" && !document.getElementById("work-0")`)
 	srv.CloseClientConnections()
 	srv.Listener.Close()
 	b.Until(`document.getElementById("live").dataset.state === "lost" && document.getElementById("live-text").innerText.includes("what you see is old")`)

@@ -187,13 +187,7 @@ func (s *server) show(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, frame{Title: title(&now.view), Live: true, Flash: flash}, "page", now.data)
 }
 
-// title is what a browser's tab shows: how many of how many.
+// title is what a browser's tab shows.
 func title(v *view.View) string {
-	attached := 0
-	for i := range v.Nodes {
-		if v.Nodes[i].Attach == view.Attached {
-			attached++
-		}
-	}
-	return fmt.Sprintf("%d/%d attached · repool", attached, len(v.Nodes))
+	return fmt.Sprintf("%d/%d attached · repool", v.Attached, len(v.Nodes))
 }

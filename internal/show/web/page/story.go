@@ -27,12 +27,5 @@ func (s *server) story(w http.ResponseWriter, r *http.Request) {
 		s.render(w, r, status, frame{Title: "repool"}, "notfound", err.Error())
 		return
 	}
-	tone := map[string]view.Tone{"healed": view.Good, "parked": view.Bad}[story.Ending]
-	if tone == "" {
-		tone = view.Busy
-	}
-	s.render(w, r, http.StatusOK, frame{Title: "A run of node " + story.Node.String() + " · repool", Live: false}, "story", struct {
-		S    view.Story
-		Tone view.Tone
-	}{story, tone})
+	s.render(w, r, http.StatusOK, frame{Title: "A run of node " + story.Node.String() + " · repool"}, "story", story)
 }
