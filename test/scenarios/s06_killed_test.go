@@ -51,7 +51,7 @@ func (p *pool) crashed(node int, point string) {
 
 // S6: the agent of a diverged old primary dies in the rewind.
 func TestS06AgentKilledDuringRewind(t *testing.T) {
-	p := up(t, lab.Options{Agents: lab.AgentsSeparate})
+	p := up(t, lab.Options{Agents: lab.AgentsSeparate, Repool: testpool.CrashBinary(t)})
 	g := p.guarded()
 	for _, blow := range []struct {
 		point string
@@ -85,7 +85,8 @@ func TestS06AgentKilledDuringRewind(t *testing.T) {
 
 // S6: the agent dies while the old primary is copied anew.
 func TestS06AgentKilledDuringBaseBackup(t *testing.T) {
-	p := up(t, lab.Options{Agents: lab.AgentsSeparate, NoWALLogHints: true, Layout: lab.LayoutDebian})
+	p := up(t, lab.Options{Agents: lab.AgentsSeparate, NoWALLogHints: true, Layout: lab.LayoutDebian,
+		Repool: testpool.CrashBinary(t)})
 	g := p.guarded()
 	for _, point := range []string{
 		"base-backup:copy:progress",

@@ -53,11 +53,29 @@ var binary = sync.OnceValues(func() (string, error) {
 	if b := os.Getenv("REPOOL_BIN"); b != "" {
 		return filepath.Abs(b)
 	}
-	out := filepath.Join(scratch, "repool")
-	cmd := exec.Command("go", "build", "-o", out, "github.com/repool/repool/cmd/repool")
+	return build("repool")
+})
+
+// CrashBinary is the path of a repool built with -tags crashpoints, which kills itself where resync.CrashEnv says.
+func CrashBinary(t testing.TB) string {
+	t.Helper()
+	bin, err := crashBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+var crashBinary = sync.OnceValues(func() (string, error) { return build("repool-crash", "-tags", "crashpoints") })
+
+// build builds repool in the suite's directory.
+func build(name string, args ...string) (string, error) {
+	out := filepath.Join(scratch, name)
+	args = append(append([]string{"build", "-o", out}, args...), "github.com/repool/repool/cmd/repool")
+	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build repool: %w\n%s", err, b)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, b)
 	}
 	return out, nil
-})
+}

@@ -31,10 +31,13 @@ type Pool struct {
 }
 
 // Up builds a pool with hooks and controller as soon as a slot is free, waits until it is whole, and takes it down with
-// the test. Tests that call it run side by side; each may call it once.
+// the test. The empty Repool means Binary. Tests that call it run side by side; each may call it once.
 func Up(t *testing.T, slots Slots, o lab.Options) *Pool {
 	t.Helper()
-	o.Repool, o.Hooks, o.Controller = Binary(t), true, true
+	o.Hooks, o.Controller = true, true
+	if o.Repool == "" {
+		o.Repool = Binary(t)
+	}
 	p := Bare(t, slots, o)
 	p.Ctl = control.NewClient(p.ControllerSocket(0))
 	p.Whole("the new pool", time.Time{})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
@@ -59,8 +58,8 @@ type Options struct {
 	// ReadOnly: for questions alone. New makes nothing, no run is taken over, and
 	// no order may be given.
 	ReadOnly bool
-	// Points is called at each of resync.AllPoints. Nil: the point named in the
-	// environment variable resync.CrashEnv, if any, kills the process.
+	// Points is called at each of resync.AllPoints; nil: resync.CrashPoint, which does nothing in the program that is
+	// shipped.
 	Points func(string)
 }
 
@@ -101,7 +100,7 @@ func New(o Options) (*Agent, error) {
 		o.KeepEvery = time.Minute
 	}
 	if o.Points == nil {
-		o.Points = resync.CrashAt(os.Getenv(resync.CrashEnv))
+		o.Points = resync.CrashPoint()
 	}
 	if o.Keep == nil {
 		w, err := workshopIn(o.Workshop, o.ReadOnly)

@@ -1,16 +1,13 @@
 package resync
 
 import (
-	"os"
 	"slices"
-	"syscall"
 
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// CrashEnv names the environment variable that makes an agent kill itself with
-// SIGKILL at a point, such as "rewind:move-aside:effect". It exists for the
-// lab's "kill a resync at step S"; an agent that runs without it never looks.
+// CrashEnv names the environment variable that holds the point at which a program built with -tags crashpoints kills
+// itself, such as "rewind:move-aside:effect". No other program reads it.
 const CrashEnv = "REPOOL_CRASHPOINT"
 
 // The parts of a step at which a process can die, in order.
@@ -71,20 +68,4 @@ func AllPoints() []string {
 		all = append(all, PointsOf(m)...)
 	}
 	return all
-}
-
-// CrashAt returns a hook for Options.Points that kills this process, without
-// any clean-up, when it reaches the point of that name. An empty name gives nil.
-func CrashAt(name string) func(string) {
-	if name == "" {
-		return nil
-	}
-	return func(point string) {
-		if point != name {
-			return
-		}
-		if p, err := os.FindProcess(os.Getpid()); err == nil && p.Signal(syscall.SIGKILL) == nil {
-			select {} // until the kernel acts
-		}
-	}
 }

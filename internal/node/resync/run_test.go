@@ -203,10 +203,6 @@ func TestPoints(t *testing.T) {
 	if resync.PointsOf(topology.MethodAttach) != nil || resync.Supports(topology.MethodAttach) {
 		t.Error("attach belongs to the controller")
 	}
-	if resync.CrashAt("") != nil {
-		t.Error("no name, no crash")
-	}
-	resync.CrashAt("somewhere")("elsewhere") // must not kill this process
 }
 
 // TestStepOrder is what the promises rest on, read from the table itself.
