@@ -17,7 +17,7 @@ func certificatesOf(p *config.Pool, w *wiring) func() []metrics.Certificate {
 	files := &certs.Files{CA: p.TLS.CA, Cert: p.TLS.Cert, Key: p.TLS.Key}
 	return func() []metrics.Certificate {
 		var out []metrics.Certificate
-		own, _ := files.Expiries() //nolint:errcheck // what could be read is given all the same
+		own, _ := files.Expiries() // what could be read is given all the same
 		for _, c := range own {
 			holder := "controller"
 			if c.Path == files.CA {

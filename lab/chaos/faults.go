@@ -209,11 +209,12 @@ func (r *run) pgpoolRestart(ctx context.Context) (string, error) {
 	if !r.lab.PgpoolRuns(0) {
 		return "", errNotNow
 	}
-	what, err := "killed", error(nil)
+	var err error
+	what := "stopped"
 	if r.rnd.IntN(2) == 0 {
-		err = r.lab.KillPgpool(ctx, 0, false)
+		what, err = "killed", r.lab.KillPgpool(ctx, 0, false)
 	} else {
-		what, err = "stopped", r.lab.StopPgpool(ctx, 0)
+		err = r.lab.StopPgpool(ctx, 0)
 	}
 	r.until("pgpool-restart", func(context.Context) error {
 		if r.lab.PgpoolRuns(0) {

@@ -148,7 +148,7 @@ func isJSON(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // expand FILE…: replaces $NAME in each by the script's variables.
-func expand(ts *testscript.TestScript, neg bool, args []string) {
+func expand(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		file := ts.MkAbs(name)
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
@@ -221,7 +221,7 @@ func babble(ts *testscript.TestScript, neg bool, args []string) {
 				return
 			}
 			go func() {
-				defer c.Close() //nolint:errcheck // a peer that only babbles
+				defer c.Close()
 				_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 				if _, err := c.Read(make([]byte, 4096)); err == nil {
 					_, _ = c.Write([]byte(text))
@@ -232,7 +232,7 @@ func babble(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // waitFor PATH: something is there, within 30 seconds.
-func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	deadline, tick := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -248,7 +248,7 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // within N FILE: FILE has at most N lines: an error is to be short.
-func within(ts *testscript.TestScript, neg bool, args []string) {
+func within(ts *testscript.TestScript, _ bool, args []string) {
 	most, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	text := strings.TrimRight(ts.ReadFile(args[1]), "\n")

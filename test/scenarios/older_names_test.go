@@ -78,7 +78,7 @@ func TestOlderNamesAndResyncCommand(t *testing.T) {
 	p.Must(err)
 
 	reads := p.watchReads(old, lost)
-	p.Wait("the program to have lied", func(ctx context.Context) error {
+	p.Wait("the program to have lied", func(context.Context) error {
 		runs := p.Runs(old, since)
 		if len(runs) == 0 {
 			return fmt.Errorf("no run has ended yet")

@@ -98,7 +98,7 @@ var effects = []effect{
 			_ = w.start(n, false, 400*time.Millisecond)
 		}
 	}), nil},
-	{"promote by hand", 4, false, locked(func(w *World, n *node, _ Fault) {
+	{"promote by hand", 4, false, locked(func(_ *World, n *node, _ Fault) {
 		if n.accepting() && !n.srv.primary {
 			n.srv.promoteAt = time.Now()
 		}
@@ -106,12 +106,12 @@ var effects = []effect{
 	{"attach by hand", 5, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.id, attach: true}) }), nil},
 	{"detach by hand", 4, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.id}) }), nil},
 	{"power cut", 6, true, locked(func(w *World, n *node, _ Fault) { w.powerCut(n); n.troubled = time.Now() }), locked((*World).powerOn)},
-	{"freeze", 4, true, locked(func(w *World, n *node, _ Fault) {
+	{"freeze", 4, true, locked(func(_ *World, n *node, _ Fault) {
 		if n.srv != nil {
 			n.srv.frozen = true
 			n.troubled = time.Now()
 		}
-	}), locked(func(w *World, n *node, _ Fault) {
+	}), locked(func(_ *World, n *node, _ Fault) {
 		if n.srv != nil {
 			n.srv.frozen = false
 			n.troubled = time.Now()

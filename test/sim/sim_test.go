@@ -54,7 +54,7 @@ func playMany(t *testing.T, from uint64, worlds int, see func(t *testing.T, o Ou
 					if err := os.Mkdir(dir, 0o700); err != nil {
 						t.Fatal(err)
 					}
-					defer os.RemoveAll(dir) //nolint:errcheck // goes with root at the latest
+					defer os.RemoveAll(dir)
 					return play(t, dir, o)
 				}
 				for !stopped.Load() {

@@ -1,6 +1,7 @@
 package testpool
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,7 +32,7 @@ func runAll(m *testing.M) (code int, err error) {
 	if scratch, err = os.MkdirTemp("", "repool-suite-"); err != nil {
 		return 1, err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	if templates, err = lab.NewTemplates(); err != nil {
 		return 1, err
 	}

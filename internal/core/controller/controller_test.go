@@ -34,7 +34,7 @@ func TestHealthyPoolIsLeftAlone(t *testing.T) {
 }
 
 func TestAttachOnlyWhereDetached(t *testing.T) {
-	inWorld(t, 3, func(t *testing.T, w *world) {
+	inWorld(t, 3, func(_ *testing.T, w *world) {
 		w.pools[0].set(1, topology.PoolDown)
 		w.pools[2].set(1, topology.PoolDown)
 		_, stop := w.run()
@@ -69,7 +69,7 @@ func TestDivergedNodeAttachedByHand(t *testing.T) {
 }
 
 func TestTwoNodesAreResyncedAtOnce(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(_ *testing.T, w *world) {
 		w.diverged(1)
 		w.dies(2)
 		w.agents[1].StepTime, w.agents[2].StepTime = 20*time.Second, 20*time.Second
@@ -131,7 +131,7 @@ func TestFenceThatFailsIsTriedAgainInTime(t *testing.T) {
 // TestNudge: detach, then attach, and only where the primary is not seen: where
 // it is, a detach would be a failover.
 func TestNudge(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+	inWorld(t, 2, func(_ *testing.T, w *world) {
 		w.pools[0].view.Primary = topology.NoNode
 		_, stop := w.run()
 		defer stop()
@@ -178,7 +178,7 @@ func TestOneOrderAtATime(t *testing.T) {
 // TestDetachDuringARun (P1): a node that somebody attaches in the middle of
 // its resync is taken out of the pool at once, not at the end of the run.
 func TestDetachDuringARun(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(_ *testing.T, w *world) {
 		w.diverged(2)
 		w.agents[2].StepTime = time.Hour
 		_, stop := w.run()

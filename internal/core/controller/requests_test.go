@@ -148,7 +148,7 @@ func TestRequestsThatMakeNoSense(t *testing.T) {
 func TestCheckpoints(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		var runs, open atomic.Int32
-		w.opts.Checkpoint = func(ctx context.Context, n topology.NodeID) error {
+		w.opts.Checkpoint = func(ctx context.Context, _ topology.NodeID) error {
 			runs.Add(1)
 			if open.Add(1) > 1 {
 				t.Error("two at once")

@@ -171,7 +171,7 @@ func TestWatchThatBreaks(t *testing.T) {
 // TestAgentThatStallsGetsNoOldOrder: what was decided before an agent was free
 // is decided anew.
 func TestAgentThatStallsGetsNoOldOrder(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(_ *testing.T, w *world) {
 		w.dies(2)
 		stalls := 1
 		w.agents[2].Fail = func(call string) error {

@@ -14,7 +14,7 @@ func primaryRules(others []Decision) []rule {
 			return s.attach(CodePrimaryDetached, fmt.Sprintf("node %s is the primary, and Pgpool-II has it detached: nobody serves writes", s.n.ID))
 		}},
 		rule{CodePoolBlind, func(s *subject) bool { return s.w.pool != agrees }, func(s *subject) Decision { return s.nudge(attaching) }},
-		rule{CodePrimary, func(s *subject) bool { return true }, func(s *subject) Decision {
+		rule{CodePrimary, func(*subject) bool { return true }, func(s *subject) Decision {
 			return s.decide(None, CodePrimary, fmt.Sprintf("the primary, on timeline %s at %s", s.n.SQL.Timeline, s.n.SQL.Current), "history "+s.w.history.Text())
 		}},
 	)

@@ -84,7 +84,7 @@ func (l *fileLock) Busy() bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close() //nolint:errcheck // opened for reading only
+	defer f.Close()
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	if err == nil {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)

@@ -80,7 +80,7 @@ func (s *server) exec(name string, args ...string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer out.Close() //nolint:errcheck // scratch
+	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
 		text, _ := os.ReadFile(out.Name())
@@ -109,7 +109,7 @@ func (s *server) sql(stmts ...string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer conn.Close(s.t.Context()) //nolint:errcheck // the answers are in
+	defer conn.Close(s.t.Context())
 	var last string
 	for _, q := range stmts {
 		rows, err := conn.Query(s.t.Context(), q, pgx.QueryExecModeSimpleProtocol)

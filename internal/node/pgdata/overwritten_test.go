@@ -14,7 +14,7 @@ func TestOtherThan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close() //nolint:errcheck // read only
+	defer w.Close()
 	end, err := w.EndOfWAL(c.CheckpointLSN)
 	if err != nil {
 		t.Fatal(err)

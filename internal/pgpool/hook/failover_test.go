@@ -91,7 +91,7 @@ func TestFailover(t *testing.T) {
 		"the old primary's host is gone": {
 			nodes: []*fakeNode{{silent: true, noAgent: true}, standby(0x100), dead()}, event: lost,
 			code: CodePromoted,
-			check: func(t *testing.T, w *world, r Result) {
+			check: func(t *testing.T, _ *world, r Result) {
 				if !strings.Contains(strings.Join(r.Notes, "\n"), "old primary 0 not fenced") {
 					t.Errorf("notes %q", r.Notes)
 				}

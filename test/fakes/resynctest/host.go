@@ -46,7 +46,7 @@ func (w *World) Server() (topology.ServerState, error) {
 }
 
 // ProbeWAL reads Home, else Aside.
-func (w *World) ProbeWAL(primary topology.History) (topology.WALProbe, error) {
+func (w *World) ProbeWAL(_ topology.History) (topology.WALProbe, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	d := w.Places[resync.Home]

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Runs the tests of one target: "test" is everything that test/suites.txt does not name, "all" what it names for
+# `make test-all`.
+# Usage: tests.sh test|all [go test flags]
+set -eu
+
+GO=${GO:-go}
+target=$1
+shift
+suites() { grep -v '^#' test/suites.txt; }
+any() { paste -sd '|' | sed 's/.*/^(&)$/'; }
+
+case $target in
+test)
+	module=$($GO list -m)
+	whole=$(suites | awk -v m="$module" '$3 == "*" { print m "/" $2 }')
+	# The pools first: they wait more than they work, and the unit tests run beside them.
+	packages="./test/scenarios $($GO list ./... | grep -vxF -e "$module/test/scenarios" -e "$whole")"
+	set -- -skip "$(suites | awk '$3 != "*" { print $3 }' | any)" "$@"
+	;;
+all)
+	if [ "$(id -u)" -ne 0 ]; then
+		echo "test-all: nodes on hosts of their own need network namespaces, and those need root" >&2
+		exit 1
+	fi
+	packages=$(suites | awk '$1 == "all" { print "./" $2 }' | sort -u)
+	names=$(suites | awk '$1 == "all"' | while read -r _ package name; do
+		if [ "$name" = '*' ]; then
+			grep -ho '^func Test[A-Za-z0-9_]*' "$package"/*_test.go | cut -d' ' -f2 | grep -vx TestMain
+		else
+			echo "$name"
+		fi
+	done)
+	set -- -run "$(echo "$names" | any)" "$@"
+	;;
+*)
+	echo "tests.sh: no target $target" >&2
+	exit 2
+	;;
+esac
+
+# In memory, where there is room for six pools, a copy of a data directory costs a tenth of the processor time.
+room() { df --output=avail -k /dev/shm 2>/dev/null | tail -1; }
+free() { awk '/^MemAvailable/ { print $2 }' /proc/meminfo; }
+if [ -z "${TMPDIR:-}" ] && [ "$(room)" -gt 8000000 ] && [ "$(free)" -gt 8000000 ]; then
+	export TMPDIR=/dev/shm GOTMPDIR=/tmp
+fi
+# shellcheck disable=SC2086 # a list of words
+exec $GO test -p 2 "$@" $packages
