@@ -2,26 +2,15 @@ package cli
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
-	"net"
 	"os"
-	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/repool/repool/internal/admin/certs"
+	"github.com/repool/repool/internal/app"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/node/agent"
-	"github.com/repool/repool/internal/node/agentapi"
-	"github.com/repool/repool/internal/node/dbhost"
-	"github.com/repool/repool/internal/node/resync"
-	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/terminal"
 )
 
@@ -58,7 +47,7 @@ EXIT STATUS
 				return err
 			}
 			if o.stdio {
-				return g.runStdio(cmd.Context(), o)
+				return app.JoinAgent(cmd.Context(), os.Stdin, os.Stdout, o.socket)
 			}
 			return g.runAgent(cmd.Context(), p, o)
 		},
@@ -98,7 +87,7 @@ func (g *globals) agentPool(o *agentOptions) (*config.Pool, error) {
 	if err != nil {
 		return nil, exit.With(exit.Usage, err)
 	}
-	n := p.Node(nodeIDOf(o.node))
+	n := p.Node(topology.NodeID(o.node))
 	if n == nil {
 		return nil, noSuchNode(p, o.node)
 	}
@@ -111,73 +100,14 @@ func (g *globals) agentPool(o *agentOptions) (*config.Pool, error) {
 	return p, nil
 }
 
-func (g *globals) runStdio(ctx context.Context, o agentOptions) error {
-	err := agentapi.Stdio(ctx, os.Stdin, os.Stdout, o.socket)
-	if errors.Is(err, agentapi.ErrNotRunning) {
-		return exit.With(exit.Unreachable, err, "start repool agent on this host: systemctl start repool-agent")
-	}
-	return err
-}
-
-func (g *globals) runAgent(ctx context.Context, p *config.Pool, o agentOptions) (err error) {
-	n := p.Node(nodeIDOf(o.node))
+func (g *globals) runAgent(ctx context.Context, p *config.Pool, o agentOptions) error {
 	log, err := g.log(p.Log.Format)
 	if err != nil {
 		return err
 	}
-	a, h, err := localAgent(p, n, log, readWrite, alone(p))
+	a, err := app.NewAgent(app.AgentOptions{Pool: p, Node: topology.NodeID(o.node), Socket: o.socket, Log: log})
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	files := &certs.Files{CA: p.TLS.CA, Cert: p.TLS.Cert, Key: p.TLS.Key}
-	var conf func() (*tls.Config, error)
-	if p.Agent.Listen != "" {
-		conf = files.Server
-		if _, err := conf(); err != nil {
-			return exit.With(exit.Usage, err, "repool certs makes the files")
-		}
-	}
-	l, err := control.Listen(o.socket)
-	if err != nil {
-		return exit.With(exit.Usage, err)
-	}
-	srv := agentapi.NewServer(a, selfOf(n, h, a, newNamedControllers(p, log)), conf, log)
-	group, gctx := errgroup.WithContext(ctx)
-	if conf != nil {
-		far, err := net.Listen("tcp", p.Agent.Listen)
-		if err != nil {
-			return exit.With(exit.Usage, errors.Join(fmt.Errorf("agent.listen: %w", err), l.Close()))
-		}
-		group.Go(func() error { return serveUntil(gctx, srv, func() error { return srv.ServeTLS(far, "", "") }) })
-	}
-	group.Go(func() error { return a.Serve(gctx) })
-	group.Go(func() error { return serveUntil(gctx, srv, func() error { return srv.Serve(l) }) })
-	log.Info("agent runs", "version", Version, "node", o.node, "socket", o.socket, "listen", p.Agent.Listen)
-	tellManager(daemon.SdNotifyReady)
-	return group.Wait()
-}
-
-// selfOf is what the agent tells of itself in each call.
-func selfOf(n *config.NodeConf, h *dbhost.Host, a *agent.Agent, named *namedControllers) *agentapi.Self {
-	return &agentapi.Self{
-		Node: n.ID, Version: Version, Heard: a.Heard,
-		Controllers: named.now,
-		System: func() topology.SystemID {
-			for _, place := range []resync.Place{resync.Home, resync.Aside} {
-				if c, err := h.Control(place); err == nil {
-					return c.SystemID
-				}
-			}
-			return 0
-		},
-	}
-}
-
-// alone is after how long on its own an agent stops a primary; zero: never.
-func alone(p *config.Pool) time.Duration {
-	if p.Agent.WhenAlone == "stop" {
-		return p.Agent.AloneAfter
-	}
-	return 0
+	return runUntilDone(ctx, a)
 }

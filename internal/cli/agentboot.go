@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
+	"github.com/repool/repool/internal/app"
 	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/node/bootgate"
-	"github.com/repool/repool/internal/node/dbhost"
 	"github.com/repool/repool/internal/terminal"
 )
 
@@ -34,11 +32,10 @@ EXIT STATUS
 		Example: "  ExecStartPre=/usr/sbin/runuser -u postgres -- /usr/bin/repool agent hold-start",
 		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := g.lookOnly(&o)
+			p, log, err := g.ownNode(&o)
 			if err != nil {
 				return err
 			}
-			defer h.Close()
 			ctx := cmd.Context()
 			late := errors.New("it is held no longer than that")
 			if limit > 0 {
@@ -46,14 +43,10 @@ EXIT STATUS
 				ctx, cancel = context.WithTimeoutCause(ctx, limit, late)
 				defer cancel()
 			}
-			if err := os.MkdirAll(h.Workshop(), 0o700); err != nil {
-				return exit.With(exit.Usage, err)
-			}
-			gate := &bootgate.Gate{Workshop: h.Workshop(), Look: h.Inspect, Say: func(why string) {
+			why, err := app.HoldStart(ctx, p, topology.NodeID(o.node), log, func(why string) {
 				fmt.Fprintf(g.err, "repool: the start of node %d is held: %s. It goes on when repool has made the node a standby; "+
 					"if no other node is the primary: repool agent let-start\n", o.node, why)
-			}}
-			why, err := gate.Wait(ctx)
+			})
 			switch {
 			case errors.Is(err, late):
 				return exit.With(exit.Unfinished, err, "repool status, on Pgpool-II's host, shows what the node waits for; if no other node is the primary: repool agent let-start")
@@ -84,15 +77,11 @@ EXIT STATUS
 		Example: "  sudo -u postgres repool agent let-start",
 		Args:    terminal.Args,
 		RunE: func(*cobra.Command, []string) error {
-			h, err := g.lookOnly(&o)
+			p, log, err := g.ownNode(&o)
 			if err != nil {
 				return err
 			}
-			defer h.Close()
-			why, err := bootgate.Let(h.Workshop(), who(), holdsStart)
-			if errors.Is(err, bootgate.ErrNotHeld) {
-				return exit.With(exit.Refused, err, `"repool agent hold-start" before the server's own start holds it: see docs/operations.md`)
-			}
+			why, err := app.AllowStart(p, topology.NodeID(o.node), log, who())
 			if err != nil {
 				return err
 			}
@@ -104,28 +93,13 @@ EXIT STATUS
 	return c
 }
 
-// holdsStart says whether a process is one of repool's.
-func holdsStart(pid int) bool {
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	own, oerr := os.Executable()
-	return err == nil && oerr == nil && filepath.Base(exe) == filepath.Base(own) && unix.Kill(pid, 0) == nil
-}
-
-// lookOnly is the node's own directory, to look at, by its owner.
-func (g *globals) lookOnly(o *agentOptions) (*dbhost.Host, error) {
-	o.socket = config.DefaultAgentSocket // nobody listens; it need not be said
+// ownNode reads the configuration of an agent and makes its log.
+func (g *globals) ownNode(o *agentOptions) (*config.Pool, *slog.Logger, error) {
+	o.socket = config.DefaultAgentSocket // nobody listens, so it need not be given
 	p, err := g.agentPool(o)
 	if err != nil {
-		return nil, err
-	}
-	n := p.Node(nodeIDOf(o.node))
-	if err := mayWorkOn(n); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	log, err := g.log(p.Log.Format)
-	if err != nil {
-		return nil, err
-	}
-	_, h, err := localAgent(p, n, log, readOnly, 0)
-	return h, err
+	return p, log, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/admin/check"
+	"github.com/repool/repool/internal/app"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
@@ -70,11 +71,7 @@ func (g *globals) facts(ctx context.Context, timeout time.Duration) (*check.Fact
 	}
 	// Asks the agent of a node that is not in this process.
 	inspect := func(ctx context.Context, n config.NodeConf) (topology.Inspection, error) {
-		a := dialAgent(p, &n, readOnly)
-		if c, ok := a.(io.Closer); ok {
-			defer c.Close()
-		}
-		return a.Inspect(ctx)
+		return app.Inspect(ctx, p, &n)
 	}
 	f, err := check.Gather(ctx, check.Options{Loaded: l, Timeout: timeout, Inspect: inspect})
 	return f, exit.With(exit.Usage, err)

@@ -1,9 +1,9 @@
-// Package cli is the command line: one file a command, each with an options
-// struct, a newXCommand that parses and a runX that works without cobra. It is
-// also the one place that wires the parts together (wire.go).
+// Package cli is the command line of repool. It parses and prints: each command is
+// one file with an options struct, a newXCommand that parses and a runX that works
+// without cobra. What a command does is in internal/app, or asked of the running
+// controller (internal/show/control).
 //
-// Results go to standard output, everything else to standard error; every
-// command that prints state has --json; colour only on a terminal. Errors come
-// back to main as values and are mapped to a message and an exit code in one
-// place, internal/exit.
+// Results go to standard output, everything else to standard error; every command
+// that prints state has --json. Errors carry their exit status (internal/exit);
+// internal/terminal prints them.
 package cli

@@ -2,28 +2,17 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/repool/repool/internal/app"
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/core/controller"
-	"github.com/repool/repool/internal/core/plan"
-	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/pgpool/hook"
-	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/internal/terminal"
 )
-
-func nodeIDOf(i int) topology.NodeID { return topology.NodeID(i) }
 
 func newHook(g *globals) *cobra.Command {
 	c := terminal.Family(&cobra.Command{
@@ -128,78 +117,6 @@ func (g *globals) hookDeps() (d hook.Deps, done func(), err error) {
 	if err != nil {
 		return hook.Deps{}, nil, exit.With(exit.Usage, err)
 	}
-	own := &wiring{agents: map[topology.NodeID]agentapi.Agent{}}
-	return g.depsOf(p, g.quiet(), own), own.hangUp, nil
-}
-
-// held reads the second copy of the holds: the controller may not be there to ask.
-func held(stateDir string, node topology.NodeID, now time.Time) (bool, error) {
-	var holds []plan.Hold
-	if _, err := history.CopyAt(stateDir, history.HoldsFile).Load(&holds); err != nil {
-		return false, fmt.Errorf("look for holds: %w", err)
-	}
-	return slices.ContainsFunc(holds, func(h plan.Hold) bool { return h.Covers(node, now) }), nil
-}
-
-// depsOf makes the hook's dependencies; agents that exist in have are used, and
-// those that are made are added to it.
-func (g *globals) depsOf(p *config.Pool, log *slog.Logger, have *wiring) hook.Deps {
-	return hook.Deps{
-		Pool: p, Dial: hook.DialSQL(p), Control: control.NewClient(p.Controller.Socket), Out: g.err,
-		Held: func(id topology.NodeID) (bool, error) { return held(p.Controller.StateDir, id, time.Now()) },
-		Agent: func(id topology.NodeID) (hook.Fencer, error) {
-			have.mu.Lock()
-			defer have.mu.Unlock()
-			if a := have.agents[id]; a != nil {
-				return a, nil
-			}
-			n := p.Node(id)
-			if n == nil {
-				return nil, exit.New(exit.Usage, "there is no node %d", id)
-			}
-			a, err := g.agentOf(p, n, log, have, readWrite)
-			if err == nil {
-				have.agents[id] = a
-			}
-			return a, err
-		},
-	}
-}
-
-// unfinished takes up promotions whose hook was killed.
-type unfinished struct {
-	deps hook.Deps
-	log  *slog.Logger
-}
-
-func (g *globals) unfinishedHooks(p *config.Pool, w *wiring, log *slog.Logger) controller.Unfinished {
-	return &unfinished{deps: g.depsOf(p, log, w), log: log}
-}
-
-// Pending is whether the spool holds anything.
-func (u *unfinished) Pending() bool {
-	events, err := hook.Pending(u.deps.Pool.Controller.StateDir)
-	return err == nil && len(events) > 0
-}
-
-// Resume goes on with each event whose hook is no longer there.
-func (u *unfinished) Resume(ctx context.Context) (int, error) {
-	events, err := hook.Pending(u.deps.Pool.Controller.StateDir)
-	if err != nil {
-		return 0, err
-	}
-	var errs []error
-	n := 0
-	for _, e := range events {
-		rctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-		r, err := hook.Resume(rctx, u.deps, e)
-		cancel()
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		n++
-		u.log.Info("took up a hook", "event", e.String(), "code", string(r.Code), "text", r.Text)
-	}
-	return n, errors.Join(errs...)
+	d, done = app.NewHook(p, g.quiet(), g.err)
+	return d, done, nil
 }

@@ -3,18 +3,14 @@ package cli
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/repool/repool/internal/app"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/show/notify"
 	"github.com/repool/repool/internal/terminal"
 )
-
-// notifyDeadline bounds one attempt, as it does in the controller.
-const notifyDeadline = 30 * time.Second
 
 func newNotify(g *globals) *cobra.Command {
 	return &cobra.Command{
@@ -39,31 +35,18 @@ EXIT STATUS
 }
 
 func (g *globals) runNotify(ctx context.Context, c config.Notify) error {
-	receivers, err := receiversOf(c)
-	if err != nil {
-		return err
-	}
-	if len(receivers) == 0 {
-		return exit.With(exit.Usage, fmt.Errorf("nobody is to be told: repool.yaml names no receiver"), "set notify.on_event or notify.webhook.url")
-	}
-	host, err := hostName()
-	if err != nil {
-		return err
-	}
-	e, deaf := notify.TestEvent(host), 0
-	for _, r := range receivers {
-		actx, cancel := context.WithTimeout(ctx, notifyDeadline)
-		err := r.Send(actx, e)
-		cancel()
+	all, deaf := 0, 0
+	err := app.TestNotify(ctx, c, func(receiver string, err error) {
+		all++
 		if err != nil {
 			deaf++
-			fmt.Fprintf(g.out, "%s: not taken: %v\n", r.Name(), err)
-			continue
+			fmt.Fprintf(g.out, "%s: not taken: %v\n", receiver, err)
+			return
 		}
-		fmt.Fprintf(g.out, "%s: taken\n", r.Name())
+		fmt.Fprintf(g.out, "%s: taken\n", receiver)
+	})
+	if err == nil && deaf > 0 {
+		err = exit.New(exit.Unreachable, "%d of %d receivers did not take the event", deaf, all)
 	}
-	if deaf > 0 {
-		return exit.New(exit.Unreachable, "%d of %d receivers did not take the event", deaf, len(receivers))
-	}
-	return nil
+	return err
 }

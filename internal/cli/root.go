@@ -13,9 +13,6 @@ import (
 	"github.com/repool/repool/internal/terminal"
 )
 
-// Version is the release; the build's revision is added by `repool version`.
-const Version = "0.1.0"
-
 // globals are the flags that every command has, and where it prints.
 type globals struct {
 	configFile string

@@ -3,18 +3,15 @@ package cli
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/repool/repool/internal/app"
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/core/controller"
 	"github.com/repool/repool/internal/core/plan"
-	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/internal/show/view"
 	"github.com/repool/repool/internal/terminal"
 )
@@ -106,33 +103,5 @@ func (g *globals) state(ctx context.Context, p *config.Pool) (control.Status, er
 	if err == nil || !errors.Is(err, control.ErrNotRunning) {
 		return st, exit.With(exit.Unreachable, err)
 	}
-	return g.lookOnce(ctx, p)
-}
-
-// lookOnce observes and plans in this process, read-only, with what the last
-// controller remembered.
-func (g *globals) lookOnce(ctx context.Context, p *config.Pool) (control.Status, error) {
-	mem := plan.Memory{Primary: topology.NoNode}
-	store, err := history.OpenReadOnly(p.Controller.StateDir)
-	switch {
-	case err == nil:
-		if mem, err = controller.LoadMemory(ctx, store); err != nil {
-			return control.Status{}, errors.Join(err, store.Close())
-		}
-		if err := store.Close(); err != nil {
-			return control.Status{}, err
-		}
-	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission):
-		return control.Status{}, err
-	}
-	w, err := g.wire(p, g.quiet(), readOnly)
-	if err != nil {
-		return control.Status{}, err
-	}
-	defer func() { _ = w.close() }() // only looked
-	snap := w.observer.Observe(ctx)
-	now := time.Now()
-	mem, decisions := plan.Step(mem, snap, p.Policy, now)
-	return control.Status{At: now, Version: Version, Why: "no controller is running; this command has looked once by itself",
-		Snapshot: snap, Decisions: decisions, Memory: mem}, nil
+	return app.Look(ctx, p, g.quiet())
 }

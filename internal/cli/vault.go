@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -10,6 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/repool/repool/internal/app"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/terminal"
@@ -28,12 +27,11 @@ EXIT STATUS
 		Example: "  repool vault\n  repool vault report 1 20260501T030201-n1",
 		Args:    terminal.Args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w, err := g.look()
+			p, err := g.pool()
 			if err != nil {
 				return err
 			}
-			defer func() { _ = w.close() }() // only looked
-			all, missed := w.vaults(cmd.Context())
+			all, missed := app.Vaults(cmd.Context(), p, g.quiet())
 			switch {
 			case g.json:
 				err = terminal.PrintJSON(g.out, all)
@@ -73,60 +71,14 @@ EXIT STATUS
 			if p.Node(topology.NodeID(id)) == nil {
 				return noSuchNode(p, id)
 			}
-			w, err := g.wire(p, g.quiet(), readOnly)
+			b, err := app.VaultReport(cmd.Context(), p, g.quiet(), topology.NodeID(id), args[1])
 			if err != nil {
 				return err
-			}
-			defer func() { _ = w.close() }() // only looked
-			if err := w.unreached[topology.NodeID(id)]; err != nil {
-				return err
-			}
-			b, err := w.agents[topology.NodeID(id)].VaultReport(cmd.Context(), args[1])
-			if err != nil {
-				return exit.With(exit.Unreachable, err, "repool vault lists the entries")
 			}
 			_, err = g.out.Write(b)
 			return err
 		},
 	}
-}
-
-// look wires what a command needs that only reads.
-func (g *globals) look() (*wiring, error) {
-	p, err := g.pool()
-	if err != nil {
-		return nil, err
-	}
-	return g.wire(p, g.quiet(), readOnly)
-}
-
-// vaults gathers the entries of every node, and an error for those nodes whose
-// vault could not be read; its hint and status are the first one's.
-func (w *wiring) vaults(ctx context.Context) ([]topology.VaultEntry, error) {
-	all, code, hint := []topology.VaultEntry{}, exit.Unreachable, ""
-	var missed []error
-	note := func(id topology.NodeID, err error) {
-		if len(missed) == 0 {
-			hint = exit.Hint(err)
-			if c := exit.Code(err); c != exit.Internal {
-				code = c
-			}
-		}
-		missed = append(missed, fmt.Errorf("read the vault of node %d: %w", id, err))
-	}
-	for _, id := range w.ids {
-		if err := w.unreached[id]; err != nil {
-			note(id, err)
-			continue
-		}
-		entries, err := w.agents[id].Vault(ctx)
-		if err != nil {
-			note(id, err)
-			continue
-		}
-		all = append(all, entries...)
-	}
-	return all, exit.With(code, errors.Join(missed...), hint)
 }
 
 func renderVault(w io.Writer, all []topology.VaultEntry, colour bool) error {

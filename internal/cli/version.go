@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/repool/repool/internal/app"
 	"github.com/repool/repool/internal/terminal"
 )
 
@@ -26,7 +27,7 @@ func newVersion(g *globals) *cobra.Command {
 		Example: "  repool version --json",
 		Args:    terminal.Args,
 		RunE: func(*cobra.Command, []string) error {
-			b := buildInfo{Version: Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+			b := buildInfo{Version: app.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 			if info, ok := debug.ReadBuildInfo(); ok {
 				for _, s := range info.Settings {
 					if s.Key == "vcs.revision" {

@@ -75,9 +75,15 @@ var may = map[string]string{
 	// A simulated one around the real parts; nothing imports it.
 	"test/sim": "internal/core/topology internal/show/event internal/node/journal internal/core/plan internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
 		"internal/show/control internal/core/controller internal/config internal/pgpool/hook", // only tests
-	// Wiring. cli is imported by the program alone.
-	"internal/cli": "internal/core/topology internal/pgpool/pgpoolconf internal/exit internal/show/history internal/node/agentapi internal/core/plan internal/core/observe " +
-		"internal/config internal/admin/certs internal/node/resync internal/node/dbhost internal/node/agent internal/node/bootgate internal/show/control internal/core/controller internal/pgpool/hook internal/admin/check internal/admin/setup internal/show/view internal/show/web internal/show/web/page internal/show/metrics internal/show/notify internal/show/trace internal/terminal",
+	// Wiring, and the command line over it: cli parses and prints.
+	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller " +
+		"internal/config internal/exit internal/admin/certs internal/pgpool/pgpoolconf internal/pgpool/hook " +
+		"internal/node/agent internal/node/agentapi internal/node/bootgate internal/node/dbhost internal/node/resync " +
+		"internal/show/control internal/show/history internal/show/metrics internal/show/notify internal/show/trace " +
+		"internal/show/web internal/show/web/page",
+	"internal/cli": "internal/app internal/config internal/exit internal/terminal internal/core/topology internal/core/plan " +
+		"internal/admin/certs internal/admin/check internal/admin/setup internal/pgpool/hook " +
+		"internal/show/control internal/show/history internal/show/view",
 	"cmd/repool": "internal/cli",
 	// The second program.
 	"lab/command":         "internal/exit internal/terminal lab lab/demo lab/chaos lab/bench",

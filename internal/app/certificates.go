@@ -1,7 +1,9 @@
-package cli
+package app
 
 import (
-	"github.com/repool/repool/internal/admin/certs"
+	"maps"
+	"slices"
+
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/show/metrics"
@@ -10,11 +12,11 @@ import (
 // certificatesOf gives the certificates of this controller, as they are on disk
 // now, and those that the agents have shown. A file that cannot be read has no
 // series; a check tells why.
-func certificatesOf(p *config.Pool, w *wiring) func() []metrics.Certificate {
+func certificatesOf(p *config.Pool, have *agents) func() []metrics.Certificate {
 	if p.TLS.Cert == "" {
 		return nil
 	}
-	files := &certs.Files{CA: p.TLS.CA, Cert: p.TLS.Cert, Key: p.TLS.Key}
+	files := certFiles(p)
 	return func() []metrics.Certificate {
 		var out []metrics.Certificate
 		own, _ := files.Expiries() // what could be read is given all the same
@@ -25,8 +27,9 @@ func certificatesOf(p *config.Pool, w *wiring) func() []metrics.Certificate {
 			}
 			out = append(out, metrics.Certificate{Holder: holder, Name: c.Name, NotAfter: c.NotAfter})
 		}
-		for _, id := range w.ids {
-			if name, until := agentapi.Peer(w.agents[id]); !until.IsZero() {
+		made := have.all()
+		for _, id := range slices.Sorted(maps.Keys(made)) {
+			if name, until := agentapi.Peer(made[id]); !until.IsZero() {
 				out = append(out, metrics.Certificate{Holder: "agent", Name: name, NotAfter: until})
 			}
 		}

@@ -1,8 +1,7 @@
-package cli
+package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 
@@ -65,15 +64,6 @@ func receiversOf(c config.Notify) ([]notify.Receiver, error) {
 		out = append(out, w)
 	}
 	return out, nil
-}
-
-// hostName is how this controller is called in notifications.
-func hostName() (string, error) {
-	host, err := os.Hostname()
-	if err != nil {
-		return "", fmt.Errorf("name this controller in notifications: %w", err)
-	}
-	return host, nil
 }
 
 // receivers is what the metrics tell of the notifications.

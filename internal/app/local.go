@@ -1,0 +1,70 @@
+package app
+
+import (
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/node/agent"
+	"github.com/repool/repool/internal/node/dbhost"
+	"github.com/repool/repool/internal/pgpool/pgpoolconf"
+)
+
+// newLocal makes the agent of a node on this machine. One that only reads
+// makes nothing on disk and takes no run over. stopAlone is agent.Options'.
+func newLocal(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access, stopAlone time.Duration) (*agent.Agent, *dbhost.Host, error) {
+	// Root may look at everything; only what it made would be in the way.
+	if acc == readWrite || os.Geteuid() != 0 {
+		if err := mayWorkOn(n); err != nil {
+			return nil, nil, err
+		}
+	}
+	login := func(l config.Login) dbhost.Login {
+		return dbhost.Login{User: l.User, DBName: l.DBName, Passfile: l.Passfile, SSLMode: l.SSLMode}
+	}
+	rate := ""
+	if p.MaxRate > 0 {
+		rate = strconv.FormatUint(max(32, p.MaxRate/1024), 10) + "k"
+	}
+	h, err := dbhost.New(dbhost.Options{
+		Node: n.ID, DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.Workshop, VaultDir: n.VaultDir,
+		Database: login(p.Database), Replication: login(p.Replication), Port: n.Port, Host: n.Host,
+		Env: p.Environment, MaxRate: rate, Compression: p.Compression, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n), Log: log, ReadOnly: acc == readOnly,
+	})
+	if err != nil {
+		return nil, nil, exit.With(exit.Usage, err)
+	}
+	up := agent.NewUpstream(agent.UpstreamOptions{User: p.Database.User, DBName: p.Database.DBName, Passfile: p.Database.Passfile, SSLMode: p.Database.SSLMode})
+	a, err := agent.New(agent.Options{Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: up, Version: Version, Log: log, Headroom: p.Policy.SpaceHeadroom,
+		StopAlone: stopAlone, ReadOnly: acc == readOnly})
+	if err != nil {
+		h.Close()
+		return nil, nil, err
+	}
+	return a, h, nil
+}
+
+// customCommand gives the operator's resync_command for a run, with Pgpool-II's
+// placeholders: the node to be resynced, and the primary as new main, new
+// primary and recovery source. nil: the built-in engine does it.
+func customCommand(p *config.Pool, n *config.NodeConf) func(topology.RunRequest) string {
+	if p.ResyncCommand == "" {
+		return nil
+	}
+	return func(req topology.RunRequest) string {
+		up := p.Node(req.Upstream.Node)
+		if up == nil {
+			up = &config.NodeConf{ID: req.Upstream.Node, Host: req.Upstream.Host, Port: req.Upstream.Port}
+		}
+		id, upID := strconv.Itoa(int(n.ID)), strconv.Itoa(int(up.ID))
+		return pgpoolconf.Expand(p.ResyncCommand, map[byte]string{
+			'd': id, 'h': n.Host, 'p': strconv.Itoa(n.Port), 'D': n.DataDir,
+			'm': upID, 'H': up.Host, 'r': strconv.Itoa(up.Port), 'R': up.DataDir,
+			'M': upID, 'P': upID, 'N': up.Host, 'S': strconv.Itoa(up.Port),
+		})
+	}
+}

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/controller"
+	"github.com/repool/repool/internal/core/observe"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/pgpool/hook"
+)
+
+// parts are what talks to the pool.
+type parts struct {
+	observer *observe.Observer
+	pools    []controller.Pool
+	agents   *agents
+	// unreached says, where nothing is to be changed, why a node has no agent.
+	unreached map[topology.NodeID]error
+	probers   []*observe.SQLProber
+}
+
+// detailEvery is how often a controller asks Pgpool-II for what only people and
+// metrics want to know: each PCP connection costs it a process.
+const detailEvery = 15 * time.Second
+
+// newParts connects nothing yet: it makes the parts, and finds what can be found
+// wrong without asking anybody. With readWrite, every node has an agent.
+func newParts(p *config.Pool, log *slog.Logger, acc access) (*parts, error) {
+	w := &parts{agents: newAgents(p, log, acc), unreached: map[topology.NodeID]error{}}
+	var ids []topology.NodeID
+	for i := range p.Nodes {
+		ids = append(ids, p.Nodes[i].ID)
+	}
+	var readers []observe.PoolReader
+	for _, e := range append([]config.Endpoint{p.PCP}, p.Peers...) {
+		conf, err := e.Config()
+		if err != nil {
+			return nil, exit.With(exit.Usage, err, "repool setup prints the lines for .pcppass and pcp.conf")
+		}
+		readers = append(readers, observe.NewPCPReader(conf, ids))
+		w.pools = append(w.pools, controller.NewPCPPool(conf))
+	}
+	var nodes []observe.Node
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		conf, err := p.Database.ConnConfig(n.Host, n.Port, 3*time.Second)
+		if err != nil {
+			return nil, errors.Join(exit.With(exit.Usage, err), w.close())
+		}
+		prober := observe.NewSQLProber(conf)
+		w.probers = append(w.probers, prober)
+		on := observe.Node{ID: n.ID, Host: n.Host, Port: n.Port, AppName: n.AppName,
+			AlwaysPrimary: n.AlwaysPrimary, NoFailover: n.NoFailover, SQL: prober}
+		a, err := w.agents.of(n.ID)
+		switch {
+		case err == nil:
+			on.Agent = a
+		case acc == readOnly:
+			on.AgentErr, w.unreached[n.ID] = err.Error(), err
+		default:
+			return nil, errors.Join(err, w.close())
+		}
+		nodes = append(nodes, on)
+	}
+	o := observe.Options{Promoted: func() topology.Promotion { return lastPromotion(p) }}
+	if acc == readWrite { // a command that only looks would have ended before the answer comes
+		o.DetailEvery = detailEvery
+	}
+	w.observer = observe.New(readers, nodes, o)
+	return w, nil
+}
+
+// close ends connections and agents.
+func (w *parts) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	err := w.agents.close()
+	for _, p := range w.probers {
+		_ = p.Close(ctx) // the process ends; a connection that cannot be closed politely is dropped
+	}
+	return err
+}
+
+// lastPromotion is the failover hook's record of the last primary.
+func lastPromotion(p *config.Pool) topology.Promotion {
+	last, ok := hook.LastPrimary(p.Controller.StateDir)
+	if !ok {
+		return topology.Promotion{}
+	}
+	return topology.Promotion{Node: last.Node, SystemID: last.SystemID, History: last.History}
+}
+
+// checkpointOn runs a checkpoint on one node and waits for it.
+func checkpointOn(p *config.Pool) func(context.Context, topology.NodeID) error {
+	return func(ctx context.Context, id topology.NodeID) error {
+		n := p.Node(id)
+		if n == nil {
+			return fmt.Errorf("checkpoint: there is no node %d", id)
+		}
+		return sqlOn(ctx, p, n, "CHECKPOINT")
+	}
+}
+
+// sqlOn runs one statement on a node as repool's role.
+func sqlOn(ctx context.Context, p *config.Pool, n *config.NodeConf, sql string) (err error) {
+	conf, err := p.Database.ConnConfig(n.Host, n.Port, 3*time.Second)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, conf)
+	if err != nil {
+		return fmt.Errorf("node %d: %w", n.ID, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		return fmt.Errorf("node %d: %s: %w", n.ID, sql, err)
+	}
+	return nil
+}

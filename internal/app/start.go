@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/node/bootgate"
+	"github.com/repool/repool/internal/node/dbhost"
+)
+
+// HoldStart returns when the server of a node on this host may be started, and why.
+// Until then, say is told once for each reason why it is held. It only looks at the
+// node's directory, and must run as its owner.
+func HoldStart(ctx context.Context, p *config.Pool, id topology.NodeID, log *slog.Logger, say func(why string)) (why string, err error) {
+	h, err := ownDirectory(p, id, log)
+	if err != nil {
+		return "", err
+	}
+	defer h.Close()
+	if err := os.MkdirAll(h.Workshop(), 0o700); err != nil {
+		return "", exit.With(exit.Usage, err)
+	}
+	gate := &bootgate.Gate{Workshop: h.Workshop(), Look: h.Inspect, Say: say}
+	return gate.Wait(ctx)
+}
+
+// AllowStart lets a held start go on, and returns why it was held. exit.Refused:
+// none is held.
+func AllowStart(p *config.Pool, id topology.NodeID, log *slog.Logger, who string) (why string, err error) {
+	h, err := ownDirectory(p, id, log)
+	if err != nil {
+		return "", err
+	}
+	defer h.Close()
+	why, err = bootgate.Let(h.Workshop(), who, holdsStart)
+	if errors.Is(err, bootgate.ErrNotHeld) {
+		err = exit.With(exit.Refused, err, `"repool agent hold-start" before the server's own start holds it: see docs/operations.md`)
+	}
+	return why, err
+}
+
+// holdsStart says whether a process is one of repool's.
+func holdsStart(pid int) bool {
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	own, oerr := os.Executable()
+	return err == nil && oerr == nil && filepath.Base(exe) == filepath.Base(own) && unix.Kill(pid, 0) == nil
+}
+
+// ownDirectory is the node's directory, to look at, by its owner.
+func ownDirectory(p *config.Pool, id topology.NodeID, log *slog.Logger) (*dbhost.Host, error) {
+	n := p.Node(id)
+	if err := mayWorkOn(n); err != nil {
+		return nil, err
+	}
+	_, h, err := newLocal(p, n, log, readOnly, 0)
+	return h, err
+}
