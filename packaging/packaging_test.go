@@ -137,7 +137,7 @@ func TestPgpoolLinesAreAccepted(t *testing.T) {
 	if errs := f.Rejected(pgpoolconf.Version{}); len(errs) > 0 {
 		t.Error(errs)
 	}
-	if unknown := f.Unknown(); len(unknown) > 0 {
+	if unknown := f.Unknown(pgpoolconf.Version{}); len(unknown) > 0 {
 		t.Error(unknown)
 	}
 }

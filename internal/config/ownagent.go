@@ -44,7 +44,7 @@ func (l *Loaded) ResolveAgent() (*Pool, error) {
 		}
 	}
 	extra.Agent = string(AgentLocal)
-	n, err := merge(pgpoolconf.Node{ID: c.Agent.Node, Host: c.Agent.Host, Port: c.Agent.Port}, extra, c.Vault.Directory)
+	n, err := merge(pgpoolconf.Backend{ID: c.Agent.Node, Host: c.Agent.Host, Port: c.Agent.Port}, extra, c.Vault.Directory)
 	ps := &problems{file: l.name(), at: l.at}
 	if !filepath.IsAbs(n.DataDir) {
 		err = errors.New("the data directory is not said: add \"- {id: " + n.ID.String() + ", data_directory: /…}\" to nodes")

@@ -98,7 +98,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read pgpool.conf (its place is pgpool.conf in repool.yaml, or --pgpool-conf): %w", err)
 	}
-	pool, err := file.Pool()
+	pool, err := file.Pool(pgpoolconf.Version{})
 	if err != nil && strict {
 		return nil, err
 	}
@@ -141,11 +141,11 @@ func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
 	given := map[int]int{}
 	for i, n := range l.Config.Nodes {
 		given[n.ID] = i
-		if n.ID >= len(p.Pgpool.Nodes) || p.Pgpool.Nodes[n.ID].Unused() {
+		if n.ID >= len(p.Pgpool.Backends) || p.Pgpool.Backends[n.ID].Unused() {
 			ps.addAt(fmt.Sprintf("nodes[%d].id", i), "%s has no backend_port%d", p.PgpoolConf, n.ID)
 		}
 	}
-	for _, b := range p.Pgpool.Nodes {
+	for _, b := range p.Pgpool.Backends {
 		if b.Unused() {
 			continue
 		}
@@ -170,7 +170,7 @@ func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
 
 // merge joins one backend slot with what repool.yaml adds to it. The node is
 // usable for all but its agent where an error is returned.
-func merge(b pgpoolconf.Node, extra Node, vault string) (NodeConf, error) {
+func merge(b pgpoolconf.Backend, extra Node, vault string) (NodeConf, error) {
 	n := NodeConf{
 		ID: topology.NodeID(b.ID), Host: b.Host, Port: b.Port,
 		AppName: b.AppName, Slot: SlotName(topology.NodeID(b.ID)),

@@ -83,7 +83,7 @@ func (f *Facts) checkArguments(r *results, name, command string, found Finding) 
 		return
 	}
 	var bare []string
-	for _, p := range pgpoolconf.PlaceholderUses(command) {
+	for _, p := range pgpoolconf.Placeholders(command) {
 		if p.Quote == 0 && strings.IndexByte("hDHRNS", p.Letter) >= 0 {
 			bare = append(bare, "%"+string(p.Letter))
 		}

@@ -38,7 +38,7 @@ func checkPeers(f *Facts, r *results) {
 		r.problem(Finding{Subject: pgpoolSubject, Found: fmt.Sprintf("PCP user %s at the other Pgpool-II %s: %s", p.PCP.User, p.Endpoint, p.PCP.Err),
 			Remedy: "add the user to its pcp.conf and a line for " + p.Endpoint + " to " + f.Files.PCPPass.Path})
 	}
-	if len(f.Pgpool.Peers) > 0 && f.Pool.Pgpool.Watchdog.Use {
+	if len(f.Pgpool.Peers) > 0 && f.Pool.Pgpool.UseWatchdog {
 		r.warn(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"), Found: "peers are configured beside a watchdog, which passes attaches on by itself",
 			Remedy: "take the watchdog's members out of peers in repool.yaml"})
 	}
@@ -59,7 +59,7 @@ func checkReload(f *Facts, r *results) {
 			continue
 		}
 		want := set.Value
-		if on, _, err := f.File.Bool(name); err == nil && (running == "0" || running == "1") {
+		if on, err := set.Bool(); err == nil && (running == "0" || running == "1") {
 			if want = "0"; on {
 				want = "1"
 			}
@@ -77,7 +77,7 @@ func checkWatchdog(f *Facts, r *results) {
 	w := f.Pgpool.Watchdog
 	switch {
 	case !f.Pgpool.PCP.OK():
-	case f.Pool.Pgpool.Watchdog.Use && !w.Enabled:
+	case f.Pool.Pgpool.UseWatchdog && !w.Enabled:
 		r.problem(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"), Found: "use_watchdog is on, but Pgpool-II runs without",
 			Remedy: "systemctl restart pgpool2"})
 	case !w.Enabled:

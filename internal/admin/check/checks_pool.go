@@ -86,7 +86,7 @@ func checkRejected(f *Facts, r *results) {
 }
 
 func checkUnknown(f *Facts, r *results) {
-	for _, u := range f.File.UnknownIn(f.Pgpool.Version) {
+	for _, u := range f.File.Unknown(f.Pgpool.Version) {
 		remedy := "take the line out: " + u.Name
 		if u.Suggestion != "" {
 			remedy = "write " + u.Suggestion + " instead of " + u.Name
@@ -99,7 +99,7 @@ func checkUnknown(f *Facts, r *results) {
 }
 
 func checkHealthPeriod(f *Facts, r *results) {
-	for _, n := range f.Pool.Pgpool.Nodes {
+	for _, n := range f.Pool.Pgpool.Backends {
 		if n.Unused() || n.HealthCheck.Period > 0 {
 			continue
 		}
@@ -157,7 +157,7 @@ func checkAutoFailback(f *Facts, r *results) {
 
 func checkOnShutdown(f *Facts, r *results) {
 	_, set := f.File.Lookup("failover_on_backend_shutdown")
-	on := f.Pool.Pgpool.Failover.OnNodeShutdown
+	on := f.Pool.Pgpool.Failover.OnShutdown
 	remedy := line("failover_on_backend_shutdown", "off")
 	switch {
 	case set && on:
@@ -170,13 +170,13 @@ func checkOnShutdown(f *Facts, r *results) {
 }
 
 func checkOnError(f *Facts, r *results) {
-	if f.Pool.Pgpool.Failover.OnNodeError {
+	if f.Pool.Pgpool.Failover.OnError {
 		r.ok(pgpoolSubject, "failover_on_backend_error is on")
 		return
 	}
 	found := Finding{Subject: pgpoolSubject, At: f.at("failover_on_backend_error"),
 		Found: "failover_on_backend_error is off", Remedy: line("failover_on_backend_error", "on") + ", or health_check_period above 0"}
-	for _, n := range f.Pool.Pgpool.Nodes {
+	for _, n := range f.Pool.Pgpool.Backends {
 		if !n.Unused() && n.HealthCheck.Period == 0 {
 			r.problem(found)
 			return
@@ -187,7 +187,7 @@ func checkOnError(f *Facts, r *results) {
 
 func checkFalsePrimary(f *Facts, r *results) {
 	p := f.Pool.Pgpool
-	if p.Failover.DetachFalsePrimary && p.Watchdog.Use && !f.Pgpool.Version.AtLeast(4, 6, 0) {
+	if p.Failover.DetachFalsePrimary && p.UseWatchdog && !f.Pgpool.Version.AtLeast(4, 6, 0) {
 		r.warn(Finding{Subject: pgpoolSubject, At: f.at("detach_false_primary"),
 			Found:  fmt.Sprintf("detach_false_primary is on with a watchdog in Pgpool-II %s", f.Pgpool.Version),
 			Remedy: line("detach_false_primary", "off") + " (repool detaches and fences a false primary itself)"})
@@ -212,7 +212,7 @@ func checkSearchTimeout(f *Facts, r *results) {
 }
 
 func checkFlags(f *Facts, r *results) {
-	for _, n := range f.Pool.Pgpool.Nodes {
+	for _, n := range f.Pool.Pgpool.Backends {
 		if n.Unused() {
 			continue
 		}

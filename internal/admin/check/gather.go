@@ -51,6 +51,8 @@ func Gather(ctx context.Context, o Options) (*Facts, error) {
 	if f.File, err = pgpoolconf.Load(pool.PgpoolConf); err != nil {
 		return nil, err
 	}
+	f.Pgpool.Version = installedVersion(ctx, o.Timeout)
+	pool.Pgpool, _ = f.File.Pool(f.Pgpool.Version) // a check of its own names wrong values
 	g := gatherer{o: o, pool: pool, file: f.File}
 	var wg sync.WaitGroup
 	each := func(get func(context.Context)) {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
@@ -13,10 +14,9 @@ import (
 	"github.com/repool/repool/pcp"
 )
 
-// pgpool asks Pgpool-II over PCP, and the installed program for its version.
+// pgpool asks Pgpool-II over PCP.
 func (g *gatherer) pgpool(ctx context.Context, f *PgpoolFacts) {
 	f.Endpoint, f.User = g.pool.PCP.Name(), pgpoolIdentity(g.file)
-	f.Version = installedVersion(ctx)
 	f.PCP = g.pcp(ctx, g.pool.PCP, func(c *pcp.Conn) error {
 		if wd, err := c.Watchdog(ctx); err == nil {
 			f.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum), State: wd.Self().StateName}
@@ -53,7 +53,10 @@ func (g *gatherer) pcp(ctx context.Context, e config.Endpoint, use func(*pcp.Con
 // pgpoolPrograms are where packages put the program; PATH often lacks sbin.
 var pgpoolPrograms = []string{"/usr/sbin/pgpool", "/usr/local/sbin/pgpool", "/usr/local/bin/pgpool", "/usr/bin/pgpool"}
 
-func installedVersion(ctx context.Context) pgpoolconf.Version {
+// installedVersion asks the installed program; zero where none is found.
+func installedVersion(ctx context.Context, timeout time.Duration) pgpoolconf.Version {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	for _, path := range pgpoolPrograms {
 		if _, err := os.Stat(path); err != nil {
 			continue

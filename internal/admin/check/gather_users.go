@@ -42,10 +42,10 @@ func (g *gatherer) pgpoolUser(ctx context.Context, n config.NodeConf, kind strin
 func PgpoolUser(file *pgpoolconf.File, pool *config.Pool, node int, kind string) (user, db, password string, known bool) {
 	user, db = pool.Pgpool.SRCheck.User, pool.Pgpool.SRCheck.Database
 	if kind == "health_check" {
-		if node >= len(pool.Pgpool.Nodes) {
+		if node >= len(pool.Pgpool.Backends) {
 			return "", "", "", false
 		}
-		hc := pool.Pgpool.Nodes[node].HealthCheck
+		hc := pool.Pgpool.Backends[node].HealthCheck
 		user, db = hc.User, hc.Database
 	}
 	if db == "" {

@@ -193,7 +193,7 @@ func changeLines(changes []pgpoolconf.Change) []string {
 // healthPeriods turns health checks on for the nodes that have none.
 func (m *maker) healthPeriods() {
 	general := false
-	for _, n := range m.facts.Pool.Pgpool.Nodes {
+	for _, n := range m.facts.Pool.Pgpool.Backends {
 		if n.Unused() || n.HealthCheck.Period > 0 {
 			continue
 		}

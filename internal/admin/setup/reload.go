@@ -22,7 +22,7 @@ func (m *maker) reloadPgpool() {
 		return
 	}
 	m.add(Item{ID: "reload", Subject: pgpoolSubject, What: "have Pgpool-II read its configuration again", do: m.doReload})
-	if m.facts.Pool.Pgpool.Watchdog.Use {
+	if m.facts.Pool.Pgpool.UseWatchdog {
 		m.manual("reload", pgpoolSubject, "make the same changes beside every other member of the watchdog cluster (repool setup --apply there)")
 	}
 }

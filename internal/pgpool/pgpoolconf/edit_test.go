@@ -43,8 +43,8 @@ func TestEditOfASample(t *testing.T) {
 	ed := f.Edit()
 	all.apply(t, ed)
 	var got strings.Builder
-	for _, s := range ed.File().Sources() {
-		got.WriteString("-- " + filepath.Base(s.Path) + " --\n" + s.Text)
+	for _, s := range ed.File().sources {
+		got.WriteString("-- " + filepath.Base(s.path) + " --\n" + s.text())
 	}
 	golden(t, "testdata/edit/sample.golden", got.String())
 
@@ -53,7 +53,7 @@ func TestEditOfASample(t *testing.T) {
 	if n := len(ed.Changes()); n != changes {
 		t.Errorf("a second time makes %d more changes: %+v", n-changes, ed.Changes()[changes:])
 	}
-	if f.Sources()[0].Text != string(text) {
+	if f.sources[0].text() != string(text) {
 		t.Error("the edited File changed")
 	}
 }
@@ -93,7 +93,7 @@ func TestEdit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ed := parseText(t, c.text).Edit()
 			c.edit.apply(t, ed)
-			if diff := cmp.Diff(c.want, ed.File().Sources()[0].Text); diff != "" {
+			if diff := cmp.Diff(c.want, ed.File().sources[0].text()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -118,7 +118,7 @@ func TestEditRefuses(t *testing.T) {
 			if err == nil || err.Error() != c.want {
 				t.Errorf("error is %v\nwant     %s", err, c.want)
 			}
-			if got := ed.File().Sources()[0].Text; got != c.text || len(ed.Changes()) > 0 {
+			if got := ed.File().sources[0].text(); got != c.text || len(ed.Changes()) > 0 {
 				t.Errorf("text is %q although the edit was refused", got)
 			}
 		})
@@ -294,7 +294,7 @@ func checkSet(t interface{ Fatalf(string, ...any) }, f *File, name, value string
 	if err := ed.Set(name, value); err != nil {
 		return
 	}
-	text := ed.File().Sources()[0].Text
+	text := ed.File().sources[0].text()
 	again, err := parse("p.conf", text, f.read)
 	if err != nil {
 		t.Fatalf("the edited text %q does not parse: %v", text, err)
@@ -302,7 +302,7 @@ func checkSet(t interface{ Fatalf(string, ...any) }, f *File, name, value string
 	if set, ok := again.Lookup(name); !ok || set.Value != value {
 		t.Fatalf("%q reads back as %+v, want %q", text, set, value)
 	}
-	for _, old := range f.Settings() {
+	for _, old := range f.settings {
 		set, ok := again.Lookup(old.Name)
 		if want, _ := f.Lookup(old.Name); !sameName(old.Name, name) && old.Odd == "" && (!ok || set.Value != want.Value) {
 			t.Fatalf("%q: %s was %q and is %q", text, old.Name, want.Value, set.Value)

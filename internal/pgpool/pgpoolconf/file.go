@@ -22,19 +22,12 @@ type Setting struct {
 	Name string // as written
 	// Value is what Pgpool-II takes: without the outer quotes, nothing else
 	// changed, so a backslash stays a backslash.
-	Value  string
-	Quoted bool
-	File   string
-	Line   int // of the name, 1-based
+	Value string
+	File  string
+	Line  int // of the name, 1-based
 	// Odd says why the value is hardly what the writer meant although
 	// Pgpool-II accepts it; empty for an ordinary setting.
 	Odd string
-}
-
-// Source is the text of one file that belongs to a File.
-type Source struct {
-	Path string
-	Text string
 }
 
 // File is pgpool.conf with everything it includes. It never changes; an Editor
@@ -155,22 +148,6 @@ func (f *File) index() error {
 	return nil
 }
 
-// Sources returns the files with their text, the main file first. The text is
-// put together from what was parsed and equals what was read, byte for byte.
-func (f *File) Sources() []Source {
-	out := make([]Source, 0, len(f.sources))
-	for _, s := range f.sources {
-		out = append(out, Source{Path: s.path, Text: s.text()})
-	}
-	return out
-}
-
-// Settings returns all settings in the order in which Pgpool-II applies them,
-// the ones of included files in the place of their include.
-func (f *File) Settings() []Setting {
-	return append([]Setting(nil), f.settings...)
-}
-
 // Lookup returns the setting of that name that counts, which is the last one.
 // Indexes are compared as numbers: backend_port01 is backend_port1.
 func (f *File) Lookup(name string) (Setting, bool) {
@@ -197,18 +174,6 @@ func (f *File) find(name string) (int, bool) {
 	}
 	i, ok := f.last[key]
 	return i, ok
-}
-
-// Odd returns the settings that Pgpool-II accepts but takes for something else
-// than what was meant; see Setting.Odd.
-func (f *File) Odd() []Setting {
-	var out []Setting
-	for _, set := range f.settings {
-		if set.Odd != "" {
-			out = append(out, set)
-		}
-	}
-	return out
 }
 
 // readText reads a regular file of a sensible size.

@@ -34,13 +34,13 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		_, _ = file.Pool()
-		_, _, _, _ = file.Unknown(), file.Odd(), file.Rejected(Version{}), file.Sources()
-		for _, set := range file.Settings() {
+		_, _ = file.Pool(Version{})
+		_, _, _ = file.Unknown(Version{}), file.Rejected(Version{}), file.sources[0].text()
+		for _, set := range file.settings {
 			_ = Expand(set.Value, nil)
-			_ = PlaceholderUses(set.Value)
-			_, _, _ = file.Int(set.Name)
-			_, _, _ = file.Bytes(set.Name, 1024)
+			_ = Placeholders(set.Value)
+			_, _ = set.number("")
+			_, _ = set.number("kB")
 		}
 	})
 }

@@ -9,68 +9,8 @@ import (
 	"time"
 )
 
-// String returns the value of a text parameter and whether the file sets it.
-// The error, a *ValueError, is for a value that Pgpool-II misreads.
-func (f *File) String(name string) (value string, isSet bool, err error) {
-	set, ok := f.Lookup(name)
-	if !ok {
-		return "", false, nil
-	}
-	value, err = set.text()
-	return value, true, err
-}
-
-// Bool returns a boolean and whether the file sets it. Anything that is no
-// boolean is an error, where Pgpool-II would silently take it for "on".
-func (f *File) Bool(name string) (value, isSet bool, err error) {
-	set, ok := f.Lookup(name)
-	if !ok {
-		return false, false, nil
-	}
-	value, err = set.boolean()
-	return value, true, err
-}
-
-// Int returns a whole number without unit and whether the file sets it. The
-// limits of a known parameter are checked.
-func (f *File) Int(name string) (value int64, isSet bool, err error) {
-	set, ok := f.Lookup(name)
-	if !ok {
-		return 0, false, nil
-	}
-	value, err = set.number("")
-	return value, true, err
-}
-
-// Duration returns a time and whether the file sets it. A bare number counts in
-// base, which is a millisecond, a second or a minute, as the parameter has it.
-func (f *File) Duration(name string, base time.Duration) (value time.Duration, isSet bool, err error) {
-	set, ok := f.Lookup(name)
-	if !ok {
-		return 0, false, nil
-	}
-	value, err = set.duration(base)
-	return value, true, err
-}
-
-// Bytes returns a size in bytes and whether the file sets it. A bare number
-// counts in base, which is 1, 1024 (kB) or 1048576 (MB), as the parameter has it.
-func (f *File) Bytes(name string, base int64) (value int64, isSet bool, err error) {
-	set, ok := f.Lookup(name)
-	if !ok {
-		return 0, false, nil
-	}
-	word, ok := byteWord[base]
-	if !ok {
-		return 0, true, fmt.Errorf("%s: no parameter has a base unit of %d bytes", name, base)
-	}
-	value, err = set.number(word)
-	if err == nil && value > math.MaxInt64/base {
-		return 0, true, &ValueError{Setting: set, Msg: "number out of range"}
-	}
-	return value * base, true, err
-}
-
+// text is the value as it stands. The error, a *ValueError, is for a value that
+// Pgpool-II misreads.
 func (set Setting) text() (string, error) {
 	if set.Odd != "" {
 		return "", &ValueError{Setting: set, Msg: set.Odd}
@@ -78,7 +18,9 @@ func (set Setting) text() (string, error) {
 	return set.Value, nil
 }
 
-func (set Setting) boolean() (bool, error) {
+// Bool reads a boolean. It refuses anything that is not a boolean, where Pgpool-II would silently
+// take it for "on".
+func (set Setting) Bool() (bool, error) {
 	if _, err := set.text(); err != nil {
 		return false, err
 	}
@@ -89,6 +31,8 @@ func (set Setting) boolean() (bool, error) {
 	return on, nil
 }
 
+// duration reads a time. A bare number counts in base, which is a millisecond, a
+// second or a minute, as the parameter has it.
 func (set Setting) duration(base time.Duration) (time.Duration, error) {
 	word, ok := timeWord[base]
 	if !ok {
@@ -104,7 +48,8 @@ func (set Setting) duration(base time.Duration) (time.Duration, error) {
 	return time.Duration(n) * base, nil
 }
 
-// number reads the value in the base unit, empty for none.
+// number reads a whole number in the base unit, empty for none, within the limits
+// of a known parameter.
 func (set Setting) number(base string) (int64, error) {
 	if _, err := set.text(); err != nil {
 		return 0, err
@@ -187,7 +132,7 @@ func (p *parameter) check(set Setting) (err error) {
 			_, err = Flags{}.add(set)
 		}
 	case valueBool:
-		_, err = set.boolean()
+		_, err = set.Bool()
 	case valueInt:
 		_, err = set.number(p.unit)
 	case valueReal:
@@ -201,9 +146,12 @@ func (p *parameter) check(set Setting) (err error) {
 // missingDirectories finds nodes without data directory although a recovery
 // command is set: Pgpool-II refuses to start then.
 func (f *File) missingDirectories() []error {
-	first, _, _ := f.String("recovery_1st_stage_command")
-	second, _, _ := f.String("recovery_2nd_stage_command")
-	if first == "" && second == "" {
+	has := func(name string) bool {
+		set, _ := f.Lookup(name)
+		value, err := set.text()
+		return err == nil && value != ""
+	}
+	if !has("recovery_1st_stage_command") && !has("recovery_2nd_stage_command") {
 		return nil
 	}
 	var out []error
@@ -213,7 +161,7 @@ func (f *File) missingDirectories() []error {
 			continue
 		}
 		directory := fmt.Sprintf("backend_data_directory%d", node)
-		if dir, _, _ := f.String(directory); dir == "" {
+		if !has(directory) {
 			out = append(out, &ValueError{
 				Setting: port, Msg: "the node has no data directory although a recovery command is set",
 				Hint: "set " + directory,

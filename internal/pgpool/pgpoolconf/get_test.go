@@ -15,26 +15,33 @@ func parseText(t testing.TB, text string) *File {
 	return f
 }
 
+// lookup is the setting that counts, of a text that has it.
+func lookup(t testing.TB, text, name string) Setting {
+	t.Helper()
+	set, ok := parseText(t, text).Lookup(name)
+	if !ok {
+		t.Fatalf("%q has no %s", text, name)
+	}
+	return set
+}
+
 func TestBool(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]bool{
 		"on": true, "ON": true, "true": true, "t": true, "tr": true, "yes": true, "Y": true, "1": true,
 		"off": false, "of": false, "false": false, "F": false, "no": false, "n": false, "0": false,
 	} {
-		got, ok, err := parseText(t, "use_watchdog = '"+value+"'").Bool("use_watchdog")
-		if err != nil || !ok || got != want {
-			t.Errorf("%q: %v %v %v", value, got, ok, err)
+		got, err := lookup(t, "use_watchdog = '"+value+"'", "use_watchdog").Bool()
+		if err != nil || got != want {
+			t.Errorf("%q: %v %v", value, got, err)
 		}
 	}
 	for _, value := range []string{"", "o", "onn", "trueish", "10", "2", "disabled"} {
-		_, ok, err := parseText(t, "\nuse_watchdog = '"+value+"'").Bool("use_watchdog")
+		_, err := lookup(t, "\nuse_watchdog = '"+value+"'", "use_watchdog").Bool()
 		want := "p.conf:2: use_watchdog = '" + value + "': not a boolean, and Pgpool-II takes it for on; write on or off"
-		if err == nil || !ok || err.Error() != want {
-			t.Errorf("%q: %v %v", value, ok, err)
+		if err == nil || err.Error() != want {
+			t.Errorf("%q: %v", value, err)
 		}
-	}
-	if got, ok, err := parseText(t, "").Bool("use_watchdog"); got || ok || err != nil {
-		t.Errorf("not set: %v %v %v", got, ok, err)
 	}
 }
 
@@ -44,13 +51,13 @@ func TestInt(t *testing.T) {
 		"5": 5, "+5": 5, "-5": -5, "0x1F": 31, "0X1f": 31, "010": 8, "-010": -8, " 7 ": 7, "0": 0,
 		"1.5": 2, "2.5": 2, "2.6": 3, "1e3": 1000, ".5": 0, "010.5": 10,
 	} {
-		got, ok, err := parseText(t, "x = '"+value+"'").Int("x")
-		if err != nil || !ok || got != want {
-			t.Errorf("%q: %v %v %v", value, got, ok, err)
+		got, err := lookup(t, "x = '"+value+"'", "x").number("")
+		if err != nil || got != want {
+			t.Errorf("%q: %v %v", value, got, err)
 		}
 	}
 	for _, value := range []string{"", " ", "abc", "5s", "5 s", "09", "0x", "-", "1e400", "99999999999999999999", "nan", "inf", "5 6"} {
-		if got, _, err := parseText(t, "x = '"+value+"'").Int("x"); err == nil {
+		if got, err := lookup(t, "x = '"+value+"'", "x").number(""); err == nil {
 			t.Errorf("%q is taken for %d", value, got)
 		}
 	}
@@ -76,17 +83,17 @@ func TestDuration(t *testing.T) {
 		{"2500us", time.Millisecond, 2 * time.Millisecond},
 		{"-1", time.Second, -time.Second},
 	} {
-		got, ok, err := parseText(t, "x = '"+c.value+"'").Duration("x", c.base)
-		if err != nil || !ok || got != c.want {
-			t.Errorf("%q in %v: %v %v %v", c.value, c.base, got, ok, err)
+		got, err := lookup(t, "x = '"+c.value+"'", "x").duration(c.base)
+		if err != nil || got != c.want {
+			t.Errorf("%q in %v: %v %v", c.value, c.base, got, err)
 		}
 	}
 	for _, value := range []string{"", "s", "5m", "5S", "5kB", "5 s x", "999999999999d"} {
-		if got, _, err := parseText(t, "x = '"+value+"'").Duration("x", time.Second); err == nil {
+		if got, err := lookup(t, "x = '"+value+"'", "x").duration(time.Second); err == nil {
 			t.Errorf("%q is taken for %v", value, got)
 		}
 	}
-	if _, _, err := parseText(t, "x = 5").Duration("x", time.Hour); err == nil {
+	if _, err := lookup(t, "x = 5", "x").duration(time.Hour); err == nil {
 		t.Error("hours are no base unit")
 	}
 }
@@ -94,19 +101,19 @@ func TestDuration(t *testing.T) {
 func TestBytes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		value      string
-		base, want int64
+		value, base string
+		want        int64
 	}{
-		{"5", 1, 5}, {"5", 1024, 5120}, {"5kB", 1, 5120}, {"1MB", 1024, 1 << 20}, {"1.5GB", 1, 3 << 29},
-		{"2TB", 1, 2 << 40}, {"100B", 1024, 0}, {"1023B", 1024, 1024},
+		{"5", "B", 5}, {"5", "kB", 5}, {"5kB", "B", 5120}, {"1MB", "kB", 1 << 10}, {"1.5GB", "B", 3 << 29},
+		{"2TB", "B", 2 << 40}, {"100B", "kB", 0}, {"1023B", "kB", 1},
 	} {
-		got, ok, err := parseText(t, "x = '"+c.value+"'").Bytes("x", c.base)
-		if err != nil || !ok || got != c.want {
-			t.Errorf("%q in %d: %v %v %v", c.value, c.base, got, ok, err)
+		got, err := lookup(t, "x = '"+c.value+"'", "x").number(c.base)
+		if err != nil || got != c.want {
+			t.Errorf("%q in %s: %v %v", c.value, c.base, got, err)
 		}
 	}
 	for _, value := range []string{"", "5KB", "5mb", "5s", "9000000TB"} {
-		if got, _, err := parseText(t, "x = '"+value+"'").Bytes("x", 1); err == nil {
+		if got, err := lookup(t, "x = '"+value+"'", "x").number("B"); err == nil {
 			t.Errorf("%q is taken for %d", value, got)
 		}
 	}
@@ -114,15 +121,15 @@ func TestBytes(t *testing.T) {
 
 func TestGettersRefuseOddValues(t *testing.T) {
 	t.Parallel()
-	f := parseText(t, "failover_command =\nuse_watchdog\nport = /tmp\nrecovery_password =\n")
+	const text = "failover_command =\nuse_watchdog\nport = /tmp\nrecovery_password =\n"
 	want := "p.conf:1: failover_command = '\\n': the value is missing: Pgpool-II takes the end of the line as the value"
-	if _, ok, err := f.String("failover_command"); !ok || err == nil || err.Error() != want {
+	if _, err := lookup(t, text, "failover_command").text(); err == nil || err.Error() != want {
 		t.Errorf("string: %v", err)
 	}
-	if _, _, err := f.Bool("use_watchdog"); err == nil {
+	if _, err := lookup(t, text, "use_watchdog").Bool(); err == nil {
 		t.Error("no error for a boolean without a value")
 	}
-	if _, _, err := f.Int("port"); err == nil {
+	if _, err := lookup(t, text, "port").number(""); err == nil {
 		t.Error("no error for half a path")
 	}
 }
@@ -137,13 +144,13 @@ func TestPasswordsAreNotShown(t *testing.T) {
 
 func TestUnitWithoutNodeIndex(t *testing.T) {
 	t.Parallel()
-	f := parseText(t, "connect_timeout = 5s\nconnect_timeout1 = 5s\n")
+	const text = "connect_timeout = 5s\nconnect_timeout1 = 5s\n"
 	want := "p.conf:1: connect_timeout = '5s': a unit or anything else after the number is not accepted here; " +
 		"without a node index Pgpool-II wants a bare number, counted in ms"
-	if _, _, err := f.Duration("connect_timeout", time.Millisecond); err == nil || err.Error() != want {
+	if _, err := lookup(t, text, "connect_timeout").duration(time.Millisecond); err == nil || err.Error() != want {
 		t.Errorf("error is %v", err)
 	}
-	if got, _, err := f.Duration("connect_timeout1", time.Millisecond); err != nil || got != 5*time.Second {
+	if got, err := lookup(t, text, "connect_timeout1").duration(time.Millisecond); err != nil || got != 5*time.Second {
 		t.Errorf("with index: %v %v", got, err)
 	}
 }
@@ -162,7 +169,7 @@ work_dir = '/x'
 delegate_IP = ''
 `)
 	got := map[string]string{}
-	for _, u := range f.Unknown() {
+	for _, u := range f.Unknown(Version{}) {
 		got[u.Name] = u.Suggestion
 	}
 	want := map[string]string{
@@ -178,7 +185,7 @@ delegate_IP = ''
 			t.Errorf("%s: suggestion %q, want %q", name, s, suggestion)
 		}
 	}
-	older := f.UnknownIn(Version{4, 3, 5})
+	older := f.Unknown(Version{4, 3, 5})
 	if len(older) != len(want)+1 || older[7].Name != "work_dir" || older[7].Line != 9 {
 		t.Errorf("in 4.3.5: %+v", older)
 	}
@@ -237,12 +244,15 @@ func TestExpand(t *testing.T) {
 func TestPlaceholders(t *testing.T) {
 	t.Parallel()
 	const upstream = "/etc/pgpool2/failover.sh %d %h %p %D %m %H %M %P %r %R %N %S"
-	if got := string(Placeholders(upstream)); got != "dhpDmHMPrRNS" {
-		t.Errorf("letters are %q", got)
+	var letters string
+	for _, p := range Placeholders(upstream) {
+		letters += string(p.Letter)
 	}
-	uses := PlaceholderUses(`f %d "%h" '%p' "it's %D" \"%m 100%% "a\"%H" %`)
+	if letters != "dhpDmHMPrRNS" {
+		t.Errorf("letters are %q", letters)
+	}
 	var got strings.Builder
-	for _, u := range uses {
+	for _, u := range Placeholders(`f %d "%h" '%p' "it's %D" \"%m 100%% "a\"%H" %`) {
 		quote := string(u.Quote)
 		if u.Quote == 0 {
 			quote = "-"
@@ -251,8 +261,5 @@ func TestPlaceholders(t *testing.T) {
 	}
 	if got.String() != `d-h"p'D"m-H"` {
 		t.Errorf("quotes are %s", got.String())
-	}
-	if uses[1].Offset != 6 {
-		t.Errorf("second placeholder at %d", uses[1].Offset)
 	}
 }

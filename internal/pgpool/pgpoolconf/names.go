@@ -94,13 +94,9 @@ type UnknownSetting struct {
 	Suggestion string
 }
 
-// Unknown lists the settings that no Pgpool-II from 4.2 on knows. repool's own
-// are not among them.
-func (f *File) Unknown() []UnknownSetting { return f.UnknownIn(Version{}) }
-
-// UnknownIn is Unknown for one version of Pgpool-II; the zero Version stands
-// for all of them.
-func (f *File) UnknownIn(v Version) []UnknownSetting {
+// Unknown lists the settings that this version of Pgpool-II does not know; the
+// zero Version stands for all from 4.2 on. repool's own are not among them.
+func (f *File) Unknown(v Version) []UnknownSetting {
 	var out []UnknownSetting
 	suggested := map[string]string{}
 	for _, set := range f.settings {

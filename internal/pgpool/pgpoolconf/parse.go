@@ -85,7 +85,6 @@ func (s *source) setting(st statement) Setting {
 	}
 	switch s.kind(st.value) {
 	case kindString:
-		set.Quoted = true
 		set.Value = set.Value[1 : len(set.Value)-1]
 	case kindNewline:
 		set.Odd = "the value is missing: Pgpool-II takes the end of the line as the value"

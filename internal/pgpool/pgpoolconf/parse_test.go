@@ -44,7 +44,7 @@ func (s situation) write(t testing.TB, dir string) {
 
 func pairs(f *File) []string {
 	var out []string
-	for _, set := range f.Settings() {
+	for _, set := range f.settings {
 		out = append(out, set.Name+"="+set.Value)
 	}
 	return out
@@ -68,7 +68,7 @@ func TestParse(t *testing.T) {
 			if got := len(f.Rejected(Version{})) > 0; got != s.rejected {
 				t.Errorf("rejected is %v, want %v: %v", got, s.rejected, f.Rejected(Version{}))
 			}
-			if got := f.Sources()[0].Text; got != s.text {
+			if got := f.sources[0].text(); got != s.text {
 				t.Errorf("prints as %q, was %q", got, s.text)
 			}
 		})
@@ -130,14 +130,14 @@ func TestPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, set := range f.Settings() {
+	for _, set := range f.settings {
 		got = append(got, filepath.Base(set.File)+" "+string(rune('0'+set.Line))+" "+set.Name)
 	}
 	want := []string{"main.conf 2 port", "b.conf 3 port", "main.conf 4 pcp_port"}
 	if !slices.Equal(got, want) {
 		t.Errorf("places are %q, want %q", got, want)
 	}
-	if set, ok := f.Lookup("port"); !ok || set.Value != "2" || !set.Quoted || set.Line != 3 {
+	if set, ok := f.Lookup("port"); !ok || set.Value != "2" || set.Line != 3 {
 		t.Errorf("port is %+v", set)
 	}
 	if _, ok := f.Lookup("none"); ok {
@@ -160,7 +160,7 @@ func TestOddSettings(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		if got := f.Odd(); len(got) == 0 || got[0].Odd != want {
+		if got := odd(f); len(got) == 0 || got[0].Odd != want {
 			t.Errorf("%q: got %+v\nwant %s", text, got, want)
 		}
 	}

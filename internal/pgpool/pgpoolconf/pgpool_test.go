@@ -136,14 +136,14 @@ func TestDebianSample(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if got := f.Sources()[0].Text; got != text {
+		if got := f.sources[0].text(); got != text {
 			t.Errorf("%s: does not print the same", name)
 		}
 		version := Version{4, 3, 5}
-		if got := f.UnknownIn(version); len(got) > 0 {
+		if got := f.Unknown(version); len(got) > 0 {
 			t.Errorf("%s: unknown: %+v", name, got)
 		}
-		if got := f.Odd(); len(got) > 0 {
+		if got := odd(f); len(got) > 0 {
 			t.Errorf("%s: odd: %+v", name, got)
 		}
 		if got := f.Rejected(version); len(got) > 0 {

@@ -28,31 +28,20 @@ func Expand(command string, values map[byte]string) string {
 // Placeholder is one placeholder in a hook command.
 type Placeholder struct {
 	Letter byte
-	Offset int // of the percent sign, in bytes
 	// Quote is the shell quote around it: '"', '\'' or 0. Without one an empty
 	// value shifts the arguments that follow, and a blank splits them.
 	Quote byte
 }
 
-// Placeholders returns the letters of a command in their order, for comparing
-// it with the argument order that a script wants.
-func Placeholders(command string) []byte {
-	var out []byte
-	for _, p := range PlaceholderUses(command) {
-		out = append(out, p.Letter)
-	}
-	return out
-}
-
-// PlaceholderUses returns the placeholders of a command with their quoting.
-func PlaceholderUses(command string) []Placeholder {
+// Placeholders returns the placeholders of a command, in their order.
+func Placeholders(command string) []Placeholder {
 	var out []Placeholder
 	var quote byte
 	for i := 0; i < len(command); i++ {
 		switch c := command[i]; {
 		case c == '%' && i+1 < len(command):
 			if command[i+1] != '%' {
-				out = append(out, Placeholder{Letter: command[i+1], Offset: i, Quote: quote})
+				out = append(out, Placeholder{Letter: command[i+1], Quote: quote})
 			}
 			i++
 		case c == '\\' && quote != '\'' && i+1 < len(command) && command[i+1] != '%':

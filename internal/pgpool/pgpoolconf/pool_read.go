@@ -7,37 +7,38 @@ import (
 	"time"
 )
 
-// Pool reads what pgpool.conf says about the pool, with the defaults of Debian's
-// Pgpool-II 4.3.5. The error joins a *ValueError for each value that Pgpool-II
-// would refuse or misread.
-func (f *File) Pool() (Pool, error) { return f.PoolWith(Defaults{}) }
+// The places that Debian's package has compiled in. A build from source has
+// /tmp for both, and says otherwise in pgpool.conf or not at all.
+const (
+	defaultSocketDir = "/var/run/postgresql"
+	defaultWorkDir   = "/var/log/postgresql"
+)
 
-// PoolWith is Pool for another build of Pgpool-II.
-func (f *File) PoolWith(d Defaults) (Pool, error) {
-	r := reader{file: f, defaults: d.filled()}
+// Pool reads what pgpool.conf says about the pool, with the defaults of that
+// version of Pgpool-II. Where the version is not known (zero), WorkDir goes by
+// whichever name is set, and the rest has the defaults of 4.3.5. The error joins
+// a *ValueError for each value read here that Pgpool-II would refuse or misread.
+func (f *File) Pool(v Version) (Pool, error) {
+	r := reader{file: f, version: v, anyVersion: v == Version{}}
+	if r.anyVersion {
+		r.version = Version{4, 3, 5}
+	}
 	p := Pool{
-		ClusteringMode:  r.clusteringMode(),
-		ListenAddresses: r.list("listen_addresses", "localhost"),
-		Port:            r.int("port", 9999),
-		SocketDir:       r.socketDir(),
-		PCP: PCP{
-			Port:            r.int("pcp_port", 9898),
-			ListenAddresses: r.list("pcp_listen_addresses", "localhost"),
-			SocketDir:       first(r.list("pcp_socket_dir", r.defaults.SocketDir)),
-		},
-		SRCheck:       r.srCheck(),
-		Failover:      r.failover(),
-		Recovery:      r.recovery(),
-		Watchdog:      r.watchdog(),
-		WorkDir:       r.workDir(),
-		ResyncCommand: r.text(ResyncCommand, ""),
+		ClusteringMode: r.clusteringMode(),
+		PCP:            PCP{Port: r.int("pcp_port", 9898), SocketDir: r.first("pcp_socket_dir", defaultSocketDir)},
+		SRCheck:        r.srCheck(),
+		Failover:       r.failover(),
+		Recovery:       r.recovery(),
+		UseWatchdog:    r.latestBool(false, "use_watchdog"),
+		WorkDir:        r.workDir(),
+		ResyncCommand:  r.text(ResyncCommand, ""),
 	}
 	for id := range maxNodes {
 		if _, ok := f.Lookup(fmt.Sprintf("backend_port%d", id)); ok {
-			for len(p.Nodes) < id {
-				p.Nodes = append(p.Nodes, Node{ID: len(p.Nodes)})
+			for len(p.Backends) < id {
+				p.Backends = append(p.Backends, Backend{ID: len(p.Backends)})
 			}
-			p.Nodes = append(p.Nodes, r.node(id))
+			p.Backends = append(p.Backends, r.backend(id))
 		}
 	}
 	return p, errors.Join(r.errs...)
@@ -45,93 +46,62 @@ func (f *File) PoolWith(d Defaults) (Pool, error) {
 
 // reader collects errors, so that a caller sees all of them at once.
 type reader struct {
-	file     *File
-	defaults Defaults
-	errs     []error
+	file       *File
+	version    Version
+	anyVersion bool
+	errs       []error
 }
 
-func (r *reader) srCheck() SRCheck {
+func (r *reader) srCheck() Check {
 	period := 10 * time.Second
-	if !r.defaults.Version.AtLeast(4, 3, 0) {
+	if !r.version.AtLeast(4, 3, 0) {
 		period = 0
 	}
-	return SRCheck{
+	return Check{
 		Period:   r.seconds("sr_check_period", period),
-		User:     r.text("sr_check_user", r.defaults.noUser()),
+		User:     r.text("sr_check_user", r.version.noUser()),
 		Database: r.text("sr_check_database", "postgres"),
 	}
 }
 
 func (r *reader) failover() Failover {
 	return Failover{
-		Command:              r.text("failover_command", ""),
-		FailbackCommand:      r.text("failback_command", ""),
-		FollowPrimaryCommand: r.text("follow_primary_command", ""),
-		OnNodeError:          r.latestBool(true, "failover_on_backend_error", "fail_over_on_backend_error"),
-		OnNodeShutdown:       r.bool("failover_on_backend_shutdown", r.defaults.onNodeShutdown()),
-		DetachFalsePrimary:   r.bool("detach_false_primary", false),
+		OnError:              r.latestBool(true, "failover_on_backend_error", "fail_over_on_backend_error"),
+		OnShutdown:           r.latestBool(r.version.onShutdown(), "failover_on_backend_shutdown"),
+		DetachFalsePrimary:   r.latestBool(false, "detach_false_primary"),
 		SearchPrimaryTimeout: r.seconds("search_primary_node_timeout", 300*time.Second),
-		AutoFailback:         r.bool("auto_failback", false),
-		AutoFailbackInterval: r.seconds("auto_failback_interval", 60*time.Second),
+		AutoFailback:         r.latestBool(false, "auto_failback"),
 	}
 }
 
 func (r *reader) recovery() Recovery {
 	database := "template1"
-	if r.defaults.Version.AtLeast(4, 7, 0) {
+	if r.version.AtLeast(4, 7, 0) {
 		database = r.text("recovery_database", "postgres")
 	}
 	return Recovery{
-		User:            r.text("recovery_user", ""),
-		Database:        database,
-		FirstStage:      r.text("recovery_1st_stage_command", ""),
-		SecondStage:     r.text("recovery_2nd_stage_command", ""),
-		Timeout:         r.seconds("recovery_timeout", 90*time.Second),
-		ClientIdleLimit: r.seconds("client_idle_limit_in_recovery", 0),
+		User:        r.text("recovery_user", ""),
+		Database:    database,
+		FirstStage:  r.text("recovery_1st_stage_command", ""),
+		SecondStage: r.text("recovery_2nd_stage_command", ""),
 	}
 }
 
-func (r *reader) watchdog() Watchdog {
-	agree := r.defaults.Version.AtLeast(4, 3, 0)
-	return Watchdog{
-		Use:               r.bool("use_watchdog", false),
-		NeedQuorum:        r.bool("failover_when_quorum_exists", agree),
-		NeedConsensus:     r.bool("failover_require_consensus", agree),
-		MultipleRequests:  r.bool("allow_multiple_failover_requests_from_node", false),
-		HalfVotesSuffice:  r.bool("enable_consensus_with_half_votes", false),
-		LocalIPCSocketDir: r.text("wd_ipc_socket_dir", r.defaults.SocketDir),
-	}
-}
-
-func (r *reader) node(id int) Node {
+func (r *reader) backend(id int) Backend {
 	name := func(base string) string { return fmt.Sprintf("%s%d", base, id) }
-	n := Node{
+	return Backend{
 		ID:      id,
 		Host:    r.text(name("backend_hostname"), ""),
 		Port:    r.int(name("backend_port"), 0),
 		DataDir: r.text(name("backend_data_directory"), ""),
 		AppName: r.text(name("backend_application_name"), ""),
-		HealthCheck: HealthCheck{
-			Period:         r.nodeTime("health_check_period", id, 0, time.Second),
-			Timeout:        r.nodeTime("health_check_timeout", id, 20*time.Second, time.Second),
-			User:           r.nodeText("health_check_user", id, r.defaults.noUser()),
-			Database:       r.nodeText("health_check_database", id, "postgres"),
-			RetryDelay:     r.nodeTime("health_check_retry_delay", id, time.Second, time.Second),
-			ConnectTimeout: r.nodeTime("connect_timeout", id, 10*time.Second, time.Millisecond),
+		Flags:   r.flags(name("backend_flag")),
+		HealthCheck: Check{
+			Period:   r.nodeTime("health_check_period", id, 0, time.Second),
+			User:     r.nodeText("health_check_user", id, r.version.noUser()),
+			Database: r.nodeText("health_check_database", id, "postgres"),
 		},
 	}
-	if set, ok := r.file.LookupNode("health_check_max_retries", id); ok {
-		retries, err := set.number("")
-		r.note(err)
-		n.HealthCheck.MaxRetries = int(retries)
-	}
-	if set, ok := r.file.Lookup(name("backend_weight")); ok {
-		weight, err := set.real()
-		r.note(err)
-		n.Weight = weight
-	}
-	n.Flags = r.flags(name("backend_flag"))
-	return n
 }
 
 // flags goes through all settings of the name, since they add up.
@@ -159,21 +129,13 @@ func (r *reader) clusteringMode() string {
 	return mode
 }
 
-// socketDir is socket_dir up to 4.3, then a list of another name.
-func (r *reader) socketDir() string {
-	if r.defaults.Version.AtLeast(4, 4, 0) {
-		return first(r.list("unix_socket_directories", r.defaults.SocketDir))
-	}
-	return r.text("socket_dir", r.defaults.SocketDir)
-}
-
 // workDir is logdir, which 4.7 renamed; the old name still counts there, and of
 // both the later line, but an empty logdir is passed over.
 func (r *reader) workDir() string {
-	if !r.defaults.Version.AtLeast(4, 7, 0) {
-		return r.text("logdir", r.defaults.WorkDir)
+	if !r.anyVersion && !r.version.AtLeast(4, 7, 0) {
+		return r.text("logdir", defaultWorkDir)
 	}
-	dir := r.text("work_dir", r.defaults.WorkDir)
+	dir := r.text("work_dir", defaultWorkDir)
 	now, ok := r.file.find("work_dir")
 	if old, isSet := r.file.find("logdir"); isSet && (!ok || old > now) {
 		if value := r.text("logdir", ""); value != "" {
@@ -197,33 +159,31 @@ func (r *reader) note(err error) {
 }
 
 func (r *reader) text(name, unset string) string {
-	value, ok, err := r.file.String(name)
-	r.note(err)
+	set, ok := r.file.Lookup(name)
 	if !ok {
 		return unset
 	}
+	value, err := set.text()
+	r.note(err)
 	return value
 }
 
-func (r *reader) list(name, unset string) []string {
-	var out []string
+// first is the first of a list of values.
+func (r *reader) first(name, unset string) string {
 	for item := range strings.SplitSeq(r.text(name, unset), ",") {
 		if item = strings.TrimSpace(item); item != "" {
-			out = append(out, item)
+			return item
 		}
 	}
-	return out
+	return ""
 }
 
-func (r *reader) bool(name string, unset bool) bool { return r.latestBool(unset, name) }
-
-// latestBool reads a parameter that has several names, of which the last line
-// counts.
+// latestBool reads a parameter that may have several names: the last line counts.
 func (r *reader) latestBool(unset bool, names ...string) bool {
 	at, value := -1, unset
 	for _, name := range names {
 		if i, ok := r.file.find(name); ok && i > at {
-			on, err := r.file.settings[i].boolean()
+			on, err := r.file.settings[i].Bool()
 			r.note(err)
 			at, value = i, on
 		}
@@ -232,20 +192,22 @@ func (r *reader) latestBool(unset bool, names ...string) bool {
 }
 
 func (r *reader) int(name string, unset int) int {
-	value, ok, err := r.file.Int(name)
-	r.note(err)
+	set, ok := r.file.Lookup(name)
 	if !ok {
 		return unset
 	}
+	value, err := set.number("")
+	r.note(err)
 	return int(value)
 }
 
 func (r *reader) seconds(name string, unset time.Duration) time.Duration {
-	value, ok, err := r.file.Duration(name, time.Second)
-	r.note(err)
+	set, ok := r.file.Lookup(name)
 	if !ok {
 		return unset
 	}
+	value, err := set.duration(time.Second)
+	r.note(err)
 	return value
 }
 
@@ -267,11 +229,4 @@ func (r *reader) nodeTime(name string, id int, unset, base time.Duration) time.D
 	value, err := set.duration(base)
 	r.note(err)
 	return value
-}
-
-func first(list []string) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return list[0]
 }

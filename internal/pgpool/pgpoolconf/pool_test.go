@@ -31,6 +31,17 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
+// odd are the settings that Pgpool-II takes for something else than was meant.
+func odd(f *File) []Setting {
+	var out []Setting
+	for _, set := range f.settings {
+		if set.Odd != "" {
+			out = append(out, set)
+		}
+	}
+	return out
+}
+
 // TestPool reads each file of testdata/pool and compares what it finds.
 func TestPool(t *testing.T) {
 	t.Parallel()
@@ -57,7 +68,7 @@ func TestPool(t *testing.T) {
 func describe(t *testing.T, f *File, v Version) string {
 	t.Helper()
 	var b strings.Builder
-	pool, err := f.PoolWith(Defaults{Version: v})
+	pool, err := f.Pool(v)
 	text, jsonErr := json.MarshalIndent(pool, "", "  ")
 	if jsonErr != nil {
 		t.Fatal(jsonErr)
@@ -69,10 +80,10 @@ func describe(t *testing.T, f *File, v Version) string {
 	for _, err := range f.Rejected(v) {
 		fmt.Fprintf(&b, "rejected: %v\n", err)
 	}
-	for _, set := range f.Odd() {
+	for _, set := range odd(f) {
 		fmt.Fprintf(&b, "odd: line %d: %s: %s\n", set.Line, set.Name, set.Odd)
 	}
-	for _, u := range f.UnknownIn(v) {
+	for _, u := range f.Unknown(v) {
 		fmt.Fprintf(&b, "unknown: line %d: %s, meant %q\n", u.Line, u.Name, u.Suggestion)
 	}
 	return b.String()
@@ -80,48 +91,55 @@ func describe(t *testing.T, f *File, v Version) string {
 
 func TestDefaultsByVersion(t *testing.T) {
 	t.Parallel()
-	f := parseText(t, "backend_port0 = 5432")
+	f := parseText(t, "backend_port0 = 5432\nlogdir = '/log'\nwork_dir = '/work'")
 	for version, want := range map[Version]string{
-		{4, 2, 9}:   "shutdown true, user nobody, sr 0s, quorum false, database template1",
-		{4, 3, 8}:   "shutdown true, user nobody, sr 10s, quorum true, database template1",
-		{4, 3, 9}:   "shutdown false, user nobody, sr 10s, quorum true, database template1",
-		{4, 4, 5}:   "shutdown true, user nobody, sr 10s, quorum true, database template1",
-		{4, 4, 6}:   "shutdown false, user nobody, sr 10s, quorum true, database template1",
-		{4, 5, 0}:   "shutdown true, user nobody, sr 10s, quorum true, database template1",
-		{4, 5, 1}:   "shutdown false, user nobody, sr 10s, quorum true, database template1",
-		{4, 6, 0}:   "shutdown false, user , sr 10s, quorum true, database template1",
-		{4, 7, 3}:   "shutdown false, user , sr 10s, quorum true, database postgres",
-		(Version{}): "shutdown true, user nobody, sr 10s, quorum true, database template1",
+		{4, 2, 9}:   "shutdown true, user nobody, sr 0s, database template1, in /log",
+		{4, 3, 8}:   "shutdown true, user nobody, sr 10s, database template1, in /log",
+		{4, 3, 9}:   "shutdown false, user nobody, sr 10s, database template1, in /log",
+		{4, 4, 5}:   "shutdown true, user nobody, sr 10s, database template1, in /log",
+		{4, 4, 6}:   "shutdown false, user nobody, sr 10s, database template1, in /log",
+		{4, 5, 0}:   "shutdown true, user nobody, sr 10s, database template1, in /log",
+		{4, 5, 1}:   "shutdown false, user nobody, sr 10s, database template1, in /log",
+		{4, 6, 0}:   "shutdown false, user , sr 10s, database template1, in /log",
+		{4, 7, 3}:   "shutdown false, user , sr 10s, database postgres, in /work",
+		(Version{}): "shutdown true, user nobody, sr 10s, database template1, in /work",
 	} {
-		p, err := f.PoolWith(Defaults{Version: version})
+		p, err := f.Pool(version)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := fmt.Sprintf("shutdown %v, user %s, sr %v, quorum %v, database %s", p.Failover.OnNodeShutdown,
-			p.Nodes[0].HealthCheck.User, p.SRCheck.Period, p.Watchdog.NeedQuorum, p.Recovery.Database)
+		got := fmt.Sprintf("shutdown %v, user %s, sr %v, database %s, in %s", p.Failover.OnShutdown,
+			p.Backends[0].HealthCheck.User, p.SRCheck.Period, p.Recovery.Database, p.WorkDir)
 		if got != want {
 			t.Errorf("%v: %s\nwant %s", version, got, want)
 		}
 	}
-	p, err := f.PoolWith(Defaults{SocketDir: "/tmp", WorkDir: "/tmp/w"})
-	if err != nil || p.PCP.SocketDir != "/tmp" || p.SocketDir != "/tmp" || p.WorkDir != "/tmp/w" {
-		t.Errorf("built from source: %+v %v", p, err)
+}
+
+// TestWorkDirOfAnyVersion: without a version, whichever name is set counts.
+func TestWorkDirOfAnyVersion(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"": "/var/log/postgresql", "logdir = '/log'": "/log", "work_dir = '/work'": "/work", "work_dir = '/work'\nlogdir = '/log'": "/log",
+	} {
+		if p, err := parseText(t, text).Pool(Version{}); err != nil || p.WorkDir != want {
+			t.Errorf("%q: %s, %v", text, p.WorkDir, err)
+		}
 	}
 }
 
-func TestNodes(t *testing.T) {
+func TestBackends(t *testing.T) {
 	t.Parallel()
-	p, err := parseText(t, "backend_hostname0 = 'a' backend_port0 = 5432 backend_port2 = 5433").Pool()
-	if err != nil || len(p.Nodes) != 3 {
-		t.Fatalf("%+v %v", p.Nodes, err)
+	p, err := parseText(t, "backend_hostname0 = 'a' backend_port0 = 5432 backend_port2 = 5433").Pool(Version{})
+	if err != nil || len(p.Backends) != 3 {
+		t.Fatalf("%+v %v", p.Backends, err)
 	}
-	for id, want := range []struct{ unused, local bool }{{false, false}, {true, true}, {false, true}} {
-		n := p.Nodes[id]
-		if n.ID != id || n.Unused() != want.unused || n.Local() != want.local || !n.Flags.AllowToFailover() {
-			t.Errorf("node %d: %+v", id, n)
+	for id, unused := range []bool{false, true, false} {
+		if b := p.Backends[id]; b.ID != id || b.Unused() != unused || b.Flags.DisallowToFailover {
+			t.Errorf("backend %d: %+v", id, b)
 		}
 	}
-	if p, err := parseText(t, "").Pool(); err != nil || len(p.Nodes) != 0 {
-		t.Errorf("empty file: %+v %v", p.Nodes, err)
+	if p, err := parseText(t, "").Pool(Version{}); err != nil || len(p.Backends) != 0 {
+		t.Errorf("empty file: %+v %v", p.Backends, err)
 	}
 }

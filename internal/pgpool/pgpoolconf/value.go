@@ -24,11 +24,8 @@ var (
 	}
 )
 
-// timeWord and byteWord name the units that parameters have as base unit.
-var (
-	timeWord = map[time.Duration]string{time.Millisecond: "ms", time.Second: "s", time.Minute: "min"}
-	byteWord = map[int64]string{1: "B", 1 << 10: "kB", 1 << 20: "MB"}
-)
+// timeWord names the units of time that parameters have as base unit.
+var timeWord = map[time.Duration]string{time.Millisecond: "ms", time.Second: "s", time.Minute: "min"}
 
 // decimal is what C's strtod takes from the start of a decimal number.
 var decimal = regexp.MustCompile(`^[ \t\n\v\f\r]*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)`)

@@ -34,3 +34,25 @@ func (v Version) AtLeast(major, minor, patch int) bool {
 func (v Version) String() string {
 	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
 }
+
+// noUser is the default of the user names for checks.
+func (v Version) noUser() string {
+	if v.AtLeast(4, 6, 0) {
+		return ""
+	}
+	return "nobody"
+}
+
+// onShutdown is the default of failover_on_backend_shutdown. Before 4.3 the
+// parameter did not exist and a shutdown always led to failover.
+func (v Version) onShutdown() bool {
+	switch {
+	case v.AtLeast(4, 6, 0):
+		return false
+	case v.AtLeast(4, 5, 0):
+		return !v.AtLeast(4, 5, 1)
+	case v.AtLeast(4, 4, 0):
+		return !v.AtLeast(4, 4, 6)
+	}
+	return !v.AtLeast(4, 3, 9)
+}
