@@ -147,7 +147,7 @@ func TestRenderStory(t *testing.T) {
 			Rejected: []plan.Rejection{{Method: topology.MethodAdopt, Why: "lost commits"}}, Estimate: plan.Estimate{Bytes: 53 << 20, Seconds: 3.1}})},
 		{At: at.Add(time.Second), Node: 1, Kind: "run", Code: "started", Run: "r1", Text: "rewind from node 0 started"},
 		{At: at.Add(12 * time.Second), Node: 1, Kind: "run", Code: "done", Run: "r1", Text: "rewind done", Data: asJSON(done)},
-		{At: at.Add(13 * time.Second), Node: 1, Kind: "attach", Code: "ready", Text: "attach asked of pg:9898"},
+		{At: at.Add(13 * time.Second), Node: 1, Kind: "attach", Code: "ready", Text: "attach requested from pg:9898"},
 		{At: at.Add(14 * time.Second), Node: 1, Kind: "decision", Code: "healthy", Text: "node 1 streams from node 0 and is attached"},
 	}
 	s, err := view.Tell(events, "r1")

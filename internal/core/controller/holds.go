@@ -14,92 +14,92 @@ import (
 
 // Copy keeps one value a second time, apart from the Store and its damage.
 type Copy interface {
-	// Save replaces the value; on return it survives a power cut.
+	// Save replaces the value; on return it survives a power failure.
 	Save(value any) error
 	// Load reads it; found is false where none was ever saved. event.ErrGarbled
 	// when there is something else in its place.
 	Load(value any) (found bool, err error)
 }
 
-// recall loads the planner's memory, and the holds from their second copy too.
-func (c *Controller) recall(ctx context.Context) error {
+// load reads the planner's memory, and the holds from their second copy too. It is
+// called before anything else runs.
+func (r *recorder) load(ctx context.Context) error {
 	mem := plan.Memory{Primary: topology.NoNode}
-	found, err := c.o.Store.Kept(ctx, memoryName, &mem)
+	found, err := r.o.Store.Kept(ctx, memoryName, &mem)
 	if errors.Is(err, event.ErrGarbled) {
-		if err := c.o.Store.SetAside(ctx, err, memoryName); err != nil {
+		if err := r.o.Store.SetAside(ctx, err, memoryName); err != nil {
 			return err
 		}
 		mem = plan.Memory{Primary: topology.NoNode}
-		found, err = c.o.Store.Kept(ctx, memoryName, &mem)
+		found, err = r.o.Store.Kept(ctx, memoryName, &mem)
 	}
 	if err != nil {
 		return fmt.Errorf("load the planner's memory: %w", err)
 	}
-	c.mem = mem
-	c.keeper.saved = mem.Durable()
-	if c.o.Holds != nil {
-		c.recallHolds(found)
+	r.saved = mem.Durable()
+	if r.o.Holds != nil {
+		mem = r.joinHolds(mem, found)
 	}
+	r.memory.mem = mem
 	return nil
 }
 
-// recallHolds joins the holds of the memory with those of the second copy: what
-// either has, holds, since a hold too many costs a word and one too few a node.
-// Where neither can be read and there may have been holds, the whole pool is
-// held until a person has looked. known: the memory was found in the store.
-func (c *Controller) recallHolds(known bool) {
+// joinHolds joins the holds of the memory with those of the second copy: a hold in
+// either counts, since a hold too many costs a word and one too few a node. Where
+// neither can be read and there may have been holds, the whole pool is put on hold
+// until a person has looked. known: the memory was found in the store.
+func (r *recorder) joinHolds(mem plan.Memory, known bool) plan.Memory {
 	var second []plan.Hold
-	there, err := c.o.Holds.Load(&second)
-	lost := !known && len(c.o.Store.Asides()) > 0
+	there, err := r.o.Holds.Load(&second)
+	lost := !known && len(r.o.Store.Asides()) > 0
 	switch {
 	case there:
 		for _, h := range second {
-			if c.mem.HasHold(h.Node) {
+			if mem.HasHold(h.Node) {
 				continue
 			}
-			c.mem = plan.AddHold(c.mem, h)
-			c.tell(event.Event{Node: h.Node, Kind: "hold", Code: "on-hold", Data: asJSON(h),
-				Text: fmt.Sprintf("held by %s since %s: %s; the history had lost it, its second copy has not", h.Who, h.Since.UTC().Format(time.RFC3339), h.Why)})
+			mem = plan.AddHold(mem, h)
+			r.report(event.Event{Node: h.Node, Kind: "hold", Code: "on-hold", Data: asJSON(h),
+				Text: fmt.Sprintf("held by %s since %s: %s; the history had lost this hold, its second copy had not",
+					h.Who, h.Since.UTC().Format(time.RFC3339), h.Why)})
 		}
 	case known && err != nil:
-		c.tell(event.Event{Node: topology.NoNode, Kind: "controller", Code: event.CodeHoldsDamaged,
-			Text: fmt.Sprintf("the second copy of the holds was damaged and is written anew from the history: %v", err)})
+		r.report(event.Event{Node: topology.NoNode, Kind: "controller", Code: event.CodeHoldsDamaged,
+			Text: fmt.Sprintf("the second copy of the holds was damaged and is rewritten from the history: %v", err)})
 	case lost || err != nil:
+		if err == nil {
+			err = errors.New("there is none")
+		}
 		h := plan.Hold{Node: topology.NoNode, Who: "repool", Since: time.Now(),
-			Why: "which nodes were on hold cannot be read; see that none must be left alone, then: repool release all"}
-		c.mem = plan.AddHold(c.mem, h)
-		c.tell(event.Event{Node: topology.NoNode, Kind: "hold", Code: event.CodeHoldsUnknown, Data: asJSON(h),
-			Text: fmt.Sprintf("the history is lost and so is the second copy of the holds (%v): the whole pool is on hold until a person says repool release all", orMissing(err))})
+			Why: "which nodes were on hold cannot be read; make sure that none must be left alone, then: repool release all"}
+		mem = plan.AddHold(mem, h)
+		r.report(event.Event{Node: topology.NoNode, Kind: "hold", Code: event.CodeHoldsUnknown, Data: asJSON(h),
+			Text: fmt.Sprintf("the history is lost and so is the second copy of the holds (%v): "+
+				"the whole pool is on hold until a person runs repool release all", err)})
 	}
+	return mem
 }
 
-func orMissing(err error) error {
-	if err == nil {
-		return errors.New("there is none")
-	}
-	return err
-}
-
-// tell logs what was found at the start, and has it recorded when the controller
+// report logs what was found at the start, and has it recorded when the controller
 // runs.
-func (c *Controller) tell(e event.Event) {
-	c.o.Log.Error("holds", "code", e.Code, "node", int(e.Node), "text", e.Text)
-	c.found = append(c.found, e)
+func (r *recorder) report(e event.Event) {
+	r.o.Log.Error("holds", "code", e.Code, "node", int(e.Node), "text", e.Text)
+	r.found = append(r.found, e)
 }
 
-// copyHolds writes the second copy where it is not of these holds. c.keeper.mu
-// is held.
-func (c *Controller) copyHolds(holds []plan.Hold) error {
-	if c.o.Holds == nil {
+// copyHolds writes the second copy where it differs from these holds. r.saving is
+// held.
+func (r *recorder) copyHolds(holds []plan.Hold) error {
+	if r.o.Holds == nil {
 		return nil
 	}
 	b, err := json.Marshal(holds)
-	if err != nil || string(b) == c.keeper.copied {
+	if err != nil || string(b) == r.copied {
 		return err
 	}
-	if err := c.o.Holds.Save(holds); err != nil {
+	if err := r.o.Holds.Save(holds); err != nil {
 		return err
 	}
-	c.keeper.copied = string(b)
+	r.copied = string(b)
 	return nil
 }

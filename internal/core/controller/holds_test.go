@@ -161,7 +161,7 @@ func TestDiskThatTakesNothingStopsNoHealing(t *testing.T) {
 		if codeOf(k, 2) != plan.CodeHealthy {
 			t.Errorf("node 2 is %s", codeOf(k, 2))
 		}
-		for _, what := range []string{`"history not written"`, "the planner's memory is not saved"} {
+		for _, what := range []string{`"history not written"`, "planner memory not saved"} {
 			if n := strings.Count(said.String(), what); n != 1 {
 				t.Errorf("the log says %d times that %s", n, what)
 			}

@@ -2,14 +2,57 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/show/event"
 )
+
+// memory is the planner's memory behind a lock. Any goroutine may call it. Nothing
+// in a plan.Memory is ever changed in place: what read returns stays as it is.
+type memory struct {
+	mu   sync.Mutex
+	mem  plan.Memory
+	pass uint64
+}
+
+func (m *memory) read() plan.Memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mem
+}
+
+// change applies one of plan's functions. It returns the number of the last pass
+// that was planned without the change.
+func (m *memory) change(f func(plan.Memory) plan.Memory) (pass uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mem = f(m.mem)
+	return m.pass
+}
+
+// plan is one pass of the planner: it proposes, accept says for each decision
+// whether it is carried out, and those are what the planner remembers as done. No
+// change gets in between: a hold comes before the decision, or after the order.
+// accept is called with the lock held.
+func (m *memory) plan(snap topology.Snapshot, pol plan.Policy, accept func(plan.Decision) bool) (
+	pass uint64, decisions []plan.Decision, mem plan.Memory,
+) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	mem, decisions = plan.Step(m.mem, snap, pol, now)
+	var taken []plan.Decision
+	for _, d := range decisions {
+		if accept(d) {
+			taken = append(taken, d)
+		}
+	}
+	m.mem = plan.Advance(mem, taken, pol, now)
+	m.pass++
+	return m.pass, decisions, m.mem
+}
 
 // memoryName is the key under which the store keeps the planner's memory.
 const memoryName = "planner-memory"
@@ -19,53 +62,4 @@ func LoadMemory(ctx context.Context, s Store) (plan.Memory, error) {
 	mem := plan.Memory{Primary: topology.NoNode}
 	_, err := s.Kept(ctx, memoryName, &mem)
 	return mem, err
-}
-
-// notePrimary hands a new primary to the failover hook's memory. It must not
-// undo what the hook itself has noted since: then ours is the old primary.
-func (c *Controller) notePrimary(mem plan.Memory, snap *topology.Snapshot) {
-	n := snap.Node(mem.Primary)
-	if c.o.NotePrimary == nil || n == nil || !n.SQL.OK() || n.SQL.InRecovery || !mem.History.Known() || n.SQL.Timeline != mem.History.TLI ||
-		plan.Overtaken(mem, snap) {
-		return
-	}
-	key := n.ID.String() + " " + n.SQL.SystemID.String() + " " + mem.History.Text()
-	c.mu.Lock()
-	same := c.noted == key
-	c.mu.Unlock()
-	if same {
-		return
-	}
-	err := c.o.NotePrimary(n.ID, n.SQL.SystemID, mem.History, n.SQL.At)
-	c.warn("note primary", "primary not noted for the failover hook", err)
-	if err == nil {
-		c.mu.Lock()
-		c.noted = key
-		c.mu.Unlock()
-	}
-}
-
-// say records a decision when it differs from the node's last one.
-func (c *Controller) say(d plan.Decision) {
-	key := strings.Join([]string{string(d.Action), string(d.Method), string(d.Code)}, "/")
-	c.mu.Lock()
-	same := c.said[d.Node] == key
-	c.said[d.Node] = key
-	if !same {
-		c.changed = time.Now()
-	}
-	c.mu.Unlock()
-	if same {
-		return
-	}
-	c.o.Log.Info("decision", "node", int(d.Node), "action", string(d.Action), "method", string(d.Method), "code", string(d.Code), "reason", d.Reason)
-	c.record(event.Event{Node: d.Node, Kind: "decision", Code: string(d.Code), Text: d.Reason, Data: asJSON(d)})
-}
-
-func asJSON(v any) json.RawMessage {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return json.RawMessage(`null`)
-	}
-	return b
 }

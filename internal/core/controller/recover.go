@@ -20,47 +20,21 @@ const (
 	refusalLasts = 3 * time.Second
 )
 
-// recovery is an online recovery of one node: Pgpool-II attaches it, not we,
-// while it is under way and until then.
-type recovery struct {
-	underWay bool
-	until    time.Time
-}
-
-// leftToPgpool says whether Pgpool-II's own attach of the node comes first.
-// c.mu is held.
-func (c *Controller) leftToPgpool(node topology.NodeID) bool {
-	r, ok := c.recovers[node]
-	if ok && !r.underWay && !time.Now().Before(r.until) {
-		delete(c.recovers, node)
-		return false
-	}
-	return ok
-}
-
 // Recover is pcp_recovery_node's first stage: the ordinary engine, ended when
 // the node is proven ready. Pgpool-II attaches it then.
 func (c *Controller) Recover(ctx context.Context, node topology.NodeID, say func(string)) error {
 	if err := c.known(node, false); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	twice := c.recovers[node].underWay
-	if !twice {
-		c.recovers[node] = recovery{underWay: true}
-	}
-	c.mu.Unlock()
-	if twice {
-		return &control.RefusedError{Code: "recovering", Msg: fmt.Sprintf("an online recovery of node %d is under way already", node)}
+	if !c.ledger.beginRecovery(node) {
+		return refuse("recovering", "an online recovery of node %d is already under way", node)
 	}
 	var until time.Time // zero: this controller attaches the node as any other
 	defer func() {
-		c.mu.Lock()
-		c.recovers[node] = recovery{until: until}
-		c.mu.Unlock()
+		c.ledger.endRecovery(node, until)
 		c.Look("online recovery ended")
 	}()
-	pass, err := c.resyncAsked(ctx, control.ResyncRequest{Node: node, Who: "pcp_recovery_node"})
+	pass, err := c.consent(ctx, control.ResyncRequest{Node: node, Who: "pcp_recovery_node"})
 	if err != nil {
 		return err
 	}
@@ -81,7 +55,7 @@ func (c *Controller) awaitReady(ctx context.Context, node topology.NodeID, pass 
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-c.life.Done():
+		case <-c.exec.life.Done():
 			return errors.New("the controller is stopping")
 		case <-tick.C:
 		}
@@ -112,7 +86,7 @@ func (c *Controller) awaitReady(ctx context.Context, node topology.NodeID, pass 
 func refusalIn(st control.Status, d *plan.Decision) *control.RefusedError {
 	switch {
 	case !st.Acting:
-		return &control.RefusedError{Code: "not-acting", Msg: "this controller only looks: " + st.Why, Hint: "ask the Pgpool-II that leads the watchdog"}
+		return notActing(st.Why)
 	case d.Severity == plan.Refused:
 		return &control.RefusedError{Code: string(d.Code), Msg: d.Reason, Hint: d.Hint}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,9 +84,11 @@ func TestHoldsAndParkedNodesSurviveARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.pass(time.Second)
-		c.mu.Lock() // as the planner does after many failures
-		c.mem.Nodes[2].Parked, c.mem.Nodes[2].ParkedWhy, c.mem.Nodes[2].ParkedAt = plan.CodeStartFailed, "failed", time.Now()
-		c.mu.Unlock()
+		c.memory.change(func(m plan.Memory) plan.Memory { // as the planner does after many failures
+			m.Nodes = slices.Clone(m.Nodes)
+			m.Nodes[2].Parked, m.Nodes[2].ParkedWhy, m.Nodes[2].ParkedAt = plan.CodeStartFailed, "failed", time.Now()
+			return m
+		})
 		w.pass(2 * time.Second)
 		stop()
 		if err := w.store.Close(); err != nil {

@@ -28,8 +28,8 @@ func TestRunOfAnEarlierControllerIsTakenOver(t *testing.T) {
 		w.reopen()
 		second, stop := w.run()
 		defer stop()
-		if first.holder != second.holder {
-			t.Errorf("holder %q after %q", second.holder, first.holder)
+		if first.exec.holder != second.exec.holder {
+			t.Errorf("holder %q after %q", second.exec.holder, first.exec.holder)
 		}
 		w.pass(30 * time.Second)
 		w.wantCalls(2, "StartRun rewind, Clear rewind")

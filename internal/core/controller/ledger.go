@@ -1,0 +1,174 @@
+package controller
+
+import (
+	"sync"
+	"time"
+
+	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/core/topology"
+)
+
+// ledger knows what is under way: which nodes are busy, which runs are open, what
+// must not be tried before a time. It only keeps books, does nothing itself and
+// waits for nothing, so any goroutine may call it, also with memory's lock held.
+type ledger struct {
+	mu   sync.Mutex // guards what follows
+	busy map[slot]plan.Action
+	// noStart is how often in a row a run could not even be started on a node.
+	noStart map[topology.NodeID]noStart
+	// recoveries are the online recoveries, see leftToPgpool.
+	recoveries map[topology.NodeID]recovery
+	// checkpoints are those under way; true: another one was asked for meanwhile.
+	checkpoints map[topology.NodeID]bool
+	hooksAt     time.Time // unfinished hooks are not tried before
+	runs        runBook
+}
+
+func newLedger() *ledger {
+	return &ledger{busy: map[slot]plan.Action{}, noStart: map[topology.NodeID]noStart{},
+		recoveries: map[topology.NodeID]recovery{}, checkpoints: map[topology.NodeID]bool{}, runs: newRunBook()}
+}
+
+// slot is what one order at a time may have of a node. A detach, and the cancel of
+// a run, have their own: a node that was attached by hand in the middle of its
+// resync must not wait for the end of the run (P1).
+type slot struct {
+	node   topology.NodeID
+	detach bool
+}
+
+func slotOf(o order) slot {
+	return slot{node: o.node, detach: o.what == plan.Detach || o.what == plan.Cancel}
+}
+
+// claim takes the node's slot for an order, unless what is under way there forbids
+// it. Whoever claims must call free.
+func (l *ledger) claim(o order) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := slotOf(o)
+	if l.busy[s] != "" {
+		return false
+	}
+	ok := true
+	switch o.what {
+	case plan.Attach:
+		ok = l.busy[slot{o.node, true}] == "" && !l.leftToPgpool(o.node)
+	case plan.Nudge:
+		ok = l.busy[slot{o.node, true}] == ""
+	case plan.Detach:
+		other := l.busy[slot{o.node, false}]
+		ok = other != plan.Attach && other != plan.Nudge
+	case plan.Cancel:
+		ok = l.runs.cancelled[o.node] != o.run
+	case plan.Resync:
+		ok = !time.Now().Before(l.noStart[o.node].until)
+	}
+	if ok {
+		l.busy[s] = o.what
+	}
+	return ok
+}
+
+func (l *ledger) free(o order) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.busy, slotOf(o))
+}
+
+// noStart: the planner counts only runs that began.
+type noStart struct {
+	times int
+	until time.Time // not tried again before
+	text  string
+}
+
+// notStarted books a run that could not be started. again: for the same reason as
+// the time before.
+func (l *ledger) notStarted(node topology.NodeID, err error) (again bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.noStart[node]
+	again = n.text == err.Error()
+	n.times, n.text = n.times+1, err.Error()
+	n.until = time.Now().Add(min(time.Minute, time.Second<<min(n.times, 6)))
+	l.noStart[node] = n
+	return again
+}
+
+// mayStart forgets the runs that could not be started: one was, or a person has spoken.
+func (l *ledger) mayStart(node topology.NodeID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.noStart, node)
+}
+
+// recovery is an online recovery of one node: until it has ended and its time is
+// over, Pgpool-II attaches the node, and not this controller.
+type recovery struct {
+	underWay bool
+	until    time.Time
+}
+
+// leftToPgpool says whether Pgpool-II's own attach of the node comes first. l.mu
+// is held.
+func (l *ledger) leftToPgpool(node topology.NodeID) bool {
+	r, ok := l.recoveries[node]
+	if ok && !r.underWay && !time.Now().Before(r.until) {
+		delete(l.recoveries, node)
+		return false
+	}
+	return ok
+}
+
+// beginRecovery is false when one is under way already.
+func (l *ledger) beginRecovery(node topology.NodeID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.recoveries[node].underWay {
+		return false
+	}
+	l.recoveries[node] = recovery{underWay: true}
+	return true
+}
+
+// endRecovery leaves the attach to Pgpool-II until that time.
+func (l *ledger) endRecovery(node topology.NodeID, until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recoveries[node] = recovery{until: until}
+}
+
+// beginCheckpoint is false when one is under way: that one is then followed by another.
+func (l *ledger) beginCheckpoint(node topology.NodeID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, running := l.checkpoints[node]
+	l.checkpoints[node] = running
+	return !running
+}
+
+// endCheckpoint says whether another one was asked for meanwhile, and can be run.
+func (l *ledger) endCheckpoint(node topology.NodeID, stopping bool) (again bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if again = l.checkpoints[node] && !stopping; again {
+		l.checkpoints[node] = false
+	} else {
+		delete(l.checkpoints, node)
+	}
+	return again
+}
+
+// hooksDue says whether unfinished hooks may be tried now.
+func (l *ledger) hooksDue() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !time.Now().Before(l.hooksAt)
+}
+
+func (l *ledger) hooksAfter(pause time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hooksAt = time.Now().Add(pause)
+}
