@@ -23,23 +23,19 @@ func newLocal(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access, 
 			return nil, nil, err
 		}
 	}
-	login := func(l config.Login) dbhost.Login {
-		return dbhost.Login{User: l.User, DBName: l.DBName, Passfile: l.Passfile, SSLMode: l.SSLMode}
-	}
 	rate := ""
 	if p.MaxRate > 0 {
 		rate = strconv.FormatUint(max(32, p.MaxRate/1024), 10) + "k"
 	}
 	h, err := dbhost.New(dbhost.Options{
 		Node: n.ID, DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.Workshop, VaultDir: n.VaultDir,
-		Database: login(p.Database), Replication: login(p.Replication), Port: n.Port, Host: n.Host,
+		Database: p.Database, Replication: p.Replication, Port: n.Port, Host: n.Host,
 		Env: p.Environment, MaxRate: rate, Compression: p.Compression, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n), Log: log, ReadOnly: acc == readOnly,
 	})
 	if err != nil {
 		return nil, nil, exit.With(exit.Usage, err)
 	}
-	up := agent.NewUpstream(agent.UpstreamOptions{User: p.Database.User, DBName: p.Database.DBName, Passfile: p.Database.Passfile, SSLMode: p.Database.SSLMode})
-	a, err := agent.New(agent.Options{Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: up, Version: Version, Log: log, Headroom: p.Policy.SpaceHeadroom,
+	a, err := agent.New(agent.Options{Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: agent.NewUpstream(p.Database), Version: Version, Log: log, Headroom: p.Policy.SpaceHeadroom,
 		StopAlone: stopAlone, ReadOnly: acc == readOnly})
 	if err != nil {
 		h.Close()

@@ -7,13 +7,12 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/controller"
 	"github.com/repool/repool/internal/core/observe"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/pgpool/hook"
 )
 
@@ -51,11 +50,10 @@ func newParts(p *config.Pool, log *slog.Logger, acc access) (*parts, error) {
 	var nodes []observe.Node
 	for i := range p.Nodes {
 		n := &p.Nodes[i]
-		conf, err := p.Database.ConnConfig(n.Host, n.Port, 3*time.Second)
+		prober, err := observe.NewSQLProber(p.Database, n.Host, n.Port)
 		if err != nil {
 			return nil, errors.Join(exit.With(exit.Usage, err), w.close())
 		}
-		prober := observe.NewSQLProber(conf)
 		w.probers = append(w.probers, prober)
 		on := observe.Node{ID: n.ID, Host: n.Host, Port: n.Port, AppName: n.AppName,
 			AlwaysPrimary: n.AlwaysPrimary, NoFailover: n.NoFailover, SQL: prober}
@@ -111,11 +109,7 @@ func checkpointOn(p *config.Pool) func(context.Context, topology.NodeID) error {
 
 // sqlOn runs one statement on a node as repool's role.
 func sqlOn(ctx context.Context, p *config.Pool, n *config.NodeConf, sql string) (err error) {
-	conf, err := p.Database.ConnConfig(n.Host, n.Port, 3*time.Second)
-	if err != nil {
-		return err
-	}
-	conn, err := pgx.ConnectConfig(ctx, conf)
+	conn, err := p.Database.Connect(ctx, n.Host, n.Port, postgres.Session{Connect: 3 * time.Second})
 	if err != nil {
 		return fmt.Errorf("node %d: %w", n.ID, err)
 	}

@@ -1,25 +1,29 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/repool/repool/internal/node/postgres"
+)
 
 // Config is repool.yaml. The zero value of each field means "default".
 type Config struct {
-	Pgpool      Pgpool      `yaml:"pgpool"`
-	Peers       []Peer      `yaml:"peers"`
-	Database    Login       `yaml:"database"`
-	Replication Login       `yaml:"replication"`
-	Controller  Controller  `yaml:"controller"`
-	Page        Page        `yaml:"page"`
-	Nodes       []Node      `yaml:"nodes"`
-	TLS         TLS         `yaml:"tls"`
-	SSH         SSH         `yaml:"ssh"`
-	Agent       OwnAgent    `yaml:"agent"`
-	Policy      Policy      `yaml:"policy"`
-	Vault       Vault       `yaml:"vault"`
-	Notify      Notify      `yaml:"notify"`
-	Log         Log         `yaml:"log"`
-	Tracing     Tracing     `yaml:"tracing"`
-	Environment Environment `yaml:"environment"`
+	Pgpool      Pgpool         `yaml:"pgpool"`
+	Peers       []Peer         `yaml:"peers"`
+	Database    postgres.Login `yaml:"database"`
+	Replication postgres.Login `yaml:"replication"`
+	Controller  Controller     `yaml:"controller"`
+	Page        Page           `yaml:"page"`
+	Nodes       []Node         `yaml:"nodes"`
+	TLS         TLS            `yaml:"tls"`
+	SSH         SSH            `yaml:"ssh"`
+	Agent       OwnAgent       `yaml:"agent"`
+	Policy      Policy         `yaml:"policy"`
+	Vault       Vault          `yaml:"vault"`
+	Notify      Notify         `yaml:"notify"`
+	Log         Log            `yaml:"log"`
+	Tracing     Tracing        `yaml:"tracing"`
+	Environment Environment    `yaml:"environment"`
 }
 
 // Pgpool is the Pgpool-II beside this controller.
@@ -43,14 +47,6 @@ type PCP struct {
 // it needs its own attach.
 type Peer struct {
 	PCP PCP `yaml:"pcp"`
-}
-
-// Login is a PostgreSQL role. Passwords come from the passfile only.
-type Login struct {
-	User     string `yaml:"user"`   // default "repool"
-	DBName   string `yaml:"dbname"` // default "postgres"
-	Passfile string `yaml:"passfile"`
-	SSLMode  string `yaml:"sslmode"` // default: libpq's
 }
 
 // Controller is `repool serve`.

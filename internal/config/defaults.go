@@ -13,8 +13,10 @@ func (c *Config) fill() {
 	for i := range c.Peers {
 		c.Peers[i].PCP.fill()
 	}
-	c.Database.fill()
-	c.Replication.fill()
+	orText(&c.Database.User, "repool")
+	orText(&c.Database.DBName, "postgres")
+	orText(&c.Replication.User, "repool")
+	orText(&c.Replication.DBName, "postgres")
 	orText(&c.Controller.StateDir, "/var/lib/repool")
 	orText(&c.Controller.Socket, filepath.Join(c.Controller.StateDir, "repool.sock"))
 	orTime(&c.Controller.Interval, time.Second)
@@ -25,11 +27,6 @@ func (c *Config) fill() {
 func (p *PCP) fill() {
 	orText(&p.User, "repool")
 	orTime(&p.Timeout, 5*time.Second)
-}
-
-func (l *Login) fill() {
-	orText(&l.User, "repool")
-	orText(&l.DBName, "postgres")
 }
 
 func orText(s *string, def string) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -57,8 +59,8 @@ func TestLoadReadsEverything(t *testing.T) {
 		Pgpool: Pgpool{Conf: "/etc/pgpool2/pgpool.conf",
 			PCP: PCP{Host: "/run/pcp", Port: 9897, User: "postgres", Timeout: 3 * time.Second}},
 		Peers:       []Peer{{PCP{Host: "pgpool2.example", User: "repool", Timeout: 5 * time.Second}}},
-		Database:    Login{User: "repool", DBName: "postgres", SSLMode: "prefer"},
-		Replication: Login{User: "replicator", DBName: "postgres"},
+		Database:    postgres.Login{User: "repool", DBName: "postgres", SSLMode: "prefer"},
+		Replication: postgres.Login{User: "replicator", DBName: "postgres"},
 		Controller: Controller{StateDir: "/srv/repool", Socket: "/srv/repool/repool.sock",
 			Interval: 2 * time.Second, Listen: "127.0.0.1:9899"},
 		Page: Page{PasswordHash: "$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW", TokenFile: "/srv/repool/page.token"},

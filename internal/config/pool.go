@@ -8,6 +8,7 @@ import (
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
@@ -24,7 +25,7 @@ type Pool struct {
 	Peers []Endpoint
 	// Database is the role for questions and promotion, Replication the one
 	// that standbys stream as.
-	Database, Replication Login
+	Database, Replication postgres.Login
 	Controller            Controller
 	Notify                Notify
 	Log                   Log

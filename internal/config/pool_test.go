@@ -194,14 +194,3 @@ func TestOnThisMachine(t *testing.T) {
 		}
 	}
 }
-
-func TestConnConfigQuotes(t *testing.T) {
-	t.Parallel()
-	c, err := Login{User: `o'b\r`, DBName: "a b", SSLMode: "disable"}.ConnConfig("", 5432, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.User != `o'b\r` || c.Database != "a b" || !strings.HasPrefix(c.Host, "/") || c.TLSConfig != nil {
-		t.Errorf("user %q, database %q, host %q", c.User, c.Database, c.Host)
-	}
-}

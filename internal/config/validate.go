@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 // maxNode is the highest node id that Pgpool-II knows.
@@ -46,8 +47,8 @@ func (c *Config) validate(ps *problems) sizes {
 			ps.addAt(at, "host is missing: name the other Pgpool-II's host, or its socket directory")
 		}
 	}
-	c.Database.validate(ps, "database")
-	c.Replication.validate(ps, "replication")
+	validateLogin(ps, "database", c.Database)
+	validateLogin(ps, "replication", c.Replication)
 	c.Controller.validate(ps)
 	c.Page.validate(ps, c.Controller.Listen)
 	c.validateNodes(ps)
@@ -74,7 +75,7 @@ func (p PCP) validate(ps *problems, at string) {
 	private(ps, at+".passfile", p.Passfile)
 }
 
-func (l Login) validate(ps *problems, at string) {
+func validateLogin(ps *problems, at string, l postgres.Login) {
 	private(ps, at+".passfile", l.Passfile)
 	if l.SSLMode != "" {
 		oneOf(ps, at+".sslmode", l.SSLMode, sslModes)

@@ -27,7 +27,7 @@ var may = map[string]string{
 	"pcp":                        "",
 	"internal/pgpool/pgpoolconf": "",
 	"internal/exit":              "",
-	"internal/node/pgconn":       "",
+	"internal/node/postgres":     "internal/core/topology",
 	"internal/terminal":          "internal/exit",
 	"internal/admin/certs":       "",
 	"packaging":                  "", // files that are installed as they are
@@ -42,21 +42,21 @@ var may = map[string]string{
 	"test/fakes/agentapitest":                       "internal/core/topology internal/node/agentapi", // only tests
 	// Deciding and looking.
 	"internal/core/plan":    "internal/core/topology",
-	"internal/core/observe": "internal/core/topology pcp internal/node/agentapi",
-	"internal/config":       "internal/core/topology pcp internal/pgpool/pgpoolconf internal/core/plan",
+	"internal/core/observe": "internal/core/topology pcp internal/node/agentapi internal/node/postgres",
+	"internal/config":       "internal/core/topology pcp internal/pgpool/pgpoolconf internal/core/plan internal/node/postgres",
 	// Doing, on the node.
 	"internal/node/vault":    "internal/core/topology internal/node/pgdata",
 	"internal/node/resync":   "internal/core/topology internal/node/journal",
 	"test/fakes/resynctest":  "internal/core/topology internal/node/resync", // only tests
-	"internal/node/dbhost":   "internal/node/pgconn internal/core/topology internal/node/pgdata internal/node/journal internal/node/vault internal/node/resync internal/node/agentapi",
+	"internal/node/dbhost":   "internal/core/topology internal/node/pgdata internal/node/journal internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
 	"internal/node/bootgate": "internal/core/topology",
-	"internal/node/agent":    "internal/node/pgconn internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi",
+	"internal/node/agent":    "internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi internal/node/postgres",
 	// Doing, beside Pgpool-II.
 	"internal/show/control":    "internal/core/topology internal/core/plan internal/show/event internal/exit",
 	"internal/core/controller": "internal/core/topology pcp internal/core/plan internal/show/event internal/node/agentapi internal/show/control",
-	"internal/pgpool/hook":     "internal/core/topology internal/node/agentapi internal/config internal/exit",
-	"internal/admin/check":     "internal/core/topology internal/admin/certs pcp internal/node/vault internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook",
-	"internal/admin/setup":     "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/pgpool/hook internal/admin/check packaging",
+	"internal/pgpool/hook":     "internal/core/topology internal/node/agentapi internal/config internal/exit internal/node/postgres",
+	"internal/admin/check":     "internal/core/topology internal/admin/certs pcp internal/node/vault internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook internal/node/postgres",
+	"internal/admin/setup":     "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres",
 	// Telling of it.
 	"internal/show/metrics":  "internal/core/topology internal/core/plan internal/show/history internal/show/control",
 	"internal/show/notify":   "internal/core/topology internal/core/plan internal/show/history internal/show/control",
@@ -76,7 +76,7 @@ var may = map[string]string{
 	"test/sim": "internal/core/topology internal/show/event internal/node/journal internal/core/plan internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
 		"internal/show/control internal/core/controller internal/config internal/pgpool/hook", // only tests
 	// Wiring, and the command line over it: cli parses and prints.
-	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller " +
+	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller internal/node/postgres " +
 		"internal/config internal/exit internal/admin/certs internal/pgpool/pgpoolconf internal/pgpool/hook " +
 		"internal/node/agent internal/node/agentapi internal/node/bootgate internal/node/dbhost internal/node/resync " +
 		"internal/show/control internal/show/history internal/show/metrics internal/show/notify internal/show/trace " +

@@ -10,7 +10,7 @@ import (
 	"github.com/repool/repool/internal/admin/certs"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 func TestAHealthyPoolHasNoFindings(t *testing.T) {
@@ -265,7 +265,7 @@ func TestAppNameFallsBackToClusterName(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	n.SQL.Settings = nil
-	n.SQL.Upstream = pgdata.ConnInfo{{Key: "host", Value: "h"}}
+	n.SQL.Upstream = postgres.ConnInfo{{Key: "host", Value: "h"}}
 	if got := n.AppName(); got != anonymous {
 		t.Errorf("got %q", got)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/repool/repool/internal/admin/certs"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 	"github.com/repool/repool/pcp"
 )
@@ -124,7 +124,7 @@ type SQLFacts struct {
 	// Settings are raw values of pg_settings, in each one's own unit.
 	Settings map[string]string
 	// Upstream is primary_conninfo, without its password.
-	Upstream pgdata.ConnInfo
+	Upstream postgres.ConnInfo
 	Slots    []topology.Slot
 	// Collations maps provider (libc, icu) to the version of its library.
 	Collations    map[string]string

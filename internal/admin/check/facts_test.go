@@ -11,7 +11,7 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
@@ -100,7 +100,7 @@ func healthyNode(pool *config.Pool, i int) NodeFacts {
 		Local: &LocalFacts{Dir: fmt.Sprintf("/srv/pg/%d", i), Exists: true, DataBytes: 1 << 30, WALBytes: 1 << 30, FreeBytes: 100 << 30},
 	}
 	if i > 0 {
-		n.SQL.Upstream = pgdata.ConnInfo{{Key: "host", Value: "10.0.0.0"}, {Key: "port", Value: "5432"}, {Key: "application_name", Value: fmt.Sprintf("node%d", i)}}
+		n.SQL.Upstream = postgres.ConnInfo{{Key: "host", Value: "10.0.0.0"}, {Key: "port", Value: "5432"}, {Key: "application_name", Value: fmt.Sprintf("node%d", i)}}
 		n.SQL.Settings["primary_slot_name"] = config.SlotName(topology.NodeID(i))
 	}
 	return n

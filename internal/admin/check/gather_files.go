@@ -13,6 +13,7 @@ import (
 
 	"github.com/repool/repool/internal/admin/certs"
 	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/pcp"
 )
 
@@ -42,7 +43,7 @@ func (g *gatherer) files() FileFacts {
 
 // PassfileOf is the .pgpass that a role's password comes from; empty when
 // there is neither a setting nor a home directory.
-func PassfileOf(l config.Login) string {
+func PassfileOf(l postgres.Login) string {
 	if l.Passfile != "" {
 		return l.Passfile
 	}
@@ -55,7 +56,7 @@ func PassfileOf(l config.Login) string {
 	return ""
 }
 
-func (g *gatherer) pgpass(l config.Login) Passfile {
+func (g *gatherer) pgpass(l postgres.Login) Passfile {
 	p := privateFile(PassfileOf(l))
 	if !p.Exists || p.Err != "" {
 		return p

@@ -36,11 +36,7 @@ func (g *gatherer) hba(ctx context.Context, n *NodeFacts) {
 
 // hbaRules asks the server, which usually only answers superusers.
 func (g *gatherer) hbaRules(ctx context.Context, n config.NodeConf) ([]HBARule, error) {
-	conf, err := g.connConf(g.pool.Database, n)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := pgx.ConnectConfig(ctx, conf)
+	conn, err := g.connect(ctx, g.pool.Database, n)
 	if err != nil {
 		return nil, err
 	}

@@ -4,55 +4,40 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
-// connConf is a login to one node, read-only and bounded.
-func (g *gatherer) connConf(l config.Login, n config.NodeConf) (*pgx.ConnConfig, error) {
-	conf, err := l.ConnConfig(n.Host, n.Port, g.o.Timeout)
-	if err != nil {
-		return nil, err
-	}
-	conf.DefaultQueryExecMode = pgx.QueryExecModeExec
-	conf.RuntimeParams["application_name"] = "repool check"
-	return conf, nil
+// connect logs in to one node, bounded in time.
+func (g *gatherer) connect(ctx context.Context, l postgres.Login, n config.NodeConf) (*pgx.Conn, error) {
+	return l.Connect(ctx, n.Host, n.Port, g.session())
+}
+
+func (g *gatherer) session() postgres.Session {
+	return postgres.Session{App: "repool check", Connect: g.o.Timeout}
 }
 
 // sql asks one node everything as the database role.
 func (g *gatherer) sql(ctx context.Context, n config.NodeConf) SQLFacts {
 	f := SQLFacts{Login: Login{Tried: true, User: g.pool.Database.User}, Missed: map[string]string{}}
-	conf, err := g.connConf(g.pool.Database, n)
+	conn, err := g.connect(ctx, g.pool.Database, n)
 	if err == nil {
-		var conn *pgx.Conn
-		if conn, err = pgx.ConnectConfig(ctx, conf); err == nil {
-			defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // read only: nothing can be lost
-			f.read(ctx, conn, g.pool.Replication.User)
-		}
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // read only: nothing can be lost
+		f.read(ctx, conn, g.pool.Replication.User)
 	}
 	f.fail(err)
-	f.Refused = errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) || f.Code == "57P03"
+	f.Refused = postgres.Refused(err)
 	return f
 }
 
 // fail notes why a login did not work.
 func (l *Login) fail(err error) {
-	if err == nil {
-		return
-	}
-	l.Err = strings.Join(strings.Fields(err.Error()), " ") // one line
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		l.Code, l.Err = pg.Code, pg.Severity+": "+pg.Message
+	if err != nil {
+		l.Code, l.Err = postgres.SQLState(err), postgres.Cause(err)
 	}
 }
 
@@ -82,24 +67,9 @@ func (f *SQLFacts) read(ctx context.Context, conn *pgx.Conn, standbyRole string)
 }
 
 func (f *SQLFacts) readState(ctx context.Context, conn *pgx.Conn) error {
-	var sysid, tli string
-	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
-	       s.system_identifier::text,
-	       coalesce((SELECT received_tli FROM pg_stat_wal_receiver), c.timeline_id)::text
-	  FROM pg_control_system() s, pg_control_checkpoint() c`).Scan(&f.Version, &f.InRecovery, &sysid, &tli)
-	if err != nil {
-		return err
-	}
-	id, err := strconv.ParseUint(sysid, 10, 64)
-	if err != nil {
-		return fmt.Errorf("system identifier %q: %w", sysid, err)
-	}
-	line, err := strconv.ParseUint(tli, 10, 32)
-	if err != nil {
-		return fmt.Errorf("timeline %q: %w", tli, err)
-	}
-	f.SystemID, f.Timeline = topology.SystemID(id), topology.TimelineID(line)
-	return nil
+	me, err := postgres.Identify(ctx, conn, postgres.More{})
+	f.Version, f.InRecovery, f.SystemID, f.Timeline = me.Version, me.InRecovery, me.SystemID, me.Timeline
+	return err
 }
 
 func (f *SQLFacts) readRole(ctx context.Context, conn *pgx.Conn, standbyRole string) error {
@@ -147,7 +117,7 @@ func (f *SQLFacts) readSettings(ctx context.Context, conn *pgx.Conn) error {
 	}); err != nil {
 		return err
 	}
-	info, err := pgdata.ParseConnInfo(f.Settings["primary_conninfo"])
+	info, err := postgres.ParseConnInfo(f.Settings["primary_conninfo"])
 	delete(f.Settings, "primary_conninfo") // may hold a password
 	f.Upstream = info.Without("password", "sslpassword")
 	return err
@@ -201,15 +171,15 @@ func (f *SQLFacts) readSizes(ctx context.Context, conn *pgx.Conn) error {
 // replication opens a physical replication connection as a standby would.
 func (g *gatherer) replication(ctx context.Context, n config.NodeConf) Login {
 	l := Login{Tried: true, User: g.pool.Replication.User}
-	conf, err := g.connConf(g.pool.Replication, n)
+	conf, err := g.pool.Replication.Config(n.Host, n.Port, g.session())
 	if err != nil {
 		l.fail(err)
 		return l
 	}
 	conf.RuntimeParams["replication"] = "true"
-	conn, err := pgconn.ConnectConfig(ctx, &conf.Config)
+	conn, err := postgres.Connect(ctx, conf)
 	if err == nil {
-		_, err = conn.Exec(ctx, "IDENTIFY_SYSTEM").ReadAll()
+		_, err = conn.PgConn().Exec(ctx, "IDENTIFY_SYSTEM").ReadAll()
 		_ = conn.Close(context.WithoutCancel(ctx)) // asked only
 	}
 	l.fail(err)

@@ -7,9 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
@@ -22,14 +21,13 @@ func (g *gatherer) pgpoolUser(ctx context.Context, n config.NodeConf, kind strin
 		return l
 	}
 	l.Tried = true
-	conf, err := config.Login{User: user, DBName: db, Passfile: os.DevNull}.ConnConfig(n.Host, n.Port, g.o.Timeout)
+	conf, err := postgres.Login{User: user, DBName: db, Passfile: os.DevNull}.Config(n.Host, n.Port, g.session())
 	if err != nil {
 		l.fail(err)
 		return l
 	}
 	conf.Password = password
-	conf.RuntimeParams["application_name"] = "repool check"
-	conn, err := pgx.ConnectConfig(ctx, conf)
+	conn, err := postgres.Connect(ctx, conf)
 	if err == nil {
 		_ = conn.Close(context.WithoutCancel(ctx)) // logged in only
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/repool/repool/internal/admin/check"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 // connect opens superuser connections to the nodes, as far as that works, and
@@ -54,7 +55,7 @@ func (m *maker) disconnect() {
 func (m *maker) dial(ctx context.Context, n config.NodeConf, db string) (*pgx.Conn, error) {
 	hosts := []string{n.Host}
 	if n.Agent.Kind == config.AgentLocal {
-		hosts = []string{config.SocketHost("", n.Port), n.Host}
+		hosts = []string{postgres.SocketHost("", n.Port), n.Host}
 	}
 	if m.o.AdminHost != "" {
 		hosts = []string{m.o.AdminHost}
@@ -73,21 +74,18 @@ func (m *maker) dial(ctx context.Context, n config.NodeConf, db string) (*pgx.Co
 }
 
 func (m *maker) dialHost(ctx context.Context, host string, port int, db string) (*pgx.Conn, error) {
-	conf, err := config.Login{User: m.o.AdminUser, DBName: db}.ConnConfig(host, port, 3*time.Second)
+	// A synchronous standby may be what is missing: do not wait for it.
+	conf, err := postgres.Login{User: m.o.AdminUser, DBName: db}.Config(host, port, postgres.Session{
+		App: "repool setup", Connect: 3 * time.Second, Statement: 15 * time.Second, LocalCommit: true})
 	if err != nil {
 		return nil, err
 	}
-	conf.DefaultQueryExecMode = pgx.QueryExecModeExec
-	conf.RuntimeParams["application_name"] = "repool setup"
-	// A synchronous standby may be what is missing: do not wait for it.
-	conf.RuntimeParams["synchronous_commit"] = "local"
-	conf.RuntimeParams["statement_timeout"] = "15000"
-	if u, err := user.Lookup(m.o.AdminUser); err == nil && os.Geteuid() == 0 && filepath.IsAbs(config.SocketHost(host, port)) {
+	if u, err := user.Lookup(m.o.AdminUser); err == nil && os.Geteuid() == 0 && filepath.IsAbs(conf.Host) {
 		if uid, err := strconv.Atoi(u.Uid); err == nil {
 			conf.DialFunc = dialAs(uid)
 		}
 	}
-	return pgx.ConnectConfig(ctx, conf)
+	return postgres.Connect(ctx, conf)
 }
 
 // dialAs connects to a unix socket as another user of this system, for root:

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgpassfile"
 
 	"github.com/repool/repool/internal/admin/check"
-	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/pcp"
 )
 
@@ -30,7 +30,7 @@ func passLine(fields ...string) string {
 
 // passwordInFile is the role's password as it stands in its passfile; unknown
 // when there is none.
-func (m *maker) passwordInFile(l config.Login) (secret, error) {
+func (m *maker) passwordInFile(l postgres.Login) (secret, error) {
 	e, err := m.file(l.Passfile, 0o600)
 	if err != nil {
 		return secret{}, err

@@ -9,12 +9,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/repool/repool/internal/admin/check"
-	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 // role is one role that repool uses, and what pg_authid says of it.
 type role struct {
-	login config.Login
+	login postgres.Login
 	// database: it asks the nodes and promotes. standbys: standbys stream as it.
 	database, standbys bool
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/repool/repool/internal/admin/check"
 	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -252,7 +253,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 }
 
 func TestStatementsForARole(t *testing.T) {
-	r := &role{login: config.Login{User: `re"pool`}, database: true, functions: map[string]bool{}}
+	r := &role{login: postgres.Login{User: `re"pool`}, database: true, functions: map[string]bool{}}
 	sql, shown, err := r.statements(secret{clear: "hidden"}, true)
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +267,7 @@ func TestStatementsForARole(t *testing.T) {
 	if len(sql) != 4 || len(shown) != 4 {
 		t.Errorf("%d statements: %q", len(sql), shown)
 	}
-	full := &role{login: config.Login{User: "repool"}, database: true, exists: true, canLogin: true, replication: true, monitor: true, checkpoint: true, functions: map[string]bool{}}
+	full := &role{login: postgres.Login{User: "repool"}, database: true, exists: true, canLogin: true, replication: true, monitor: true, checkpoint: true, functions: map[string]bool{}}
 	for _, fn := range check.Functions {
 		full.functions[fn] = true
 	}

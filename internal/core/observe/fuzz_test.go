@@ -6,22 +6,25 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// FuzzFactsRow reads any row for a server's answer: what cannot be read is an
-// error, and never a fact of zero.
-func FuzzFactsRow(f *testing.F) {
-	f.Add("7189234567890123456", "0/5000060", "00000002", int64(5433), `[{"app_name":"a","state":"streaming","flush":"0/1","replay":"0/1"}]`, `[{"name":"s","restart":"0/1"}]`)
-	f.Add("x", "0/5000060", "g", int64(-1), `[`, `{}`)
-	f.Fuzz(func(t *testing.T, sysid, lsn, tli string, port int64, senders, slots string) {
-		r := factsRow{mayRead: true, sysid: sysid, current: &lsn, replay: &lsn, walTLI: &tli, port: &port, senders: senders, slots: slots}
+// FuzzLists reads any text for a server's senders and slots: each position is
+// one that PostgreSQL could have printed.
+func FuzzLists(f *testing.F) {
+	f.Add(`[{"app_name":"a","state":"streaming","flush":"0/1","replay":"0/1"}]`, `[{"name":"s","restart":"0/1"}]`)
+	f.Add(`[`, `{}`)
+	f.Fuzz(func(t *testing.T, senders, slots string) {
 		var got topology.SQLFacts
-		if err := r.into(&got); err != nil {
+		if readLists(&got, senders, slots) != nil {
 			return
 		}
-		if want, err := topology.ParseLSN(lsn); err != nil || got.Current != want || got.Replay != want {
-			t.Errorf("%q is read as %s", lsn, got.Current)
+		for _, s := range got.Senders {
+			if again, err := topology.ParseLSN(s.Flush.String()); err != nil || again != s.Flush {
+				t.Errorf("flush %s is read as %s, %v", s.Flush, again, err)
+			}
 		}
-		if got.Receiver.SenderPort != int(port) {
-			t.Errorf("port %d is read as %d", port, got.Receiver.SenderPort)
+		for _, s := range got.Slots {
+			if again, err := topology.ParseLSN(s.Restart.String()); err != nil || again != s.Restart {
+				t.Errorf("restart %s is read as %s, %v", s.Restart, again, err)
+			}
 		}
 	})
 }

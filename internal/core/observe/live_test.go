@@ -3,26 +3,23 @@ package observe
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/lab"
 )
 
 // liveProber asks node i of a lab as that role, over the lab's socket.
 func liveProber(t *testing.T, l *lab.Lab, i int, role string) *SQLProber {
 	t.Helper()
-	conf, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=postgres sslmode=disable",
-		l.Nodes[i].Host, l.Nodes[i].Port, role, l.Passwords[role]))
+	p, err := NewSQLProber(postgres.Login{User: role, SSLMode: "disable"}, l.Nodes[i].Host, l.Nodes[i].Port)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewSQLProber(conf)
+	p.conf.Password = l.Passwords[role]
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -176,11 +173,10 @@ func liveView(t *testing.T, ctx context.Context, l *lab.Lab) {
 
 func TestCloseDoesNotWaitForASilentServer(t *testing.T) {
 	t.Parallel()
-	conf, err := pgx.ParseConfig("host=/nowhere port=1 user=x dbname=x sslmode=disable")
+	p, err := NewSQLProber(postgres.Login{User: "x", DBName: "x"}, "/nowhere", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewSQLProber(conf)
 	p.turn <- struct{}{} // a question is under way
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()

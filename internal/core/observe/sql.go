@@ -2,16 +2,14 @@ package observe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 // SQLProber asks one PostgreSQL over one kept connection, made anew when it
@@ -27,26 +25,22 @@ type SQLProber struct {
 	slow slowFacts
 }
 
-// NewSQLProber makes a prober for one node. conf comes from pgx.ParseConfig;
-// the prober sets its application name and timeouts.
-func NewSQLProber(conf *pgx.ConnConfig) *SQLProber {
-	conf = conf.Copy()
-	conf.ConnectTimeout = 3 * time.Second
-	conf.DefaultQueryExecMode = pgx.QueryExecModeExec
-	if conf.RuntimeParams == nil {
-		conf.RuntimeParams = map[string]string{}
+// NewSQLProber makes a prober for one node. It does not connect.
+func NewSQLProber(l postgres.Login, host string, port int) (*SQLProber, error) {
+	conf, err := l.Config(host, port, postgres.Session{
+		Connect: 3 * time.Second, Statement: statementTimeout, ReadOnly: true,
+	})
+	if err != nil {
+		return nil, err
 	}
-	conf.RuntimeParams["application_name"] = "repool"
-	conf.RuntimeParams["statement_timeout"] = statementTimeout
-	conf.RuntimeParams["default_transaction_read_only"] = "on"
-	return &SQLProber{conf: conf, slowEvery: time.Minute, turn: make(chan struct{}, 1)}
+	return &SQLProber{conf: conf, slowEvery: time.Minute, turn: make(chan struct{}, 1)}, nil
 }
 
-// statementTimeout and sizesTimeout bound the server's side, in milliseconds.
-// The sizes may be given up; the facts wait for nothing.
+// statementTimeout and sizesTimeout bound the server's side. The sizes may be
+// given up; the facts wait for nothing.
 const (
-	statementTimeout = "4000"
-	sizesTimeout     = "1000"
+	statementTimeout = 4 * time.Second
+	sizesTimeout     = time.Second
 )
 
 // Probe asks for everything at once. The role needs pg_monitor: without it
@@ -68,7 +62,7 @@ func (p *SQLProber) Probe(ctx context.Context) topology.SQLFacts {
 	}
 	if err != nil {
 		p.drop(ctx)
-		f = topology.SQLFacts{Source: topology.Source{Err: oneLine(err)}, Refused: refused(err)}
+		f = topology.SQLFacts{Source: topology.Source{Err: oneLine(err)}, Refused: postgres.Refused(err)}
 	}
 	f.At = time.Now()
 	return f
@@ -104,7 +98,7 @@ func (p *SQLProber) Close(ctx context.Context) error {
 
 func (p *SQLProber) probe(ctx context.Context) (topology.SQLFacts, error) {
 	if p.conn == nil {
-		conn, err := pgx.ConnectConfig(ctx, p.conf)
+		conn, err := postgres.Connect(ctx, p.conf)
 		if err != nil {
 			return topology.SQLFacts{}, err
 		}
@@ -124,21 +118,3 @@ func (p *SQLProber) probe(ctx context.Context) (topology.SQLFacts, error) {
 
 // oneLine is the error's text without the line breaks that pgx puts into it.
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
-
-// refused tells a server that certainly takes no connections now from one that
-// is merely silent: nothing listens, or it says itself that it is starting up,
-// shutting down (57P03, 57P01) or has crashed (57P02).
-func refused(err error) bool {
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
-		return true
-	}
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return false
-	}
-	switch pg.Code {
-	case "57P01", "57P02", "57P03":
-		return true
-	}
-	return false
-}

@@ -2,14 +2,14 @@ package observe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 // slowFacts change seldom and cost more.
@@ -67,11 +67,11 @@ func readSettings(ctx context.Context, conn *pgx.Conn) (map[string]string, error
 // estimate may be missing, its facts may not. One simple query, so that the
 // changed timeout ends with it, however it ends.
 func readSizes(ctx context.Context, conn *pgx.Conn) (uint64, error) {
-	res, err := conn.PgConn().Exec(ctx, `SET statement_timeout = `+sizesTimeout+`;
-		SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint FROM pg_database;
-		SET statement_timeout = `+statementTimeout).ReadAll()
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !conn.IsClosed() {
+	set := func(d time.Duration) string { return fmt.Sprintf("SET statement_timeout = %d;", d.Milliseconds()) }
+	res, err := conn.PgConn().Exec(ctx, set(sizesTimeout)+`
+		SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint FROM pg_database;`+
+		set(statementTimeout)).ReadAll()
+	if postgres.SQLState(err) != "" && !conn.IsClosed() {
 		return 0, nil
 	}
 	if err != nil {

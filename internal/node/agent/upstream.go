@@ -4,98 +4,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/node/pgconn"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
 )
 
-// UpstreamOptions say how to log in to a primary. Passwords come from the
-// passfile only.
-type UpstreamOptions struct {
-	User     string // empty: "repool"
-	DBName   string // empty: "postgres"
-	Passfile string // empty: libpq's default
-	SSLMode  string // empty: "prefer"
-	// ConnectTimeout is rounded up to seconds; zero: 3 s.
-	ConnectTimeout time.Duration
-	// CheckpointWait is how long Checkpoint waits for the primary's own
-	// checkpoint where the role may not ask for one; zero: 30 s.
-	CheckpointWait time.Duration
-}
+// checkpointWait is how long Checkpoint waits for the primary's own checkpoint
+// where the role may not ask for one.
+const checkpointWait = 30 * time.Second
 
 // Upstream is the resync.UpstreamLink over PostgreSQL's protocol. Confirm uses a
 // fresh connection each time; what is asked right after it may go over the same one.
 type Upstream struct {
-	opts  UpstreamOptions
-	conns sqlconn.Keeper
+	login          postgres.Login
+	checkpointWait time.Duration
+	conns          postgres.Keeper
 }
 
 var _ resync.UpstreamLink = (*Upstream)(nil)
 
-// NewUpstream returns a link with those options. It does not connect.
-func NewUpstream(o UpstreamOptions) *Upstream {
-	if o.User == "" {
-		o.User = "repool"
-	}
-	if o.DBName == "" {
-		o.DBName = "postgres"
-	}
-	if o.SSLMode == "" {
-		o.SSLMode = "prefer"
-	}
-	if o.ConnectTimeout == 0 {
-		o.ConnectTimeout = 3 * time.Second
-	}
-	if o.CheckpointWait == 0 {
-		o.CheckpointWait = 30 * time.Second
-	}
-	return &Upstream{opts: o}
-}
-
-// conninfo is the connection string; every value is quoted.
-func (u *Upstream) conninfo(up topology.Upstream) string {
-	host := up.Host
-	if host == "" {
-		host = "/var/run/postgresql" // Debian's libpq and Pgpool-II mean this one
-	}
-	seconds := int((u.opts.ConnectTimeout + time.Second - 1) / time.Second)
-	var b strings.Builder
-	add := func(key, value string) {
-		value = strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value)
-		fmt.Fprintf(&b, "%s='%s' ", key, value)
-	}
-	add("host", host)
-	add("port", strconv.Itoa(up.Port))
-	add("user", u.opts.User)
-	add("dbname", u.opts.DBName)
-	add("sslmode", u.opts.SSLMode)
-	add("application_name", "repool")
-	add("connect_timeout", strconv.Itoa(seconds))
-	add("target_session_attrs", "any")
-	if u.opts.Passfile != "" {
-		add("passfile", u.opts.Passfile)
-	}
-	return b.String()
+// NewUpstream returns a link that logs in to primaries as that role. It does not
+// connect.
+func NewUpstream(l postgres.Login) *Upstream {
+	return &Upstream{login: l, checkpointWait: checkpointWait}
 }
 
 // with calls f on a connection, which is fresh or was so two seconds ago.
 func (u *Upstream) with(ctx context.Context, up topology.Upstream, fresh bool, f func(*pgx.Conn) error) error {
-	cfg, err := pgx.ParseConfig(u.conninfo(up))
+	conf, err := u.login.Config(up.Host, up.Port, postgres.Session{Connect: 3 * time.Second})
 	if err != nil {
-		return fmt.Errorf("connect to node %s: %w", up.Node, err)
+		return fmt.Errorf("node %s: %w", up.Node, err)
 	}
-	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // one round trip, nothing prepared
-	failed := func(err error) error {
-		return resync.Errorf(resync.CodeUpstreamLost, "connect to node %s: %w", up.Node, err)
+	err = u.conns.With(ctx, conf, fresh, f)
+	var lost *postgres.ConnectError
+	if errors.As(err, &lost) {
+		return resync.Errorf(resync.CodeUpstreamLost, "node %s: %w", up.Node, lost)
 	}
-	return u.conns.With(ctx, cfg, fresh, failed, f)
+	return err
 }
 
 // Confirm proves that up is the same lineage, no standby, and on the
@@ -105,35 +54,26 @@ func (u *Upstream) Confirm(ctx context.Context, up topology.Upstream) error {
 }
 
 func confirm(ctx context.Context, c *pgx.Conn, up topology.Upstream) error {
-	var id, segment string
-	var standby bool
-	err := c.QueryRow(ctx, `select system_identifier::text, pg_is_in_recovery(),
-		case when pg_is_in_recovery() then '' else pg_walfile_name(pg_current_wal_lsn()) end
-		from pg_control_system()`).Scan(&id, &standby, &segment)
+	f, err := postgres.Identify(ctx, c, postgres.More{})
 	if err != nil {
-		return fmt.Errorf("ask node %s who it is: %w", up.Node, err)
+		return fmt.Errorf("node %s: %w", up.Node, err)
 	}
-	if id != up.SystemID.String() {
-		return resync.Errorf(resync.CodeUpstreamChanged, "node %s has system identifier %s, not %s", up.Node, id, up.SystemID)
+	changed := func(format string, args ...any) error {
+		return resync.Errorf(resync.CodeUpstreamChanged, "node %s "+format, append([]any{up.Node}, args...)...)
 	}
-	if standby {
-		return resync.Errorf(resync.CodeUpstreamChanged, "node %s is a standby now", up.Node)
-	}
-	if len(segment) < 8 {
-		return fmt.Errorf("ask node %s for its timeline: segment name %q", up.Node, segment)
-	}
-	tli, err := strconv.ParseUint(segment[:8], 16, 32)
-	if err != nil {
-		return fmt.Errorf("ask node %s for its timeline: segment name %q: %w", up.Node, segment, err)
-	}
-	if topology.TimelineID(tli) != up.History.TLI {
-		return resync.Errorf(resync.CodeUpstreamChanged, "node %s is on timeline %d, not %d", up.Node, tli, up.History.TLI)
+	switch {
+	case f.SystemID != up.SystemID:
+		return changed("has system identifier %s, not %s", f.SystemID, up.SystemID)
+	case f.InRecovery:
+		return changed("is a standby now")
+	case f.Timeline != up.History.TLI:
+		return changed("is on timeline %d, not %d", f.Timeline, up.History.TLI)
 	}
 	return nil
 }
 
 // EnsureSlot creates the physical slot with its WAL reserved. One without
-// reserved WAL, or whose WAL is lost, is made anew; one in use is left alone.
+// reserved WAL, or whose WAL is lost, is replaced; one in use is left alone.
 func (u *Upstream) EnsureSlot(ctx context.Context, up topology.Upstream, slot string) error {
 	return u.with(ctx, up, false, func(c *pgx.Conn) error {
 		for range 3 { // somebody else may make or drop it meanwhile
@@ -158,7 +98,7 @@ func ensureSlot(ctx context.Context, c *pgx.Conn, slot string) (ok bool, err err
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		_, err = c.Exec(ctx, `select pg_create_physical_replication_slot($1, true)`, slot)
-		if sqlState(err) == "42710" { // duplicate_object
+		if postgres.SQLState(err) == postgres.DuplicateObject {
 			return false, nil
 		}
 		return err == nil, err
@@ -170,7 +110,7 @@ func ensureSlot(ctx context.Context, c *pgx.Conn, slot string) (ok bool, err err
 		return true, nil
 	}
 	_, err = c.Exec(ctx, `select pg_drop_replication_slot($1)`, slot)
-	if s := sqlState(err); s == "42704" || s == "55006" { // undefined_object, object_in_use
+	if s := postgres.SQLState(err); s == postgres.UndefinedObject || s == postgres.ObjectInUse {
 		return false, nil
 	}
 	return false, err
@@ -184,7 +124,7 @@ func (u *Upstream) Checkpoint(ctx context.Context, up topology.Upstream) error {
 			return err
 		}
 		_, denied := c.Exec(ctx, `checkpoint`)
-		if denied != nil && sqlState(denied) != "42501" { // insufficient_privilege
+		if denied != nil && postgres.SQLState(denied) != postgres.InsufficientPrivilege {
 			return fmt.Errorf("checkpoint on node %s: %w", up.Node, denied)
 		}
 		return u.awaitCheckpoint(ctx, c, up, denied)
@@ -194,7 +134,7 @@ func (u *Upstream) Checkpoint(ctx context.Context, up topology.Upstream) error {
 // awaitCheckpoint polls until the control file is there. denied is why no
 // checkpoint could be asked for, if so.
 func (u *Upstream) awaitCheckpoint(ctx context.Context, c *pgx.Conn, up topology.Upstream, denied error) error {
-	ctx, cancel := context.WithTimeout(ctx, u.opts.CheckpointWait)
+	ctx, cancel := context.WithTimeout(ctx, u.checkpointWait)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -244,13 +184,4 @@ func (u *Upstream) Position(ctx context.Context, up topology.Upstream) (topology
 		return 0, fmt.Errorf("ask node %s for its position: %w", up.Node, err)
 	}
 	return topology.ParseLSN(text)
-}
-
-// sqlState is the server's error code, or empty.
-func sqlState(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return ""
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -147,11 +148,18 @@ func wantCode(t *testing.T, err error, code, text string) {
 	}
 }
 
+// impatient is a link that does not wait long for a checkpoint.
+func impatient(role string) *Upstream {
+	u := NewUpstream(postgres.Login{User: role})
+	u.checkpointWait = 200 * time.Millisecond
+	return u
+}
+
 // TestUpstreamOnARealServer takes one server through the life of a primary.
 func TestUpstreamOnARealServer(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	u := NewUpstream(UpstreamOptions{User: "postgres", CheckpointWait: 200 * time.Millisecond})
+	u := impatient("postgres")
 	up := s.upstream(1)
 
 	t.Run("confirm", func(t *testing.T) {
@@ -179,7 +187,7 @@ func TestUpstreamOnARealServer(t *testing.T) {
 	t.Run("slot", func(t *testing.T) { slotLife(t, s, u, up) })
 	t.Run("no right to checkpoint", func(t *testing.T) {
 		s.sql("create role weak login")
-		weak := NewUpstream(UpstreamOptions{User: "weak", DBName: "postgres", CheckpointWait: 200 * time.Millisecond})
+		weak := impatient("weak")
 		if err := weak.Checkpoint(t.Context(), up); err != nil {
 			t.Errorf("nothing to do: %v", err)
 		}
@@ -241,17 +249,4 @@ func slotLife(t *testing.T, s *server, u *Upstream, up topology.Upstream) {
 	err := u.EnsureSlot(t.Context(), up, "repool_node0")
 	wantCode(t, err, resync.CodeSlotFailed, "logical")
 	s.sql("select pg_drop_replication_slot('repool_node0')")
-}
-
-// TestConninfo: hosts and names with odd characters stay one value.
-func TestConninfo(t *testing.T) {
-	t.Parallel()
-	u := NewUpstream(UpstreamOptions{User: `o'b rien\`, DBName: "x y", Passfile: "/tmp/a b"})
-	cfg, err := pgx.ParseConfig(u.conninfo(topology.Upstream{Host: "/run/my 'pg", Port: 5433}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cfg.User != `o'b rien\` || cfg.Database != "x y" || cfg.Host != "/run/my 'pg" || cfg.Port != 5433 || cfg.ConnectTimeout != 3*time.Second {
-		t.Errorf("%s", cfg.ConnString())
-	}
 }

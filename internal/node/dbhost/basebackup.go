@@ -3,13 +3,10 @@ package dbhost
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
@@ -32,7 +29,7 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 		return err
 	}
 	defer h.busyNow()()
-	conn := watched(connInfo(h.o.Replication, up.Host, up.Port)).With("application_name", "repool_copy").With("connect_timeout", "10")
+	conn := h.o.Replication.ToolConnInfo(up.Host, up.Port).With("application_name", "repool_copy")
 	args := []string{"--pgdata=" + h.path(resync.New), "--dbname=" + conn.String(), "--wal-method=stream",
 		"--checkpoint=fast", "--progress", "--no-password"}
 	if slot != "" {
@@ -46,7 +43,7 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 		// basebackup_copy.c), not pg_basebackup what it has received.
 		args = append(args, "--compress=server-"+algorithm)
 	}
-	out, err := h.run(ctx, program{name: "pg_basebackup", args: args, env: h.o.Replication.environment(),
+	out, err := h.run(ctx, program{name: "pg_basebackup", args: args, env: h.o.Replication.Environment(),
 		line: func(line string) { showProgress(line, see) }})
 	if err != nil {
 		return rewindError(CodeCopyFailed, "base backup", out, err)
@@ -59,11 +56,7 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 func (h *Host) askBeforeCopy(ctx context.Context, up topology.Upstream) (algorithm string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	conf, err := pgx.ParseConfig(h.databaseConnInfo(up).String())
-	if err != nil {
-		return "", coded(CodeCopyFailed, "", fmt.Errorf("ask the primary before the copy: %w", err))
-	}
-	conn, err := pgx.ConnectConfig(ctx, conf)
+	conn, err := h.o.Database.Connect(ctx, up.Host, up.Port, upstreamSession)
 	if err != nil {
 		return "", fail(CodeUpstreamLost, "the primary could not be reached", "ask the primary before the copy: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -127,7 +128,7 @@ func newNode(t *testing.T, id topology.NodeID, s setup) *node {
 // open makes the Host, and stops whatever runs at the end of the test.
 func (n *node) open(s setup) {
 	n.t.Helper()
-	login := Login{User: "postgres", DBName: "postgres"}
+	login := postgres.Login{User: "postgres", DBName: "postgres"}
 	o := Options{Node: n.id, DataDir: n.dir, Database: login, Replication: login, Port: n.port,
 		Log: slog.New(slog.NewTextHandler(n.t.Output(), nil))}
 	if s.change != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -21,8 +22,8 @@ func fakeNode(t *testing.T, files map[string]string) *node {
 	for name, text := range files {
 		writeFile(t, filepath.Join(n.dir, name), text)
 	}
-	h, err := New(Options{DataDir: n.dir, Port: n.port, Database: Login{User: "repool"},
-		Replication: Login{User: "repl", Passfile: "/etc/repool/pgpass"}})
+	h, err := New(Options{DataDir: n.dir, Port: n.port, Database: postgres.Login{User: "repool"},
+		Replication: postgres.Login{User: "repl", Passfile: "/etc/repool/pgpass"}})
 	if err != nil {
 		t.Fatal(err)
 	}

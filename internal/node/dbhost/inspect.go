@@ -14,6 +14,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -129,7 +130,7 @@ func (h *Host) inspectData(in *topology.Inspection, p resync.Place) {
 		in.HotStandby = hotStandby(conf)
 	}
 	text, _ := conf.Get("primary_conninfo")
-	if ci, err := pgdata.ParseConnInfo(text); err == nil {
+	if ci, err := postgres.ParseConnInfo(text); err == nil {
 		in.UpstreamHost, _ = ci.Get("host")
 		port, _ := ci.Get("port")
 		in.UpstreamPort, _ = strconv.Atoi(port) // zero: not said

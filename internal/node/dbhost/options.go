@@ -11,18 +11,10 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
-	"github.com/repool/repool/internal/node/pgconn"
 	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
 )
-
-// Login is a PostgreSQL role; the password comes from the passfile only.
-type Login struct {
-	User     string
-	DBName   string
-	Passfile string
-	SSLMode  string // empty: libpq's default
-}
 
 // Options say which node a Host is for and how to reach its programs. All of
 // it comes from the agent's own configuration.
@@ -37,8 +29,8 @@ type Options struct {
 	VaultDir   string // empty: <workshop>/vault
 	// Database reads facts and is pg_rewind's role on the upstream;
 	// Replication is the role of standbys and of base backups.
-	Database    Login
-	Replication Login
+	Database    postgres.Login
+	Replication postgres.Login
 	Port        int    // of this node's server
 	Host        string // for local connections; empty: the server's socket
 	// Env is added to the environment of every program.
@@ -66,7 +58,7 @@ type Host struct {
 	sizes sizeCache
 	hot   settingsCache
 	busy  busyCount
-	conns sqlconn.Keeper
+	conns postgres.Keeper
 	place layoutCache
 	wg    sync.WaitGroup
 }

@@ -114,14 +114,6 @@ func (h *Host) environment() []string {
 	return env
 }
 
-// login is the environment that lets libpq find a role's password.
-func (l Login) environment() []string {
-	if l.Passfile == "" {
-		return nil
-	}
-	return []string{"PGPASSFILE=" + l.Passfile}
-}
-
 // KillStrays kills programs that an earlier, dead agent left running on this
 // node: those recorded, and any PostgreSQL tool or server that works on Aside
 // or New. A server at Home is no stray.

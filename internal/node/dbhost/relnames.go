@@ -63,31 +63,21 @@ func (n *relationNames) database(ctx context.Context, oid uint32) *pgx.Conn {
 	if n.up.Host == "" || oid == 0 || ctx.Err() != nil {
 		return nil
 	}
-	base := n.h.databaseConnInfo(n.up)
-	first, err := connect(ctx, base)
+	login := n.h.o.Database
+	first, err := login.Connect(ctx, n.up.Host, n.up.Port, upstreamSession)
 	if err != nil {
 		return nil
 	}
-	var name string
-	err = first.QueryRow(ctx, `SELECT datname FROM pg_database WHERE oid = $1`, oid).Scan(&name)
+	err = first.QueryRow(ctx, `SELECT datname FROM pg_database WHERE oid = $1`, oid).Scan(&login.DBName)
 	_ = first.Close(ctx) // only asked
 	if err != nil {
 		return nil
 	}
-	conn, err := connect(ctx, base.With("dbname", name))
+	conn, err := login.Connect(ctx, n.up.Host, n.up.Port, upstreamSession)
 	if err == nil {
 		n.dbs[oid] = conn
 	}
 	return n.dbs[oid]
-}
-
-func connect(ctx context.Context, c pgdata.ConnInfo) (*pgx.Conn, error) {
-	conf, err := pgx.ParseConfig(c.String())
-	if err != nil {
-		return nil, err
-	}
-	conf.DefaultQueryExecMode = pgx.QueryExecModeExec
-	return pgx.ConnectConfig(ctx, conf)
 }
 
 func (n *relationNames) close() {

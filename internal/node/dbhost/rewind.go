@@ -66,10 +66,11 @@ func showProgress(line string, see resync.Progress) {
 // single-user recovery would add WAL (hazard 3); Settle has come before.
 func (h *Host) pgRewind(ctx context.Context, up topology.Upstream, line func(string)) (string, error) {
 	dir := h.path(resync.Aside)
-	args := []string{"--target-pgdata=" + dir, "--source-server=" + watched(h.databaseConnInfo(up)).String(),
+	source := h.o.Database.ToolConnInfo(up.Host, up.Port).With("dbname", h.o.Database.Database())
+	args := []string{"--target-pgdata=" + dir, "--source-server=" + source.String(),
 		"--progress", "--no-ensure-shutdown"}
 	args = append(args, h.restoreWAL(dir)...)
-	return h.run(ctx, program{name: "pg_rewind", args: args, env: h.o.Database.environment(), line: line})
+	return h.run(ctx, program{name: "pg_rewind", args: args, env: h.o.Database.Environment(), line: line})
 }
 
 // restoreWAL lets pg_rewind fetch missing WAL from the node's archive when it
@@ -91,21 +92,6 @@ func (h *Host) restoreWAL(dir string) []string {
 		return []string{"--restore-target-wal", "--config-file=" + l.config}
 	}
 	return []string{"--restore-target-wal"}
-}
-
-// databaseConnInfo reaches the upstream as the database role.
-func (h *Host) databaseConnInfo(up topology.Upstream) pgdata.ConnInfo {
-	return connInfo(h.o.Database, up.Host, up.Port).
-		With("dbname", orDefault(h.o.Database.DBName, "postgres")).With("connect_timeout", "10")
-}
-
-// watched has the kernel ask after the far side of a connection. A host that
-// loses its power, or a network that swallows everything, closes nothing: without
-// this a program that waits for data from there waits for ever. For libpq only;
-// the driver would take the words for settings of the server.
-func watched(c pgdata.ConnInfo) pgdata.ConnInfo {
-	return c.With("keepalives", "1").With("keepalives_idle", "10").With("keepalives_interval", "5").With("keepalives_count", "4").
-		With("tcp_user_timeout", "30000")
 }
 
 // sign is a sentence of a program and what it means.

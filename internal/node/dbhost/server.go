@@ -87,8 +87,9 @@ func (h *Host) Reload(context.Context) error {
 	return nil
 }
 
-// localAddress is where the node's own server listens: its socket directory
-// or the host from the configuration, and its port.
+// localAddress is where the node's own server listens: the host from the
+// configuration, or else what the running server itself says of its socket and
+// port. An empty host is the default socket directory.
 func (h *Host) localAddress() (host string, port int, err error) {
 	host, port = h.o.Host, h.o.Port
 	pm, alive, err := pgdata.PostmasterAlive(h.home)
@@ -107,9 +108,6 @@ func (h *Host) localAddress() (host string, port int, err error) {
 		default:
 			host = pm.ListenAddr
 		}
-	}
-	if host == "" {
-		host = "localhost"
 	}
 	if port == 0 {
 		port = 5432

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -27,18 +27,6 @@ var promotingSettings = []string{"recovery_target", "recovery_target_lsn", "reco
 // and as whom.
 var foreignKeys = []string{"host", "hostaddr", "port", "user", "application_name", "passfile", "service",
 	"servicefile", "dbname", "replication", "target_session_attrs", "load_balance_hosts"}
-
-// connInfo is a connection string for a login; no password is ever in it.
-func connInfo(l Login, host string, port int) pgdata.ConnInfo {
-	var c pgdata.ConnInfo
-	for _, p := range []pgdata.Param{{Key: "host", Value: host}, {Key: "port", Value: strconv.Itoa(port)},
-		{Key: "user", Value: l.User}, {Key: "passfile", Value: l.Passfile}, {Key: "sslmode", Value: l.SSLMode}} {
-		if p.Value != "" && (p.Key != "port" || port != 0) {
-			c = append(c, p)
-		}
-	}
-	return c
-}
 
 // WriteStandby makes p a standby of up: first standby.signal, then the
 // settings in postgresql.auto.conf, which win over every other file. Keys of
@@ -105,13 +93,13 @@ func without(names []string, set map[string]string) []string {
 }
 
 // upstreamConnInfo builds primary_conninfo from what the old one says besides.
-func (h *Host) upstreamConnInfo(conf pgdata.Conf, up topology.Upstream, appName string) pgdata.ConnInfo {
-	out := connInfo(h.o.Replication, up.Host, up.Port)
+func (h *Host) upstreamConnInfo(conf pgdata.Conf, up topology.Upstream, appName string) postgres.ConnInfo {
+	out := h.o.Replication.ConnInfo(up.Host, up.Port)
 	if appName != "" {
 		out = out.With("application_name", appName)
 	}
 	text, _ := conf.Get("primary_conninfo")
-	old, err := pgdata.ParseConnInfo(text)
+	old, err := postgres.ParseConnInfo(text)
 	if err != nil {
 		return out // nothing to keep from what cannot be read
 	}

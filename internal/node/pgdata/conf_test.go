@@ -67,30 +67,6 @@ func TestPostgreSQLReadsWhatSetConfWrote(t *testing.T) {
 	want(t, "postgres -C", c.run("postgres", "-D", c.data, "-C", "cluster_name"), "x'y\n")
 }
 
-func TestConnInfo(t *testing.T) {
-	t.Parallel()
-	c, err := ParseConnInfo(` host = /tmp port=5433 password='it\'s \\ x' application_name=a\ b unknown_key='' user=x user=y`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key, value := range map[string]string{"host": "/tmp", "port": "5433", "password": `it's \ x`, "application_name": "a b", "unknown_key": "", "user": "y"} {
-		if got, ok := c.Get(key); got != value || !ok {
-			t.Errorf("%s: got %q %v, want %q", key, got, ok, value)
-		}
-	}
-	c = c.With("user", "z").With("port", "1").With("new", "a=b").Without("host", "unknown_key")
-	want(t, "text", c, `port=1 password='it\'s \\ x' application_name='a b' user=z new='a=b'`)
-	want(t, "masked", c.Masked(), `port=1 password=*** application_name='a b' user=z new='a=b'`)
-	for _, bad := range []string{"host", "=x", "host='x", "host x=1", "password=a secret"} {
-		if _, err := ParseConnInfo(bad); err == nil || bad == "password=a secret" && fmt.Sprint(err) != `connection string: no "=" after keyword number 2` {
-			t.Errorf("%q: got error %v", bad, err)
-		}
-	}
-	if _, err := ParseConnInfo("postgresql://h/db"); !errors.Is(err, ErrConnURI) {
-		t.Errorf("URI: got error %v", err)
-	}
-}
-
 func TestReplaceFileKeepsModeAndFollowsLinks(t *testing.T) {
 	t.Parallel()
 	dir := tree(t, map[string]string{"real/auto.conf": "old"})

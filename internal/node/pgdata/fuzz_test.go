@@ -139,17 +139,3 @@ func FuzzConf(f *testing.F) {
 		}
 	})
 }
-
-func FuzzConnInfo(f *testing.F) {
-	f.Add(`host=/tmp user='it\'s' password=a\ b x=''`)
-	f.Fuzz(func(t *testing.T, text string) {
-		c, err := ParseConnInfo(text)
-		if err != nil {
-			return
-		}
-		again, err := ParseConnInfo(c.String())
-		if err != nil || again.String() != c.String() || len(again) != len(c) {
-			t.Errorf("%q became %q, then %q (%v)", text, c, again, err)
-		}
-	})
-}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 // TestMain makes the test process the heir of the servers that pg_ctl leaves
@@ -196,7 +198,7 @@ func (c *cluster) script(lines ...string) {
 // follow makes the cluster a standby of up.
 func (c *cluster) follow(up *cluster) {
 	c.t.Helper()
-	c.config("primary_conninfo = " + QuoteConf(ConnInfo{{"host", up.home}, {"user", "postgres"}}.String()) + "\n")
+	c.config("primary_conninfo = " + QuoteConf(postgres.Login{User: "postgres"}.ConnInfo(up.home, 0).String()) + "\n")
 	if err := ReplaceFile(filepath.Join(c.data, "standby.signal"), nil); err != nil {
 		c.t.Fatal(err)
 	}

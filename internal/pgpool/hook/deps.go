@@ -90,15 +90,11 @@ func DialSQL(pool *config.Pool) func(context.Context, topology.NodeID) (Server, 
 		if n == nil {
 			return nil, fmt.Errorf("node %s is not in pgpool.conf", id)
 		}
-		conf, err := pool.Database.ConnConfig(n.Host, n.Port, 0)
+		conn, err := pool.Database.Connect(ctx, n.Host, n.Port, session)
 		if err != nil {
 			return nil, err
 		}
-		s, err := connect(ctx, conf)
-		if err != nil {
-			return nil, err // not s: a nil *sqlServer in the interface is not nil
-		}
-		return s, nil
+		return &sqlServer{conn: conn}, nil
 	}
 }
 

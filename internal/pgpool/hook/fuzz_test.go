@@ -110,18 +110,19 @@ func FuzzRecoveryArgs(f *testing.F) {
 	})
 }
 
-// FuzzFacts reads what a server says of itself: without a system identifier, a
-// timeline or a position nothing is concluded.
+// FuzzFacts reads what a server says of itself: without a system identifier or a
+// timeline nothing is concluded.
 func FuzzFacts(f *testing.F) {
-	f.Add("t", "7189234567890123456", "2", "0/5000060", "0/5000060", hex.EncodeToString([]byte("1\t0/5000000\tx\n")))
-	f.Add("f", "7", "1", "0/0", "0/0", "")
-	f.Fuzz(func(t *testing.T, recovery, sysid, tli, receive, replay, history string) {
-		facts, err := parseFacts([]string{recovery, sysid, tli, receive, replay, history})
+	f.Add(true, uint64(7189234567890123456), uint32(2), hex.EncodeToString([]byte("1\t0/5000000\tx\n")))
+	f.Add(false, uint64(7), uint32(1), "")
+	f.Fuzz(func(t *testing.T, recovery bool, sysid uint64, tli uint32, history string) {
+		said := topology.SQLFacts{InRecovery: recovery, SystemID: topology.SystemID(sysid)}
+		facts, err := factsOf(said, topology.TimelineID(tli), history)
 		if err != nil {
 			return
 		}
-		if facts.SystemID == 0 || !facts.History.Known() || facts.SystemID.String() != strings.TrimLeft(sysid, "0") || facts.InRecovery != (recovery == "t") {
-			t.Errorf("got %+v from %q", facts, sysid)
+		if sysid == 0 || facts.SystemID != said.SystemID || facts.InRecovery != recovery || !facts.History.Known() {
+			t.Errorf("got %+v from system identifier %d, timeline %d", facts, sysid, tli)
 		}
 		if _, err := topology.ParseHistory(facts.History.TLI, fileOf(facts.History)); err != nil {
 			t.Errorf("a line that PostgreSQL would not read: %v", err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 const pgBin = "/usr/lib/postgresql/15/bin"
@@ -46,7 +47,7 @@ func newCluster(t *testing.T, standbys int) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{t: t, root: root, pool: &config.Pool{Controller: config.Controller{StateDir: t.TempDir()}}}
-	c.pool.Database = config.Login{User: "postgres", DBName: "postgres"}
+	c.pool.Database = postgres.Login{User: "postgres", DBName: "postgres"}
 	t.Cleanup(c.close)
 	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root
 		u, err := user.Lookup("postgres")
@@ -178,7 +179,7 @@ func (c *cluster) text(id topology.NodeID, sql string) string {
 		c.t.Fatalf("node %s: %v", id, err)
 	}
 	defer s.Close()
-	results, err := s.(*sqlServer).conn.Exec(c.t.Context(), sql).ReadAll()
+	results, err := s.(*sqlServer).conn.PgConn().Exec(c.t.Context(), sql).ReadAll()
 	if err != nil {
 		c.t.Fatalf("node %s: %s: %v", id, sql, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 // Recovery2nd is recovery_2nd_stage_command, which only native replication
@@ -27,11 +28,7 @@ func Recovery2nd(ctx context.Context, d Deps, args []string) (Result, error) {
 	login := d.Pool.Database
 	open := func(db string) (*pgx.Conn, error) {
 		login.DBName = db
-		conf, err := login.ConnConfig(host, c.primaryPort, d.Limits.filled().Probe)
-		if err != nil {
-			return nil, err
-		}
-		return pgx.ConnectConfig(ctx, conf)
+		return login.Connect(ctx, host, c.primaryPort, postgres.Session{Connect: d.Limits.filled().Probe})
 	}
 	if err := advanceAll(ctx, open); err != nil {
 		return Result{}, exit.With(exit.Unreachable, fmt.Errorf("second stage of online recovery: %w", err))

@@ -2,21 +2,12 @@ package config
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 	"github.com/repool/repool/pcp"
 )
-
-// socketDirs are where PostgreSQL's unix socket is looked for when
-// backend_hostnameN is empty: Debian's place, then upstream's.
-var socketDirs = [...]string{"/var/run/postgresql", "/tmp"}
 
 // Endpoint is one Pgpool-II's PCP and as whom to log in. It holds no password.
 type Endpoint struct {
@@ -44,7 +35,7 @@ func (p PCP) endpoint(pool *pgpoolconf.Pool) Endpoint {
 		e.Port = pcp.DefaultPort
 	}
 	orText(&e.Passfile, pcp.DefaultPassFile())
-	e.defaultDir = cleanDir(e.Host) == socketDirs[0] || cleanDir(e.Host) == "/run/postgresql"
+	e.defaultDir = cleanDir(e.Host) == "/var/run/postgresql" || cleanDir(e.Host) == "/run/postgresql"
 	return e
 }
 
@@ -62,45 +53,4 @@ func (e Endpoint) Config() (pcp.Config, error) {
 		return pcp.Config{}, fmt.Errorf("log in to Pgpool-II at %s as %s: %w", e.Name(), e.User, err)
 	}
 	return pcp.Config{Host: e.Host, Port: e.Port, User: e.User, Password: password, Timeout: e.Timeout}, nil
-}
-
-// SocketHost is host as libpq wants it: an empty one becomes the directory in
-// which PostgreSQL's unix socket of that port lies.
-func SocketHost(host string, port int) string {
-	if host != "" {
-		return host
-	}
-	for _, dir := range socketDirs {
-		if _, err := os.Stat(filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))); err == nil {
-			return dir
-		}
-	}
-	return socketDirs[0]
-}
-
-// ConnConfig is how to connect to a node as this role. The password comes from
-// the passfile, or from ~/.pgpass when none is configured. timeout bounds the
-// connecting alone; zero: no bound but the context's.
-func (l Login) ConnConfig(host string, port int, timeout time.Duration) (*pgx.ConnConfig, error) {
-	words := []string{
-		"host=" + quote(SocketHost(host, port)), "port=" + strconv.Itoa(port),
-		"user=" + quote(l.User), "dbname=" + quote(l.DBName), "application_name=repool",
-	}
-	if l.SSLMode != "" {
-		words = append(words, "sslmode="+quote(l.SSLMode))
-	}
-	if l.Passfile != "" {
-		words = append(words, "passfile="+quote(l.Passfile))
-	}
-	conf, err := pgx.ParseConfig(strings.Join(words, " "))
-	if err != nil {
-		return nil, fmt.Errorf("connection to %s:%d as %s: %w", host, port, l.User, err)
-	}
-	conf.ConnectTimeout = timeout
-	return conf, nil
-}
-
-// quote makes s one value of a connection string.
-func quote(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }

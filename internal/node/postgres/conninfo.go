@@ -1,4 +1,4 @@
-package pgdata
+package postgres
 
 import (
 	"errors"
@@ -102,6 +102,14 @@ func (c ConnInfo) With(key, value string) ConnInfo {
 	return out
 }
 
+// add appends a keyword, unless its value is empty.
+func (c ConnInfo) add(key, value string) ConnInfo {
+	if value == "" {
+		return c
+	}
+	return append(c, Param{Key: key, Value: value})
+}
+
 // Without returns a copy that lacks the keys.
 func (c ConnInfo) Without(keys ...string) ConnInfo {
 	out := ConnInfo{}
@@ -114,24 +122,13 @@ func (c ConnInfo) Without(keys ...string) ConnInfo {
 }
 
 // String prints the connection string, with quotes where they are needed. It
-// holds the password if there is one: see Masked.
+// holds the password if there is one.
 func (c ConnInfo) String() string {
 	parts := make([]string, len(c))
 	for i, p := range c {
 		parts[i] = p.Key + "=" + quoteConn(p.Value)
 	}
 	return strings.Join(parts, " ")
-}
-
-// Masked is String for logs and people, without secrets.
-func (c ConnInfo) Masked() string {
-	out := slices.Clone(c)
-	for i, p := range out {
-		if strings.Contains(p.Key, "password") && p.Key != "passfile" || p.Key == "oauth_client_secret" || p.Key == "scram_client_key" || p.Key == "scram_server_key" {
-			out[i].Value = "***"
-		}
-	}
-	return out.String()
 }
 
 // quoteConn quotes a value for a connection string, if it must be.
