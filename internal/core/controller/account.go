@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/show/event"
@@ -82,28 +80,4 @@ func (x *executor) accountFor(ctx context.Context, a agentapi.Agent, node topolo
 		x.rec.warn("account "+id, "run not accounted for yet", err, "run", id)
 		x.ledger.passBy(id)
 	}
-}
-
-// runEnded records the end of a run and tells the audience, once.
-func (x *executor) runEnded(r topology.RunState, how string) {
-	x.ledger.runEnded(r.ID)
-	x.o.Log.Info("run ended", "run", r.ID, "outcome", string(r.Outcome), "code", r.Code, "bytes", r.BytesDone,
-		"err", r.Error)
-	x.rec.record(event.Event{Node: r.Node, Kind: "run", Code: string(r.Outcome), Run: r.ID, Text: endText(r) + how,
-		Data: asJSON(r)})
-	for _, a := range x.o.Audience {
-		a.RunEnded(r)
-	}
-}
-
-func endText(r topology.RunState) string {
-	took := r.Ended.Sub(r.Started).Round(time.Millisecond)
-	text := fmt.Sprintf("%s %s in %s, %s moved", r.Method, r.Outcome, took, humanize.IBytes(r.BytesDone))
-	if r.Vault != nil {
-		text += fmt.Sprintf(", %d lost commits in the vault", r.Vault.Commits)
-	}
-	if r.Error != "" {
-		text += ": " + r.Error
-	}
-	return text
 }
