@@ -11,7 +11,7 @@ POOLS    ?= 2
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
-.PHONY: all deps deps-test build demo test bench lint fuzz fuzz-brief ci clean proto scenarios sim sim-soak sim-docs crashpoints chaos hosts
+.PHONY: all deps deps-test build demo test bench lint fuzz fuzz-brief ci clean scenarios sim sim-soak sim-docs crashpoints chaos hosts
 
 all: build
 
@@ -83,7 +83,3 @@ ci: lint test
 
 clean:
 	rm -rf bin
-
-proto: ## generate the wire code from proto/ (protoc, protoc-gen-go, protoc-gen-connect-go)
-	protoc -I proto --go_out=. --go_opt=module=github.com/repool/repool --connect-go_out=. \
-		--connect-go_opt=module=github.com/repool/repool,simple proto/repool/agent/v1/agent.proto

@@ -32,14 +32,12 @@ var may = map[string]string{
 	"internal/admin/certs":       "",
 	"packaging":                  "", // files that are installed as they are
 	// Facts on disk, and the contract with the agent.
-	"internal/node/pgdata":                          "internal/core/topology",
-	"internal/node/journal":                         "internal/core/topology",
-	"internal/show/event":                           "internal/core/topology",
-	"internal/show/history":                         "internal/core/topology internal/show/event",
-	"internal/node/agentapi/agentv1":                "",
-	"internal/node/agentapi/agentv1/agentv1connect": "internal/node/agentapi/agentv1",
-	"internal/node/agentapi":                        "internal/core/topology internal/node/agentapi/agentv1 internal/node/agentapi/agentv1/agentv1connect",
-	"test/fakes/agentapitest":                       "internal/core/topology internal/node/agentapi", // only tests
+	"internal/node/pgdata":    "internal/core/topology",
+	"internal/node/journal":   "internal/core/topology",
+	"internal/show/event":     "internal/core/topology",
+	"internal/show/history":   "internal/core/topology internal/show/event",
+	"internal/node/agentapi":  "internal/core/topology",
+	"test/fakes/agentapitest": "internal/core/topology internal/node/agentapi", // only tests
 	// Deciding and looking.
 	"internal/core/plan":    "internal/core/topology",
 	"internal/core/observe": "internal/core/topology pcp internal/node/agentapi internal/node/postgres",
@@ -269,7 +267,7 @@ func checkPure(t *testing.T, path string) {
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	t.Parallel()
 	for name, p := range packages(t) {
-		if len(p.GoFiles) == 0 || strings.Contains(name, "agentv1") || strings.HasPrefix(name, "cmd/") {
+		if len(p.GoFiles) == 0 || strings.HasPrefix(name, "cmd/") {
 			continue
 		}
 		lines := 0

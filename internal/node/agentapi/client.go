@@ -10,15 +10,9 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/repool/repool/internal/core/topology"
-	pb "github.com/repool/repool/internal/node/agentapi/agentv1"
-	"github.com/repool/repool/internal/node/agentapi/agentv1/agentv1connect"
 )
-
-// connectMessage is what the generated messages are to the converters.
-type connectMessage = proto.Message
 
 // DialUnix reaches an agent on a unix socket of this host. Nothing is opened
 // before the first call.
@@ -31,28 +25,65 @@ func DialUnix(path string, expect *Expect) Agent {
 			return d.DialContext(ctx, "unix", path)
 		},
 	}
-	return newClient(path, "http://agent", tr, expect)
+	return newClient(path, tr, expect)
 }
 
 // newClient speaks the contract over rt; where names the agent in messages.
-func newClient(where, url string, rt http.RoundTripper, expect *Expect) *client {
+func newClient(where string, rt http.RoundTripper, expect *Expect) *client {
+	const url = "http://agent"
 	h := &http.Client{Transport: &handshake{next: rt, expect: expect}}
-	return &client{where: where, rpc: agentv1connect.NewAgentServiceClient(h, url, connect.WithReadMaxBytes(64<<20)), close: h.CloseIdleConnections}
+	return &client{
+		where: where, close: h.CloseIdleConnections,
+		inspect:      callInspect.client(h, url),
+		probeWAL:     callProbeWAL.client(h, url),
+		recordEnding: callRecordEnding.client(h, url),
+		run:          callRun.client(h, url),
+		vault:        callVault.client(h, url),
+		vaultReport:  callVaultReport.client(h, url),
+		acquire:      callAcquire.client(h, url),
+		startRun:     callStartRun.client(h, url),
+		watch:        callWatch.client(h, url),
+		clear:        callClear.client(h, url),
+		cancel:       callCancel.client(h, url),
+		fence:        callFence.client(h, url),
+	}
 }
 
 type client struct {
 	where string
-	rpc   agentv1connect.AgentServiceClient
 	close func()
 	// peer is whose certificate the far side has shown; nil: not over TLS.
 	peer func() (name string, notAfter time.Time)
+
+	inspect      *connect.Client[empty, topology.Inspection]
+	probeWAL     *connect.Client[probeRequest, topology.WALProbe]
+	recordEnding *connect.Client[recordRequest, topology.WALRecord]
+	run          *connect.Client[idRequest, topology.RunState]
+	vault        *connect.Client[empty, vaultResponse]
+	vaultReport  *connect.Client[idRequest, reportResponse]
+	acquire      *connect.Client[acquireRequest, acquireResponse]
+	startRun     *connect.Client[topology.RunRequest, empty]
+	watch        *connect.Client[idRequest, topology.RunState]
+	clear        *connect.Client[clearRequest, empty]
+	cancel       *connect.Client[cancelRequest, empty]
+	fence        *connect.Client[fenceRequest, topology.Fenced]
 }
 
 // Close ends the connections, and an ssh that carries them. Calls made later
-// make new ones.
+// open new ones.
 func (c *client) Close() error {
 	c.close()
 	return nil
+}
+
+// ask makes one call.
+func ask[Req, Res any](ctx context.Context, c *client, rpc *connect.Client[Req, Res], req Req) (Res, error) {
+	res, err := rpc.CallUnary(ctx, connect.NewRequest(&req))
+	if err != nil {
+		var none Res
+		return none, c.err(err)
+	}
+	return *res.Msg, nil
 }
 
 // kindError is an error from the far side that errors.Is recognises.
@@ -64,8 +95,8 @@ type kindError struct {
 func (e *kindError) Error() string   { return e.msg }
 func (e *kindError) Unwrap() []error { return e.kinds }
 
-// err turns a transport's error into one of the contract, or into one that
-// says which agent did not answer as it should.
+// err turns an error of the transport into one of the contract, or into one
+// that names the agent.
 func (c *client) err(err error) error {
 	var ce *connect.Error
 	if err == nil || !errors.As(err, &ce) {
@@ -88,109 +119,67 @@ func (c *client) err(err error) error {
 		e.kinds = []error{context.DeadlineExceeded}
 	case connect.CodeUnavailable:
 		e.msg = "no answer: " + e.msg
+	case connect.CodeInvalidArgument: // somebody's codec: see codec
+		if connect.IsWireError(ce) {
+			e.msg, e.kinds = "the agent does not understand the request: "+e.msg, []error{ErrRefused}
+		} else {
+			e.msg = "it sent an invalid response: " + e.msg
+		}
 	}
 	e.msg = fmt.Sprintf("agent at %s: %s", c.where, e.msg)
 	return e
 }
 
-// take turns an answer into a Go value.
-func take[T any](c *client, m proto.Message, err error) (T, error) {
-	var v T
-	if err != nil {
-		return v, c.err(err)
-	}
-	if err := fromWire(m, &v); err != nil {
-		return v, fmt.Errorf("agent at %s answered nonsense: %w", c.where, err)
-	}
-	return v, nil
-}
-
 func (c *client) Inspect(ctx context.Context) (topology.Inspection, error) {
-	m, err := c.rpc.Inspect(ctx, &pb.InspectRequest{})
-	return take[topology.Inspection](c, m, err)
+	return ask(ctx, c, c.inspect, empty{})
 }
 
-func (c *client) ProbeWAL(ctx context.Context, h topology.History) (topology.WALProbe, error) {
-	req := &pb.ProbeWALRequest{Primary: &pb.History{}}
-	if err := toWire(h, req.Primary); err != nil {
-		return topology.WALProbe{}, err
-	}
-	m, err := c.rpc.ProbeWAL(ctx, req)
-	return take[topology.WALProbe](c, m, err)
+func (c *client) ProbeWAL(ctx context.Context, primary topology.History) (topology.WALProbe, error) {
+	return ask(ctx, c, c.probeWAL, probeRequest{primary})
 }
 
 func (c *client) RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error) {
-	m, err := c.rpc.RecordEnding(ctx, &pb.RecordEndingRequest{Lsn: lsn.String()})
-	return take[topology.WALRecord](c, m, err)
+	return ask(ctx, c, c.recordEnding, recordRequest{lsn})
 }
 
 func (c *client) Run(ctx context.Context, id string) (topology.RunState, error) {
-	m, err := c.rpc.Run(ctx, &pb.RunStateRequest{Id: id})
-	return take[topology.RunState](c, m, err)
+	return ask(ctx, c, c.run, idRequest{id})
 }
 
 func (c *client) Vault(ctx context.Context) ([]topology.VaultEntry, error) {
-	m, err := c.rpc.Vault(ctx, &pb.VaultRequest{})
-	if err != nil {
-		return nil, c.err(err)
-	}
-	var out []topology.VaultEntry
-	for _, e := range m.Entries {
-		v, err := take[topology.VaultEntry](c, e, nil)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, nil
+	res, err := ask(ctx, c, c.vault, empty{})
+	return res.Entries, err
 }
 
 func (c *client) VaultReport(ctx context.Context, id string) ([]byte, error) {
-	m, err := c.rpc.VaultReport(ctx, &pb.VaultReportRequest{Id: id})
-	if err != nil {
-		return nil, c.err(err)
-	}
-	return m.Report, nil
+	res, err := ask(ctx, c, c.vaultReport, idRequest{id})
+	return res.Report, err
 }
 
 func (c *client) Acquire(ctx context.Context, holder string) (topology.Token, error) {
-	m, err := c.rpc.Acquire(ctx, &pb.AcquireRequest{Holder: holder})
-	if err != nil {
-		return 0, c.err(err)
-	}
-	return topology.Token(m.Token), nil
+	res, err := ask(ctx, c, c.acquire, acquireRequest{holder})
+	return res.Token, err
 }
 
 func (c *client) StartRun(ctx context.Context, req topology.RunRequest) error {
-	m := &pb.RunRequest{}
-	if err := toWire(req, m); err != nil {
-		return err
-	}
-	_, err := c.rpc.StartRun(ctx, m)
-	return c.err(err)
-}
-
-func (c *client) Watch(ctx context.Context, id string, see func(topology.RunState)) error {
-	stream, err := c.rpc.Watch(ctx, &pb.RunStateRequest{Id: id})
-	if err != nil {
-		return c.err(err)
-	}
-	err = c.receive(stream, see)
-	_ = stream.Close() // whatever it says of the connection, all states have been seen
+	_, err := ask(ctx, c, c.startRun, req)
 	return err
 }
 
-func (c *client) receive(stream *connect.ServerStreamForClient[pb.RunState], see func(topology.RunState)) error {
+func (c *client) Watch(ctx context.Context, id string, see func(topology.RunState)) error {
+	stream, err := c.watch.CallServerStream(ctx, connect.NewRequest(&idRequest{id}))
+	if err != nil {
+		return c.err(err)
+	}
 	ended := false
 	for stream.Receive() {
-		st, err := take[topology.RunState](c, stream.Msg(), nil)
-		if err != nil {
-			return err
-		}
+		st := *stream.Msg()
 		see(st)
 		ended = st.Outcome.Ended()
 	}
-	if err := stream.Err(); err != nil {
+	err = stream.Err()
+	_ = stream.Close() // whatever it says of the connection, all states have been seen
+	if err != nil {
 		return c.err(err)
 	}
 	if !ended {
@@ -199,17 +188,16 @@ func (c *client) receive(stream *connect.ServerStreamForClient[pb.RunState], see
 	return nil
 }
 
-func (c *client) Clear(ctx context.Context, t topology.Token, id, step string) error {
-	_, err := c.rpc.Clear(ctx, &pb.ClearRequest{Token: uint64(t), Id: id, Step: step})
-	return c.err(err)
+func (c *client) Clear(ctx context.Context, token topology.Token, id, step string) error {
+	_, err := ask(ctx, c, c.clear, clearRequest{token, id, step})
+	return err
 }
 
-func (c *client) Cancel(ctx context.Context, t topology.Token, id string) error {
-	_, err := c.rpc.Cancel(ctx, &pb.CancelRequest{Token: uint64(t), Id: id})
-	return c.err(err)
+func (c *client) Cancel(ctx context.Context, token topology.Token, id string) error {
+	_, err := ask(ctx, c, c.cancel, cancelRequest{token, id})
+	return err
 }
 
-func (c *client) Fence(ctx context.Context, t topology.Token) (topology.Fenced, error) {
-	m, err := c.rpc.Fence(ctx, &pb.FenceRequest{Token: uint64(t)})
-	return take[topology.Fenced](c, m, err)
+func (c *client) Fence(ctx context.Context, token topology.Token) (topology.Fenced, error) {
+	return ask(ctx, c, c.fence, fenceRequest{token})
 }

@@ -131,7 +131,7 @@ func TestErrorsKeepTheirIdentityOnTheWire(t *testing.T) {
 	}
 }
 
-func TestPeerThatTalksNonsense(t *testing.T) {
+func TestPeerThatSendsAnInvalidResponse(t *testing.T) {
 	t.Parallel()
 	raw := func(answer string) func(*testing.T, string) {
 		return func(t *testing.T, path string) { serveRaw(t, path, answer) }
@@ -140,17 +140,25 @@ func TestPeerThatTalksNonsense(t *testing.T) {
 		return func(t *testing.T, path string) {
 			serve(t, path, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", kind)
+				w.Header().Set("Repool-Protocol", fmt.Sprint(agentapi.Protocol))
 				_, _ = w.Write([]byte(text))
 			}))
 		}
 	}
+	const unary, stream = "application/json", "application/connect+json"
 	for name, peer := range map[string]func(*testing.T, string){
-		"a web page":              body("text/html", "<html>it works</html>"),
-		"no message":              body("application/proto", "\xff\xff\xff\xff"),
-		"a stream of no messages": body("application/connect+proto", "\x00\xff\xff\xff\xff"),
-		"another protocol":        raw("E\x00\x00\x00\x10FATAL: no\x00"),
-		"nothing at all":          raw(""),
-		"half a header":           raw("HTTP/1.1 200 OK\r\nContent-Le"),
+		"a web page":                 body("text/html", "<html>it works</html>"),
+		"no message":                 body(unary, ""),
+		"null":                       body(unary, "null"),
+		"a list":                     body(unary, "[{}]"),
+		"half a message":             body(unary, `{"at":`),
+		"two messages":               body(unary, "{}{}"),
+		"numbers instead of objects": body(unary, `{"at":1,"own":2,"start":3,"id":4,"entries":5,"report":6,"token":"7","took":"8"} 9`),
+		"a stream of no messages":    body(stream, "\x00\xff\xff\xff\xff"),
+		"a stream of null":           body(stream, "\x00\x00\x00\x00\x04null"),
+		"another protocol":           raw("E\x00\x00\x00\x10FATAL: no\x00"),
+		"nothing at all":             raw(""),
+		"half a header":              raw("HTTP/1.1 200 OK\r\nContent-Le"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,11 +167,25 @@ func TestPeerThatTalksNonsense(t *testing.T) {
 			for call, err := range calls(t.Context(), agentapi.DialUnix(path, nil)) {
 				if err == nil {
 					t.Errorf("%s: taken for an answer", call)
-				} else if !strings.Contains(err.Error(), path) {
+				} else if !strings.Contains(err.Error(), path) || errors.Is(err, agentapi.ErrRefused) {
 					t.Errorf("%s: the error does not say who: %v", call, err)
 				}
 			}
 		})
+	}
+}
+
+// TestRequestThatIsTooLarge is refused without being read to its end.
+func TestRequestThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	fake := newFake(t)
+	long := strings.Repeat("x", 5<<20)
+	_, err := overSocket(t, fake).Acquire(t.Context(), long)
+	if err == nil || !strings.Contains(err.Error(), "larger than configured max") {
+		t.Errorf("got %v", err)
+	}
+	if token, err := fake.Acquire(t.Context(), "x"); err != nil || token != 1 {
+		t.Errorf("the agent saw the request: its next token is %d, %v", token, err)
 	}
 }
 

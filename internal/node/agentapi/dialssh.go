@@ -24,7 +24,7 @@ type SSH struct {
 // DialSSH reaches an agent through `ssh … repool agent --stdio`, one process for
 // all calls. Nothing is started before the first call; Close ends it.
 func DialSSH(s SSH, expect *Expect) Agent {
-	return newClient(s.String(), "http://agent", &link{open: s.open}, expect)
+	return newClient(s.String(), &link{open: s.open}, expect)
 }
 
 // String is the form that stands in repool.yaml.

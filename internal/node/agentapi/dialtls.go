@@ -16,7 +16,7 @@ import (
 func DialTLS(addr string, conf func() (*tls.Config, error), expect *Expect) Agent {
 	d := &tlsDialer{addr: addr, conf: conf}
 	l := &link{open: d.open}
-	c := newClient("https://"+addr, "http://agent", l, expect)
+	c := newClient("https://"+addr, l, expect)
 	c.peer = l.peer
 	return c
 }

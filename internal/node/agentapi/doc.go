@@ -2,10 +2,10 @@
 // database host: what may be asked (Inspector), what may be changed
 // (Operator), and the transports that carry both.
 //
-// The data types are topology's. The one rule for callers: a caller never
-// names a path, a command or an option; the agent knows its own data directory
-// from its own configuration. Long work belongs to the agent, so a call's
-// deadline never ends a run.
+// The data types are topology's, and they go over the wire as they are: JSON,
+// by way of ConnectRPC. Each call is described once, in calls.go.
 //
-// The wire schema is proto/repool/agent/v1/agent.proto, spoken with ConnectRPC.
+// A caller never names a path, a command or an option; the agent knows its own
+// data directory from its own configuration. Long work belongs to the agent, so
+// a call's deadline never ends a run.
 package agentapi

@@ -18,10 +18,12 @@ import (
 // Protocol is the number of the contract that this program speaks. It grows
 // with each release that changes what a call means; one release back and one
 // ahead are understood, so that hosts can be upgraded one by one.
-const Protocol = 2
+//
+// Protocols 1 and 2 were protobuf, which this program does not speak; 3 was
+// left out so that 2 is refused here and 4 is refused there.
+const Protocol = 4
 
-// firstProtocol is what a program speaks that does not say: the release before
-// the handshake was there.
+// firstProtocol is what a peer speaks that names no protocol.
 const firstProtocol = 1
 
 // Headers of the handshake, on each request and answer. A connection may be
@@ -64,9 +66,6 @@ type Self struct {
 
 // controllerCalls is what a controller says of itself in headerCaller.
 const controllerCalls = "controller"
-
-// orders are the calls that change a node.
-var orders = []string{"Acquire", "StartRun", "Clear", "Cancel", "Fence"}
 
 // understood says whether the two sides' protocols are at most one apart.
 func understood(far int) bool { return far >= Protocol-1 && far <= Protocol+1 }

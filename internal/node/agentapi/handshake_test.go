@@ -3,13 +3,16 @@ package agentapi_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agentapi"
+	"github.com/repool/repool/test/fakes/agentapitest"
 )
 
 func TestVersionSkew(t *testing.T) {
@@ -37,18 +40,53 @@ func TestVersionSkew(t *testing.T) {
 			t.Errorf("a controller of protocol %d: %v", far, err)
 		}
 	}
-	// The release before the handshake said nothing.
+	// A peer that names no protocol is no repool, or one of before the handshake.
 	path := filepath.Join(t.TempDir(), "agent.sock")
 	serve(t, path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for k := range r.Header {
-			if strings.HasPrefix(k, "Repool-") {
-				r.Header.Del(k)
-			}
+		r.Header.Del("Repool-Protocol")
+		h.ServeHTTP(w, r)
+	}))
+	if _, err := agentapi.DialUnix(path, nil).Inspect(t.Context()); agentapi.Code(err) != "agent-version-skew" {
+		t.Errorf("a caller that names no protocol: %v", err)
+	}
+}
+
+// TestOneReleaseApart: of a newer agent's response the unknown part is left
+// out; a newer caller's request with an unknown part is refused before the
+// agent sees it.
+func TestOneReleaseApart(t *testing.T) {
+	t.Parallel()
+	fake := &agentapitest.Fake{State: topology.Inspection{Dir: topology.DirPresent}}
+	_, h := agentapi.NewHandler(fake, nil)
+	path := filepath.Join(t.TempDir(), "agent.sock")
+	serve(t, path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		r.Header.Del("Accept-Encoding")
+		h.ServeHTTP(rec, r)
+		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
+		w.Header().Set("Repool-Protocol", fmt.Sprint(agentapi.Protocol+1))
+		_, _ = w.Write([]byte(`{"new_fact":[1,{}],` + strings.TrimPrefix(rec.Body.String(), "{")))
+	}))
+	in, err := agentapi.DialUnix(path, nil).Inspect(t.Context())
+	if err != nil || in.Dir != topology.DirPresent {
+		t.Errorf("a newer agent says more: %+v, %v", in, err)
+	}
+
+	path = filepath.Join(t.TempDir(), "agent.sock")
+	serve(t, path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Repool-Protocol", fmt.Sprint(agentapi.Protocol+1))
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") { // not Watch, whose messages are framed
+			text, _ := io.ReadAll(r.Body)
+			wish := strings.Replace(`{"new_wish":true,`+string(text[1:]), ",}", "}", 1)
+			r.Body = io.NopCloser(strings.NewReader(wish))
+			r.ContentLength = -1
 		}
 		h.ServeHTTP(w, r)
 	}))
-	if _, err := agentapi.DialUnix(path, nil).Inspect(t.Context()); err != nil {
-		t.Errorf("one release back: %v", err)
+	for call, err := range calls(t.Context(), agentapi.DialUnix(path, nil)) {
+		if call != "Watch" && (!errors.Is(err, agentapi.ErrRefused) || !strings.Contains(err.Error(), `unknown field "new_wish"`)) {
+			t.Errorf("%s asks for more than the agent understands: %v", call, err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -59,11 +60,13 @@ func TestSchemeIsNotBelieved(t *testing.T) {
 		protocols.SetUnencryptedHTTP2(true)
 		tr := &http.Transport{Protocols: &protocols, DialContext: dial, DialTLSContext: dial}
 		defer tr.CloseIdleConnections()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, scheme+"://"+addr+"/repool.agent.v1.AgentService/Inspect", strings.NewReader("{}"))
+		url := scheme + "://" + addr + "/repool.agent.v1.AgentService/Inspect"
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Repool-Protocol", fmt.Sprint(agentapi.Protocol))
 		resp, err := tr.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
