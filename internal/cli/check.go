@@ -17,9 +17,13 @@ import (
 	"github.com/repool/repool/internal/terminal"
 )
 
-func newCheck(g *globals) *cobra.Command {
-	var all bool
-	var timeout time.Duration
+type checkOptions struct {
+	all     bool
+	timeout time.Duration
+}
+
+func newCheckCommand(g *globals) *cobra.Command {
+	var o checkOptions
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Find what would stop a resync, before one is needed",
@@ -32,31 +36,35 @@ slower, or matters in some failures only. repool setup makes what is missing.
 
 EXIT STATUS
   0 no problem   2 wrong configuration   6 problems were found`,
-		Example: "  sudo -u postgres repool check\n  repool check --json | jq '.findings[] | select(.severity != \"ok\") | {id, subject, remedy}'",
-		Args:    terminal.Args,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := g.facts(cmd.Context(), timeout)
-			if err != nil {
-				return err
-			}
-			rep := check.Run(f)
-			if g.json {
-				err = terminal.PrintJSON(g.out, rep)
-			} else {
-				err = renderCheck(g.out, rep, all, terminal.WantsColour(g.out))
-			}
-			if err != nil {
-				return err
-			}
-			if rep.Problems > 0 {
-				return exit.With(exit.Problems, fmt.Errorf("%s found", terminal.Count(rep.Problems, "problem")), "repool setup shows what it would do about them")
-			}
-			return nil
-		},
+		Example: "  sudo -u postgres repool check\n" +
+			"  repool check --json | jq '.findings[] | select(.severity != \"ok\") | {id, subject, remedy}'",
+		Args: terminal.Args,
+		RunE: func(cmd *cobra.Command, _ []string) error { return g.runCheck(cmd.Context(), o) },
 	}
-	c.Flags().BoolVar(&all, "all", false, "also list what is right")
-	c.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "longest `time` for each question")
+	c.Flags().BoolVar(&o.all, "all", false, "also list what is right")
+	c.Flags().DurationVar(&o.timeout, "timeout", 5*time.Second, "longest `time` for each question")
 	return c
+}
+
+func (g *globals) runCheck(ctx context.Context, o checkOptions) error {
+	f, err := g.facts(ctx, o.timeout)
+	if err != nil {
+		return err
+	}
+	rep := check.Run(f)
+	if g.json {
+		err = terminal.PrintJSON(g.out, rep)
+	} else {
+		err = renderCheck(g.out, rep, o.all, terminal.WantsColour(g.out))
+	}
+	if err != nil {
+		return err
+	}
+	if rep.Problems > 0 {
+		return exit.With(exit.Problems, fmt.Errorf("%s found", terminal.Count(rep.Problems, "problem")),
+			"repool setup shows what it would do about them")
+	}
+	return nil
 }
 
 // facts gathers for check, from the configuration files that the flags name.
@@ -77,6 +85,10 @@ func (g *globals) facts(ctx context.Context, timeout time.Duration) (*check.Fact
 	return f, exit.With(exit.Usage, err)
 }
 
+var severityColours = map[check.Severity]string{
+	check.Problem: terminal.Red, check.Warning: terminal.Yellow, check.OK: terminal.Green,
+}
+
 // renderCheck prints findings for a person, the worst first.
 func renderCheck(w io.Writer, rep check.Report, all, colour bool) error {
 	var b strings.Builder
@@ -88,7 +100,7 @@ func renderCheck(w io.Writer, rep check.Report, all, colour bool) error {
 		}
 		head := string(f.Severity)
 		if colour {
-			head = map[check.Severity]string{check.Problem: terminal.Red, check.Warning: terminal.Yellow, check.OK: terminal.Green}[f.Severity] + head + terminal.Plain
+			head = severityColours[f.Severity] + head + terminal.Plain
 		}
 		fmt.Fprintf(&b, "%s  %s  (%s)\n", head, f.Subject, f.ID)
 		fmt.Fprintf(&b, "  %s\n", f.Found)

@@ -14,7 +14,7 @@ import (
 	"github.com/repool/repool/internal/terminal"
 )
 
-func newHook(g *globals) *cobra.Command {
+func newHookCommand(g *globals) *cobra.Command {
 	c := terminal.Family(&cobra.Command{
 		Use:   "hook",
 		Short: "Commands that Pgpool-II calls",

@@ -23,7 +23,7 @@ const (
 	shortest, longest = 10, 72
 )
 
-func newSetupPassword(g *globals) *cobra.Command {
+func newPasswordCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "password",
 		Short: "Make the hash of a password for those who may act on the page",

@@ -25,7 +25,7 @@ func TestSetupPassword(t *testing.T) {
 	} {
 		var out, errOut bytes.Buffer
 		g := &globals{out: &out, err: &errOut}
-		cmd := newSetupPassword(g)
+		cmd := newPasswordCommand(g)
 		cmd.SetIn(strings.NewReader(c.in))
 		err := cmd.RunE(cmd, nil)
 		if code := exitCode(err); code != c.code {

@@ -61,11 +61,11 @@ EXIT STATUS
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more on standard error")
 	f.StringVar(&g.logFormat, "log-format", "", "`form` of the log of serve and agent: text or json (default: log.format of repool.yaml, else text)")
 	terminal.Setup(root, g.out, g.err,
-		terminal.Group{Title: "Look at the pool:", Commands: []*cobra.Command{newStatus(g), newPlan(g), newHistory(g), newVault(g)}},
-		terminal.Group{Title: "Tell repool what to do:", Commands: []*cobra.Command{newResync(g), newHold(g), newRelease(g), newDetach(g), newAttach(g)}},
-		terminal.Group{Title: "Put it beside Pgpool-II:", Commands: []*cobra.Command{newCheck(g), newSetup(g), newCerts(g), newNotify(g)}},
-		terminal.Group{Title: "Started by systemd and Pgpool-II:", Commands: []*cobra.Command{newServe(g), newAgent(g), newHook(g)}},
-		terminal.Group{Title: "Other:", Commands: []*cobra.Command{newVersion(g)}},
+		terminal.Group{Title: "Look at the pool:", Commands: []*cobra.Command{newStatusCommand(g), newPlanCommand(g), newHistoryCommand(g), newVaultCommand(g)}},
+		terminal.Group{Title: "Tell repool what to do:", Commands: []*cobra.Command{newResyncCommand(g), newHoldCommand(g), newReleaseCommand(g), newDetachCommand(g), newAttachCommand(g)}},
+		terminal.Group{Title: "Put it beside Pgpool-II:", Commands: []*cobra.Command{newCheckCommand(g), newSetupCommand(g), newCertsCommand(g), newNotifyCommand(g)}},
+		terminal.Group{Title: "Started by systemd and Pgpool-II:", Commands: []*cobra.Command{newServeCommand(g), newAgentCommand(g), newHookCommand(g)}},
+		terminal.Group{Title: "Other:", Commands: []*cobra.Command{newVersionCommand(g)}},
 	)
 	return root
 }

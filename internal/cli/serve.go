@@ -8,11 +8,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/app"
-	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/terminal"
 )
 
-func newServe(g *globals) *cobra.Command {
+func newServeCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the controller beside Pgpool-II",
@@ -21,24 +20,22 @@ the user that owns the data directories (postgres). With Pgpool-II's watchdog,
 only the controller beside the leader with quorum acts; the others only look.
 
 It reads pgpool.conf for everything about the nodes, and repool.yaml, where there
-is one, for the rest. Stopping it leaves every PostgreSQL server running.
+is one, for the rest. Every PostgreSQL server keeps running when it is stopped.
 
 EXIT STATUS
   0 stopped by a signal   1 internal error   2 wrong configuration
   3 another controller runs with this state directory`,
 		Example: "  repool serve --config /etc/repool/repool.yaml",
 		Args:    terminal.Args,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := g.pool()
-			if err != nil {
-				return err
-			}
-			return g.runServe(cmd.Context(), p)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return g.runServe(cmd.Context()) },
 	}
 }
 
-func (g *globals) runServe(ctx context.Context, p *config.Pool) error {
+func (g *globals) runServe(ctx context.Context) error {
+	p, err := g.pool()
+	if err != nil {
+		return err
+	}
 	log, err := g.log(p.Log.Format)
 	if err != nil {
 		return err

@@ -19,9 +19,13 @@ import (
 
 const unitDir = "/etc/systemd/system"
 
-func newSetup(g *globals) *cobra.Command {
-	o := setup.Options{}
-	var apply, dryRun bool
+type setupOptions struct {
+	setup         setup.Options
+	apply, dryRun bool // with neither, as with dryRun
+}
+
+func newSetupCommand(g *globals) *cobra.Command {
+	var o setupOptions
 	c := &cobra.Command{
 		Use:   "setup",
 		Short: "Make what check misses: role, rules, passwords, hooks, unit",
@@ -39,36 +43,34 @@ EXIT STATUS
   0 done, or the plan was shown   1 a step failed   2 wrong usage or configuration`,
 		Example: "  sudo repool setup\n  sudo repool setup --apply\n  sudo repool setup --apply --shims --recovery",
 		Args:    terminal.Args,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if apply && dryRun {
-				return exit.New(exit.Usage, "--apply and --dry-run exclude each other")
-			}
-			return g.setup(cmd.Context(), o, apply)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return g.runSetup(cmd.Context(), o) },
 	}
 	f := c.Flags()
-	f.BoolVar(&apply, "apply", false, "do it")
-	f.BoolVar(&dryRun, "dry-run", false, "only show what would be done (the default)")
-	f.StringVar(&o.AdminUser, "admin-user", "postgres", "superuser of PostgreSQL, a database `role`")
-	f.StringVar(&o.AdminHost, "admin-host", "", "`host` or socket directory for that user (default: the node's own socket, then its host)")
-	f.StringVar(&o.ServiceUser, "service-user", "", "`user` of this system that runs repool (default: Pgpool-II's, or yourself without root)")
-	f.StringVar(&o.Program, "program", "", "`path` of repool for hooks and unit (default: this program's)")
-	f.StringVar(&o.StateDir, "state-dir", "", "controller's state `directory`, for a new repool.yaml")
-	f.StringVar(&o.PGPass, "pgpass", "", "password `file` for PostgreSQL, for a new repool.yaml (default: ~/.pgpass of the service user)")
-	f.StringVar(&o.PCPPass, "pcppass", "", "password `file` for PCP, for a new repool.yaml (default: ~/.pcppass of the service user)")
-	f.StringVar(&o.PCPConf, "pcp-conf", "", "Pgpool-II's pcp.conf `file` (default: beside pgpool.conf)")
-	f.BoolVar(&o.Shims, "shims", false, "install failover.sh, follow_primary.sh and resync.sh, and have pgpool.conf call them")
-	f.StringVar(&o.ShimDir, "shim-dir", "", "`directory` for them (default: beside pgpool.conf)")
-	f.BoolVar(&o.Recovery, "recovery", false, "set up pcp_recovery_node: scripts in the data directories, extension, pgpool.conf")
-	f.StringVar(&o.UnitDir, "unit-dir", "auto", "`directory` for the systemd unit; empty for none (default: "+unitDir+" unless a package has installed one)")
-	f.BoolVar(&o.ResetPassword, "reset-password", false, "give existing roles a new password where the present one is not known")
-	f.BoolVar(&o.NoReload, "no-reload", false, "do not reload Pgpool-II")
-	f.DurationVar(&o.Timeout, "timeout", 5*time.Second, "longest `time` for each question")
-	c.AddCommand(newSetupPassword(g))
+	f.BoolVar(&o.apply, "apply", false, "do it")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only show what would be done (the default)")
+	f.StringVar(&o.setup.AdminUser, "admin-user", "postgres", "superuser of PostgreSQL, a database `role`")
+	f.StringVar(&o.setup.AdminHost, "admin-host", "", "`host` or socket directory for that user (default: the node's own socket, then its host)")
+	f.StringVar(&o.setup.ServiceUser, "service-user", "", "`user` of this system that runs repool (default: Pgpool-II's, or yourself without root)")
+	f.StringVar(&o.setup.Program, "program", "", "`path` of repool for hooks and unit (default: this program's)")
+	f.StringVar(&o.setup.StateDir, "state-dir", "", "controller's state `directory`, for a new repool.yaml")
+	f.StringVar(&o.setup.PGPass, "pgpass", "", "password `file` for PostgreSQL, for a new repool.yaml (default: ~/.pgpass of the service user)")
+	f.StringVar(&o.setup.PCPPass, "pcppass", "", "password `file` for PCP, for a new repool.yaml (default: ~/.pcppass of the service user)")
+	f.StringVar(&o.setup.PCPConf, "pcp-conf", "", "Pgpool-II's pcp.conf `file` (default: beside pgpool.conf)")
+	f.BoolVar(&o.setup.Shims, "shims", false, "install failover.sh, follow_primary.sh and resync.sh, and have pgpool.conf call them")
+	f.StringVar(&o.setup.ShimDir, "shim-dir", "", "`directory` for them (default: beside pgpool.conf)")
+	f.BoolVar(&o.setup.Recovery, "recovery", false, "set up pcp_recovery_node: scripts in the data directories, extension, pgpool.conf")
+	f.StringVar(&o.setup.UnitDir, "unit-dir", "auto", "`directory` for the systemd unit; empty for none (default: "+unitDir+" unless a package has installed one)")
+	f.BoolVar(&o.setup.ResetPassword, "reset-password", false, "give existing roles a new password where the present one is not known")
+	f.BoolVar(&o.setup.NoReload, "no-reload", false, "do not reload Pgpool-II")
+	f.DurationVar(&o.setup.Timeout, "timeout", 5*time.Second, "longest `time` for each question")
+	c.AddCommand(newPasswordCommand(g))
 	return c
 }
 
-func (g *globals) setup(ctx context.Context, o setup.Options, apply bool) error {
+func (g *globals) runSetup(ctx context.Context, o setupOptions) error {
+	if o.apply && o.dryRun {
+		return exit.New(exit.Usage, "--apply and --dry-run exclude each other")
+	}
 	// Hooks and the unit are run from anywhere: they need whole paths.
 	for _, path := range []*string{&g.configFile, &g.pgpoolConf} {
 		if *path == "" {
@@ -84,16 +86,16 @@ func (g *globals) setup(ctx context.Context, o setup.Options, apply bool) error 
 	if err != nil {
 		return exit.With(exit.Usage, err)
 	}
-	o.Loaded, o.ConfigFile = l, g.configFile
-	if o.UnitDir == "auto" {
-		o.UnitDir = wantedUnitDir()
+	o.setup.Loaded, o.setup.ConfigFile = l, g.configFile
+	if o.setup.UnitDir == "auto" {
+		o.setup.UnitDir = wantedUnitDir()
 	}
-	p, err := setup.Make(ctx, o)
+	p, err := setup.Make(ctx, o.setup)
 	if err != nil {
 		return exit.With(exit.Usage, err)
 	}
 	defer p.Close()
-	if !apply {
+	if !o.apply {
 		return g.showPlan(p)
 	}
 	told := func(i setup.Item) {

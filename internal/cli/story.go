@@ -16,7 +16,7 @@ import (
 	"github.com/repool/repool/internal/terminal"
 )
 
-func newHistoryShow(g *globals) *cobra.Command {
+func newHistoryShowCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show RUN|last",
 		Short: "Tell one failure as a story, from its first sign to the attach",

@@ -19,7 +19,7 @@ type buildInfo struct {
 	Platform string `json:"platform"`
 }
 
-func newVersion(g *globals) *cobra.Command {
+func newVersionCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
