@@ -86,7 +86,7 @@ var mutants = []mutant{
 		{"pgpool/hook/promote.go", `return a.Fence(long, token)`, `_, _ = long, token; return topology.Fenced{}, errors.New("left running")`},
 		{"pgpool/hook/takeover.go", `if !fenced {`, `if !fenced && false {`}}},
 	one("leave what a queued attach would show", "P1", "pgpool/hook/promote.go",
-		`notes = append(notes, d.strays(ctx, p, node, f)...)`, `_ = d.strays`),
+		`notes = append(notes, d.stopDiverged(ctx, p, node, f)...)`, `_ = d.stopDiverged`),
 	one("promote without asking who is the primary already", "two writers", "pgpool/hook/choose.go",
 		`if rel == onLine || rel == ahead {`, `if false && rel == ahead {`),
 }

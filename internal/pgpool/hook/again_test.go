@@ -86,7 +86,7 @@ func TestFailoverWithoutAStateDirectory(t *testing.T) {
 	if r, err := Failover(t.Context(), d, lost); err != nil || r.Code != CodePromoted {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if !strings.Contains(w.log.String(), "going on without") {
+	if !strings.Contains(w.log.String(), "continuing without") {
 		t.Errorf("log:\n%s", w.log.String())
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// Code names the outcome of a hook for ever.
+// Code names the outcome of a hook; a code never changes.
 type Code string
 
 // The codes. Those of the first group leave nothing to do; the others leave
@@ -29,7 +29,7 @@ const (
 	CodeNotFenced     Code = "not-fenced"     // the old primary is alive and cannot be stopped
 	CodeUnconfirmed   Code = "unconfirmed"    // no promotion was confirmed
 	CodeBusy          Code = "busy"           // another failover is under way
-	CodeNotRecovered  Code = "not-recovered"  // online recovery did not get there
+	CodeNotRecovered  Code = "not-recovered"  // online recovery failed
 )
 
 // view is what a probe of one node found.
@@ -47,22 +47,21 @@ type choice struct {
 	primary topology.NodeID
 	// line is the line that the promoted node must be of.
 	line topology.History
-	// order lists the candidates, best first; empty: code and why say the reason.
+	// order lists the candidates, best first; empty: code and why give the reason.
 	order []view
 	code  Code
 	why   string
-	notes []string // what a person may want to know of the nodes passed over
+	notes []string // about the nodes passed over, for a person
 }
 
-// choose decides what becomes of a pool that lost its primary. It is pure. The
-// failed node is no part of views. last is the last proven primary, the zero
-// value if there is no record of it; preferred is Pgpool-II's choice, which
-// only decides between equals.
+// choose decides what to do about a lost primary. It is pure. The failed node is
+// not among views. last is the last proven primary, the zero value if there is no
+// record of it; preferred is Pgpool-II's choice, which only breaks ties.
 //
-// The order among standbys: attached before detached, since the controller
-// vouches for the attached ones and Pgpool-II looks for its primary among
-// them; then the line, on the last timeline before behind it; then the most
-// WAL. Standbys of another line are never promoted.
+// The order among standbys: attached before detached, since the controller has
+// proven the attached ones and Pgpool-II looks for its primary among them; then
+// those on the last timeline before those behind it; then the most WAL. Standbys
+// of another line are never promoted.
 func choose(views []view, last Primary, preferred topology.NodeID) choice {
 	c := choice{primary: topology.NoNode}
 	var live []view
@@ -92,7 +91,8 @@ func choose(views []view, last Primary, preferred topology.NodeID) choice {
 			c.primary = v.node
 			return c
 		}
-		c.note("node %s runs as a primary on timeline %s, which the lost primary's line has left: not touched", v.node, v.facts.History.Text())
+		c.note("node %s runs as a primary on timeline %s, which the lost primary's line has left: not touched",
+			v.node, v.facts.History.Text())
 	}
 	c.rank(live, preferred)
 	return c
@@ -123,7 +123,8 @@ func (c *choice) sameSystem(live []view, want topology.SystemID) ([]view, bool) 
 		}
 		for id, n := range count {
 			if id != want && n == best {
-				*c = c.refuse(CodeSystemUnclear, "nodes of system identifiers %s and %s answer, and there is no record of the right one", min(id, want), max(id, want))
+				*c = c.refuse(CodeSystemUnclear, "nodes with system identifiers %s and %s answer, and there is no record of the right one",
+					min(id, want), max(id, want))
 				return nil, false
 			}
 		}
@@ -168,8 +169,8 @@ func (c *choice) findLine(live []view, recorded topology.History) bool {
 			}
 		case offLine:
 			if !recorded.Known() || relate(h, 0, recorded) == ahead {
-				*c = c.refuse(CodeLineUnclear, "node %s is on timeline %s and another on %s, neither descends from the other, and nothing tells which is the last primary's",
-					v.node, h.Text(), c.line.Text())
+				*c = c.refuse(CodeLineUnclear, "node %s is on timeline %s and another on %s, neither descends from the other,"+
+					" and there is no record of the last primary's", v.node, h.Text(), c.line.Text())
 				return false
 			}
 		}

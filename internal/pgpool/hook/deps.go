@@ -16,7 +16,7 @@ import (
 	"github.com/repool/repool/internal/node/agentapi"
 )
 
-// pollEvery is how often anything is looked at that cannot be waited for.
+// pollEvery is how often a condition is polled that nothing announces.
 const pollEvery = 10 * time.Millisecond
 
 // Fencer is what a failover asks of an agent. An agentapi.Agent is one.
@@ -47,8 +47,8 @@ type Limits struct {
 	FenceAlive time.Duration // for fencing one that is alive; 30 s
 	Promote    time.Duration // for one node's promotion; 60 s
 	Lock       time.Duration // for another hook's failover; 90 s
-	Poke       time.Duration // for the controller to take a word; 200 ms
-	Stray      time.Duration // for stopping detached standbys of the lost line; 5 s
+	Poke       time.Duration // for the controller to accept a request to look; 200 ms
+	Diverged   time.Duration // for stopping diverged standbys; 5 s
 }
 
 func (l Limits) filled() Limits {
@@ -57,7 +57,7 @@ func (l Limits) filled() Limits {
 		def time.Duration
 	}{
 		{&l.Probe, 2 * time.Second}, {&l.FenceDead, 3 * time.Second}, {&l.FenceAlive, 30 * time.Second},
-		{&l.Promote, time.Minute}, {&l.Lock, 90 * time.Second}, {&l.Poke, 200 * time.Millisecond}, {&l.Stray, 5 * time.Second},
+		{&l.Promote, time.Minute}, {&l.Lock, 90 * time.Second}, {&l.Poke, 200 * time.Millisecond}, {&l.Diverged, 5 * time.Second},
 	} {
 		if *f.d <= 0 {
 			*f.d = f.def
@@ -73,12 +73,11 @@ type Deps struct {
 	Dial func(ctx context.Context, node topology.NodeID) (Server, error)
 	// Agent gives the agent of a node, or an error where none is known.
 	Agent func(node topology.NodeID) (Fencer, error)
-	// Held says whether a person has said to leave the node alone; an error: nobody
-	// knows. nil: none is held.
+	// Held says whether the node is on hold; an error: unknown. nil: no node is.
 	Held func(node topology.NodeID) (bool, error)
 	// Control is the controller; it need not be running.
 	Control Controller
-	// Out is where Pgpool-II's log is: standard error.
+	// Out is standard error, which goes to Pgpool-II's log.
 	Out    io.Writer
 	Limits Limits
 }
@@ -105,7 +104,7 @@ type Result struct {
 	Node topology.NodeID `json:"node"`
 	// Text says it in one line for a person.
 	Text string `json:"text"`
-	// Notes are what else a person may want to know.
+	// Notes are further facts for a person.
 	Notes []string      `json:"notes,omitempty"`
 	Took  time.Duration `json:"took_ns"`
 }
@@ -117,26 +116,26 @@ var refusals = map[Code]int{
 	CodeBusy: exit.Unfinished,
 }
 
-// err is nil where the result leaves nothing to do.
+// err is nil if the result leaves nothing to do.
 func (r Result) err() error {
 	status, bad := refusals[r.Code]
 	if !bad {
 		return nil
 	}
 	return exit.With(status, fmt.Errorf("not promoted (%s): %s", r.Code, r.Text),
-		"the event stays in the spool, and the controller goes on with it; repool status shows the nodes")
+		"the event stays in the spool for the controller to resume; repool status shows the nodes")
 }
 
 func (d *Deps) stateDir() string { return d.Pool.Controller.StateDir }
 
-// say writes one line to Pgpool-II's log, also when an error has several.
+// say writes one line to Pgpool-II's log, even if an error has several.
 func (d *Deps) say(format string, args ...any) {
 	if d.Out != nil {
 		fmt.Fprintln(d.Out, "repool:", strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
 	}
 }
 
-// poke tells the controller to look now. That it is not there is no error: it
+// poke tells the controller to look now. It is no error if none is running: it
 // looks by itself when it starts.
 func (d *Deps) poke(ctx context.Context, reason string, limit time.Duration) {
 	if d.Control == nil {
@@ -145,11 +144,11 @@ func (d *Deps) poke(ctx context.Context, reason string, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := d.Control.Look(ctx, reason); err != nil {
-		d.say("the controller was not told (it looks by itself when it runs): %v", err)
+		d.say("could not notify the controller (it looks by itself when it runs): %v", err)
 	}
 }
 
-// journal adds one line to hooks.log, for whoever asks later what was called.
+// journal adds one line to hooks.log, the record of what was called.
 func (d *Deps) journal(e Event, r Result, err error) {
 	line := struct {
 		At     time.Time `json:"at"`

@@ -8,7 +8,7 @@
 // about it, so that a hook killed half way is finished by the controller
 // (Pending, Resume).
 //
-// The rules: Prepare comes first in a hook's process; nothing waits without a
-// bound, since Pgpool-II waits for its hooks for ever and serves nobody
-// meanwhile; nothing long-lived is started; all of it may be called twice.
+// The rules: Prepare comes first in a hook's process; every wait has a bound, since
+// Pgpool-II waits for its hooks for ever and serves nobody meanwhile; nothing
+// long-lived is started; everything is idempotent.
 package hook

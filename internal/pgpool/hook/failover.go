@@ -20,7 +20,7 @@ import (
 // finds the new primary and does nothing.
 //
 // The error carries an exit status; the event then stays in the spool, for the
-// controller to go on with.
+// controller to resume.
 func Failover(ctx context.Context, d Deps, e Event) (Result, error) {
 	start := time.Now()
 	d.Limits = d.Limits.filled()
@@ -33,7 +33,7 @@ func Failover(ctx context.Context, d Deps, e Event) (Result, error) {
 	if err := spoolOf(d.stateDir()).put(&e, lost); err != nil {
 		// Serving again matters more than the note, which is for the case that
 		// we are killed.
-		d.say("going on without a note on disk: %v", err)
+		d.say("continuing without a note on disk: %v", err)
 	}
 	var r Result
 	if lost {
@@ -47,9 +47,9 @@ func Failover(ctx context.Context, d Deps, e Event) (Result, error) {
 	return r, err
 }
 
-// Pending lists the events that a hook could not bring to an end, oldest first.
-// While a hook is at a failover there are none. A file that nobody can read is
-// put out of the way, and told of in the error; the others are listed then, too.
+// Pending lists the events that a hook could not finish, oldest first; none while
+// a hook is executing a failover. A file that cannot be read is renamed and named
+// in the error; the others are listed all the same.
 func Pending(stateDir string) ([]Event, error) {
 	events, err := spoolOf(stateDir).pending()
 	if len(events) == 0 {
@@ -65,10 +65,10 @@ func Pending(stateDir string) ([]Event, error) {
 	return events, err
 }
 
-// Resume goes on with one of the Pending events. It is for the controller, so
-// it does not wait for a hook that is still at work (code busy), and it leaves
-// an old primary alone that has come back while nothing was promoted. It may be
-// called in every pass: what has been told already is not told again.
+// Resume continues one of the Pending events. It is for the controller, so it does
+// not wait for a hook that is still running (code busy), and it leaves an old
+// primary alone that has come back while nothing was promoted. It is idempotent,
+// and may be called in every pass: nothing is reported twice.
 func Resume(ctx context.Context, d Deps, e Event) (Result, error) {
 	start := time.Now()
 	d.Limits = d.Limits.filled()
@@ -81,8 +81,8 @@ func Resume(ctx context.Context, d Deps, e Event) (Result, error) {
 	return r, err
 }
 
-// finish records how an event went, and tells it if it is news. The error is
-// the result's.
+// finish records the outcome of an event, and reports it if it is news. The error
+// is the result's.
 func (d *Deps) finish(e Event, r Result) error {
 	err, news := r.err(), true
 	if r.Code != CodeBusy {
@@ -93,7 +93,8 @@ func (d *Deps) finish(e Event, r Result) error {
 		}
 	}
 	if news {
-		d.say("%s after %s: %s", r.Code, r.Took.Round(time.Millisecond), strings.Join(append([]string{r.Text}, r.Notes...), "; "))
+		text := strings.Join(append([]string{r.Text}, r.Notes...), "; ")
+		d.say("%s after %s: %s", r.Code, r.Took.Round(time.Millisecond), text)
 		d.journal(e, r, err)
 	}
 	return err
@@ -110,18 +111,18 @@ func (d *Deps) replace(ctx context.Context, e Event, patience time.Duration, res
 	case errors.Is(err, errLocked):
 		return Result{Code: CodeBusy, Node: topology.NoNode, Text: err.Error()}
 	case err != nil:
-		d.say("going on without a lock: %v", err)
+		d.say("continuing without a lock: %v", err)
 	default:
 		defer unlock()
 	}
 	if resumed {
 		if _, err := os.Stat(spoolOf(d.stateDir()).path(e.ID)); errors.Is(err, os.ErrNotExist) {
-			return Result{Code: CodeNoted, Node: e.Failed, Text: "finished by its hook meanwhile"}
+			return Result{Code: CodeNoted, Node: e.Failed, Text: "its hook has finished it meanwhile"}
 		}
 	}
 	last, err := readPrimary(d.stateDir())
 	if err != nil {
-		d.say("without the record of the last primary: %v", err)
+		d.say("no record of the last primary: %v", err)
 	}
 	if e.OldPrimary == topology.NoNode && last.known() && last.Node != e.Failed {
 		return d.stillMissing(ctx, e, last)
@@ -136,7 +137,7 @@ func (d *Deps) replace(ctx context.Context, e Event, patience time.Duration, res
 	}
 	r := d.takeOver(ctx, e, p, last)
 	if r.Code == CodeAlreadyPrimary {
-		r.Notes = append(r.Notes, d.strays(ctx, p, r.Node, p.facts(r.Node))...)
+		r.Notes = append(r.Notes, d.stopDiverged(ctx, p, r.Node, p.facts(r.Node))...)
 	}
 	return r
 }
@@ -146,13 +147,13 @@ func (d *Deps) promoted(views []view, last Primary) bool {
 	return choose(views, last, topology.NoNode).primary != topology.NoNode
 }
 
-// stillMissing handles the failure of a node while Pgpool-II knows no primary
-// at all, and the last one on record is another node: it may just not be up
-// yet, after a power cut. Nothing is promoted over it here; an event about its
-// own failure, if there was one, is in the spool and is gone on with.
+// stillMissing handles the failure of a node while Pgpool-II knows no primary, and
+// the last one on record is another node: that may not be up yet after a power cut.
+// Nothing is promoted in its place here; if it failed itself, that event is in the
+// spool and is resumed.
 func (d *Deps) stillMissing(ctx context.Context, e Event, last Primary) Result {
-	r := Result{Code: CodeStandbyFailed, Node: last.Node,
-		Text: fmt.Sprintf("node %s failed while Pgpool-II knows no primary; the last one, node %s, has not been reported as failed: nothing promoted", e.Failed, last.Node)}
+	r := Result{Code: CodeStandbyFailed, Node: last.Node, Text: fmt.Sprintf("node %s failed while Pgpool-II knows no primary;"+
+		" the last primary, node %s, has not been reported as failed: nothing promoted", e.Failed, last.Node)}
 	if primary, err := d.alive(ctx, last.Node); err == nil && primary {
 		r.Code, r.Text = CodeAlreadyPrimary, fmt.Sprintf("node %s is the primary, though Pgpool-II does not know it yet", last.Node)
 	}
@@ -171,5 +172,5 @@ func (d *Deps) others(node topology.NodeID) []string {
 	return names
 }
 
-// usage makes err one about how the hook was called.
+// usage is an error about how the hook was called.
 func usage(format string, args ...any) error { return exit.New(exit.Usage, format, args...) }

@@ -13,9 +13,9 @@ import (
 // last one has returned takes the pool's service with it.
 const followPoke = 30 * time.Millisecond
 
-// FollowPrimary is follow_primary_command: it notes that the node is to follow
-// a new primary, tells the controller, and returns at once. The controller sees
-// the need by itself; this only makes it look sooner.
+// FollowPrimary is follow_primary_command: it records that the node is to follow a
+// new primary, tells the controller, and returns at once. The controller sees the
+// need by itself; this only makes it look sooner.
 func FollowPrimary(ctx context.Context, d Deps, e Event) (Result, error) {
 	start := time.Now()
 	d.Limits = d.Limits.filled()
@@ -23,7 +23,8 @@ func FollowPrimary(ctx context.Context, d Deps, e Event) (Result, error) {
 	if e.At.IsZero() {
 		e.At = start
 	}
-	r := Result{Code: CodeNoted, Node: e.Failed, Text: fmt.Sprintf("node %s is to follow node %s: left to the controller", e.Failed, e.NewMain)}
+	r := Result{Code: CodeNoted, Node: e.Failed,
+		Text: fmt.Sprintf("node %s is to follow node %s: left to the controller", e.Failed, e.NewMain)}
 	d.poke(ctx, e.String(), min(followPoke, d.Limits.Poke))
 	s := spoolOf(d.stateDir())
 	err := s.put(&e, false)
@@ -39,11 +40,11 @@ func FollowPrimary(ctx context.Context, d Deps, e Event) (Result, error) {
 	return r, nil
 }
 
-// Resync is resync_command where it is left to repool, and what a person may
-// call: it gives the controller consent to resync one node, and returns.
+// Resync is resync_command where it is left to repool, or called by a person: it
+// gives the controller consent to resync one node, and returns.
 func Resync(ctx context.Context, d Deps, e Event) (Result, error) {
 	start := time.Now()
-	r := Result{Code: CodeNoted, Node: e.Failed, Text: fmt.Sprintf("resync of node %s asked for", e.Failed)}
+	r := Result{Code: CodeNoted, Node: e.Failed, Text: fmt.Sprintf("resync of node %s requested", e.Failed)}
 	if d.Pool.Node(e.Failed) == nil {
 		return r, usage("node %s is not in %s", e.Failed, d.Pool.PgpoolConf)
 	}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errLocked: another hook, or the controller, is at a failover.
+// errLocked: another hook, or the controller, is executing a failover.
 var errLocked = errors.New("another failover is under way on this machine")
 
 // lockFailover takes the one lock of this machine's failovers, waiting at most

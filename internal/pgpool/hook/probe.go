@@ -20,7 +20,7 @@ type probes struct {
 	wait   sync.WaitGroup
 }
 
-// probe asks all nodes side by side.
+// probe asks all nodes in parallel.
 func (d *Deps) probe(ctx context.Context, failed topology.NodeID) *probes {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
 	attached := readPoolStatus(d.Pool.Pgpool.WorkDir)
@@ -75,8 +75,8 @@ func (d *Deps) probe(ctx context.Context, failed topology.NodeID) *probes {
 	return p
 }
 
-// askOnceMore asks those that answered once more, side by side. Who does not answer
-// now is no candidate.
+// askOnceMore asks the nodes that answered once more, in parallel. A node that does
+// not answer now is not a candidate.
 func (d *Deps) askOnceMore(ctx context.Context, p *probes) {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
 	defer cancel()
@@ -107,7 +107,7 @@ func (p *probes) close() {
 	p.wait.Wait()
 }
 
-// alive asks a node anew whether it is up and not in recovery.
+// alive asks a node again whether it is up and not in recovery.
 func (d *Deps) alive(ctx context.Context, node topology.NodeID) (primary bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
 	defer cancel()

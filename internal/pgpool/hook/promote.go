@@ -10,22 +10,20 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// askAgain is how long a promotion that was asked for is left to begin.
+// askAgain is how long a requested promotion may take to begin before it is requested again.
 const askAgain = 100 * time.Millisecond
 
-// backWithin is how long an old primary that could not be stopped is asked for
-// its state once more: one that serves answers in milliseconds, and everybody
-// waits for a dead one.
+// backWithin bounds the last question to an old primary that could not be stopped:
+// one that serves answers in milliseconds, and the pool waits while a dead one is asked.
 const backWithin = 300 * time.Millisecond
 
 // holder is the name under which a failover takes a node from its agent.
 const holder = "failover hook"
 
-// fence stops the old primary, so that the pool cannot have two. ok is false
-// only when it is proven to run as a primary and cannot be stopped. A host that
-// does not answer at all cannot be fenced from here; the note says so, and the
-// controller does it when the host comes back. stopped says that it was running
-// until now.
+// fence stops the old primary, so that the pool cannot have two. ok is false only
+// when it is proven to run as a primary and cannot be stopped. A host that does not
+// answer cannot be fenced from here; the note says so, and the controller fences it
+// when it comes back. stopped says that the server was running until now.
 func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() view) (note string, ok, stopped bool) {
 	begun := time.Now()
 	how, err := d.askFence(ctx, node, func() bool {
@@ -40,7 +38,7 @@ func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() vi
 	}
 	v := probed()
 	if v.err != nil && time.Since(begun) > answersAge {
-		// That answer is as old as the try to stop it: it may be back by now.
+		// That answer is older than the attempt to stop it: it may be back by now.
 		short, cancel := context.WithTimeout(ctx, backWithin)
 		defer cancel()
 		primary, perr := d.alive(short, node)
@@ -55,7 +53,7 @@ func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() vi
 		}
 		v.err = perr
 	}
-	return fmt.Sprintf("old primary %s not fenced (%v), and not seen to run as a primary (%v)", node, err, v.err), true, false
+	return fmt.Sprintf("old primary %s not fenced (%v), and not seen running as a primary (%v)", node, err, v.err), true, false
 }
 
 func fenceNote(node topology.NodeID, how topology.Fenced) string {
@@ -65,12 +63,12 @@ func fenceNote(node topology.NodeID, how topology.Fenced) string {
 	return fmt.Sprintf("old primary %s stopped (%s) in %s", node, how.Mode, how.Took.Round(time.Millisecond))
 }
 
-// errSpared: by its own answer, the node is not one to be stopped.
+// errSpared: by its own answer, the node must not be stopped.
 var errSpared = errors.New("the node is to be left running")
 
 // askFence has the node's agent stop its server, unless spare says not to. An
-// agent that does not answer is soon given up; one that does is given the time
-// to stop a server that hangs.
+// agent that does not answer is given up soon; one that does gets the time to stop
+// a server that hangs.
 func (d *Deps) askFence(ctx context.Context, node topology.NodeID, spare func() bool) (topology.Fenced, error) {
 	if d.Agent == nil {
 		return topology.Fenced{}, errors.New("no agent known")
@@ -93,9 +91,9 @@ func (d *Deps) askFence(ctx context.Context, node topology.NodeID, spare func() 
 	return a.Fence(long, token)
 }
 
-// promote makes v's node the primary and proves it: out of recovery, on a
-// higher timeline than it and the lost primary had. An error without
-// ErrNotAsked leaves open whether the node will still promote itself.
+// promote makes v's node the primary and proves it: out of recovery, on a higher
+// timeline than both it and the lost primary had. After an error without
+// ErrNotAsked the node may still promote itself.
 func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.History) (topology.TimelineID, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Promote)
 	defer cancel()
@@ -110,7 +108,7 @@ func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.Hist
 		case tli > max(v.facts.History.TLI, behindOf(v, line)):
 			return tli, nil
 		case tli != 0:
-			return 0, fmt.Errorf("out of recovery, but on timeline %s still", tli)
+			return 0, fmt.Errorf("out of recovery, but still on timeline %s", tli)
 		}
 		// A request is lost when it meets the end of a try to connect to the dead
 		// primary: the server then sleeps for wal_retrieve_retry_interval, 5 s,
@@ -129,8 +127,8 @@ func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.Hist
 	}
 }
 
-// behindOf is the line's timeline for a node that is on it, and zero for one
-// that is behind: such a node cannot know which numbers are taken.
+// behindOf is the line's timeline for a node on it, and zero for one behind it:
+// such a node cannot know which numbers are taken.
 func behindOf(v view, line topology.History) topology.TimelineID {
 	if relate(v.facts.History, v.facts.Position(), line) == behind {
 		return 0
@@ -138,10 +136,10 @@ func behindOf(v view, line topology.History) topology.TimelineID {
 	return line.TLI
 }
 
-// settle does what makes the others' way to the new primary short: their slots,
-// before they ask for them; the record of the new primary; and a checkpoint,
-// which is not waited for. What an attach must not show is stopped. None of it
-// can undo the promotion, so failures are only notes.
+// settle prepares the new primary for the other nodes: their slots, before they ask
+// for them; the record of the new primary; and a checkpoint, which is not waited
+// for. Diverged standbys are stopped. None of it can undo the promotion, so
+// failures are only notes.
 func (d *Deps) settle(ctx context.Context, p *probes, node topology.NodeID) (notes []string) {
 	s := p.servers[node]
 	short, cancel := context.WithTimeout(ctx, d.Limits.Probe)
@@ -159,13 +157,13 @@ func (d *Deps) settle(ctx context.Context, p *probes, node topology.NodeID) (not
 	}
 	fail(d.checkpoint(short, s, node))
 	if err == nil {
-		notes = append(notes, d.strays(ctx, p, node, f)...)
+		notes = append(notes, d.stopDiverged(ctx, p, node, f)...)
 	}
 	return notes
 }
 
-// checkpoint asks for one without waiting: by the controller, or else directly,
-// at the price of a complaint in the server's log that its client has left.
+// checkpoint requests one without waiting: through the controller, or else
+// directly, at the price of a log line of the server about a lost client.
 func (d *Deps) checkpoint(ctx context.Context, s Server, node topology.NodeID) error {
 	if d.Control != nil {
 		short, cancel := context.WithTimeout(ctx, d.Limits.Poke)
@@ -177,9 +175,9 @@ func (d *Deps) checkpoint(ctx context.Context, s Server, node topology.NodeID) e
 	return s.Checkpoint(ctx)
 }
 
-// stopped makes sure that a candidate which was told to promote itself will
-// not: its server is stopped by its agent, or refuses connections. A promotion
-// asked for is forgotten when a server stops.
+// stopped makes sure that a candidate will not act on a requested promotion: its
+// server is stopped by its agent, or refuses connections. A server that stops
+// forgets the request.
 func (d *Deps) stopped(ctx context.Context, node topology.NodeID) bool {
 	if _, err := d.askFence(ctx, node, func() bool { return false }); err == nil {
 		return true

@@ -19,11 +19,10 @@ import (
 // primary's port (3.4), the node's id (4.0), its port (4.1), and the primary's
 // host (4.3).
 type recoveryCall struct {
-	primaryDir, host, dir string
-	primaryPort           int
-	node                  topology.NodeID // NoNode: not passed
-	port                  int
-	primaryHost           string
+	host, dir   string
+	node        topology.NodeID // NoNode: not passed
+	primaryPort int
+	primaryHost string
 }
 
 func parseRecovery(args []string) (recoveryCall, error) {
@@ -31,7 +30,7 @@ func parseRecovery(args []string) (recoveryCall, error) {
 	if len(args) < 3 || len(args) > 7 {
 		return c, usage("%d arguments: a recovery script gets 3 to 7 from pgpool_recovery", len(args))
 	}
-	c.primaryDir, c.host, c.dir = args[0], args[1], args[2]
+	c.host, c.dir = args[1], args[2] // args[0] is the primary's data directory
 	number := func(i int, what string) (int, error) {
 		if len(args) <= i || args[i] == "" {
 			return 0, nil
@@ -44,7 +43,7 @@ func parseRecovery(args []string) (recoveryCall, error) {
 	}
 	var errs [3]error
 	c.primaryPort, errs[0] = number(3, "the primary's port")
-	c.port, errs[2] = number(5, "the node's port")
+	_, errs[2] = number(5, "the node's port")
 	if len(args) > 4 {
 		var n int
 		n, errs[1] = number(4, "the node's number")
@@ -76,23 +75,24 @@ func Recovery1st(ctx context.Context, d Deps, args []string) (Result, error) {
 	return d.recover(ctx, id)
 }
 
-// recover has the controller bring a node level, and tells how far it is.
+// recover has the controller resync a node, and reports its progress.
 func (d *Deps) recover(ctx context.Context, id topology.NodeID) (Result, error) {
 	start := time.Now()
-	d.say("online recovery of node %s asked for", id)
+	d.say("online recovery of node %s requested", id)
 	err := d.asked(d.Control.Recover(ctx, id, func(s string) { d.say("node %s: %s", id, s) }))
-	r := Result{Code: CodeRecovered, Node: id, Text: fmt.Sprintf("node %s is level with the primary", id), Took: time.Since(start)}
+	r := Result{Code: CodeRecovered, Node: id, Text: fmt.Sprintf("node %s has caught up with the primary", id), Took: time.Since(start)}
 	if err != nil {
 		r.Code, r.Text = CodeNotRecovered, err.Error()
 	}
 	d.say("%s after %s: %s", r.Code, r.Took.Round(time.Millisecond), r.Text)
-	d.journal(Event{Kind: KindRecovery, At: start, Failed: id, NewMain: topology.NoNode, OldMain: topology.NoNode, OldPrimary: topology.NoNode}, r, err)
+	none := topology.NoNode
+	d.journal(Event{Kind: KindRecovery, At: start, Failed: id, NewMain: none, OldMain: none, OldPrimary: none}, r, err)
 	return r, err
 }
 
-// RemoteStart is pgpool_remote_start, called with host and data directory when
-// the first stage is over. There is nothing to do then, since the engine starts
-// what it repairs. A node that does not run is given to the controller.
+// RemoteStart is pgpool_remote_start, called with host and data directory when the
+// first stage is over. The engine starts what it repairs, so there is nothing to do
+// then. A node that is not running is given to the controller.
 func RemoteStart(ctx context.Context, d Deps, args []string) (Result, error) {
 	if len(args) != 2 {
 		return Result{}, usage("%d arguments: pgpool_remote_start gets a host and a data directory", len(args))
@@ -106,10 +106,10 @@ func RemoteStart(ctx context.Context, d Deps, args []string) (Result, error) {
 	switch {
 	case err == nil && primary:
 		return Result{}, exit.With(exit.Refused, fmt.Errorf("node %s runs, but as a primary", id),
-			"repool status shows which node is the right primary; repool stops the other one by itself")
+			"repool status shows which node is the right primary; repool stops the other by itself")
 	case err == nil:
-		d.say("node %s runs already", id)
-		return Result{Code: CodeRecovered, Node: id, Text: fmt.Sprintf("node %s runs already", id)}, nil
+		d.say("node %s is running already", id)
+		return Result{Code: CodeRecovered, Node: id, Text: fmt.Sprintf("node %s is running already", id)}, nil
 	}
 	return d.recover(ctx, id)
 }

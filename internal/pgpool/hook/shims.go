@@ -29,7 +29,7 @@ var (
 // Shim is one small script that stands in for an older one.
 type Shim struct {
 	Name string
-	// DataDir: it belongs into the data directories, not beside pgpool.conf.
+	// DataDir: it belongs in the data directories, not beside pgpool.conf.
 	DataDir bool
 	Text    string
 }
@@ -81,9 +81,9 @@ func PlanShims(dirHooks, dirsData []string, repoolPath, configPath string) ([]Ch
 	return shims(dirHooks, dirsData, repoolPath, configPath, false)
 }
 
-// InstallShims writes the scripts: those of Pgpool-II into dirHooks, those of
-// online recovery into dirsData. What is right already is left alone; a file
-// of other content is kept beside the new one. New files get the owner of their
+// InstallShims writes the scripts: Pgpool-II's into dirHooks, those of online
+// recovery into dirsData. A script that is in place is left alone; a file with
+// other content is kept beside the new one. New files get the owner of their
 // directory, since a server must be able to run them.
 func InstallShims(dirHooks, dirsData []string, repoolPath, configPath string) ([]Change, error) {
 	return shims(dirHooks, dirsData, repoolPath, configPath, true)
@@ -91,7 +91,7 @@ func InstallShims(dirHooks, dirsData []string, repoolPath, configPath string) ([
 
 func shims(dirHooks, dirsData []string, repoolPath, configPath string, install bool) ([]Change, error) {
 	if !filepath.IsAbs(repoolPath) || configPath != "" && !filepath.IsAbs(configPath) {
-		return nil, fmt.Errorf("install hooks: %q and %q must be whole paths, since Pgpool-II runs them from anywhere", repoolPath, configPath)
+		return nil, fmt.Errorf("install hooks: %q and %q must be absolute paths, since Pgpool-II runs them from anywhere", repoolPath, configPath)
 	}
 	var done []Change
 	for _, s := range Shims(repoolPath, configPath) {

@@ -42,8 +42,8 @@ func spoolOf(stateDir string) spool { return spool{filepath.Join(stateDir, spool
 
 func (s spool) path(id string) string { return filepath.Join(s.dir, id+".json") }
 
-// put writes a new event and gives it its id. A durable one is on disk, with
-// its name, when put returns; a mere note need not be.
+// put writes a new event and gives it its id. A durable one is on disk, with its
+// name, when put returns.
 func (s spool) put(e *Event, durable bool) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("make spool: %w", err)
@@ -82,9 +82,9 @@ func (s spool) read(id string) (entry, error) {
 	return en, nil
 }
 
-// note adds an outcome to an event; a done one moves to where finished events
-// are kept. An event that another process has finished meanwhile is left alone.
-// news is false where the same was noted last.
+// note adds an outcome to an event; a done one moves to the finished events. An
+// event that another process has finished meanwhile is left alone. news is false
+// if the last outcome was the same.
 func (s spool) note(e Event, t try, done bool) (news bool, err error) {
 	if e.ID == "" {
 		return true, nil // it could not be written when it came
@@ -143,8 +143,8 @@ func encode(v any) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// pending lists the events that wait, oldest first. A garbled file is renamed,
-// so that it is told of once, and does not hide the others.
+// pending lists the waiting events, oldest first. A garbled file is renamed, so
+// that it is reported once and does not hide the others.
 func (s spool) pending() ([]Event, error) {
 	ids, err := events(s.dir)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// answersAge is how old the nodes' answers may be when one of them is promoted
-// by them.
+// answersAge is how old the nodes' answers may be when a node is promoted by them.
 const answersAge = 500 * time.Millisecond
 
 // takeOver promotes a candidate, unless there is a primary already.
@@ -27,11 +26,11 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 		return Result{Code: CodeNotFenced, Node: e.Failed, Notes: c.notes,
 			Text: fmt.Sprintf("node %s is alive as a primary and could not be stopped; a second one would split the pool", e.Failed)}
 	}
-	// A primary that was running went on sending WAL after the standbys were
-	// asked, its shutdown checkpoint included. And a host that does not answer
-	// costs seconds, in which somebody else may have promoted a node.
+	// A primary that was running sent more WAL after the standbys were asked, its
+	// shutdown checkpoint included. And a host that does not answer costs seconds,
+	// in which somebody else may have promoted a node.
 	if stopped || time.Since(asked) > answersAge {
-		c = d.chooseAnew(ctx, e, p, last, c.notes)
+		c = d.chooseAgain(ctx, e, p, last, c.notes)
 	}
 	var tried []topology.NodeID
 	for {
@@ -51,21 +50,20 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 		c.notes = append(c.notes, fmt.Sprintf("node %s: %v", v.node, err))
 		if !errors.Is(err, ErrNotAsked) && !d.stopped(ctx, v.node) {
 			return Result{Code: CodeUnconfirmed, Node: v.node, Notes: c.notes,
-				Text: fmt.Sprintf("node %s was told to promote itself and has not been seen to; it may yet, so no other is tried", v.node)}
+				Text: fmt.Sprintf("node %s was told to promote itself and has not done so yet; it still may, so no other is tried", v.node)}
 		}
-		// That has cost up to a minute. The old primary may be back, with standbys
-		// that follow it, or the candidate refused since it is a primary already:
-		// another promotion would then make two of one line.
+		// That took up to a minute. The old primary may be back, with standbys that
+		// follow it, or the candidate refused because it is a primary already: another
+		// promotion would then give the line two primaries.
 		if primary, err := d.alive(ctx, e.Failed); err == nil && primary {
 			return Result{Code: CodePrimaryBack, Node: e.Failed, Notes: c.notes,
 				Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller", e.Failed)}
 		}
-		c = d.chooseAnew(ctx, e, p, last, c.notes)
+		c = d.chooseAgain(ctx, e, p, last, c.notes)
 	}
 }
 
-// settled says that there is nobody to promote: a primary is there, or no
-// candidate.
+// settled says that nothing will be promoted: there is a primary, or no candidate.
 func (c choice) settled() (Result, bool) {
 	switch {
 	case c.primary != topology.NoNode:
@@ -77,8 +75,8 @@ func (c choice) settled() (Result, bool) {
 	return Result{}, false
 }
 
-// chooseAnew asks those that answered once more, and chooses by what they say.
-func (d *Deps) chooseAnew(ctx context.Context, e Event, p *probes, last Primary, notes []string) choice {
+// chooseAgain asks the nodes that answered once more, and chooses by their answers.
+func (d *Deps) chooseAgain(ctx context.Context, e Event, p *probes, last Primary, notes []string) choice {
 	d.askOnceMore(ctx, p)
 	c := choose(p.views, last, e.NewMain)
 	c.notes = append(notes, c.notes...)
@@ -87,7 +85,7 @@ func (d *Deps) chooseAnew(ctx context.Context, e Event, p *probes, last Primary,
 
 // promotedBy ends a failover that has its new primary.
 func (d *Deps) promotedBy(ctx context.Context, e Event, p *probes, v view, tli topology.TimelineID, notes []string) Result {
-	d.poke(ctx, e.String(), d.Limits.Poke) // what is left here need not delay the others
+	d.poke(ctx, e.String(), d.Limits.Poke) // the rest need not delay the other nodes
 	text := fmt.Sprintf("node %s promoted at %s on timeline %s", v.node, v.facts.Position(), tli)
 	if v.node != e.NewMain && e.NewMain != topology.NoNode {
 		text += fmt.Sprintf(" (Pgpool-II's choice was node %s)", e.NewMain)
