@@ -78,8 +78,9 @@ func TestExampleIsValidAndSaysTheDefaults(t *testing.T) {
 	dir := t.TempDir()
 	pass := filepath.Join(dir, "pass")
 	conf := filepath.Join(dir, "pgpool.conf")
-	for path, text := range map[string]string{pass: "", conf: "backend_hostname0 = ''\nbackend_port0 = 5432\nbackend_data_directory0 = '/d'\n" +
-		"backend_hostname1 = ''\nbackend_port1 = 5433\nbackend_data_directory1 = '/e'\n"} {
+	for path, text := range map[string]string{pass: "",
+		conf: "backend_hostname0 = ''\nbackend_port0 = 5432\nbackend_data_directory0 = '/d'\n" +
+			"backend_hostname1 = ''\nbackend_port1 = 5433\nbackend_data_directory1 = '/e'\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -95,8 +96,10 @@ func TestExampleIsValidAndSaysTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, want := p.Policy, plan.DefaultPolicy()
-	if got.MaxLagBytes != want.MaxLagBytes || got.MaxAttempts != want.MaxAttempts || got.BackoffBase != want.BackoffBase || got.BackoffMax != want.BackoffMax ||
-		got.FollowGrace != want.FollowGrace || got.StreamPatience != want.StreamPatience || got.NudgeAfter != want.NudgeAfter || got.SpaceHeadroom != want.SpaceHeadroom || got.Fence != want.Fence {
+	if got.MaxLagBytes != want.MaxLagBytes || got.MaxAttempts != want.MaxAttempts || got.BackoffBase != want.BackoffBase ||
+		got.BackoffMax != want.BackoffMax ||
+		got.FollowGrace != want.FollowGrace || got.StreamPatience != want.StreamPatience ||
+		got.NudgeAfter != want.NudgeAfter || got.SpaceHeadroom != want.SpaceHeadroom || got.Fence != want.Fence {
 		t.Errorf("the example's policy is not the default one:\n got %+v\nwant %+v", got, want)
 	}
 	empty, err := config.Bytes("none", nil)
@@ -107,8 +110,10 @@ func TestExampleIsValidAndSaysTheDefaults(t *testing.T) {
 	if e.Log != d.Log {
 		t.Errorf("the example says %+v, the default is %+v", e.Log, d.Log)
 	}
-	if e.Controller.StateDir != d.Controller.StateDir || e.Controller.Socket != d.Controller.Socket || e.Controller.Interval != d.Controller.Interval ||
-		e.Vault.MaxBytes != d.Vault.MaxBytes || e.Database.User != d.Database.User || e.Pgpool.PCP.Timeout != d.Pgpool.PCP.Timeout {
+	if e.Controller.StateDir != d.Controller.StateDir || e.Controller.Socket != d.Controller.Socket ||
+		e.Controller.Interval != d.Controller.Interval ||
+		e.Vault.MaxBytes != d.Vault.MaxBytes || e.Database.User != d.Database.User ||
+		e.Pgpool.PCP.Timeout != d.Pgpool.PCP.Timeout {
 		t.Errorf("the example says other values than the defaults:\n got %+v\nwant %+v", e, d)
 	}
 }
@@ -119,7 +124,8 @@ func TestAgentExampleIsValid(t *testing.T) {
 	if err := os.WriteFile(key, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := config.Bytes("repool-agent.yaml", []byte(strings.ReplaceAll(example(t, "repool-agent.yaml"), "/etc/repool/certs/db1.key", key)))
+	l, err := config.Bytes("repool-agent.yaml",
+		[]byte(strings.ReplaceAll(example(t, "repool-agent.yaml"), "/etc/repool/certs/db1.key", key)))
 	if err != nil {
 		t.Fatal(err)
 	}

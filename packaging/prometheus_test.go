@@ -84,7 +84,8 @@ func TestEveryAlertLeadsToItsEntry(t *testing.T) {
 		if want := runbookURL + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
 			t.Errorf("%s: runbook_url is %s, want %s", r.Alert, r.Annotations["runbook_url"], want)
 		}
-		if !slices.Contains([]string{"critical", "warning", "info"}, r.Labels["severity"]) || r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.For == "" {
+		if !slices.Contains([]string{"critical", "warning", "info"}, r.Labels["severity"]) ||
+			r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.For == "" {
 			t.Errorf("%s: severity, summary, description or for is missing: %+v", r.Alert, r)
 		}
 		if strings.Count(tests, "alertname: "+r.Alert+"\n") < 2 {

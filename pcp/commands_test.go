@@ -69,8 +69,10 @@ func wantWatchdog() WatchdogInfo {
 
 type processes = []ProcessInfo
 
-var process17 = []string{"ProcessInfo", "42", "2026-11-22 21:53:00 (4:40 before process restarting)", "3", "1", "0", "app", "joe",
-	"2026-11-22 21:53:24", "2026-11-22 21:53:25", "2026-11-22 21:53:26", "7 (0:53 before client disconnected)", "3", "0", "2",
+var process17 = []string{"ProcessInfo", "42", "2026-11-22 21:53:00 (4:40 before process restarting)", "3", "1", "0",
+	"app", "joe",
+	"2026-11-22 21:53:24", "2026-11-22 21:53:25", "2026-11-22 21:53:26", "7 (0:53 before client disconnected)", "3", "0",
+	"2",
 	"7011", "1", "Idle"}
 
 func wantProcess() ProcessInfo {
@@ -131,7 +133,8 @@ func queries() []commandCase {
 		{"watchdog info of one member", 'W', "0\x00", [][]byte{texts('w', "CommandComplete", watchdogJSON)},
 			func(ctx context.Context, c *Conn) (any, error) { return c.WatchdogNode(ctx, 0) }, wantWatchdog()},
 		{"pool status", 'B', "", [][]byte{frame('b', "ArraySize\x00\x00\x00\x00\x02"),
-			texts('b', "ProcessConfig", "port", "9999", "port number"), texts('b', "ProcessConfig", "logdir", "", ""), done('b')},
+			texts('b', "ProcessConfig", "port", "9999", "port number"), texts('b', "ProcessConfig", "logdir", "",
+				""), done('b')},
 			func(ctx context.Context, c *Conn) (any, error) { return c.PoolStatus(ctx) },
 			[]Setting{{"port", "9999", "port number"}, {"logdir", "", ""}}},
 		{"health check stats", 'H', "0\x00", [][]byte{texts('h', "CommandComplete", "0", "db1", "5432", "down", "standby",
@@ -166,13 +169,15 @@ func orders() []commandCase {
 		orderCase("promote", 'J', "0 \x00n", 'd', promote(0, PromoteOptions{})),
 		orderCase("promote, switchover", 'J', "12 \x00s", 'd', promote(12, PromoteOptions{Switchover: true})),
 		orderCase("promote gracefully", 'j', "0 \x00n", 'd', promote(0, PromoteOptions{Graceful: true})),
-		orderCase("promote gracefully, switchover", 'j', "1 \x00s", 'd', promote(1, PromoteOptions{Switchover: true, Graceful: true})),
+		orderCase("promote gracefully, switchover", 'j', "1 \x00s", 'd',
+			promote(1, PromoteOptions{Switchover: true, Graceful: true})),
 		orderCase("stop", 'T', "s", 't', stop(StopSmart, ScopeLocal)),
 		orderCase("stop cluster", 't', "i", 't', stop(StopImmediate, ScopeCluster)),
 		orderCase("reload", 'Z', "l", 'z', scope((*Conn).Reload, ScopeLocal)),
 		orderCase("reload cluster", 'Z', "c", 'z', scope((*Conn).Reload, ScopeCluster)),
 		orderCase("rotate log", 'V', "l", 'v', scope((*Conn).RotateLog, ScopeLocal)),
-		orderCase("invalidate query cache", 'G', "", 'g', func(ctx context.Context, c *Conn) error { return c.InvalidateQueryCache(ctx) }),
+		orderCase("invalidate query cache", 'G', "", 'g',
+			func(ctx context.Context, c *Conn) error { return c.InvalidateQueryCache(ctx) }),
 		orderCase("set parameter", 'A', "client_min_messages\x00debug1\x00", 'a', func(ctx context.Context, c *Conn) error {
 			return c.SetParameter(ctx, "client_min_messages", "debug1")
 		}),

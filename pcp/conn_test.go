@@ -22,23 +22,26 @@ func TestNonsense(t *testing.T) {
 		reply [][]byte
 		says  string
 	}{
-		"another command's reply":        {[][]byte{done('c')}, `got message 'c', expected 'i'`},
-		"no known tag":                   {[][]byte{frame('?', "x")}, `got byte '?'`},
-		"out of step by a wrong length":  {[][]byte{one, frame('i', "NodeInfo\x00abc")[:12], done('i')}, "text without an end"},
-		"negative length":                {[][]byte{oversized('i', -5)}, "length -5"},
-		"length below its own size":      {[][]byte{oversized('i', 3)}, "length 3"},
-		"over-long length":               {[][]byte{oversized('i', maxMessage+1)}, "length 16777217"},
-		"text without an end":            {[][]byte{frame('i', header)}, "text without an end"},
-		"empty message":                  {[][]byte{frame('i', "")}, "unexpected part"},
-		"record before the count":        {[][]byte{node43}, "unexpected part"},
-		"count twice":                    {[][]byte{one, one}, "unexpected part"},
-		"count is no number":             {[][]byte{texts('i', header, "many")}, `"many"`},
-		"count is negative":              {[][]byte{texts('i', header, "-1")}, `"-1"`},
-		"count is absurd":                {[][]byte{texts('i', header, "99999999")}, "99999999 NodeInfo records"},
-		"more records than announced":    {[][]byte{one, node43, node43, done('i')}, "more NodeInfo records than the 1"},
-		"fewer records than announced":   {[][]byte{one, done('i')}, "0 NodeInfo records of 1"},
-		"eleven fields":                  {[][]byte{one, texts('i', append([]string{"NodeInfo"}, make([]string, 11)...)...)}, "11 fields"},
-		"fourteen fields":                {[][]byte{one, texts('i', append([]string{"NodeInfo"}, make([]string, 14)...)...)}, "14 fields"},
+		"another command's reply": {[][]byte{done('c')}, `got message 'c', expected 'i'`},
+		"no known tag":            {[][]byte{frame('?', "x")}, `got byte '?'`},
+		"out of step by a wrong length": {[][]byte{one, frame('i', "NodeInfo\x00abc")[:12], done('i')},
+			"text without an end"},
+		"negative length":              {[][]byte{oversized('i', -5)}, "length -5"},
+		"length below its own size":    {[][]byte{oversized('i', 3)}, "length 3"},
+		"over-long length":             {[][]byte{oversized('i', maxMessage+1)}, "length 16777217"},
+		"text without an end":          {[][]byte{frame('i', header)}, "text without an end"},
+		"empty message":                {[][]byte{frame('i', "")}, "unexpected part"},
+		"record before the count":      {[][]byte{node43}, "unexpected part"},
+		"count twice":                  {[][]byte{one, one}, "unexpected part"},
+		"count is no number":           {[][]byte{texts('i', header, "many")}, `"many"`},
+		"count is negative":            {[][]byte{texts('i', header, "-1")}, `"-1"`},
+		"count is absurd":              {[][]byte{texts('i', header, "99999999")}, "99999999 NodeInfo records"},
+		"more records than announced":  {[][]byte{one, node43, node43, done('i')}, "more NodeInfo records than the 1"},
+		"fewer records than announced": {[][]byte{one, done('i')}, "0 NodeInfo records of 1"},
+		"eleven fields": {[][]byte{one, texts('i', append([]string{"NodeInfo"}, make([]string, 11)...)...)},
+			"11 fields"},
+		"fourteen fields": {[][]byte{one, texts('i', append([]string{"NodeInfo"}, make([]string, 14)...)...)},
+			"14 fields"},
 		"record of a release before 4.3": {[][]byte{texts('i', "CommandComplete", "db1", "5432")}, "before 4.3"},
 		"empty error":                    {[][]byte{frame('E', "\x00")}, "without severity"},
 	} {
@@ -79,7 +82,8 @@ func TestNonsenseElsewhere(t *testing.T) {
 			func(ctx context.Context, c *Conn) error { _, err := c.HealthStats(ctx, 0); return err }},
 		"pool status of a negative size": {'B', "", frame('b', "ArraySize\x00\xff\xff\xff\xff"),
 			func(ctx context.Context, c *Conn) error { _, err := c.PoolStatus(ctx); return err }},
-		"setting of two fields": {'B', "", append(frame('b', "ArraySize\x00\x00\x00\x00\x01"), texts('b', "ProcessConfig", "a", "b")...),
+		"setting of two fields": {'B', "", append(frame('b', "ArraySize\x00\x00\x00\x00\x01"),
+			texts('b', "ProcessConfig", "a", "b")...),
 			func(ctx context.Context, c *Conn) error { _, err := c.PoolStatus(ctx); return err }},
 		"watchdog info without JSON": {'W', "-1\x00", done('w'),
 			func(ctx context.Context, c *Conn) error { _, err := c.Watchdog(ctx); return err }},
@@ -153,7 +157,8 @@ func TestServerErrors(t *testing.T) {
 	})
 	t.Run("FATAL ends it", func(t *testing.T) {
 		t.Parallel()
-		c := dialScript(t, expect('G', ""), send(failure("FATAL", "PCP processing request", `unknown PCP packet type "G"`)), hangUp)
+		c := dialScript(t, expect('G', ""), send(failure("FATAL", "PCP processing request", `unknown PCP packet type "G"`)),
+			hangUp)
 		for range 2 {
 			err := c.InvalidateQueryCache(t.Context())
 			var server *ServerError
@@ -187,7 +192,8 @@ func TestServerErrors(t *testing.T) {
 
 func TestLoginFails(t *testing.T) {
 	t.Parallel()
-	refused := append(loggedIn()[:3], send(failure("FATAL", `authentication failed for user "postgres"`, "no match")), hangUp)
+	refused := append(loggedIn()[:3], send(failure("FATAL", `authentication failed for user "postgres"`, "no match")),
+		hangUp)
 	for name, tc := range map[string]struct {
 		steps []step
 		want  error

@@ -129,7 +129,8 @@ func contractQuestions(t *testing.T, p contractPool) {
 	for _, s := range ask(t, p.tcp, (*Conn).PoolStatus) {
 		settings[s.Name] = s.Value
 	}
-	if settings["pcp_port"] != strconv.Itoa(p.tcp.Port) || settings["backend_port0"] != strconv.Itoa(p.nodePort) || settings["use_watchdog"] != "0" {
+	if settings["pcp_port"] != strconv.Itoa(p.tcp.Port) || settings["backend_port0"] != strconv.Itoa(p.nodePort) ||
+		settings["use_watchdog"] != "0" {
 		t.Errorf("pool status: %v", settings)
 	}
 }
@@ -154,7 +155,8 @@ func contractRefusals(t *testing.T, p contractPool) {
 			"unknown parameter":          c.SetParameter(ctx, "work_mem", "1"),
 		} {
 			var server *ServerError
-			if !errors.As(err, &server) || server.Fatal() || server.Code == "" || strings.Contains(err.Error(), "no longer usable") {
+			if !errors.As(err, &server) || server.Fatal() || server.Code == "" ||
+				strings.Contains(err.Error(), "no longer usable") {
 				t.Errorf("%s: %v", name, err)
 			}
 			if errors.Is(err, ErrWatchdogOff) != (name == "watchdog info without one") {
@@ -168,7 +170,10 @@ func contractRefusals(t *testing.T, p contractPool) {
 	})
 	for name, f := range map[string]func(context.Context, *Conn) error{
 		"a command that 4.3 does not know": func(ctx context.Context, c *Conn) error { return c.RotateLog(ctx, ScopeLocal) },
-		"promote of the primary":           func(ctx context.Context, c *Conn) error { return c.PromoteNode(ctx, 0, PromoteOptions{}) },
+		"promote of the primary": func(ctx context.Context, c *Conn) error {
+			return c.PromoteNode(ctx, 0,
+				PromoteOptions{})
+		},
 	} {
 		tell(t, p.unix, func(c *Conn) error {
 			var server *ServerError
@@ -193,7 +198,8 @@ func contractCycle(t *testing.T, p contractPool) {
 	until(t, "node is detached", func(ctx context.Context) bool { return status(ctx).Status == StatusDown })
 
 	down := status(t.Context())
-	if down.Attached() || down.Quarantine || down.LastStatusChange.Before(before.LastStatusChange) || down.PgRole != "primary" {
+	if down.Attached() || down.Quarantine || down.LastStatusChange.Before(before.LastStatusChange) ||
+		down.PgRole != "primary" {
 		t.Errorf("detached: %+v", down)
 	}
 	h := ask(t, p.tcp, func(c *Conn, ctx context.Context) (HealthStats, error) { return c.HealthStats(ctx, 0) })

@@ -28,7 +28,11 @@ func TestSilentPeer(t *testing.T) {
 	}{
 		"own timeout": {half, 0, func(ctx context.Context, c *Conn) error { _, err := c.NodeInfo(ctx, 0); return err },
 			3 * time.Second, context.DeadlineExceeded},
-		"the context's deadline": {half, time.Second, func(ctx context.Context, c *Conn) error { _, err := c.NodeInfo(ctx, 0); return err },
+		"the context's deadline": {half, time.Second, func(ctx context.Context, c *Conn) error {
+			_,
+				err := c.NodeInfo(ctx, 0)
+			return err
+		},
 			time.Second, context.DeadlineExceeded},
 		"a recovery waits for the context": {[]step{expect('O', "1\x00"), silent}, time.Hour,
 			func(ctx context.Context, c *Conn) error { return c.RecoverNode(ctx, 1) }, time.Hour, context.DeadlineExceeded},
@@ -64,7 +68,8 @@ func TestSilentPeer(t *testing.T) {
 
 // silence runs call against the steps; without call, the login against a peer
 // that never reads.
-func silence(ctx context.Context, t *testing.T, cfg Config, steps []step, call func(context.Context, *Conn) error) error {
+func silence(ctx context.Context, t *testing.T, cfg Config, steps []step,
+	call func(context.Context, *Conn) error) error {
 	if call == nil {
 		client, server := net.Pipe()
 		defer func() { _ = server.Close() }()

@@ -218,7 +218,8 @@ func (p *fakePool) health(id string) []byte {
 		role = "standby"
 	}
 	n, now := strconv.Itoa(p.checks), time.Now().Format(time.DateTime)
-	return texts('h', "CommandComplete", "0", "127.0.0.1", strconv.Itoa(fakeNodePort), status, role, p.changed.Format(time.DateTime),
+	return texts('h', "CommandComplete", "0", "127.0.0.1", strconv.Itoa(fakeNodePort), status, role,
+		p.changed.Format(time.DateTime),
 		n, n, "0", "0", "0", "0.000000", "0", "24", "14", "19.000000", now, now, "", "")
 }
 

@@ -118,7 +118,8 @@ func FuzzHealthStats(f *testing.F) {
 			}
 			return
 		}
-		if h.Host != text[1] || h.Attached() && h.Status != "up" && h.Status != "waiting" || h.AverageDuration < 0 || h.MaxDuration < 0 || h.MinDuration < 0 {
+		if h.Host != text[1] || h.Attached() && h.Status != "up" && h.Status != "waiting" || h.AverageDuration < 0 ||
+			h.MaxDuration < 0 || h.MinDuration < 0 {
 			t.Errorf("got %+v from %q", h, text)
 		}
 	})

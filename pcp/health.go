@@ -66,7 +66,8 @@ const healthFields = 20
 
 func parseHealthStats(f []string, loc *time.Location) (HealthStats, error) {
 	if len(f) != healthFields {
-		return HealthStats{}, fmt.Errorf("%w: health check stats of %d fields, expected %d", ErrProtocol, len(f), healthFields)
+		return HealthStats{}, fmt.Errorf("%w: health check stats of %d fields, expected %d", ErrProtocol, len(f),
+			healthFields)
 	}
 	h := HealthStats{Host: f[1], Status: f[3], Role: f[4]}
 	var p numbers

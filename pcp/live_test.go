@@ -47,7 +47,8 @@ func startLive(t *testing.T) contractPool {
 		return bytes.Contains(b, []byte("ready"))
 	})
 
-	cfg := Config{Host: "127.0.0.1", Port: ports[2], User: "pooladmin", Password: "it's a secret", Timeout: 15 * time.Second}
+	cfg := Config{Host: "127.0.0.1", Port: ports[2], User: "pooladmin", Password: "it's a secret",
+		Timeout: 15 * time.Second}
 	p.write(t, "pcp.conf", cfg.User+":"+md5Hex([]byte(cfg.Password))+"\n")
 	p.write(t, "pool_hba.conf", "")
 	p.write(t, "pgpool.conf", p.poolConf(ports))

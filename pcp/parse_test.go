@@ -154,15 +154,17 @@ func TestWatchdogIsLenient(t *testing.T) {
 		leader bool
 		quorum Quorum
 	}{
-		"a leader with quorum":       {`{"QuorumStatus":1,"WatchdogNodes":[{"State":4}]}`, true, QuorumHeld},
-		"a leader left alone":        {`{"QuorumStatus":-1,"WatchdogNodes":[{"State":4}]}`, true, QuorumLost},
-		"another one leads":          {`{"QuorumStatus":1,"WatchdogNodes":[{"State":7},{"State":4}]}`, false, QuorumHeld},
-		"nothing told":               {`{"WatchdogNodes":[{}]}`, false, QuorumUnknown},
-		"null":                       {`{"QuorumStatus":null,"WatchdogNodes":[null]}`, false, QuorumUnknown},
-		"texts for numbers":          {`{"QuorumStatus":"1","WatchdogNodes":[{"State":"4","HostName":"a"}]}`, false, QuorumUnknown},
-		"a text for a member":        {`{"QuorumStatus":1,"WatchdogNodes":["me",{"State":4}]}`, false, QuorumHeld},
-		"a type that does not fit":   {`{"Escalated":[1],"QuorumStatus":1,"WatchdogNodes":[{"State":4}]}`, true, QuorumHeld},
-		"one member has a wrong one": {`{"WatchdogNodes":[{"State":4,"Priority":"high"}],"QuorumStatus":1}`, true, QuorumHeld},
+		"a leader with quorum": {`{"QuorumStatus":1,"WatchdogNodes":[{"State":4}]}`, true, QuorumHeld},
+		"a leader left alone":  {`{"QuorumStatus":-1,"WatchdogNodes":[{"State":4}]}`, true, QuorumLost},
+		"another one leads":    {`{"QuorumStatus":1,"WatchdogNodes":[{"State":7},{"State":4}]}`, false, QuorumHeld},
+		"nothing told":         {`{"WatchdogNodes":[{}]}`, false, QuorumUnknown},
+		"null":                 {`{"QuorumStatus":null,"WatchdogNodes":[null]}`, false, QuorumUnknown},
+		"texts for numbers": {`{"QuorumStatus":"1","WatchdogNodes":[{"State":"4","HostName":"a"}]}`, false,
+			QuorumUnknown},
+		"a text for a member":      {`{"QuorumStatus":1,"WatchdogNodes":["me",{"State":4}]}`, false, QuorumHeld},
+		"a type that does not fit": {`{"Escalated":[1],"QuorumStatus":1,"WatchdogNodes":[{"State":4}]}`, true, QuorumHeld},
+		"one member has a wrong one": {`{"WatchdogNodes":[{"State":4,"Priority":"high"}],"QuorumStatus":1}`, true,
+			QuorumHeld},
 	} {
 		w, err := parseWatchdog(tc.text)
 		if err != nil || w.LeaderHere() != tc.leader || w.Quorum != tc.quorum {

@@ -119,14 +119,15 @@ func (c *Conn) WatchdogNode(ctx context.Context, id int) (WatchdogInfo, error) {
 
 func (c *Conn) watchdog(ctx context.Context, id int) (WatchdogInfo, error) {
 	var w WatchdogInfo
-	err := c.do(ctx, command{name: "watchdog info", tag: 'W', reply: 'w'}, terminatedInt(id), func(payload []byte) (bool, error) {
-		f, err := completed(payload)
-		if err != nil {
-			return false, err
-		}
-		w, err = parseWatchdog(strings.Join(f, ""))
-		return true, err
-	})
+	err := c.do(ctx, command{name: "watchdog info", tag: 'W', reply: 'w'}, terminatedInt(id),
+		func(payload []byte) (bool, error) {
+			f, err := completed(payload)
+			if err != nil {
+				return false, err
+			}
+			w, err = parseWatchdog(strings.Join(f, ""))
+			return true, err
+		})
 	if err != nil {
 		return WatchdogInfo{}, err
 	}

@@ -18,9 +18,11 @@ type glyphs struct {
 }
 
 var (
-	lines = glyphs{branch: "├────", last: "└────", open: "├╌╱╌", lastOpen: "└╌╱╌", from: "◀─", copy: "◀┄", done: "█", todo: "░",
+	lines = glyphs{branch: "├────", last: "└────", open: "├╌╱╌", lastOpen: "└╌╱╌",
+		from: "◀─", copy: "◀┄", done: "█", todo: "░",
 		tone: map[view.Tone]string{view.Good: "●", view.Busy: "◐", view.Bad: "◆", view.Quiet: "○"}}
-	ascii = glyphs{branch: "+----", last: "+----", open: "+-/ -", lastOpen: "+-/ -", from: "<-", copy: "<..", done: "#", todo: ".",
+	ascii = glyphs{branch: "+----", last: "+----", open: "+-/ -", lastOpen: "+-/ -", from: "<-", copy: "<..", done: "#",
+		todo:  ".",
 		tone:  map[view.Tone]string{view.Good: "*", view.Busy: "~", view.Bad: "!", view.Quiet: "o"},
 		spell: strings.NewReplacer("→", "->", "…", "...", "·", "-", "−", "-")}
 )
@@ -65,7 +67,8 @@ func picture(v view.View, g glyphs, colour bool) []string {
 		out = append(out, "")
 	}
 	for _, a := range v.Alarms {
-		out = append(out, terminal.Paint(colour, toneColours[a.Tone], g.tone[a.Tone]+" "+a.Title)+"  "+terminal.FirstLine(a.Text))
+		out = append(out, terminal.Paint(colour, toneColours[a.Tone], g.tone[a.Tone]+" "+a.Title)+"  "+
+			terminal.FirstLine(a.Text))
 		if a.Do != "" {
 			out = append(out, "  → "+terminal.FirstLine(a.Do))
 		}

@@ -21,7 +21,8 @@ func renderStatus(w io.Writer, v view.View, colour bool) error {
 			routed = terminal.Green
 		}
 		health := toneColours[n.Health]
-		t.Add(terminal.Text("%d", n.ID), terminal.Text("%s", n.Address), terminal.Painted(health, n.Role), terminal.Painted(routed, n.Pgpool), terminal.Painted(health, n.Postgres),
+		t.Add(terminal.Text("%d", n.ID), terminal.Text("%s", n.Address), terminal.Painted(health, n.Role),
+			terminal.Painted(routed, n.Pgpool), terminal.Painted(health, n.Postgres),
 			orDash(n.Timeline), orDash(n.Lag), terminal.Painted(toneColours[n.Tone], n.Doing))
 	}
 	if err := t.Write(w, colour); err != nil {

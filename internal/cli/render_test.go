@@ -49,26 +49,34 @@ var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 func threeNodes() control.Status {
 	at := topology.Source{At: noon}
 	answers := topology.PoolView{Source: at, Endpoint: "127.0.0.1:9898", Primary: 0, Nodes: []topology.PoolNode{
-		{ID: 0, Status: "up", Role: "primary"}, {ID: 1, Status: "down", Role: "standby"}, {ID: 2, Status: "down", Role: "standby"},
+		{ID: 0, Status: "up", Role: "primary"}, {ID: 1, Status: "down", Role: "standby"}, {ID: 2, Status: "down",
+			Role: "standby"},
 	}}
 	dead := topology.PoolView{Endpoint: "db9:9898", Source: topology.Source{At: noon, Err: "connection refused\nreally"}}
 	nodes := []topology.Node{
 		{ID: 0, Host: "db0", Port: 5432, SQL: topology.SQLFacts{Source: at, Timeline: 3, Current: 0x5000000}},
-		{ID: 1, Host: "db1.example.org", Port: 5432, Agent: topology.Inspection{Source: at, Dir: topology.DirAside, Server: topology.ServerStopped, Run: &topology.RunState{
-			ID: "r1", Node: 1, Method: topology.MethodBaseBackup, Upstream: 0, Outcome: topology.RunRunning,
-			Steps: []topology.StepRun{{Name: "copy"}}, BytesDone: 1 << 30, BytesTotal: 4 << 30, Started: noon.Add(-time.Minute),
-		}}},
-		{ID: 2, Port: 5433, SQL: topology.SQLFacts{Source: at, InRecovery: true, Timeline: 2, Replay: 0x4000000, ReplayLagSeconds: 12.34}},
+		{ID: 1, Host: "db1.example.org", Port: 5432, Agent: topology.Inspection{Source: at, Dir: topology.DirAside,
+			Server: topology.ServerStopped, Run: &topology.RunState{
+				ID: "r1", Node: 1, Method: topology.MethodBaseBackup, Upstream: 0, Outcome: topology.RunRunning,
+				Steps: []topology.StepRun{{Name: "copy"}}, BytesDone: 1 << 30, BytesTotal: 4 << 30, Started: noon.Add(-time.Minute),
+			}}},
+		{ID: 2, Port: 5433, SQL: topology.SQLFacts{Source: at, InRecovery: true, Timeline: 2, Replay: 0x4000000,
+			ReplayLagSeconds: 12.34}},
 	}
 	return control.Status{
 		At: noon, Why: "not the watchdog leader",
 		Snapshot: topology.Snapshot{Taken: noon, Pools: []topology.PoolView{answers, dead}, Nodes: nodes},
 		Decisions: []plan.Decision{
-			{Node: 0, Action: plan.None, Code: plan.CodePrimary, Severity: plan.OK, Reason: "the primary, on timeline 3", Upstream: topology.NoNode},
-			{Node: 1, Action: plan.Resync, Method: topology.MethodBaseBackup, Code: plan.CodeNoData, Severity: plan.Work, Reason: "the data directory is missing",
-				Evidence: []string{"agent: data directory missing"}, Estimate: plan.Estimate{Bytes: 4 << 30, Seconds: 41.5, Basis: "100 MiB/s"},
+			{Node: 0, Action: plan.None, Code: plan.CodePrimary, Severity: plan.OK, Reason: "the primary, on timeline 3",
+				Upstream: topology.NoNode},
+			{Node: 1, Action: plan.Resync, Method: topology.MethodBaseBackup, Code: plan.CodeNoData, Severity: plan.Work,
+				Reason:   "the data directory is missing",
+				Evidence: []string{"agent: data directory missing"}, Estimate: plan.Estimate{Bytes: 4 << 30, Seconds: 41.5,
+					Basis: "100 MiB/s"},
 				Rejected: []plan.Rejection{{Method: topology.MethodRewind, Why: "there is nothing\nto rewind"}}},
-			{Node: 2, Action: plan.None, Code: plan.CodeParked, Severity: plan.Refused, Reason: "start failed three times:\nLOG:  could not bind\nHINT:  Is another postmaster running?", Hint: "end the cause, then: repool release 2"},
+			{Node: 2, Action: plan.None, Code: plan.CodeParked, Severity: plan.Refused,
+				Reason: "start failed three times:\nLOG:  could not bind\nHINT:  Is another postmaster running?",
+				Hint:   "end the cause, then: repool release 2"},
 		},
 	}
 }
@@ -83,7 +91,8 @@ func healthy() control.Status {
 		id := topology.NodeID(i)
 		st.Snapshot.Pools[0].Nodes[i].Status = topology.PoolUp
 		n := &st.Snapshot.Nodes[i]
-		n.Agent.Run, n.SQL = nil, topology.SQLFacts{Source: topology.Source{At: noon}, InRecovery: true, Timeline: 3, Replay: 0x5000000,
+		n.Agent.Run, n.SQL = nil, topology.SQLFacts{Source: topology.Source{At: noon}, InRecovery: true, Timeline: 3,
+			Replay:   0x5000000,
 			Receiver: topology.WALReceiver{Status: "streaming", SenderHost: "db0", SenderPort: 5432}}
 		st.Decisions[i] = plan.Decision{Node: id, Action: plan.None, Code: plan.CodeHealthy, Severity: plan.OK,
 			Reason: "node " + id.String() + " streams from node 0 and is attached"}
@@ -104,7 +113,8 @@ func twoPrimaries() control.Status {
 
 func TestRenderStatus(t *testing.T) {
 	t.Parallel()
-	for name, st := range map[string]control.Status{"status": threeNodes(), "status-healthy": healthy(), "status-two-primaries": twoPrimaries()} {
+	for name, st := range map[string]control.Status{"status": threeNodes(), "status-healthy": healthy(),
+		"status-two-primaries": twoPrimaries()} {
 		var b bytes.Buffer
 		if err := renderStatus(&b, view.Of(st, view.Past{}, noon), false); err != nil {
 			t.Fatal(err)
@@ -158,7 +168,8 @@ func TestRenderHistory(t *testing.T) {
 	at := time.Date(2026, 5, 1, 12, 0, 0, 7e6, time.Local)
 	events := []history.Event{
 		{At: at, Node: topology.NoNode, Kind: "controller", Code: "started", Text: "controller started"},
-		{At: at, Node: 2, Kind: "run", Code: "failed", Text: "start failed: the server did not come up:\n\tLOG:  could not bind\n\tHINT:  Is another postmaster running?\n"},
+		{At: at, Node: 2, Kind: "run", Code: "failed",
+			Text: "start failed: the server did not come up:\n\tLOG:  could not bind\n\tHINT:  Is another postmaster running?\n"},
 	}
 	for name, full := range map[string]bool{"history": false, "history-full": true} {
 		var b bytes.Buffer
@@ -172,8 +183,10 @@ func TestRenderHistory(t *testing.T) {
 func TestRenderVault(t *testing.T) {
 	t.Parallel()
 	entries := []topology.VaultEntry{
-		{Node: 0, ID: "e1", Made: time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local), Diverged: 0x4000000, Commits: 25, Bytes: 16 << 20, Complete: true, Path: "/v/e1"},
-		{Node: 12, ID: "e2", Made: time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local), Diverged: 0x14000000, Commits: 3, Bytes: 3 << 30, Missing: "segment 1\nis gone", Path: "/v/e2"},
+		{Node: 0, ID: "e1", Made: time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local), Diverged: 0x4000000, Commits: 25,
+			Bytes: 16 << 20, Complete: true, Path: "/v/e1"},
+		{Node: 12, ID: "e2", Made: time.Date(2026, 5, 1, 12, 0, 0, 0, time.Local), Diverged: 0x14000000, Commits: 3,
+			Bytes: 3 << 30, Missing: "segment 1\nis gone", Path: "/v/e2"},
 	}
 	var b bytes.Buffer
 	if err := renderVault(&b, entries, false); err != nil {
@@ -194,7 +207,8 @@ func TestTableColourKeepsTheWidths(t *testing.T) {
 	if err := tab.Write(&without, false); err != nil {
 		t.Fatal(err)
 	}
-	bare := strings.NewReplacer(terminal.Red, "", terminal.Green, "", terminal.Faint, "", terminal.Plain, "").Replace(with.String())
+	bare := strings.NewReplacer(terminal.Red, "", terminal.Green, "", terminal.Faint, "", terminal.Plain,
+		"").Replace(with.String())
 	if bare != without.String() {
 		t.Errorf("colour changes the text:\n%q\n%q", bare, without.String())
 	}
@@ -205,7 +219,8 @@ func TestTableColourKeepsTheWidths(t *testing.T) {
 
 func TestRunLine(t *testing.T) {
 	t.Parallel()
-	r := topology.RunState{Method: topology.MethodRewind, Outcome: topology.RunRunning, Upstream: 0, Steps: []topology.StepRun{{Name: "rewind"}}, Started: noon.Add(-10 * time.Second)}
+	r := topology.RunState{Method: topology.MethodRewind, Outcome: topology.RunRunning, Upstream: 0,
+		Steps: []topology.StepRun{{Name: "rewind"}}, Started: noon.Add(-10 * time.Second)}
 	for _, c := range []struct {
 		done, total uint64
 		want        string

@@ -60,7 +60,8 @@ func renderVault(w io.Writer, all []topology.VaultEntry, colour bool) error {
 		if !e.Complete {
 			complete = terminal.Painted(terminal.Red, "no: "+terminal.OneLine(e.Missing))
 		}
-		t.Add(terminal.Text("%d", e.Node), terminal.Text("%s", e.ID), terminal.Text("%s", e.Made.Local().Format("2006-01-02 15:04:05")), terminal.Text("%s", e.Diverged),
+		t.Add(terminal.Text("%d", e.Node), terminal.Text("%s", e.ID),
+			terminal.Text("%s", e.Made.Local().Format("2006-01-02 15:04:05")), terminal.Text("%s", e.Diverged),
 			terminal.Text("%d", e.Commits), terminal.Text("%s", humanize.IBytes(e.Bytes)), complete, terminal.Text("%s", e.Path))
 	}
 	return t.Write(w, colour)

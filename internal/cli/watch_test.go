@@ -18,7 +18,8 @@ func TestPicture(t *testing.T) {
 	t.Parallel()
 	st := threeNodes()
 	st.Snapshot.Nodes[1].Agent.Run.Steps[0].Started = noon.Add(-20 * time.Second)
-	past := view.Past{Events: []history.Event{{At: time.Date(2026, 5, 1, 11, 59, 0, 0, time.Local), Node: 1, Kind: "run", Code: "started", Text: "base-backup from node 0 started"}}}
+	past := view.Past{Events: []history.Event{{At: time.Date(2026, 5, 1, 11, 59, 0, 0, time.Local), Node: 1, Kind: "run",
+		Code: "started", Text: "base-backup from node 0 started"}}}
 	v := view.Of(st, past, noon)
 	golden(t, "picture", strings.Join(picture(v, lines, false), "\n")+"\n")
 	plainText := strings.Join(picture(v, ascii, false), "\n")
@@ -27,7 +28,8 @@ func TestPicture(t *testing.T) {
 			t.Fatalf("%q in a picture for a terminal without it:\n%s", r, plainText)
 		}
 	}
-	for env, want := range map[string]string{"de_DE.UTF-8": "├────", "C": "+----", "": "+----", "C.utf8": "├────"} {
+	for env, want := range map[string]string{"de_DE.UTF-8": "├────", "C": "+----", "": "+----",
+		"C.utf8": "├────"} {
 		if got := glyphsFor(func(name string) string {
 			if name == "LANG" {
 				return env
@@ -47,7 +49,8 @@ func TestFrameFitsTheTerminal(t *testing.T) {
 		t.Errorf("the other screen: %q", first)
 	}
 	got := frameOf(text, 6, 3, false)
-	want := "\x1b[?2026h\x1b[H" + terminal.Red + "größer" + terminal.Plain + "\x1b[K\r\ntwo\x1b[K\r\n… 2 mo" + terminal.Plain + "\x1b[K\x1b[J\x1b[?2026l"
+	want := "\x1b[?2026h\x1b[H" + terminal.Red + "größer" + terminal.Plain + "\x1b[K\r\ntwo\x1b[K\r\n… 2 mo" +
+		terminal.Plain + "\x1b[K\x1b[J\x1b[?2026l"
 	if got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -71,7 +74,8 @@ func TestScreenIsLeftAsItWas(t *testing.T) {
 	}
 	s.close()
 	got := b.String()
-	if strings.Count(got, "\x1b[?1049h") != 1 || !strings.HasSuffix(got, "\x1b[?1049l\x1b[?25ha pool\nof nodes\n") || !strings.Contains(got, "\x1b[Ha p"+terminal.Plain) {
+	if strings.Count(got, "\x1b[?1049h") != 1 || !strings.HasSuffix(got, "\x1b[?1049l\x1b[?25ha pool\nof nodes\n") ||
+		!strings.Contains(got, "\x1b[Ha p"+terminal.Plain) {
 		t.Errorf("%q", got)
 	}
 }
@@ -100,7 +104,8 @@ func TestBarFillsTheLine(t *testing.T) {
 		if n := len([]rune(got)); n > width || n < width-6 {
 			t.Errorf("%d characters of %d: %s", n, width, got)
 		}
-		for _, part := range []string{"node 1: base-backup", "1.00 GiB / 4.00 GiB", "25 %", "102 MiB/s", "30 s left", "█", "░"} {
+		for _, part := range []string{"node 1: base-backup", "1.00 GiB / 4.00 GiB", "25 %", "102 MiB/s", "30 s left", "█",
+			"░"} {
 			if !strings.Contains(got, part) {
 				t.Errorf("no %q in %s", part, got)
 			}
@@ -116,7 +121,8 @@ func TestWhen(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Time{
 		"": {}, "90m": noon.Add(-90 * time.Minute), "2026-04-30": time.Date(2026, 4, 30, 0, 0, 0, 0, time.Local),
-		"2026-04-30 20:15": time.Date(2026, 4, 30, 20, 15, 0, 0, time.Local), "2026-04-30T20:15:30Z": time.Date(2026, 4, 30, 20, 15, 30, 0, time.UTC),
+		"2026-04-30 20:15": time.Date(2026, 4, 30, 20, 15, 0, 0, time.Local), "2026-04-30T20:15:30Z": time.Date(2026, 4, 30,
+			20, 15, 30, 0, time.UTC),
 	} {
 		if got, err := parseWhen("--since", text, noon); err != nil || !got.Equal(want) {
 			t.Errorf("%q: %s, %v", text, got, err)
@@ -139,16 +145,22 @@ func TestRenderStory(t *testing.T) {
 		}
 		return b
 	}
-	done := topology.RunState{ID: "r1", Node: 1, Method: topology.MethodRewind, Outcome: topology.RunDone, BytesDone: 53 << 20,
-		Vault: &topology.VaultEntry{ID: "v1", Node: 1, Path: "/v/v1", Commits: 25, Complete: true},
-		Steps: []topology.StepRun{{Name: "vault", Started: at, Ended: at.Add(1900 * time.Millisecond), Note: "25 lost commits"}, {Name: "rewind", Started: at, Ended: at.Add(4 * time.Second)}}}
+	done := topology.RunState{ID: "r1", Node: 1, Method: topology.MethodRewind, Outcome: topology.RunDone,
+		BytesDone: 53 << 20,
+		Vault:     &topology.VaultEntry{ID: "v1", Node: 1, Path: "/v/v1", Commits: 25, Complete: true},
+		Steps: []topology.StepRun{{Name: "vault", Started: at, Ended: at.Add(1900 * time.Millisecond),
+			Note: "25 lost commits"}, {Name: "rewind", Started: at, Ended: at.Add(4 * time.Second)}}}
 	events := []history.Event{
-		{At: at, Node: 1, Kind: "decision", Code: "diverged", Text: "node 1 holds WAL of its own", Data: asJSON(plan.Decision{Evidence: []string{"PostgreSQL: connection refused"},
-			Rejected: []plan.Rejection{{Method: topology.MethodAdopt, Why: "lost commits"}}, Estimate: plan.Estimate{Bytes: 53 << 20, Seconds: 3.1}})},
+		{At: at, Node: 1, Kind: "decision", Code: "diverged", Text: "node 1 holds WAL of its own",
+			Data: asJSON(plan.Decision{Evidence: []string{"PostgreSQL: connection refused"},
+				Rejected: []plan.Rejection{{Method: topology.MethodAdopt,
+					Why: "lost commits"}}, Estimate: plan.Estimate{Bytes: 53 << 20, Seconds: 3.1}})},
 		{At: at.Add(time.Second), Node: 1, Kind: "run", Code: "started", Run: "r1", Text: "rewind from node 0 started"},
-		{At: at.Add(12 * time.Second), Node: 1, Kind: "run", Code: "done", Run: "r1", Text: "rewind done", Data: asJSON(done)},
+		{At: at.Add(12 * time.Second), Node: 1, Kind: "run", Code: "done", Run: "r1", Text: "rewind done",
+			Data: asJSON(done)},
 		{At: at.Add(13 * time.Second), Node: 1, Kind: "attach", Code: "ready", Text: "attach requested from pg:9898"},
-		{At: at.Add(14 * time.Second), Node: 1, Kind: "decision", Code: "healthy", Text: "node 1 streams from node 0 and is attached"},
+		{At: at.Add(14 * time.Second), Node: 1, Kind: "decision", Code: "healthy",
+			Text: "node 1 streams from node 0 and is attached"},
 	}
 	s, err := view.Tell(events, "r1")
 	if err != nil {

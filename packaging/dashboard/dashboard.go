@@ -51,15 +51,18 @@ var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr(
 
 // labels is a variable with the values of a label.
 func labels(name, label, query string) *dashboard.QueryVariableBuilder {
-	return dashboard.NewQueryVariableBuilder(name).Label(label).Query(dashboard.StringOrMap{String: &query}).Datasource(source).
+	return dashboard.NewQueryVariableBuilder(name).Label(label).Query(dashboard.StringOrMap{String: &query}).
+		Datasource(source).
 		Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Sort(dashboard.VariableSortNumericalAsc)
 }
 
 func (p panel) targets() []cog.Builder[variants.Dataquery] {
 	var out []cog.Builder[variants.Dataquery]
 	for i, q := range p.queries {
-		expr := strings.NewReplacer("$S", `job="$job", instance="$instance"`, "$N", `job="$job", instance="$instance", node="$node"`).Replace(q.expr)
-		t := prometheus.NewDataqueryBuilder().Expr(expr).LegendFormat(q.legend).RefId(string(rune('A' + i))).Datasource(source)
+		expr := strings.NewReplacer("$S", `job="$job", instance="$instance"`, "$N",
+			`job="$job", instance="$instance", node="$node"`).Replace(q.expr)
+		t := prometheus.NewDataqueryBuilder().Expr(expr).LegendFormat(q.legend).RefId(string(rune('A' + i))).
+			Datasource(source)
 		switch p.kind {
 		case number:
 			t.Instant()
@@ -76,26 +79,31 @@ func (p panel) targets() []cog.Builder[variants.Dataquery] {
 func (p panel) build() cog.Builder[dashboard.Panel] {
 	switch p.kind {
 	case number:
-		b := stat.NewPanelBuilder().Title(p.title).Description(p.about).Unit(p.unit).Span(p.width).Height(p.height).Datasource(source).Targets(p.targets()).
+		b := stat.NewPanelBuilder().Title(p.title).Description(p.about).Unit(p.unit).Span(p.width).Height(p.height).
+			Datasource(source).Targets(p.targets()).
 			GraphMode(common.BigValueGraphModeNone).NoValue("–")
 		if len(p.queries) > 0 && p.queries[0].legend != "" && p.unit == "none" {
 			b.TextMode(common.BigValueTextModeName)
 		}
 		if p.bad > 0 {
-			b.ColorMode(common.BigValueColorModeBackground).Thresholds(dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).
-				Steps([]dashboard.Threshold{{Color: "green"}, {Color: "red", Value: &p.bad}}))
+			b.ColorMode(common.BigValueColorModeBackground).
+				Thresholds(dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).
+					Steps([]dashboard.Threshold{{Color: "green"}, {Color: "red", Value: &p.bad}}))
 		}
 		return b
 	case timeline:
-		return statetimeline.NewPanelBuilder().Title(p.title).Description(p.about).Span(p.width).Height(p.height).Datasource(source).Targets(p.targets()).
+		return statetimeline.NewPanelBuilder().Title(p.title).Description(p.about).Span(p.width).Height(p.height).
+			Datasource(source).Targets(p.targets()).
 			ShowValue(common.VisibilityModeNever).FillOpacity(70)
 	case list:
-		return table.NewPanelBuilder().Title(p.title).Description(p.about).Span(p.width).Height(p.height).Datasource(source).Targets(p.targets()).
+		return table.NewPanelBuilder().Title(p.title).Description(p.about).Span(p.width).Height(p.height).Datasource(source).
+			Targets(p.targets()).
 			WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{
 				"excludeByName": map[string]bool{"Time": true, "__name__": true, "instance": true, "job": true},
 			}})
 	}
-	b := timeseries.NewPanelBuilder().Title(p.title).Description(p.about).Unit(p.unit).Span(p.width).Height(p.height).Datasource(source).Targets(p.targets()).
+	b := timeseries.NewPanelBuilder().Title(p.title).Description(p.about).Unit(p.unit).Span(p.width).Height(p.height).
+		Datasource(source).Targets(p.targets()).
 		Min(0).Legend(common.NewVizLegendOptionsBuilder().ShowLegend(true).DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom))
 	if p.kind == stack {
 		b.Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal)).FillOpacity(40)

@@ -108,7 +108,8 @@ type reading struct {
 
 // same says whether two readings mean the same nodes.
 func (r reading) same(o reading) bool {
-	return r.event.Failed == o.event.Failed && r.event.NewMain == o.event.NewMain && r.event.OldPrimary == o.event.OldPrimary
+	return r.event.Failed == o.event.Failed && r.event.NewMain == o.event.NewMain &&
+		r.event.OldPrimary == o.event.OldPrimary
 }
 
 func read(kind Kind, letters string, args []string, nodes []config.NodeConf) (reading, error) {

@@ -16,7 +16,8 @@ import (
 func threeNodes() []config.NodeConf {
 	var out []config.NodeConf
 	for i := range 3 {
-		out = append(out, config.NodeConf{ID: topology.NodeID(i), Host: fmt.Sprintf("db%d", i), Port: 5432, DataDir: "/srv/pg"})
+		out = append(out, config.NodeConf{ID: topology.NodeID(i), Host: fmt.Sprintf("db%d", i), Port: 5432,
+			DataDir: "/srv/pg"})
 	}
 	return out
 }
@@ -25,7 +26,8 @@ func threeNodes() []config.NodeConf {
 func oneHost() []config.NodeConf {
 	var out []config.NodeConf
 	for i := range 3 {
-		out = append(out, config.NodeConf{ID: topology.NodeID(i), Host: "localhost", Port: 5430 + i, DataDir: fmt.Sprintf("/srv/pg%d", i)})
+		out = append(out, config.NodeConf{ID: topology.NodeID(i), Host: "localhost", Port: 5430 + i,
+			DataDir: fmt.Sprintf("/srv/pg%d", i)})
 	}
 	return out
 }
@@ -77,21 +79,22 @@ func TestParseArgsTellsTheOrdersApart(t *testing.T) {
 		command string
 		nodes   []config.NodeConf
 	}{
-		"upstream's order":                        {upstreamCommand, threeNodes()},
-		"upstream's order, one host":              {upstreamCommand, oneHost()},
-		"upstream's order, directories unset":     {upstreamCommand, noDirs},
-		"upstream's order, unix sockets":          {upstreamCommand, sockets},
-		"upstream's order before 4.1":             {cut(upstreamCommand, 10), threeNodes()},
-		"upstream's order before 3.7":             {cut(upstreamCommand, 8), oneHost()},
-		"upstream's older, directories unset":     {cut(upstreamCommand, 10), noDirs},
-		"older order":                             {olderCommand, threeNodes()},
-		"older order, one host":                   {olderCommand, oneHost()},
-		"older order, directories unset":          {olderCommand, noDirs},
-		"older order, unix sockets":               {olderCommand, sockets},
-		"older order, cut":                        {cut(olderCommand, 9), oneHost()},
-		"upstream's order, quoted":                {`%d "%h" %p "%D" %m "%H" %M %P "%r" "%R" "%N" "%S"`, threeNodes()},
-		"key=value, ids only":                     {KeyValueForm, threeNodes()},
-		"key=value, with underscores and letters": {`node=%d host="%h" P=%P m=%m new_main_host="%H" D=%D old-main=%M`, noDirs},
+		"upstream's order":                    {upstreamCommand, threeNodes()},
+		"upstream's order, one host":          {upstreamCommand, oneHost()},
+		"upstream's order, directories unset": {upstreamCommand, noDirs},
+		"upstream's order, unix sockets":      {upstreamCommand, sockets},
+		"upstream's order before 4.1":         {cut(upstreamCommand, 10), threeNodes()},
+		"upstream's order before 3.7":         {cut(upstreamCommand, 8), oneHost()},
+		"upstream's older, directories unset": {cut(upstreamCommand, 10), noDirs},
+		"older order":                         {olderCommand, threeNodes()},
+		"older order, one host":               {olderCommand, oneHost()},
+		"older order, directories unset":      {olderCommand, noDirs},
+		"older order, unix sockets":           {olderCommand, sockets},
+		"older order, cut":                    {cut(olderCommand, 9), oneHost()},
+		"upstream's order, quoted":            {`%d "%h" %p "%D" %m "%H" %M %P "%r" "%R" "%N" "%S"`, threeNodes()},
+		"key=value, ids only":                 {KeyValueForm, threeNodes()},
+		"key=value, with underscores and letters": {`node=%d host="%h" P=%P m=%m new_main_host="%H" D=%D old-main=%M`,
+			noDirs},
 	} {
 		for _, ids := range [][3]int{{0, 1, 0}, {1, 0, 0}, {2, 0, 1}, {0, -1, 0}, {1, -1, 1}, {2, 0, -1}, {2, -1, -1}} {
 			args := called(c.command, c.nodes, ids[0], ids[1], ids[2])
@@ -146,7 +149,8 @@ func TestParseArgsForResyncAndFollow(t *testing.T) {
 	nodes := threeNodes()
 	for kind, cases := range map[Kind][][]string{
 		KindResync: {{"1"}, {"1", "db1"}, {"1", "db1", "5432", "/srv/pg"}, {"node=1"}, called(olderCommand, nodes, 1, 0, 0)},
-		KindFollow: {called(upstreamCommand, nodes, 1, 0, 2)[:10], called(olderCommand, nodes, 1, 0, 2), {"node=1", "new-main=0"}},
+		KindFollow: {called(upstreamCommand, nodes, 1, 0, 2)[:10], called(olderCommand, nodes, 1, 0, 2),
+			{"node=1", "new-main=0"}},
 	} {
 		for _, args := range cases {
 			if e, err := ParseArgs(kind, args, nodes); err != nil || e.Failed != 1 || e.Kind != kind {

@@ -123,7 +123,7 @@ func (c *choice) sameSystem(live []view, want topology.SystemID) ([]view, bool) 
 		}
 		for id, n := range count {
 			if id != want && n == best {
-				*c = c.refuse(CodeSystemUnclear, "nodes with system identifiers %s and %s answer, and there is no record of the right one",
+				*c = c.refuse(CodeSystemUnclear, "nodes with system identifiers %s and %s answer; the right one is not on record",
 					min(id, want), max(id, want))
 				return nil, false
 			}

@@ -57,7 +57,8 @@ func (l Limits) filled() Limits {
 		def time.Duration
 	}{
 		{&l.Probe, 2 * time.Second}, {&l.FenceDead, 3 * time.Second}, {&l.FenceAlive, 30 * time.Second},
-		{&l.Promote, time.Minute}, {&l.Lock, 90 * time.Second}, {&l.Poke, 200 * time.Millisecond}, {&l.Diverged, 5 * time.Second},
+		{&l.Promote, time.Minute}, {&l.Lock, 90 * time.Second}, {&l.Poke, 200 * time.Millisecond},
+		{&l.Diverged, 5 * time.Second},
 	} {
 		if *f.d <= 0 {
 			*f.d = f.def

@@ -56,7 +56,8 @@ func (d *Deps) stopIfDiverged(ctx context.Context, s Server, node topology.NodeI
 		held, err := d.Held(node)
 		switch {
 		case err != nil:
-			return fmt.Sprintf("detached standby %s has diverged, at %s; left running, since it may be on hold: %v", node, pos, err)
+			return fmt.Sprintf("detached standby %s has diverged, at %s; left running, since it may be on hold: %v",
+				node, pos, err)
 		case held:
 			return fmt.Sprintf("detached standby %s has diverged, at %s; left running, since it is on hold", node, pos)
 		}
@@ -72,6 +73,6 @@ func (d *Deps) stopIfDiverged(ctx context.Context, s Server, node topology.NodeI
 	case err != nil:
 		return fmt.Sprintf("detached standby %s has diverged, at %s, and was not stopped: %v", node, pos, err)
 	}
-	return fmt.Sprintf("detached standby %s had diverged, at %s: stopped (%s) in %s, so that a queued attach cannot show lost rows",
+	return fmt.Sprintf("detached standby %s had diverged, at %s: stopped (%s) in %s, so that a queued attach shows no lost rows",
 		node, pos, how.Mode, time.Since(begun).Round(time.Millisecond))
 }

@@ -31,21 +31,26 @@ func TestDivergedStandbysAreStopped(t *testing.T) {
 		fenced  int
 		note    string
 	}{
-		"ahead of the promoted one":          {node2: at(0x200, nil), fenced: 1, note: "stopped (fast)"},
-		"received more, and not replayed it": {node2: at(0x200, func(n *fakeNode) { n.facts.Replay = 0x80 }), fenced: 1, note: "0/200"},
-		"level with it":                      {node2: at(0x100, nil)},
-		"behind it":                          {node2: at(0x80, nil)},
-		"of another system":                  {node2: at(0x200, func(n *fakeNode) { n.facts.SystemID = 78 })},
-		"a primary itself":                   {node2: at(0x200, func(n *fakeNode) { n.facts.InRecovery = false; n.facts.History = topology.History{TLI: 1} }), primary: primary2},
-		"Pgpool-II routes to it":             {node2: at(0x200, nil), status: "up", primary: primary2},
-		"nobody knows whether it does":       {node2: at(0x3000100, nil), status: "?", primary: primary2},
-		"held":                               {node2: at(0x200, nil), held: func(id topology.NodeID) (bool, error) { return id == 2, nil }, note: "left running"},
-		"another is held":                    {node2: at(0x200, nil), held: func(id topology.NodeID) (bool, error) { return id != 2, nil }, fenced: 1, note: "stopped (fast)"},
-		"nobody knows what is held":          {node2: at(0x200, nil), held: func(topology.NodeID) (bool, error) { return false, os.ErrPermission }, note: os.ErrPermission.Error()},
-		"its agent is not there":             {node2: at(0x200, func(n *fakeNode) { n.noAgent = true }), note: "was not stopped"},
-		"its agent cannot":                   {node2: at(0x200, func(n *fakeNode) { n.stuck = true }), note: "was not stopped"},
-		"promoted before the hook came":      {node2: at(0x3000100, nil), primary: primary2, fenced: 1, note: "stopped (fast)"},
-		"of the line that was promoted":      {node2: at(0x3000000, nil), primary: primary2},
+		"ahead of the promoted one": {node2: at(0x200, nil), fenced: 1, note: "stopped (fast)"},
+		"received more, and not replayed it": {node2: at(0x200, func(n *fakeNode) { n.facts.Replay = 0x80 }), fenced: 1,
+			note: "0/200"},
+		"level with it":     {node2: at(0x100, nil)},
+		"behind it":         {node2: at(0x80, nil)},
+		"of another system": {node2: at(0x200, func(n *fakeNode) { n.facts.SystemID = 78 })},
+		"a primary itself": {node2: at(0x200,
+			func(n *fakeNode) { n.facts.InRecovery = false; n.facts.History = topology.History{TLI: 1} }), primary: primary2},
+		"Pgpool-II routes to it":       {node2: at(0x200, nil), status: "up", primary: primary2},
+		"nobody knows whether it does": {node2: at(0x3000100, nil), status: "?", primary: primary2},
+		"held": {node2: at(0x200, nil),
+			held: func(id topology.NodeID) (bool, error) { return id == 2, nil }, note: "left running"},
+		"another is held": {node2: at(0x200, nil),
+			held: func(id topology.NodeID) (bool, error) { return id != 2, nil }, fenced: 1, note: "stopped (fast)"},
+		"nobody knows what is held": {node2: at(0x200, nil), note: os.ErrPermission.Error(),
+			held: func(topology.NodeID) (bool, error) { return false, os.ErrPermission }},
+		"its agent is not there":        {node2: at(0x200, func(n *fakeNode) { n.noAgent = true }), note: "was not stopped"},
+		"its agent cannot":              {node2: at(0x200, func(n *fakeNode) { n.stuck = true }), note: "was not stopped"},
+		"promoted before the hook came": {node2: at(0x3000100, nil), primary: primary2, fenced: 1, note: "stopped (fast)"},
+		"of the line that was promoted": {node2: at(0x3000000, nil), primary: primary2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +64,8 @@ func TestDivergedStandbysAreStopped(t *testing.T) {
 			if c.status == "" {
 				c.status = "down"
 			}
-			if err := os.WriteFile(filepath.Join(d.Pool.Pgpool.WorkDir, "pgpool_status"), []byte("down\nup\n"+c.status+"\n"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(d.Pool.Pgpool.WorkDir, "pgpool_status"), []byte("down\nup\n"+c.status+"\n"),
+				0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := NotePrimary(d.stateDir(), Primary{Node: 0, SystemID: 77, History: topology.History{TLI: 1}}); err != nil {
@@ -72,7 +78,8 @@ func TestDivergedStandbysAreStopped(t *testing.T) {
 			if c.node2.fenced != c.fenced {
 				t.Errorf("stopped %d times, want %d: %q", c.node2.fenced, c.fenced, r.Notes)
 			}
-			if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, c.note) || c.note == "" && strings.Contains(notes, "detached standby") {
+			if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, c.note) || c.note == "" &&
+				strings.Contains(notes, "detached standby") {
 				t.Errorf("the notes are %q, want %q in them", r.Notes, c.note)
 			}
 		})

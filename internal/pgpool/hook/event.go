@@ -55,5 +55,6 @@ func (e Event) PrimaryLost() bool {
 
 // String is the event in a few words for the log.
 func (e Event) String() string {
-	return fmt.Sprintf("%s: node %s down, old primary %s, Pgpool-II's choice %s", e.Kind, e.Failed, e.OldPrimary, e.NewMain)
+	return fmt.Sprintf("%s: node %s down, old primary %s, Pgpool-II's choice %s", e.Kind, e.Failed, e.OldPrimary,
+		e.NewMain)
 }

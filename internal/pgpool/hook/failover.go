@@ -39,7 +39,8 @@ func Failover(ctx context.Context, d Deps, e Event) (Result, error) {
 	if lost {
 		r = d.replace(ctx, e, d.Limits.Lock, false)
 	} else {
-		r = Result{Code: CodeStandbyFailed, Node: e.Failed, Text: fmt.Sprintf("standby %s failed: nothing to promote", e.Failed)}
+		r = Result{Code: CodeStandbyFailed, Node: e.Failed,
+			Text: fmt.Sprintf("standby %s failed: nothing to promote", e.Failed)}
 	}
 	r.Took = time.Since(start)
 	err := d.finish(e, r)
@@ -152,10 +153,12 @@ func (d *Deps) promoted(views []view, last Primary) bool {
 // Nothing is promoted in its place here; if it failed itself, that event is in the
 // spool and is resumed.
 func (d *Deps) stillMissing(ctx context.Context, e Event, last Primary) Result {
-	r := Result{Code: CodeStandbyFailed, Node: last.Node, Text: fmt.Sprintf("node %s failed while Pgpool-II knows no primary;"+
-		" the last primary, node %s, has not been reported as failed: nothing promoted", e.Failed, last.Node)}
+	r := Result{Code: CodeStandbyFailed, Node: last.Node,
+		Text: fmt.Sprintf("node %s failed while Pgpool-II knows no primary;"+
+			" the last primary, node %s, has not been reported as failed: nothing promoted", e.Failed, last.Node)}
 	if primary, err := d.alive(ctx, last.Node); err == nil && primary {
-		r.Code, r.Text = CodeAlreadyPrimary, fmt.Sprintf("node %s is the primary, though Pgpool-II does not know it yet", last.Node)
+		r.Code = CodeAlreadyPrimary
+		r.Text = fmt.Sprintf("node %s is the primary, though Pgpool-II does not know it yet", last.Node)
 	}
 	return r
 }

@@ -122,11 +122,14 @@ func TestFailover(t *testing.T) {
 			code:   CodeAlreadyPrimary, primaries: []topology.NodeID{0},
 		},
 		"a standby of another system identifier": {
-			nodes: []*fakeNode{dead(), standby(0x100), {facts: Facts{InRecovery: true, SystemID: 5, History: topology.History{TLI: 1}, Receive: 0x999}}, standby(0x50)}, event: lost,
+			nodes: []*fakeNode{dead(), standby(0x100),
+				{facts: Facts{InRecovery: true, SystemID: 5, History: topology.History{TLI: 1},
+					Receive: 0x999}}, standby(0x50)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{1},
 		},
 		"two system identifiers and no record": {
-			nodes: []*fakeNode{dead(), standby(0x100), {facts: Facts{InRecovery: true, SystemID: 5, History: topology.History{TLI: 1}, Receive: 0x999}}}, event: lost,
+			nodes: []*fakeNode{dead(), standby(0x100),
+				{facts: Facts{InRecovery: true, SystemID: 5, History: topology.History{TLI: 1}, Receive: 0x999}}}, event: lost,
 			code: CodeSystemUnclear, exit: exit.Refused,
 		},
 		"the most advanced has diverged": {
@@ -134,17 +137,20 @@ func TestFailover(t *testing.T) {
 				standby(0x3000200)}, event: event012(0, 0, 2),
 			code: CodePromoted, primaries: []topology.NodeID{1},
 			check: func(t *testing.T, _ *world, r Result) {
-				if !strings.Contains(strings.Join(r.Notes, "\n"), "node 2: on timeline 1 at 0/3000200, which is not of the lost primary's line") {
+				if !strings.Contains(strings.Join(r.Notes, "\n"),
+					"node 2: on timeline 1 at 0/3000200, which is not of the lost primary's line") {
 					t.Errorf("notes %q", r.Notes)
 				}
 			},
 		},
 		"the only one has diverged": {
-			nodes: []*fakeNode{dead(), dead(), standby(0x3000200)}, event: lost, record: Primary{Node: 0, SystemID: 77, History: line2},
+			nodes: []*fakeNode{dead(), dead(), standby(0x3000200)}, event: lost, record: Primary{Node: 0, SystemID: 77,
+				History: line2},
 			code: CodeWrongLine, exit: exit.Refused,
 		},
 		"the only one is behind, on the older timeline": {
-			nodes: []*fakeNode{dead(), dead(), standby(0x3000000)}, event: lost, record: Primary{Node: 0, SystemID: 77, History: line2},
+			nodes: []*fakeNode{dead(), dead(), standby(0x3000000)}, event: lost, record: Primary{Node: 0, SystemID: 77,
+				History: line2},
 			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
 		"attached before detached, though it has less": {
@@ -156,7 +162,8 @@ func TestFailover(t *testing.T) {
 			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
 		"a stale primary runs beside": {
-			nodes: []*fakeNode{dead(), {facts: Facts{InRecovery: true, SystemID: 77, History: line2, Receive: 0x3000100}}, primary()}, event: lost,
+			nodes: []*fakeNode{dead(), {facts: Facts{InRecovery: true, SystemID: 77, History: line2, Receive: 0x3000100}},
+				primary()}, event: lost,
 			record: Primary{Node: 0, SystemID: 77, History: line2},
 			code:   CodePromoted, primaries: []topology.NodeID{1, 2},
 		},
@@ -165,7 +172,8 @@ func TestFailover(t *testing.T) {
 			code: CodeAlreadyPrimary, primaries: []topology.NodeID{1},
 		},
 		"the old primary is alive, and sends more before it is stopped": {
-			nodes: []*fakeNode{{facts: primary().facts, onFence: func(w *world) { w.nodes[2].facts.Receive = 0x300 }}, standby(0x200), standby(0x100)}, event: lost,
+			nodes: []*fakeNode{{facts: primary().facts, onFence: func(w *world) { w.nodes[2].facts.Receive = 0x300 }},
+				standby(0x200), standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
 		"promotion takes a while": {
@@ -180,23 +188,28 @@ func TestFailover(t *testing.T) {
 			code: CodePromoted, primaries: []topology.NodeID{1},
 		},
 		"the best refuses, the second is taken": {
-			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(*fakeNode) error { return ErrNotAsked }}, standby(0x100)}, event: lost,
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(*fakeNode) error { return ErrNotAsked }},
+				standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
 		"the best dies while promoted, the second is taken": {
-			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, noAgent: true, onPromote: func(n *fakeNode) error { n.down = true; return nil }}, standby(0x100)}, event: lost,
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, noAgent: true,
+				onPromote: func(n *fakeNode) error { n.down = true; return nil }}, standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
 		"the best never gets there and is stopped": {
-			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(*fakeNode) error { return nil }}, standby(0x100)}, event: lost,
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(*fakeNode) error { return nil }},
+				standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
 		"the best never gets there and cannot be stopped": {
-			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, stuck: true, onPromote: func(*fakeNode) error { return nil }}, standby(0x100)}, event: lost,
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, stuck: true,
+				onPromote: func(*fakeNode) error { return nil }}, standby(0x100)}, event: lost,
 			code: CodeUnconfirmed, exit: exit.Unfinished,
 		},
 		"out of recovery, but no new timeline": {
-			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, onPromote: func(n *fakeNode) error { n.facts.InRecovery = false; return nil }}, standby(0x100)}, event: lost,
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts,
+				onPromote: func(n *fakeNode) error { n.facts.InRecovery = false; return nil }}, standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
 		"the old primary comes back while its fence is waited for": {
@@ -254,7 +267,8 @@ func TestFailover(t *testing.T) {
 			if w.pokes != want {
 				t.Errorf("the controller was told %d times, want %d", w.pokes, want)
 			}
-			if text, err := os.ReadFile(filepath.Join(d.stateDir(), "hooks.log")); err != nil || !strings.Contains(string(text), string(c.code)) {
+			if text, err := os.ReadFile(filepath.Join(d.stateDir(), "hooks.log")); err != nil ||
+				!strings.Contains(string(text), string(c.code)) {
 				t.Errorf("hooks.log: %q, %v", text, err)
 			}
 			if c.code == CodePromoted {

@@ -48,7 +48,8 @@ type world struct {
 var line2 = topology.History{TLI: 2, Ancestors: []topology.HistoryEntry{{TLI: 1, Switch: 0x3000000}}}
 
 func standby(pos topology.LSN) *fakeNode {
-	return &fakeNode{facts: Facts{InRecovery: true, SystemID: 77, History: topology.History{TLI: 1}, Receive: pos, Replay: pos - 64}}
+	return &fakeNode{facts: Facts{InRecovery: true, SystemID: 77, History: topology.History{TLI: 1}, Receive: pos,
+		Replay: pos - 64}}
 }
 
 func primary() *fakeNode {
@@ -70,7 +71,8 @@ func (w *world) deps(t *testing.T) Deps {
 	t.Helper()
 	pool := &config.Pool{Controller: config.Controller{StateDir: t.TempDir()}}
 	for id := range topology.NodeID(len(w.nodes)) {
-		pool.Nodes = append(pool.Nodes, config.NodeConf{ID: id, Host: fmt.Sprintf("db%d", id), Port: 5432, Slot: config.SlotName(id)})
+		pool.Nodes = append(pool.Nodes, config.NodeConf{ID: id, Host: fmt.Sprintf("db%d", id), Port: 5432,
+			Slot: config.SlotName(id)})
 	}
 	return Deps{
 		Pool: pool, Out: w, Dial: w.dial, Agent: w.agent, Control: w,

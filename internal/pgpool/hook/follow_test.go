@@ -90,7 +90,8 @@ func TestRemoteStart(t *testing.T) {
 	d := w.deps(t)
 	d.Pool.Nodes = oneHost()
 	d.Control = refusing{w, errors.New("asked")}
-	for dir, want := range map[string]int{"/srv/pg1": 0, "/srv/pg1/": 0, "/srv/pg0": exit.Refused, "/srv/pg2": exit.Unreachable, "/srv/x": exit.Usage} {
+	for dir, want := range map[string]int{"/srv/pg1": 0, "/srv/pg1/": 0, "/srv/pg0": exit.Refused,
+		"/srv/pg2": exit.Unreachable, "/srv/x": exit.Usage} {
 		if _, err := RemoteStart(t.Context(), d, []string{"localhost", dir}); exit.Code(err) != want {
 			t.Errorf("%s: %v, want %d", dir, err, want)
 		}

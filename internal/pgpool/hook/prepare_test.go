@@ -90,11 +90,13 @@ func TestPrepare(t *testing.T) {
 		t.Errorf("did not survive a broken pipe:\n%s", out)
 	}
 	// ls itself has 0, 1, 2 and the directory it reads.
-	if fds := strings.Fields(got["grandchild"]); len(fds) < 4 || !slices.Equal(fds[:4], []string{"0", "1", "2", "3"}) || fds[4] != "SigIgn:" {
+	if fds := strings.Fields(got["grandchild"]); len(fds) < 4 || !slices.Equal(fds[:4], []string{"0", "1", "2", "3"}) ||
+		fds[4] != "SigIgn:" {
 		t.Errorf("descriptors of a child's child: %q", got["grandchild"])
 	}
 	var ignored uint64
-	if _, err := fmt.Sscanf(got["grandchild"], "0 1 2 3 SigIgn: %x", &ignored); err != nil || ignored&(1<<(syscall.SIGPIPE-1)) != 0 {
+	if _, err := fmt.Sscanf(got["grandchild"], "0 1 2 3 SigIgn: %x", &ignored); err != nil ||
+		ignored&(1<<(syscall.SIGPIPE-1)) != 0 {
 		t.Errorf("signals ignored by a child's child: %x, %v", ignored, err)
 	}
 	if again, err := net.Listen("tcp", addr); err != nil {

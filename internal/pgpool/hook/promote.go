@@ -53,7 +53,8 @@ func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() vi
 		}
 		v.err = perr
 	}
-	return fmt.Sprintf("old primary %s not fenced (%v), and not seen running as a primary (%v)", node, err, v.err), true, false
+	return fmt.Sprintf("old primary %s not fenced (%v), and not seen running as a primary (%v)",
+		node, err, v.err), true, false
 }
 
 func fenceNote(node topology.NodeID, how topology.Fenced) string {

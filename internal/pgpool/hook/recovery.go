@@ -80,7 +80,8 @@ func (d *Deps) recover(ctx context.Context, id topology.NodeID) (Result, error) 
 	start := time.Now()
 	d.say("online recovery of node %s requested", id)
 	err := d.asked(d.Control.Recover(ctx, id, func(s string) { d.say("node %s: %s", id, s) }))
-	r := Result{Code: CodeRecovered, Node: id, Text: fmt.Sprintf("node %s has caught up with the primary", id), Took: time.Since(start)}
+	r := Result{Code: CodeRecovered, Node: id, Text: fmt.Sprintf("node %s has caught up with the primary", id),
+		Took: time.Since(start)}
 	if err != nil {
 		r.Code, r.Text = CodeNotRecovered, err.Error()
 	}

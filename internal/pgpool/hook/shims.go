@@ -91,7 +91,8 @@ func InstallShims(dirHooks, dirsData []string, repoolPath, configPath string) ([
 
 func shims(dirHooks, dirsData []string, repoolPath, configPath string, install bool) ([]Change, error) {
 	if !filepath.IsAbs(repoolPath) || configPath != "" && !filepath.IsAbs(configPath) {
-		return nil, fmt.Errorf("install hooks: %q and %q must be absolute paths, since Pgpool-II runs them from anywhere", repoolPath, configPath)
+		return nil, fmt.Errorf("install hooks: %q and %q must be absolute paths, since Pgpool-II runs them from anywhere",
+			repoolPath, configPath)
 	}
 	var done []Change
 	for _, s := range Shims(repoolPath, configPath) {

@@ -31,7 +31,8 @@ func TestInstallShims(t *testing.T) {
 	if kept, err := os.ReadFile(changes[0].Backup); err != nil || string(kept) != "#!/bin/sh\necho mine\n" {
 		t.Errorf("backup %q: %q, %v", changes[0].Backup, kept, err)
 	}
-	for _, path := range []string{old, filepath.Join(data, "recovery_1st_stage"), filepath.Join(data, "pgpool_remote_start")} {
+	for _, path := range []string{old, filepath.Join(data, "recovery_1st_stage"),
+		filepath.Join(data, "pgpool_remote_start")} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o755 {
 			t.Errorf("%s: %v, %v", path, info, err)
 		}
@@ -57,7 +58,8 @@ func TestShimsPassArgumentsOn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	repool := filepath.Join(dir, "odd $name's repool")
-	if err := os.WriteFile(repool, []byte("#!/bin/sh\nfor a in \"$@\"; do printf '<%s>' \"$a\"; done\n"), 0o700); err != nil {
+	if err := os.WriteFile(repool, []byte("#!/bin/sh\nfor a in \"$@\"; do printf '<%s>' \"$a\"; done\n"),
+		0o700); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := InstallShims([]string{dir}, nil, repool, "/etc/a b.yaml"); err != nil {

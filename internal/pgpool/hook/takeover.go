@@ -24,7 +24,8 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 	c.notes = append(c.notes, note)
 	if !fenced {
 		return Result{Code: CodeNotFenced, Node: e.Failed, Notes: c.notes,
-			Text: fmt.Sprintf("node %s is alive as a primary and could not be stopped; a second one would split the pool", e.Failed)}
+			Text: fmt.Sprintf("node %s is alive as a primary and could not be stopped; a second one would split the pool",
+				e.Failed)}
 	}
 	// A primary that was running sent more WAL after the standbys were asked, its
 	// shutdown checkpoint included. And a host that does not answer costs seconds,
@@ -50,7 +51,7 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 		c.notes = append(c.notes, fmt.Sprintf("node %s: %v", v.node, err))
 		if !errors.Is(err, ErrNotAsked) && !d.stopped(ctx, v.node) {
 			return Result{Code: CodeUnconfirmed, Node: v.node, Notes: c.notes,
-				Text: fmt.Sprintf("node %s was told to promote itself and has not done so yet; it still may, so no other is tried", v.node)}
+				Text: fmt.Sprintf("node %s was told to promote itself and still may, so no other is tried", v.node)}
 		}
 		// That took up to a minute. The old primary may be back, with standbys that
 		// follow it, or the candidate refused because it is a primary already: another
@@ -84,7 +85,8 @@ func (d *Deps) chooseAgain(ctx context.Context, e Event, p *probes, last Primary
 }
 
 // promotedBy ends a failover that has its new primary.
-func (d *Deps) promotedBy(ctx context.Context, e Event, p *probes, v view, tli topology.TimelineID, notes []string) Result {
+func (d *Deps) promotedBy(ctx context.Context, e Event, p *probes, v view, tli topology.TimelineID,
+	notes []string) Result {
 	d.poke(ctx, e.String(), d.Limits.Poke) // the rest need not delay the other nodes
 	text := fmt.Sprintf("node %s promoted at %s on timeline %s", v.node, v.facts.Position(), tli)
 	if v.node != e.NewMain && e.NewMain != topology.NoNode {

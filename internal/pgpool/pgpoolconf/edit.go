@@ -145,7 +145,8 @@ func sameBut(before, after *File, name, value string) error {
 		if other == key || ok && after.settings[j].Value == old.Value || old.Odd != "" && !ok {
 			continue
 		}
-		return fmt.Errorf("%s:%d: %s would change with it; put each setting on a line of its own", old.File, old.Line, old.Name)
+		return fmt.Errorf("%s:%d: %s would change with it; put each setting on a line of its own", old.File, old.Line,
+			old.Name)
 	}
 	for other := range after.last {
 		if _, ok := before.last[other]; !ok && other != key {

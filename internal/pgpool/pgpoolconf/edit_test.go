@@ -30,7 +30,8 @@ func TestEditOfASample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := situation{text: string(text), files: map[string]string{"hooks.conf": "failback_command = '/bin/true'\n"}}.load(t)
+	f, err := situation{text: string(text),
+		files: map[string]string{"hooks.conf": "failback_command = '/bin/true'\n"}}.load(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,8 @@ func TestEdit(t *testing.T) {
 		{"empty file", "", edit{"x", "1"}, Marker + "\nx = '1'\n"},
 		{"no line end at the end", "y = 1", edit{"x", "a b"}, "y = 1\n" + marked + "x = 'a b'\n"},
 		{"two new settings", "y = 1\n", edit{"x", "1", "port", "1"}, "y = 1\n" + marked + "x = '1'\nport = 1\n"},
-		{"block in the middle", marked + "x = '1'\n# mine\ny = 2\n", edit{"z", "3"}, marked + "x = '1'\nz = '3'\n# mine\ny = 2\n"},
+		{"block in the middle", marked + "x = '1'\n# mine\ny = 2\n", edit{"z", "3"},
+			marked + "x = '1'\nz = '3'\n# mine\ny = 2\n"},
 		{"block without settings", "y = 1\n" + Marker + "\n", edit{"x", "1"}, "y = 1\n" + Marker + "\nx = '1'\n"},
 		{"block at an end without line end", Marker + "\nx = 1", edit{"z", "3"}, Marker + "\nx = 1\nz = '3'\n"},
 		{"the last of several", "x = 1\nx = 2\n", edit{"x", "3"}, "x = 1\nx = 3\n"},
@@ -108,9 +110,12 @@ func TestEditRefuses(t *testing.T) {
 		{"index missing", "", "backend_port", "1", "set backend_port: backend_port needs an index"},
 		{"several lines", "", "x", "a\nb", "set x: pgpool.conf cannot hold a value of several lines; call a script"},
 		{"single quote", "", "x", "it's", "set x: pgpool.conf cannot hold a value with a single quote; use double quotes or call a script"},
-		{"backslash at the end before another quote", "x = 'a' # it's\n", "x", `a\`, "set x: the rest of its line does not let the value stand; put the setting on a line of its own"},
-		{"unclosed quote over several words", "x = 'a b c\n", "x", "d", "set x: p.conf:1: a would change with it; put each setting on a line of its own"},
-		{"setting without value at the end", "y", "x", "1", "set x: p.conf:1: y would change with it; put each setting on a line of its own"},
+		{"backslash at the end before another quote", "x = 'a' # it's\n", "x", `a\`,
+			"set x: the rest of its line does not let the value stand; put the setting on a line of its own"},
+		{"unclosed quote over several words", "x = 'a b c\n", "x", "d",
+			"set x: p.conf:1: a would change with it; put each setting on a line of its own"},
+		{"setting without value at the end", "y", "x", "1",
+			"set x: p.conf:1: y would change with it; put each setting on a line of its own"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ed := parseText(t, c.text).Edit()
@@ -191,10 +196,12 @@ func TestWriteKeepsABackup(t *testing.T) {
 	}
 	edit{"x", "b"}.apply(t, ed)
 	done, err := ed.Write(".before")
-	if err != nil || len(done) != 1 || filepath.Base(done[0].Path) != "b.conf" || filepath.Base(done[0].Backup) != "b.conf.before" {
+	if err != nil || len(done) != 1 || filepath.Base(done[0].Path) != "b.conf" ||
+		filepath.Base(done[0].Backup) != "b.conf.before" {
 		t.Fatalf("wrote %+v, %v", done, err)
 	}
-	want := map[string]string{"main.conf": "port = 1\ninclude 'b.conf'\n", "b.conf": "x = 'b'\n", "b.conf.before": "x = 'a'\n"}
+	want := map[string]string{"main.conf": "port = 1\ninclude 'b.conf'\n", "b.conf": "x = 'b'\n",
+		"b.conf.before": "x = 'a'\n"}
 	if diff := cmp.Diff(want, contents(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
@@ -237,7 +244,8 @@ func TestWriteRefuses(t *testing.T) {
 		if _, err := ed.Write(".before"); !errors.Is(err, os.ErrExist) {
 			t.Errorf("error is %v", err)
 		}
-		if got := contents(t, dir); got["main.conf.before"] != "precious" || got["main.conf"] != "port = 1\ninclude 'b.conf'\n" {
+		if got := contents(t, dir); got["main.conf.before"] != "precious" ||
+			got["main.conf"] != "port = 1\ninclude 'b.conf'\n" {
 			t.Errorf("files are %q", got)
 		}
 	})

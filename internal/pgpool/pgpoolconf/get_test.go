@@ -56,7 +56,8 @@ func TestInt(t *testing.T) {
 			t.Errorf("%q: %v %v", value, got, err)
 		}
 	}
-	for _, value := range []string{"", " ", "abc", "5s", "5 s", "09", "0x", "-", "1e400", "99999999999999999999", "nan", "inf", "5 6"} {
+	for _, value := range []string{"", " ", "abc", "5s", "5 s", "09", "0x", "-", "1e400", "99999999999999999999", "nan",
+		"inf", "5 6"} {
 		if got, err := lookup(t, "x = '"+value+"'", "x").number(""); err == nil {
 			t.Errorf("%q is taken for %d", value, got)
 		}

@@ -53,7 +53,8 @@ func find(name string) (*parameter, int, error) {
 			return p, -1, nil
 		}
 		if strings.Trim(digits, "0123456789") != "" {
-			return p, -1, fmt.Errorf("%s begins like %s, so %q is taken for its index, which has to be a number", name, p.name, digits)
+			return p, -1, fmt.Errorf("%s begins like %s, so %q is taken for its index, which has to be a number", name, p.name,
+				digits)
 		}
 		// The value Pgpool-II calls the limit is one past its array.
 		index, err := strconv.Atoi(digits)

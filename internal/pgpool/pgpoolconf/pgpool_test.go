@@ -88,7 +88,8 @@ func TestRealPgpoolOnRandomText(t *testing.T) {
 	t.Parallel()
 	pieces := []string{
 		"x", "y_1", "z", " ", " ", "\t", "\n", "\n", "=", "=", "'a'", "''", "'a\\'b'", "'c\\' ", "'", "\\", `"`,
-		"#", "# c\n", "5", "5min", "-3", "-", "0x1F", "0xG", "1.5", ".5e3", ".e", "1e5", "a.b", "h-1:2/3", "/", "|", "é", "\r\n", ",",
+		"#", "# c\n", "5", "5min", "-3", "-", "0x1F", "0xG", "1.5", ".5e3", ".e", "1e5", "a.b", "h-1:2/3", "/", "|", "é",
+		"\r\n", ",",
 	}
 	random := rand.New(rand.NewPCG(15, 435))
 	var read, refused int
@@ -172,7 +173,8 @@ func TestKnownNames(t *testing.T) {
 	}
 	v := askPgpool(t, situation{text: text.String() + "hostname0 = 'h'\n"})
 	var got []string
-	for _, m := range regexp.MustCompile(`unrecognized configuration parameter "(\w+)"`).FindAllStringSubmatch(v.output, -1) {
+	for _, m := range regexp.MustCompile(`unrecognized configuration parameter "(\w+)"`).FindAllStringSubmatch(v.output,
+		-1) {
 		got = append(got, m[1])
 	}
 	if diff := cmp.Diff(want, got); diff != "" || !v.accepted {

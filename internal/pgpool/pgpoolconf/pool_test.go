@@ -120,7 +120,8 @@ func TestDefaultsByVersion(t *testing.T) {
 func TestWorkDirOfAnyVersion(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"": "/var/log/postgresql", "logdir = '/log'": "/log", "work_dir = '/work'": "/work", "work_dir = '/work'\nlogdir = '/log'": "/log",
+		"": "/var/log/postgresql", "logdir = '/log'": "/log", "work_dir = '/work'": "/work",
+		"work_dir = '/work'\nlogdir = '/log'": "/log",
 	} {
 		if p, err := parseText(t, text).Pool(Version{}); err != nil || p.WorkDir != want {
 			t.Errorf("%q: %s, %v", text, p.WorkDir, err)

@@ -66,7 +66,8 @@ func replaceFile(path, before, text, suffix string) (Written, error) {
 	if err := makeBackup(w.Backup, before, info); err != nil {
 		return Written{}, fmt.Errorf("keep a backup: %w", err)
 	}
-	pending, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o600))
+	pending, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)),
+		renameio.WithPermissions(0o600))
 	if err != nil {
 		return Written{}, err
 	}

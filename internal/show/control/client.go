@@ -143,7 +143,8 @@ func (c *Client) Recover(ctx context.Context, node topology.NodeID, say func(str
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("controller at %s went away during the recovery, which goes on by itself where it can: %w", c.path, errors.Join(in.Err(), io.ErrUnexpectedEOF))
+	return fmt.Errorf("controller at %s went away during the recovery, which goes on by itself where it can: %w", c.path,
+		errors.Join(in.Err(), io.ErrUnexpectedEOF))
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {

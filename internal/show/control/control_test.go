@@ -121,7 +121,8 @@ func TestEveryRequestArrives(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	want := []string{"look failover", "hold 2", "hold -1", "release 2 ann", "resync 1  hook", "resync 0 rewind ann", "attach 2 ann", `detach 0 ann "new disk"`, "checkpoint 1", "recover 1"}
+	want := []string{"look failover", "hold 2", "hold -1", "release 2 ann", "resync 1  hook", "resync 0 rewind ann",
+		"attach 2 ann", `detach 0 ann "new disk"`, "checkpoint 1", "recover 1"}
 	if d := cmp.Diff(want, f.calls); d != "" {
 		t.Error(d)
 	}
@@ -132,10 +133,12 @@ func TestStatusAndHistoryArriveWhole(t *testing.T) {
 	at := time.Date(2026, 3, 1, 2, 3, 4, 567000, time.UTC)
 	f := &fakeController{
 		status: Status{At: at, Version: "1", PID: 7, Acting: true, Pass: 3, PassTook: time.Second,
-			Snapshot:  topology.Snapshot{Taken: at, Nodes: []topology.Node{{ID: 1, SQL: topology.SQLFacts{Replay: 0x16B374D848}}}},
+			Snapshot: topology.Snapshot{Taken: at,
+				Nodes: []topology.Node{{ID: 1, SQL: topology.SQLFacts{Replay: 0x16B374D848}}}},
 			Decisions: []plan.Decision{{Node: 1, Action: plan.Attach, Code: plan.CodeReady, Upstream: 0}},
 			Memory:    plan.Memory{Holds: []plan.Hold{{Node: 1, Why: "x"}}}},
-		events: []history.Event{{ID: 1, At: at, Node: 1, Kind: "run", Code: "done", Text: "x", Data: json.RawMessage(`{"a":1}`)}},
+		events: []history.Event{{ID: 1, At: at, Node: 1, Kind: "run", Code: "done", Text: "x",
+			Data: json.RawMessage(`{"a":1}`)}},
 	}
 	c := served(t, f)
 	st, err := c.Status(t.Context())
@@ -177,7 +180,8 @@ func TestOtherErrorsAreNoRefusals(t *testing.T) {
 		"recover": c.Recover(t.Context(), 1, func(string) {}),
 	} {
 		var re *RefusedError
-		if err == nil || errors.As(err, &re) || !strings.Contains(err.Error(), "disk full") || !strings.Contains(err.Error(), c.path) {
+		if err == nil || errors.As(err, &re) || !strings.Contains(err.Error(), "disk full") ||
+			!strings.Contains(err.Error(), c.path) {
 			t.Errorf("%s: %#v", name, err)
 		}
 	}

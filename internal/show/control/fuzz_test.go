@@ -15,9 +15,13 @@ import (
 func FuzzRequest(f *testing.F) {
 	for _, s := range [][3]string{
 		{"POST", "/v1/hold", `{"node":1,"who":"ann","why":"disk","until":"2026-01-31T20:15:00Z"}`},
-		{"POST", "/v1/release", `{"node":-1,"who":"ann"}`}, {"POST", "/v1/resync", `{"node":2,"method":"any"}`}, {"POST", "/v1/resync", `{"method":"any"}`},
-		{"POST", "/v1/checkpoint", `{"node":0}`}, {"POST", "/v1/attach", `{"node":1,"who":"ann"}`}, {"POST", "/v1/detach", `{"who":"ann"}`}, {"POST", "/v1/recover", `{"node":1}`}, {"POST", "/v1/look", `{"reason":"x"}`}, {"POST", "/v1/look", `{"node":1e99}`},
-		{"GET", "/v1/history?node=1&limit=3&since=2026-01-31T20:15:00Z&kind=run", ""}, {"GET", "/v1/history?limit=-1", ""}, {"GET", "/v1/status", ""}, {"GET", "/v2", ""},
+		{"POST", "/v1/release", `{"node":-1,"who":"ann"}`}, {"POST", "/v1/resync", `{"node":2,"method":"any"}`}, {"POST",
+			"/v1/resync", `{"method":"any"}`},
+		{"POST", "/v1/checkpoint", `{"node":0}`}, {"POST", "/v1/attach", `{"node":1,"who":"ann"}`}, {"POST", "/v1/detach",
+			`{"who":"ann"}`}, {"POST", "/v1/recover", `{"node":1}`}, {"POST", "/v1/look", `{"reason":"x"}`},
+		{"POST", "/v1/look", `{"node":1e99}`},
+		{"GET", "/v1/history?node=1&limit=3&since=2026-01-31T20:15:00Z&kind=run", ""}, {"GET", "/v1/history?limit=-1",
+			""}, {"GET", "/v1/status", ""}, {"GET", "/v2", ""},
 	} {
 		f.Add(s[0], s[1], s[2])
 	}
@@ -33,13 +37,15 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("status %d: %s", w.Code, w.Body)
 		}
 		var refused RefusedError
-		if w.Code == http.StatusBadRequest && (json.Unmarshal(w.Body.Bytes(), &refused) != nil || refused.Msg == "" || len(c.calls) > 0) {
+		if w.Code == http.StatusBadRequest && (json.Unmarshal(w.Body.Bytes(), &refused) != nil || refused.Msg == "" ||
+			len(c.calls) > 0) {
 			t.Errorf("refused with %q, after %q", w.Body, c.calls)
 		}
 		if r.Method == http.MethodGet && len(c.calls) > 0 && c.calls[0] != "history" {
 			t.Errorf("a question did %q", c.calls)
 		}
-		if aboutNode := strings.HasPrefix(r.URL.Path, "/v1/") && r.URL.Path != "/v1/look"; r.Method == http.MethodPost && aboutNode && len(c.calls) > 0 {
+		if aboutNode := strings.HasPrefix(r.URL.Path, "/v1/") && r.URL.Path != "/v1/look"; r.Method == http.MethodPost &&
+			aboutNode && len(c.calls) > 0 {
 			var named map[string]json.RawMessage
 			// The first value counts; what comes behind it is not read.
 			if err := json.NewDecoder(strings.NewReader(body)).Decode(&named); err != nil || !says(named, "node") {

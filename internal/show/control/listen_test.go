@@ -69,7 +69,8 @@ func TestListenTakesNobodysFile(t *testing.T) {
 	if b, err := os.ReadFile(path); err != nil || string(b) != "data" {
 		t.Errorf("the file is gone: %v", err)
 	}
-	if _, err := Listen("/" + strings.Repeat("x", 101)); err == nil || !strings.Contains(err.Error(), "controller.socket") {
+	if _, err := Listen("/" + strings.Repeat("x", 101)); err == nil ||
+		!strings.Contains(err.Error(), "controller.socket") {
 		t.Errorf("a path that is too long: %v", err)
 	}
 }

@@ -108,7 +108,8 @@ func TestOlderFile(t *testing.T) {
 	dir := t.TempDir()
 	db, err := sql.Open("sqlite", filepath.Join(dir, FileName))
 	must(t, err)
-	_, err = db.ExecContext(t.Context(), schema+`INSERT INTO events (at, node, kind, code, text, data) VALUES (1, 0, 'run', 'done', 'event old', 'null')`)
+	_, err = db.ExecContext(t.Context(), schema+
+		`INSERT INTO events (at, node, kind, code, text, data) VALUES (1, 0, 'run', 'done', 'event old', 'null')`)
 	must(t, errors.Join(err, db.Close()))
 	r, err := OpenReadOnly(dir)
 	must(t, err)
@@ -199,7 +200,8 @@ func TestOldAsidesAreRemoved(t *testing.T) {
 	for _, at := range []string{"20250101T000000.000", "20250102T000000.000", "20250103T000000.000"} {
 		must(t, os.WriteFile(filepath.Join(dir, FileName+".damaged-"+at), nil, 0o600))
 	}
-	must(t, os.WriteFile(filepath.Join(dir, FileName), []byte("no database, but some text of a good length to be sure\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, FileName), []byte("no database, but some text of a good length to be sure\n"),
+		0o600))
 	open1(t, dir)
 	got, err := filepath.Glob(filepath.Join(dir, FileName+".damaged-*"))
 	must(t, err)

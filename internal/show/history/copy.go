@@ -43,7 +43,8 @@ func (c Copy) Save(value any) error {
 		return fmt.Errorf("write %s: %w", c.path, err)
 	}
 	dir := filepath.Dir(c.path)
-	if err := renameio.WriteFile(c.path, append(b, '\n'), 0o600, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o600)); err != nil {
+	if err := renameio.WriteFile(c.path, append(b, '\n'), 0o600, renameio.WithTempDir(dir),
+		renameio.WithStaticPermissions(0o600)); err != nil {
 		return fmt.Errorf("write %s: %w", c.path, err)
 	}
 	d, err := os.Open(dir)

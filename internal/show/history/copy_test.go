@@ -32,7 +32,8 @@ func TestCopy(t *testing.T) {
 	whole, err := os.ReadFile(filepath.Join(dir, HoldsFile))
 	must(t, err)
 	spoilt := map[string]string{"empty": "", "another value": strings.Replace(string(whole), "disk", "risk", 1),
-		"an empty value": `{"value": null, "sha256": ""}`, "other JSON": `[]`, "garbage": "\x00\xff", "what another program wrote": `{"holds": []}`}
+		"an empty value": `{"value": null, "sha256": ""}`, "other JSON": `[]`, "garbage": "\x00\xff",
+		"what another program wrote": `{"holds": []}`}
 	for n := range len(whole) - 1 { // the last byte is the newline
 		spoilt["cut "+string(whole[:n])] = string(whole[:n])
 	}

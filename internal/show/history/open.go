@@ -207,13 +207,15 @@ var errDamaged = errors.New("the file is damaged")
 // useless says that an error is about the file as it is, and not about this
 // moment: a lock, a full disk or a cancelled request go by.
 func useless(err error) bool {
-	return errors.Is(err, errDamaged) || hasCode(err, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_READONLY)
+	return errors.Is(err, errDamaged) || hasCode(err, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT,
+		sqlite3.SQLITE_READONLY)
 }
 
 // unfit is useless, and what only an opening shows: no file, or one with other
 // tables.
 func unfit(err error) bool {
-	return useless(err) || errors.Is(err, ErrGarbled) || hasCode(err, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_ERROR)
+	return useless(err) || errors.Is(err, ErrGarbled) || hasCode(err, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
+		sqlite3.SQLITE_ERROR)
 }
 
 func hasCode(err error, codes ...int) bool {

@@ -73,7 +73,8 @@ func where(f Filter) (sql string, args []any) {
 }
 
 func list(ctx context.Context, db *sql.DB, columns, where string, args []any) ([]Event, error) {
-	rows, err := db.QueryContext(ctx, `SELECT * FROM (SELECT `+columns+` FROM events WHERE `+where+` ORDER BY id DESC LIMIT ?) ORDER BY id`, args...)
+	rows, err := db.QueryContext(ctx, `SELECT * FROM (SELECT `+columns+` FROM events WHERE `+where+
+		` ORDER BY id DESC LIMIT ?) ORDER BY id`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,8 @@ func (s *Store) Keep(ctx context.Context, name string, value any) error {
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
-	if err := s.use(ctx, "keep "+name+" in", func(db *sql.DB) error { return keep(ctx, db, name, string(b)) }); err != nil {
+	if err := s.use(ctx, "keep "+name+" in",
+		func(db *sql.DB) error { return keep(ctx, db, name, string(b)) }); err != nil {
 		return err
 	}
 	s.recall(name, string(b))
@@ -139,7 +141,8 @@ func (s *Store) Kept(ctx context.Context, name string, value any) (found bool, e
 		return false, err
 	}
 	if err := json.Unmarshal([]byte(b), value); err != nil {
-		return false, fmt.Errorf("read %s from history %s: %w: %w; repool serve sets the file aside and begins a new one", name, s.path, ErrGarbled, err)
+		return false, fmt.Errorf("read %s from history %s: %w: %w; repool serve sets the file aside and begins a new one",
+			name, s.path, ErrGarbled, err)
 	}
 	s.recall(name, b)
 	return true, nil

@@ -88,7 +88,8 @@ func TestListFilters(t *testing.T) {
 	}
 	all, err := s.List(t.Context(), Filter{})
 	must(t, err)
-	if e := all[2]; !e.At.Equal(day0.Add(2*time.Hour)) || e.ID == 0 || string(e.Data) != `{"bytes":7}` || all[0].Data == nil {
+	if e := all[2]; !e.At.Equal(day0.Add(2*time.Hour)) || e.ID == 0 || string(e.Data) != `{"bytes":7}` ||
+		all[0].Data == nil {
 		t.Errorf("an event came back as %+v", e)
 	}
 }
@@ -162,7 +163,8 @@ func TestReadBesideTheWriter(t *testing.T) {
 	read("0 1 2 3")
 	must(t, w.Add(t.Context(), Event{Text: "event 4"}))
 	read("0 1 2 3 4")
-	if err := r.Add(t.Context(), Event{Text: "event 5"}); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, FileName)) {
+	if err := r.Add(t.Context(), Event{Text: "event 5"}); err == nil ||
+		!strings.Contains(err.Error(), filepath.Join(dir, FileName)) {
 		t.Errorf("a reader may write, or its error does not say what: %v", err)
 	}
 	must(t, w.Close())

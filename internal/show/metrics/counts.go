@@ -35,21 +35,29 @@ type counts struct {
 
 func newCounts(f *families) counts {
 	return counts{
-		passes:    f.histogram("repool_pass_duration_seconds", "Duration of the passes: observe, plan, act, publish.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}),
-		runs:      f.count("repool_resyncs_total", "Runs that ended, by result: done, failed, cancelled or interrupted.", "node", "result"),
-		durations: f.histogram("repool_resync_duration_seconds", "Duration of the runs that ended.", []float64{.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400}, "method", "result"),
-		copied:    f.count("repool_resync_copied_bytes_total", "Bytes that ended runs have moved.", "node"),
-		vaulted:   f.count("repool_vaulted_bytes_total", "Bytes put into the node's vault.", "node"),
-		lost:      f.count("repool_lost_commits_total", "Commits that the pool has lost and the node's vault keeps.", "node"),
-		requests:  f.count("repool_requests_total", "Requests made, by what was asked (attach, detach or fence) and result: taken or refused.", "node", "request", "result"),
-		decisions: f.count("repool_decision_changes_total", "How often a decision with this code has taken the place of another.", "code"),
-		events:    f.count("repool_events_total", "Events of the history, by kind.", "kind"),
-		primaries: f.count("repool_primary_changes_total", "How often another node has become the primary that Pgpool-II agrees on."),
+		passes: f.histogram("repool_pass_duration_seconds", "Duration of the passes: observe, plan, act, publish.",
+			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}),
+		runs: f.count("repool_resyncs_total", "Runs that ended, by result: done, failed, cancelled or interrupted.",
+			"node", "result"),
+		durations: f.histogram("repool_resync_duration_seconds", "Duration of the runs that ended.",
+			[]float64{.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400}, "method", "result"),
+		copied:  f.count("repool_resync_copied_bytes_total", "Bytes that ended runs have moved.", "node"),
+		vaulted: f.count("repool_vaulted_bytes_total", "Bytes put into the node's vault.", "node"),
+		lost:    f.count("repool_lost_commits_total", "Commits that the pool has lost and the node's vault keeps.", "node"),
+		requests: f.count("repool_requests_total",
+			"Requests made, by what was asked (attach, detach or fence) and result: taken or refused.", "node", "request",
+			"result"),
+		decisions: f.count("repool_decision_changes_total",
+			"How often a decision with this code has taken the place of another.", "code"),
+		events: f.count("repool_events_total", "Events of the history, by kind.", "kind"),
+		primaries: f.count("repool_primary_changes_total",
+			"How often another node has become the primary that Pgpool-II agrees on."),
 	}
 }
 
 func (c *counts) collectors() []prometheus.Collector {
-	return []prometheus.Collector{c.passes, c.runs, c.durations, c.copied, c.vaulted, c.lost, c.requests, c.decisions, c.events, c.primaries}
+	return []prometheus.Collector{c.passes, c.runs, c.durations, c.copied, c.vaulted, c.lost, c.requests, c.decisions,
+		c.events, c.primaries}
 }
 
 // begin makes the node's series at zero: a counter that appears with its first

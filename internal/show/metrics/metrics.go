@@ -47,10 +47,12 @@ type Metrics struct {
 // New makes metrics with their own registry. receivers gives the accounts of
 // notifications; it may be nil.
 func New(receivers func() []Receiver) *Metrics {
-	m := &Metrics{receivers: receivers, registry: prometheus.NewRegistry(), begun: map[topology.NodeID]bool{}, vaults: map[topology.NodeID]string{}}
+	m := &Metrics{receivers: receivers, registry: prometheus.NewRegistry(), begun: map[topology.NodeID]bool{},
+		vaults: map[topology.NodeID]string{}}
 	f := &m.families
 	m.decide = newDecideFamilies(f)
-	m.short = f.counter("repool_redundancy_lost_seconds_total", "Seconds since the controller's start in which the pool was short of a node.")
+	m.short = f.counter("repool_redundancy_lost_seconds_total",
+		"Seconds since the controller's start in which the pool was short of a node.")
 	m.counts = newCounts(f)
 	m.node = newNodeFamilies(f)
 	m.pool = newPoolFamilies(f)

@@ -71,7 +71,8 @@ func TestEveryFamilyHasASeries(t *testing.T) {
 		}
 	}
 	for line := range strings.SplitSeq(text, "\n") {
-		if name, is := strings.CutPrefix(line, "# TYPE "); is && strings.HasPrefix(name, "repool_") && !known[strings.Fields(name)[0]] {
+		if name, is := strings.CutPrefix(line, "# TYPE "); is && strings.HasPrefix(name, "repool_") &&
+			!known[strings.Fields(name)[0]] {
 			t.Errorf("not in the table: %s", line)
 		}
 	}
@@ -102,8 +103,10 @@ func TestFigures(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`repool_requests_total{node="1",request="attach",result="refused"} 1`, `repool_requests_total{node="1",request="attach",result="taken"} 1`,
-		`repool_requests_total{node="1",request="fence",result="refused"} 1`, `repool_requests_total{node="2",request="detach",result="taken"} 0`,
+		`repool_requests_total{node="1",request="attach",result="refused"} 1`,
+		`repool_requests_total{node="1",request="attach",result="taken"} 1`,
+		`repool_requests_total{node="1",request="fence",result="refused"} 1`,
+		`repool_requests_total{node="2",request="detach",result="taken"} 0`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("no series %s", want)
@@ -118,13 +121,15 @@ func TestWhatIsUnknownHasNoSeries(t *testing.T) {
 		t.Error("series before the first pass")
 	}
 	st := pool(3)
-	st.Snapshot.Pools[0] = topology.PoolView{Source: topology.Source{At: noon, Err: "no answer"}, Endpoint: "pool", Primary: topology.NoNode}
+	st.Snapshot.Pools[0] = topology.PoolView{Source: topology.Source{At: noon, Err: "no answer"}, Endpoint: "pool",
+		Primary: topology.NoNode}
 	st.Snapshot.Nodes[2].SQL = topology.SQLFacts{Source: topology.Source{At: noon, Err: "silent"}}
 	text := scrape(t, after(st), asText)
 	if got := lines(text, "repool_pgpool_up"); got != `repool_pgpool_up{pool="pool"} 0` {
 		t.Errorf("up: %s", got)
 	}
-	for _, family := range []string{"repool_nodes_missing", "repool_pgpool_node_attached", "repool_pgpool_processes", "repool_node_replay_lag_bytes"} {
+	for _, family := range []string{"repool_nodes_missing", "repool_pgpool_node_attached", "repool_pgpool_processes",
+		"repool_node_replay_lag_bytes"} {
 		if got := lines(text, family); got != "" {
 			t.Errorf("unknown, and yet: %s", got)
 		}
@@ -242,8 +247,11 @@ func TestOpenMetrics(t *testing.T) {
 		}
 		name, _, _ := strings.Cut(f[0], "{")
 		suffix, is := strings.CutPrefix(name, family)
-		want := map[string]string{"counter": "_total", "gauge": "", "histogram": "_bucket _sum _count", "summary": " _sum _count", "unknown": ""}
-		if allowed := strings.Fields(want[kinds[family]]); !is || suffix != "" && !strings.Contains(" "+strings.Join(allowed, " ")+" ", " "+suffix+" ") || suffix == "" && len(allowed) > 0 && kinds[family] != "summary" {
+		want := map[string]string{"counter": "_total", "gauge": "", "histogram": "_bucket _sum _count",
+			"summary": " _sum _count", "unknown": ""}
+		if allowed := strings.Fields(want[kinds[family]]); !is || suffix != "" &&
+			!strings.Contains(" "+strings.Join(allowed, " ")+" ", " "+suffix+" ") || suffix == "" && len(allowed) > 0 &&
+			kinds[family] != "summary" {
 			t.Errorf("%s in the family %s, a %s", name, family, kinds[family])
 		}
 	}

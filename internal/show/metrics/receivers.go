@@ -13,9 +13,12 @@ type receiverFamilies struct{ sent, failed, lost, queued *family }
 
 func newReceiverFamilies(f *families) receiverFamilies {
 	return receiverFamilies{
-		sent:   f.counter("repool_notifications_sent_total", "Notifications that the receiver (on_event or webhook) has taken.", "receiver"),
-		failed: f.counter("repool_notification_failures_total", "Attempts that the receiver did not take; each is made again.", "receiver"),
-		lost:   f.counter("repool_notifications_lost_total", "Notifications that were given up, or had no room in the queue.", "receiver"),
+		sent: f.counter("repool_notifications_sent_total",
+			"Notifications that the receiver (on_event or webhook) has taken.", "receiver"),
+		failed: f.counter("repool_notification_failures_total",
+			"Attempts that the receiver did not take; each is made again.", "receiver"),
+		lost: f.counter("repool_notifications_lost_total", "Notifications that were given up, or had no room in the queue.",
+			"receiver"),
 		queued: f.gauge("repool_notifications_queued", "Notifications that wait for the receiver.", "receiver"),
 	}
 }

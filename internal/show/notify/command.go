@@ -41,7 +41,8 @@ func (c *Command) Send(ctx context.Context, e Event) error {
 	for i, n := range e.Nodes {
 		ids[i] = n.String()
 	}
-	cmd.Env = append(environment(), "REPOOL_EVENT="+string(e.Kind), "REPOOL_ID="+e.ID, "REPOOL_NODES="+strings.Join(ids, " "),
+	cmd.Env = append(environment(), "REPOOL_EVENT="+string(e.Kind), "REPOOL_ID="+e.ID,
+		"REPOOL_NODES="+strings.Join(ids, " "),
 		"REPOOL_CODE="+e.Code, "REPOOL_RUN="+e.Run, "REPOOL_TEXT="+strings.ReplaceAll(e.Text, "\x00", ""))
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {

@@ -79,7 +79,8 @@ func (n *Notifier) look(find func(*watch) []Event) {
 	defer n.mu.Unlock()
 	for _, e := range find(&n.watch) {
 		e.ID, e.Controller = newID(), n.o.Controller
-		n.o.Log.Info("notify", "event", string(e.Kind), "id", e.ID, "nodes", fmt.Sprint(e.Nodes), "code", e.Code, "run", e.Run)
+		n.o.Log.Info("notify", "event", string(e.Kind), "id", e.ID, "nodes", fmt.Sprint(e.Nodes),
+			"code", e.Code, "run", e.Run)
 		n.dirty = true
 		for _, q := range n.queues {
 			if q.add(e) {

@@ -88,7 +88,8 @@ func (r *ear) count() int {
 // with runs a test with a notifier, in a bubble.
 func with(t *testing.T, s *memory, test func(n *Notifier), receivers ...Receiver) {
 	t.Helper()
-	n, err := New(t.Context(), Options{Receivers: receivers, Store: s, Log: slog.New(slog.DiscardHandler), Controller: "host"})
+	n, err := New(t.Context(), Options{Receivers: receivers, Store: s, Log: slog.New(slog.DiscardHandler),
+		Controller: "host"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,8 @@ type queue struct {
 }
 
 func newQueue(to Receiver, log *slog.Logger, settled func()) *queue {
-	return &queue{to: to, log: log, settled: settled, events: make(chan Event, queueLength), count: Stats{Receiver: to.Name()}}
+	return &queue{to: to, log: log, settled: settled, events: make(chan Event, queueLength),
+		count: Stats{Receiver: to.Name()}}
 }
 
 // add takes an event, and never waits: it says whether there was room.
@@ -66,15 +67,20 @@ func (q *queue) run(ctx context.Context) {
 // Every failure is tried again: what a receiver refuses now, it may take when
 // somebody has mended it.
 func (q *queue) tell(ctx context.Context, e Event) bool {
-	pauses := &backoff.ExponentialBackOff{InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2, RandomizationFactor: .3}
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+	pauses := &backoff.ExponentialBackOff{InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2,
+		RandomizationFactor: .3}
+	attempt := func() (struct{}, error) {
 		actx, cancel := context.WithTimeout(ctx, attemptDeadline)
 		defer cancel()
 		return struct{}{}, q.to.Send(actx, e)
-	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(patience), backoff.WithNotify(func(err error, pause time.Duration) {
+	}
+	failed := func(err error, pause time.Duration) {
 		q.note(func(s *Stats) { s.Failed++ })
-		q.log.Warn("notification not taken", "receiver", q.to.Name(), "event", string(e.Kind), "id", e.ID, "again", pause.Round(time.Millisecond).String(), "err", err)
-	}))
+		q.log.Warn("notification failed", "receiver", q.to.Name(), "event", string(e.Kind), "id", e.ID,
+			"again", pause.Round(time.Millisecond).String(), "err", err)
+	}
+	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(patience),
+		backoff.WithNotify(failed))
 	switch {
 	case err == nil:
 		q.note(func(s *Stats) { s.Sent++ })

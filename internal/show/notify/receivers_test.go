@@ -16,7 +16,8 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-var event = Event{ID: "evt_1", Kind: NodeParked, At: noon, Nodes: []topology.NodeID{1, 2}, Code: "no-space", Text: `it said "$(touch /tmp/never)"; 'so'`}
+var event = Event{ID: "evt_1", Kind: NodeParked, At: noon, Nodes: []topology.NodeID{1, 2}, Code: "no-space",
+	Text: `it said "$(touch /tmp/never)"; 'so'`}
 
 func write(t *testing.T, text string) string {
 	t.Helper()
@@ -30,7 +31,8 @@ func write(t *testing.T, text string) string {
 func TestWebhookIsSigned(t *testing.T) {
 	t.Parallel()
 	const secret = "a secret of many bytes"
-	for name, text := range map[string]string{"as it is": secret + "\n", "whsec_": "whsec_" + base64.StdEncoding.EncodeToString([]byte(secret))} {
+	for name, text := range map[string]string{"as it is": secret + "\n", "whsec_": "whsec_" +
+		base64.StdEncoding.EncodeToString([]byte(secret))} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var body []byte
@@ -48,11 +50,13 @@ func TestWebhookIsSigned(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got Event
-			if err := json.Unmarshal(body, &got); err != nil || got.Kind != NodeParked || got.Text != event.Text || len(got.Nodes) != 2 {
+			if err := json.Unmarshal(body, &got); err != nil || got.Kind != NodeParked || got.Text != event.Text ||
+				len(got.Nodes) != 2 {
 				t.Errorf("body: %s, %v", body, err)
 			}
 			want := "v1," + sign([]byte(secret), "evt_1", h.Get("Webhook-Timestamp"), body)
-			if h.Get("Webhook-Signature") != want || h.Get("Webhook-Id") != "evt_1" || h.Get("Content-Type") != "application/json" {
+			if h.Get("Webhook-Signature") != want || h.Get("Webhook-Id") != "evt_1" ||
+				h.Get("Content-Type") != "application/json" {
 				t.Errorf("headers: %v", h)
 			}
 		})
@@ -66,7 +70,8 @@ func TestSignatureIsTheSpecifications(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)); got != "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
+	if got := sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330",
+		[]byte(`{"test": 2432232314}`)); got != "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" {
 		t.Error(got)
 	}
 }
@@ -74,7 +79,8 @@ func TestSignatureIsTheSpecifications(t *testing.T) {
 func TestSecretsThatAreNone(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{"short": "abc", "no base64": "whsec_%%%", "empty": ""} {
-		if _, err := NewWebhook("http://localhost", write(t, text), ""); err == nil || text != "" && strings.Contains(err.Error(), text) {
+		if _, err := NewWebhook("http://localhost", write(t, text), ""); err == nil || text != "" &&
+			strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -96,12 +102,14 @@ func TestWebhookErrorsKeepTheAddress(t *testing.T) {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
 	defer s.Close()
-	for address, want := range map[string]string{s.URL + "/hidden": "503 Service Unavailable: not now", s.URL + "/hidden/away": "302 Found", closed.URL + "/hidden": "connection refused"} {
+	for address, want := range map[string]string{s.URL + "/hidden": "503 Service Unavailable: not now",
+		s.URL + "/hidden/away": "302 Found", closed.URL + "/hidden": "connection refused"} {
 		w, err := NewWebhook(address, "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Send(t.Context(), event); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
+		if err := w.Send(t.Context(), event); err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%s: %v, want %q and no path", address, err, want)
 		}
 	}
@@ -110,7 +118,8 @@ func TestWebhookErrorsKeepTheAddress(t *testing.T) {
 func TestCommandGetsTheEvent(t *testing.T) {
 	t.Setenv("PGPASSWORD", "secret")
 	out := filepath.Join(t.TempDir(), "out")
-	c := NewCommand(`cat > '` + out + `'; echo "$REPOOL_EVENT|$REPOOL_NODES|$REPOOL_CODE|$REPOOL_TEXT|$PGPASSWORD" >> '` + out + `'`)
+	c := NewCommand(`cat > '` + out + `'; echo "$REPOOL_EVENT|$REPOOL_NODES|$REPOOL_CODE|$REPOOL_TEXT|$PGPASSWORD" >> '` +
+		out + `'`)
 	if err := c.Send(t.Context(), event); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +139,8 @@ func TestCommandGetsTheEvent(t *testing.T) {
 
 func TestCommandThatFailsOrHangs(t *testing.T) {
 	t.Parallel()
-	if err := NewCommand("echo what is wrong >&2; exit 3").Send(t.Context(), event); err == nil || !strings.Contains(err.Error(), "exit status 3: what is wrong") {
+	if err := NewCommand("echo what is wrong >&2; exit 3").Send(t.Context(), event); err == nil ||
+		!strings.Contains(err.Error(), "exit status 3: what is wrong") {
 		t.Errorf("exit status: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

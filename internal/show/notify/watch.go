@@ -79,7 +79,9 @@ func (w *watch) redundancy(st *control.Status) []Event {
 	}
 	before := t.Missing
 	// A node that is back is forgotten: should it be lost again, that is news.
-	t.Missing = slices.DeleteFunc(slices.Clone(missing), func(n topology.NodeID) bool { return !slices.Contains(lost, n) && !slices.Contains(before, n) })
+	t.Missing = slices.DeleteFunc(slices.Clone(missing), func(n topology.NodeID) bool {
+		return !slices.Contains(lost, n) && !slices.Contains(before, n)
+	})
 	fresh := slices.IndexFunc(lost, func(n topology.NodeID) bool { return !slices.Contains(before, n) })
 	if fresh < 0 {
 		return nil
@@ -119,7 +121,8 @@ func (w *watch) deaf(st *control.Status) []Event {
 		return nil
 	}
 	d := st.Decisions[i]
-	return []Event{{Kind: PgpoolDeaf, At: st.At, Nodes: []topology.NodeID{d.Node}, Code: string(d.Code), Text: d.Reason, Hint: d.Hint}}
+	return []Event{{Kind: PgpoolDeaf, At: st.At, Nodes: []topology.NodeID{d.Node}, Code: string(d.Code), Text: d.Reason,
+		Hint: d.Hint}}
 }
 
 // run tells of a run's vault entry, once.
@@ -137,7 +140,8 @@ func (w *watch) run(r *topology.RunState) []Event {
 	if v.Missing != "" {
 		text += "; what cannot be told: " + v.Missing
 	}
-	return []Event{{Kind: LostCommitsVaulted, At: time.Now(), Nodes: []topology.NodeID{v.Node}, Run: r.ID, Code: "diverged", Text: text,
+	return []Event{{Kind: LostCommitsVaulted, At: time.Now(), Nodes: []topology.NodeID{v.Node}, Run: r.ID,
+		Code: "diverged", Text: text,
 		Hint: fmt.Sprintf("repool vault report %d %s", v.Node, v.ID), Vault: &entry}}
 }
 

@@ -16,12 +16,14 @@ var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 func whole(sec int) control.Status {
 	at := noon.Add(time.Duration(sec) * time.Second)
 	src := topology.Source{At: at}
-	st := control.Status{At: at, Acting: true, Pass: 1, Snapshot: topology.Snapshot{Taken: at, Pools: []topology.PoolView{{Source: src, Primary: 0}}}}
+	st := control.Status{At: at, Acting: true, Pass: 1,
+		Snapshot: topology.Snapshot{Taken: at, Pools: []topology.PoolView{{Source: src, Primary: 0}}}}
 	for i := range 3 {
 		id := topology.NodeID(i)
 		st.Snapshot.Pools[0].Nodes = append(st.Snapshot.Pools[0].Nodes, topology.PoolNode{ID: id, Status: topology.PoolUp})
 		st.Snapshot.Nodes = append(st.Snapshot.Nodes, topology.Node{ID: id, Agent: topology.Inspection{Source: src},
-			SQL: topology.SQLFacts{Source: src, InRecovery: i > 0, Timeline: 2, Receiver: topology.WALReceiver{Status: "streaming", Timeline: 2}}})
+			SQL: topology.SQLFacts{Source: src, InRecovery: i > 0, Timeline: 2,
+				Receiver: topology.WALReceiver{Status: "streaming", Timeline: 2}}})
 		st.Decisions = append(st.Decisions, plan.Decision{Node: id, Code: plan.CodeHealthy, Severity: plan.OK})
 		st.Memory.Nodes = append(st.Memory.Nodes, plan.NodeMemory{Node: id})
 	}
@@ -87,22 +89,32 @@ func TestWhatIsTold(t *testing.T) {
 		seen []control.Status
 		want string
 	}{
-		"nothing of a pool that is well":                              {[]control.Status{whole(0), whole(1)}, ""},
-		"a node that is detached, at once":                            {[]control.Status{whole(0), without(1, 1), without(2, 1), whole(35)}, "redundancy-lost 1 standby-down; redundancy-restored 1"},
-		"a node that was missing from the start":                      {[]control.Status{without(0, 2)}, "redundancy-lost 2 standby-down"},
-		"one more":                                                    {[]control.Status{without(0, 1), without(1, 1, 2), whole(9)}, "redundancy-lost 1 standby-down; redundancy-lost 1,2 standby-down; redundancy-restored 1,2"},
-		"one less, and again":                                         {[]control.Status{without(0, 1, 2), without(1, 1), without(2, 1, 2)}, "redundancy-lost 1,2 standby-down; redundancy-lost 1,2 standby-down"},
-		"one more, while the first is attached and has yet to stream": {[]control.Status{without(0, 1), both(1, 1, 2), both(12, 1, 2)}, "redundancy-lost 1 standby-down; redundancy-lost 1,2 standby-down"},
-		"an attached node that is silent, late":                       {[]control.Status{silent(0), silent(9), silent(10), whole(11)}, "redundancy-lost 2 healthy; redundancy-restored 2"},
-		"not a silence of a moment":                                   {[]control.Status{silent(0), whole(5), silent(6), silent(15)}, ""},
-		"nothing while Pgpool-II does not answer":                     {[]control.Status{without(0, 1), blind(1), without(2, 1)}, "redundancy-lost 1 standby-down"},
-		"nothing by one that only looks":                              {[]control.Status{looking(without(0, 1)), looking(parked(1, noon))}, ""},
-		"a parked node, once for each parking": {[]control.Status{whole(0), parked(1, noon), parked(2, noon), without(3, 1), parked(4, noon.Add(time.Second))},
+		"nothing of a pool that is well": {[]control.Status{whole(0), whole(1)}, ""},
+		"a node that is detached, at once": {[]control.Status{whole(0), without(1, 1),
+			without(2, 1), whole(35)}, "redundancy-lost 1 standby-down; redundancy-restored 1"},
+		"a node that was missing from the start": {[]control.Status{without(0, 2)}, "redundancy-lost 2 standby-down"},
+		"one more": {[]control.Status{without(0, 1), without(1, 1, 2), whole(9)},
+			"redundancy-lost 1 standby-down; redundancy-lost 1,2 standby-down; redundancy-restored 1,2"},
+		"one less, and again": {[]control.Status{without(0, 1, 2), without(1, 1), without(2, 1, 2)},
+			"redundancy-lost 1,2 standby-down; redundancy-lost 1,2 standby-down"},
+		"one more, while the first is attached and has yet to stream": {[]control.Status{without(0, 1), both(1, 1, 2),
+			both(12, 1, 2)}, "redundancy-lost 1 standby-down; redundancy-lost 1,2 standby-down"},
+		"an attached node that is silent, late": {[]control.Status{silent(0), silent(9), silent(10), whole(11)},
+			"redundancy-lost 2 healthy; redundancy-restored 2"},
+		"not a silence of a moment": {[]control.Status{silent(0), whole(5), silent(6), silent(15)}, ""},
+		"nothing while Pgpool-II does not answer": {[]control.Status{without(0, 1), blind(1), without(2, 1)},
+			"redundancy-lost 1 standby-down"},
+		"nothing by one that only looks": {[]control.Status{looking(without(0, 1)), looking(parked(1, noon))}, ""},
+		"a parked node, once for each parking": {[]control.Status{whole(0), parked(1, noon), parked(2, noon), without(3, 1),
+			parked(4, noon.Add(time.Second))},
 			"redundancy-lost 1 standby-down; node-parked 1 no-space; node-parked 1 no-space"},
-		"a Pgpool-II that carries out nothing, once until it does again": {[]control.Status{whole(0), deaf(1), deaf(2), whole(3), deaf(4)},
+		"a Pgpool-II that carries out nothing, once until it does again": {[]control.Status{whole(0), deaf(1), deaf(2),
+			whole(3), deaf(4)},
 			"pgpool-deaf 1 pool-deaf; pgpool-deaf 1 pool-deaf"},
-		"lost commits, once for each entry": {[]control.Status{vaulted(0, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}), vaulted(1, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
-			vaulted(2, topology.VaultEntry{ID: "b", Node: 1, Missing: "the WAL is gone"})}, "lost-commits-vaulted 1 diverged; lost-commits-vaulted 1 diverged"},
+		"lost commits, once for each entry": {[]control.Status{vaulted(0, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
+			vaulted(1, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
+			vaulted(2, topology.VaultEntry{ID: "b", Node: 1,
+				Missing: "the WAL is gone"})}, "lost-commits-vaulted 1 diverged; lost-commits-vaulted 1 diverged"},
 		"no entry without a commit": {[]control.Status{vaulted(0, topology.VaultEntry{ID: "a", Node: 1})}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +149,8 @@ func TestSentences(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	st = parked(80, noon)
-	if e := w.status(&st); len(e) != 2 || e[1].Text != "repool has given up on node 1: 5 runs failed" || e[1].Hint != "make room on the node's file system" {
+	if e := w.status(&st); len(e) != 2 || e[1].Text != "repool has given up on node 1: 5 runs failed" ||
+		e[1].Hint != "make room on the node's file system" {
 		t.Errorf("%+v", e)
 	}
 }

@@ -38,7 +38,8 @@ func NewWebhook(target, secretFile, version string) (*Webhook, error) {
 	w := &Webhook{url: target, host: u.Host, agent: "repool/" + version, client: &http.Client{
 		// A redirect would carry the signature to somebody else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSHandshakeTimeout: 10 * time.Second},
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true,
+			TLSHandshakeTimeout: 10 * time.Second},
 	}}
 	if secretFile != "" {
 		if w.secret, err = readSecret(secretFile); err != nil {

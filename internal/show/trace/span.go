@@ -35,17 +35,21 @@ func traceOf(r topology.RunState, resource []*commonpb.KeyValue, version string)
 		spans = append(spans, stepOf(r, i, s))
 	}
 	return &tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{{
-		Resource:   &resourcepb.Resource{Attributes: resource},
-		ScopeSpans: []*tracepb.ScopeSpans{{Scope: &commonpb.InstrumentationScope{Name: "github.com/repool/repool", Version: version}, Spans: spans}},
+		Resource: &resourcepb.Resource{Attributes: resource},
+		ScopeSpans: []*tracepb.ScopeSpans{{Scope: &commonpb.InstrumentationScope{Name: "github.com/repool/repool",
+			Version: version}, Spans: spans}},
 	}}}
 }
 
 func rootOf(r topology.RunState) *tracepb.Span {
 	s := &tracepb.Span{
-		TraceId: traceID(r.ID), SpanId: spanID(r.ID, -1), Name: "resync " + string(r.Method), Kind: tracepb.Span_SPAN_KIND_INTERNAL,
+		TraceId: traceID(r.ID), SpanId: spanID(r.ID, -1), Name: "resync " +
+			string(r.Method), Kind: tracepb.Span_SPAN_KIND_INTERNAL,
 		StartTimeUnixNano: nanos(r.Started), EndTimeUnixNano: nanos(endOf(r)),
-		Attributes: []*commonpb.KeyValue{text("repool.run", r.ID), number("repool.node", int64(r.Node)), number("repool.upstream", int64(r.Upstream)),
-			text("repool.method", string(r.Method)), text("repool.outcome", string(r.Outcome)), text("repool.code", r.Code), number("repool.bytes_moved", int64(r.BytesDone))},
+		Attributes: []*commonpb.KeyValue{text("repool.run", r.ID), number("repool.node", int64(r.Node)),
+			number("repool.upstream", int64(r.Upstream)),
+			text("repool.method", string(r.Method)), text("repool.outcome", string(r.Outcome)), text("repool.code",
+				r.Code), number("repool.bytes_moved", int64(r.BytesDone))},
 		Status: statusOf(r.Error),
 	}
 	if r.Outcome != topology.RunDone && r.Error == "" {
@@ -63,7 +67,8 @@ func stepOf(r topology.RunState, i int, step topology.StepRun) *tracepb.Span {
 		ended = endOf(r)
 	}
 	s := &tracepb.Span{
-		TraceId: traceID(r.ID), SpanId: spanID(r.ID, i), ParentSpanId: spanID(r.ID, -1), Name: step.Name, Kind: tracepb.Span_SPAN_KIND_INTERNAL,
+		TraceId: traceID(r.ID), SpanId: spanID(r.ID, i), ParentSpanId: spanID(r.ID,
+			-1), Name: step.Name, Kind: tracepb.Span_SPAN_KIND_INTERNAL,
 		StartTimeUnixNano: nanos(step.Started), EndTimeUnixNano: nanos(ended), Status: statusOf(step.Error),
 		Attributes: []*commonpb.KeyValue{text("repool.run", r.ID), number("repool.node", int64(r.Node))},
 	}

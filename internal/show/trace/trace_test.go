@@ -21,12 +21,15 @@ var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 
 func at(sec int) time.Time { return noon.Add(time.Duration(sec) * time.Second) }
 
-var run = topology.RunState{ID: "run1", Node: 2, Upstream: 1, Method: topology.MethodRewind, Outcome: topology.RunFailed, Code: "rewind-failed", Error: "pg_rewind: no",
+var run = topology.RunState{ID: "run1", Node: 2, Upstream: 1, Method: topology.MethodRewind,
+	Outcome: topology.RunFailed, Code: "rewind-failed", Error: "pg_rewind: no",
 	Started: at(0), Ended: at(9), BytesDone: 77, Vault: &topology.VaultEntry{ID: "v", Commits: 3},
-	Steps: []topology.StepRun{{Name: "vault", Started: at(1), Ended: at(2), Note: "9 kB"}, {Name: "rewind", Started: at(3), Error: "pg_rewind: no"}}}
+	Steps: []topology.StepRun{{Name: "vault", Started: at(1), Ended: at(2), Note: "9 kB"},
+		{Name: "rewind", Started: at(3), Error: "pg_rewind: no"}}}
 
 // collector is one that takes what comes, after the first answers.
-func collector(t *testing.T, answers ...int) (address string, got <-chan *tracepb.TracesData, heads <-chan http.Header) {
+func collector(t *testing.T, answers ...int) (address string, got <-chan *tracepb.TracesData,
+	heads <-chan http.Header) {
 	t.Helper()
 	traces, headers := make(chan *tracepb.TracesData, 10), make(chan http.Header, 10)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -70,7 +73,8 @@ func start(t *testing.T, env map[string]string, log io.Writer) *Tracer {
 func TestRunBecomesATrace(t *testing.T) {
 	t.Parallel()
 	address, got, heads := collector(t, http.StatusServiceUnavailable)
-	start(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": address + "/", "OTEL_EXPORTER_OTLP_HEADERS": "x-token=a%20b", "OTEL_SERVICE_NAME": "mine"}, t.Output()).RunEnded(run)
+	start(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": address + "/", "OTEL_EXPORTER_OTLP_HEADERS": "x-token=a%20b",
+		"OTEL_SERVICE_NAME": "mine"}, t.Output()).RunEnded(run)
 	d, h := <-got, <-heads
 	if h.Get("X-Token") != "a b" || h.Get("Content-Type") != "application/x-protobuf" {
 		t.Errorf("headers: %v", h)
@@ -84,18 +88,21 @@ func TestRunBecomesATrace(t *testing.T) {
 		t.Fatalf("%d spans: %v", len(spans), spans)
 	}
 	root := spans[0]
-	if root.Name != "resync rewind" || root.Status.Code != tracepb.Status_STATUS_CODE_ERROR || root.Status.Message != "pg_rewind: no" || len(root.ParentSpanId) != 0 ||
+	if root.Name != "resync rewind" || root.Status.Code != tracepb.Status_STATUS_CODE_ERROR ||
+		root.Status.Message != "pg_rewind: no" || len(root.ParentSpanId) != 0 ||
 		root.StartTimeUnixNano != uint64(at(0).UnixNano()) || root.EndTimeUnixNano != uint64(at(9).UnixNano()) {
 		t.Errorf("root: %v", root)
 	}
 	seen := map[string]bool{}
 	for i, s := range spans {
-		if i > 0 && !bytes.Equal(s.ParentSpanId, root.SpanId) || !bytes.Equal(s.TraceId, root.TraceId) || len(s.TraceId) != 16 || len(s.SpanId) != 8 || seen[string(s.SpanId)] {
+		if i > 0 && !bytes.Equal(s.ParentSpanId, root.SpanId) || !bytes.Equal(s.TraceId, root.TraceId) ||
+			len(s.TraceId) != 16 || len(s.SpanId) != 8 || seen[string(s.SpanId)] {
 			t.Errorf("span %d: %v", i, s)
 		}
 		seen[string(s.SpanId)] = true
 	}
-	if s := spans[1]; s.Name != "vault" || s.Status.Code != tracepb.Status_STATUS_CODE_OK || s.EndTimeUnixNano != uint64(at(2).UnixNano()) {
+	if s := spans[1]; s.Name != "vault" || s.Status.Code != tracepb.Status_STATUS_CODE_OK ||
+		s.EndTimeUnixNano != uint64(at(2).UnixNano()) {
 		t.Errorf("step: %v", s)
 	}
 	if s := spans[2]; s.EndTimeUnixNano != uint64(at(9).UnixNano()) || s.Status.Code != tracepb.Status_STATUS_CODE_ERROR {
@@ -136,13 +143,15 @@ func TestEndpoints(t *testing.T) {
 		want       string
 		bad        bool
 	}{
-		"nothing":               {},
-		"environment":           {env: map[string]string{generic: "http://h:4318"}, want: "http://h:4318/v1/traces"},
-		"for traces, as it is":  {env: map[string]string{generic: "http://h:4318", own: "https://t/x"}, want: "https://t/x"},
-		"configured outranks":   {configured: "http://c:4318/", env: map[string]string{own: "https://t/x"}, want: "http://c:4318/v1/traces"},
-		"switched off":          {configured: "http://c:4318", env: map[string]string{"OTEL_SDK_DISABLED": "TRUE"}},
-		"no URL":                {env: map[string]string{generic: "h:4318"}, bad: true},
-		"headers that are none": {configured: "http://c", env: map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "token"}, bad: true},
+		"nothing":              {},
+		"environment":          {env: map[string]string{generic: "http://h:4318"}, want: "http://h:4318/v1/traces"},
+		"for traces, as it is": {env: map[string]string{generic: "http://h:4318", own: "https://t/x"}, want: "https://t/x"},
+		"configured outranks": {configured: "http://c:4318/", env: map[string]string{own: "https://t/x"},
+			want: "http://c:4318/v1/traces"},
+		"switched off": {configured: "http://c:4318", env: map[string]string{"OTEL_SDK_DISABLED": "TRUE"}},
+		"no URL":       {env: map[string]string{generic: "h:4318"}, bad: true},
+		"headers that are none": {configured: "http://c", env: map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "token"},
+			bad: true},
 	} {
 		e, err := FindEndpoint(c.configured, func(k string) string { return c.env[k] })
 		if e.url != c.want || (err != nil) != c.bad || e.Set() != (c.want != "") {

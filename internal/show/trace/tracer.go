@@ -81,7 +81,8 @@ func (t *Tracer) Run(ctx context.Context) error {
 func (t *Tracer) tell(ctx context.Context, r topology.RunState) {
 	body, err := proto.Marshal(traceOf(r, t.resource, t.version))
 	if err == nil {
-		pauses := &backoff.ExponentialBackOff{InitialInterval: time.Second, MaxInterval: time.Minute, Multiplier: 2, RandomizationFactor: .3}
+		pauses := &backoff.ExponentialBackOff{InitialInterval: time.Second, MaxInterval: time.Minute, Multiplier: 2,
+			RandomizationFactor: .3}
 		_, err = backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, t.post(ctx, body) },
 			backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(patience))
 	}

@@ -22,7 +22,8 @@ type Decision struct {
 
 // DecisionOf words a decision.
 func DecisionOf(d plan.Decision) Decision {
-	out := Decision{Decision: d, Tone: toneOf(d.Severity, d.Code), Doing: string(d.Code), Verdict: string(d.Action), Estimate: estimate(d.Estimate)}
+	out := Decision{Decision: d, Tone: toneOf(d.Severity, d.Code), Doing: string(d.Code), Verdict: string(d.Action),
+		Estimate: estimate(d.Estimate)}
 	action := ""
 	switch {
 	case d.Method != "" && d.Method != topology.MethodNone && d.Severity != plan.Refused:

@@ -59,7 +59,8 @@ func eventsOf(in []history.Event) []Event {
 		ev := Event{ID: e.ID, At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Label: label(e), Text: firstLine(e.Text),
 			Run: e.Run, Tone: eventTone(e), Subject: subjectOf(e.Node)}
 		if n := len(out) - 1; n >= 0 && ev.sameAs(out[n]) {
-			out[n].Subject = "nodes " + e.Node.String() + ", " + strings.TrimPrefix(strings.TrimPrefix(out[n].Subject, "nodes "), "node ")
+			out[n].Subject = "nodes " + e.Node.String() + ", " + strings.TrimPrefix(strings.TrimPrefix(out[n].Subject, "nodes "),
+				"node ")
 			continue
 		}
 		out = append(out, ev)
@@ -69,13 +70,15 @@ func eventsOf(in []history.Event) []Event {
 
 // sameAs says that a later event tells of another node what e tells of its own.
 func (e *Event) sameAs(later Event) bool {
-	return e.Run == "" && later.Run == "" && e.Node >= 0 && later.Node >= 0 && e.Kind == later.Kind && e.Code == later.Code &&
+	return e.Run == "" && later.Run == "" && e.Node >= 0 && later.Node >= 0 && e.Kind == later.Kind &&
+		e.Code == later.Code &&
 		e.Text == later.Text && later.At.Sub(e.At) < together
 }
 
 // label is kind and code, or the code alone where it says enough.
 func label(e history.Event) string {
-	if slices.Contains([]string{"run", "attach", "detach", "fence", "hook"}, e.Kind) && !strings.HasPrefix(e.Code, e.Kind) {
+	if slices.Contains([]string{"run", "attach", "detach", "fence", "hook"}, e.Kind) &&
+		!strings.HasPrefix(e.Code, e.Kind) {
 		return e.Kind + " " + e.Code
 	}
 	return e.Code
@@ -188,12 +191,14 @@ const NotActing = "This controller is not acting"
 func vaultLoss(e Vault) Alarm {
 	return Alarm{Tone: Bad, At: e.Made, Node: e.Node,
 		Title: fmt.Sprintf("%s, kept in the vault of node %s", count(e.Commits, "lost commit"), e.Node),
-		Text:  fmt.Sprintf("Acknowledged by node %s after %s on timeline %s; never reached another node.", e.Node, e.Diverged, e.TLI),
-		Do:    fmt.Sprintf("repool vault report %s %s", e.Node, e.ID)}
+		Text: fmt.Sprintf("Acknowledged by node %s after %s on timeline %s; never reached another node.", e.Node, e.Diverged,
+			e.TLI),
+		Do: fmt.Sprintf("repool vault report %s %s", e.Node, e.ID)}
 }
 
 func holdAlarm(h plan.Hold) Alarm {
-	a := Alarm{Tone: Quiet, Title: "Node " + h.Node.String() + " is on hold", Text: "held by " + orWord(h.Who, "an unnamed operator"),
+	a := Alarm{Tone: Quiet, Title: "Node " + h.Node.String() + " is on hold", Text: "held by " +
+		orWord(h.Who, "an unnamed operator"),
 		At: h.Since, Node: h.Node, Do: "repool release " + h.Node.String()}
 	if h.Node == topology.NoNode {
 		a.Title, a.Do = "The whole pool is on hold", "repool release all"

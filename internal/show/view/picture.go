@@ -137,7 +137,8 @@ func (p *Picture) bars(v *View, s size) {
 }
 
 func card(n *NodeView, s size, small bool) Card {
-	c := Card{W: s.cardW, H: s.cardH, Node: n, Name: "node " + n.ID.String(), Address: clip(n.Address, s.chars), Doing: clip(n.Doing, s.chars-2)}
+	c := Card{W: s.cardW, H: s.cardH, Node: n, Name: "node " + n.ID.String(), Address: clip(n.Address, s.chars),
+		Doing: clip(n.Doing, s.chars-2)}
 	if small {
 		c.Name = n.ID.String()
 	}
@@ -228,8 +229,10 @@ func path(src, dst *Card, s size, level, width int) string {
 	if rail2 < rail1 {
 		down = -1
 	}
-	return fmt.Sprintf("M%d %dV%dQ%d %d %d %dH%dQ%d %d %d %dV%dQ%d %d %d %dH%dQ%d %d %d %dV%d", x1, src.Y+src.H, rail1-r, x1, rail1, x1+r, rail1,
-		trunk-r, trunk, rail1, trunk, rail1+down*r, rail2-down*r, trunk, rail2, trunk-r, rail2, x2+r, x2, rail2, x2, rail2-r, end)
+	return fmt.Sprintf("M%d %dV%dQ%d %d %d %dH%dQ%d %d %d %dV%dQ%d %d %d %dH%dQ%d %d %d %dV%d", x1, src.Y+src.H, rail1-r,
+		x1, rail1, x1+r, rail1,
+		trunk-r, trunk, rail1, trunk, rail1+down*r, rail2-down*r, trunk, rail2, trunk-r, rail2, x2+r, x2, rail2, x2, rail2-r,
+		end)
 }
 
 // alt is the picture in words, for those who do not see it.

@@ -46,10 +46,12 @@ func RunOf(r topology.RunState, now time.Time) *Run {
 	if r.Outcome.Ended() && !r.Ended.IsZero() {
 		end = r.Ended
 	}
-	out := &Run{ID: r.ID, Node: r.Node, Method: string(r.Method), Upstream: r.Upstream, Outcome: r.Outcome, Started: r.Started,
-		Took: max(0, end.Sub(r.Started)), Step: r.Step(), Error: r.Error, Hint: r.Hint, Vault: r.Vault, Bytes: r.BytesDone}
+	out := &Run{ID: r.ID, Node: r.Node, Method: string(r.Method), Upstream: r.Upstream, Outcome: r.Outcome,
+		Started: r.Started,
+		Took:    max(0, end.Sub(r.Started)), Step: r.Step(), Error: r.Error, Hint: r.Hint, Vault: r.Vault, Bytes: r.BytesDone}
 	for i, s := range r.Steps {
-		st := Step{Name: s.Name, Note: firstLine(s.Note), Error: firstLine(s.Error), Running: s.Ended.IsZero() && !r.Outcome.Ended()}
+		st := Step{Name: s.Name, Note: firstLine(s.Note), Error: firstLine(s.Error), Running: s.Ended.IsZero() &&
+			!r.Outcome.Ended()}
 		switch {
 		case !s.Ended.IsZero():
 			st.Took = s.Ended.Sub(s.Started)
@@ -105,7 +107,8 @@ func (r *Run) Short() string {
 
 // Line is the run's progress in one line.
 func (r *Run) Line() string {
-	parts := []string{fmt.Sprintf("%s from node %s, step %s, %s so far", r.Method, r.Upstream, r.Step, r.Took.Round(time.Second))}
+	parts := []string{fmt.Sprintf("%s from node %s, step %s, %s so far", r.Method, r.Upstream, r.Step,
+		r.Took.Round(time.Second))}
 	switch {
 	case r.Moving:
 		parts = append(parts, fmt.Sprintf("%s of %s (%d %%)", r.Done, r.Total, r.Percent()))

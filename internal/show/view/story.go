@@ -84,7 +84,8 @@ func Find(run string, list func(history.Filter) ([]history.Event, error)) (Story
 		window.Since = e.At
 	}
 	for _, code := range []plan.Code{plan.CodeHealthy, plan.CodePrimary} {
-		after, err := list(history.Filter{Node: &own[0].Node, Kind: "decision", Code: string(code), Since: own[0].At, Limit: history.MaxLimit})
+		after, err := list(history.Filter{Node: &own[0].Node, Kind: "decision", Code: string(code), Since: own[0].At,
+			Limit: history.MaxLimit})
 		if err != nil {
 			return Story{}, err
 		}
@@ -157,7 +158,8 @@ func belongs(e history.Event) bool {
 	case "hold", "release":
 		return e.Node == topology.NoNode
 	case "decision":
-		return e.Code == string(plan.CodePrimary) || e.Code == string(plan.CodeNoPrimary) || e.Code == string(plan.CodeFailoverRunning)
+		return e.Code == string(plan.CodePrimary) || e.Code == string(plan.CodeNoPrimary) ||
+			e.Code == string(plan.CodeFailoverRunning)
 	}
 	return false
 }
@@ -171,12 +173,14 @@ func EndOf(e history.Event) (r topology.RunState, ok bool) {
 }
 
 func (s *Story) add(e history.Event) {
-	p := Part{At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Text: strings.TrimSpace(e.Text), Run: e.Run, Tone: eventTone(e), Subject: subjectOf(e.Node)}
+	p := Part{At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Text: strings.TrimSpace(e.Text), Run: e.Run,
+		Tone: eventTone(e), Subject: subjectOf(e.Node)}
 	if r, ended := EndOf(e); ended {
 		p.Run, p.Steps = r.ID, RunOf(r, e.At).Steps
 		s.Runs = append(s.Runs, r)
 		s.Bytes += r.BytesDone
-		if r.Vault != nil && r.Vault.ID != "" && !slices.ContainsFunc(s.Vaults, func(v topology.VaultEntry) bool { return v.ID == r.Vault.ID }) {
+		if r.Vault != nil && r.Vault.ID != "" &&
+			!slices.ContainsFunc(s.Vaults, func(v topology.VaultEntry) bool { return v.ID == r.Vault.ID }) {
 			s.Vaults = append(s.Vaults, *r.Vault)
 			s.Lost += r.Vault.Commits
 		}

@@ -21,14 +21,16 @@ func (s *tale) add(node topology.NodeID, kind, code, run string, data any) *tale
 		panic(err)
 	}
 	at := noon.Add(time.Duration(len(s.events)) * time.Second)
-	s.events = append(s.events, history.Event{ID: int64(len(s.events) + 1), At: at, Node: node, Kind: kind, Code: code, Text: code + " of it", Run: run, Data: b})
+	s.events = append(s.events, history.Event{ID: int64(len(s.events) + 1), At: at, Node: node, Kind: kind, Code: code,
+		Text: code + " of it", Run: run, Data: b})
 	return s
 }
 
 func (s *tale) list(f history.Filter) ([]history.Event, error) {
 	var out []history.Event
 	for _, e := range s.events {
-		if (f.Node == nil || *f.Node == e.Node) && (f.Kind == "" || f.Kind == e.Kind) && (f.Code == "" || f.Code == e.Code) && (f.Run == "" || f.Run == e.Run) &&
+		if (f.Node == nil || *f.Node == e.Node) && (f.Kind == "" || f.Kind == e.Kind) && (f.Code == "" || f.Code == e.Code) &&
+			(f.Run == "" || f.Run == e.Run) &&
 			!e.At.Before(f.Since) && (f.Until.IsZero() || e.At.Before(f.Until)) {
 			out = append(out, e)
 		}
@@ -44,13 +46,17 @@ func oneFailure() *tale {
 	s.add(2, "run", "started", "r0", nil).add(2, "decision", "healthy", "", nil) // another story
 	s.add(0, "decision", "failover-running", "", plan.Decision{Evidence: []string{"it is gone"}})
 	s.add(1, "decision", "primary", "", nil)
-	s.add(0, "decision", "diverged", "", plan.Decision{Rejected: []plan.Rejection{{Method: topology.MethodAdopt, Why: "lost commits"}}, Estimate: plan.Estimate{Bytes: 1 << 20, Seconds: 2}})
+	s.add(0, "decision", "diverged", "", plan.Decision{Rejected: []plan.Rejection{{Method: topology.MethodAdopt,
+		Why: "lost commits"}}, Estimate: plan.Estimate{Bytes: 1 << 20, Seconds: 2}})
 	s.add(2, "decision", "wrong-upstream", "", nil)
 	s.add(0, "run", "started", "r1", nil)
-	s.add(0, "run", "failed", "r1", topology.RunState{ID: "r1", Method: topology.MethodRewind, Outcome: topology.RunFailed, BytesDone: 1 << 20,
-		Vault: &topology.VaultEntry{ID: "v1", Commits: 25, Complete: true}, Steps: []topology.StepRun{{Name: "rewind", Started: noon, Ended: noon.Add(3 * time.Second), Error: "no"}}})
+	s.add(0, "run", "failed", "r1", topology.RunState{ID: "r1", Method: topology.MethodRewind, Outcome: topology.RunFailed,
+		BytesDone: 1 << 20,
+		Vault:     &topology.VaultEntry{ID: "v1", Commits: 25, Complete: true}, Steps: []topology.StepRun{{Name: "rewind",
+			Started: noon, Ended: noon.Add(3 * time.Second), Error: "no"}}})
 	s.add(0, "run", "started", "r2", nil)
-	s.add(0, "run", "done", "r2", topology.RunState{ID: "r2", Method: topology.MethodRewind, Outcome: topology.RunDone, BytesDone: 1 << 20, Vault: &topology.VaultEntry{ID: "v1", Commits: 25, Complete: true}})
+	s.add(0, "run", "done", "r2", topology.RunState{ID: "r2", Method: topology.MethodRewind, Outcome: topology.RunDone,
+		BytesDone: 1 << 20, Vault: &topology.VaultEntry{ID: "v1", Commits: 25, Complete: true}})
 	s.add(0, "attach", "ready", "", []string{"level"})
 	return s
 }
@@ -65,7 +71,8 @@ func codes(s Story) string {
 
 func TestStoryFromFirstSignToHealthy(t *testing.T) {
 	t.Parallel()
-	s := oneFailure().add(0, "decision", "healthy", "", nil).add(0, "decision", "standby-down", "", nil).add(0, "decision", "healthy", "", nil)
+	s := oneFailure().add(0, "decision", "healthy", "", nil).add(0, "decision", "standby-down", "", nil).add(0, "decision",
+		"healthy", "", nil)
 	for _, run := range []string{"r1", "r2"} { // either run tells the whole
 		got, err := Find(run, s.list)
 		if err != nil {
@@ -75,14 +82,16 @@ func TestStoryFromFirstSignToHealthy(t *testing.T) {
 		if codes(got) != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", run, codes(got), want)
 		}
-		if got.Node != 0 || got.Ending != "healed" || got.To.Sub(got.From) != 9*time.Second || got.Lost != 25 || got.Bytes != 2<<20 || len(got.Runs) != 2 || len(got.Vaults) != 1 {
+		if got.Node != 0 || got.Ending != "healed" || got.To.Sub(got.From) != 9*time.Second || got.Lost != 25 ||
+			got.Bytes != 2<<20 || len(got.Runs) != 2 || len(got.Vaults) != 1 {
 			t.Errorf("%s: %+v", run, got)
 		}
 		if want := "node 0 was out for 9.0 s and is healthy again; 2 runs (rewind failed, rewind done); 2.0 MiB moved; 25 lost commits in the vault"; got.Summary != want {
 			t.Errorf("%s: %s", run, got.Summary)
 		}
 		d := got.Parts[2]
-		if !slices.Equal(got.Parts[0].Evidence, []string{"it is gone"}) || len(d.Rejected) != 1 || d.Estimate == "" || d.After != "+2.0 s" || len(got.Parts[4].Steps) != 1 || got.Parts[4].Steps[0].Took != 3*time.Second {
+		if !slices.Equal(got.Parts[0].Evidence, []string{"it is gone"}) || len(d.Rejected) != 1 || d.Estimate == "" ||
+			d.After != "+2.0 s" || len(got.Parts[4].Steps) != 1 || got.Parts[4].Steps[0].Took != 3*time.Second {
 			t.Errorf("%s: facts are missing: %+v", run, got.Parts)
 		}
 	}
@@ -105,9 +114,11 @@ func TestStoryWithoutAnEnd(t *testing.T) {
 func TestIncompleteVaultIsSaid(t *testing.T) {
 	t.Parallel()
 	s := (&tale{}).add(0, "decision", "diverged", "", nil).
-		add(0, "run", "done", "r1", topology.RunState{ID: "r1", Method: topology.MethodRewind, Outcome: topology.RunDone, Vault: &topology.VaultEntry{ID: "v", Missing: "a segment is gone"}})
+		add(0, "run", "done", "r1", topology.RunState{ID: "r1", Method: topology.MethodRewind, Outcome: topology.RunDone,
+			Vault: &topology.VaultEntry{ID: "v", Missing: "a segment is gone"}})
 	got, err := Find("r1", s.list)
-	if err != nil || !strings.Contains(got.Summary, "incomplete: a segment is gone") || strings.Contains(got.Summary, "no lost commit") {
+	if err != nil || !strings.Contains(got.Summary, "incomplete: a segment is gone") ||
+		strings.Contains(got.Summary, "no lost commit") {
 		t.Errorf("%q, %v", got.Summary, err)
 	}
 }

@@ -24,8 +24,9 @@ func pool(nodes int) control.Status {
 	v := topology.PoolView{Source: at, Endpoint: "pg:9898"}
 	for i := range nodes {
 		id := topology.NodeID(i)
-		n := topology.Node{ID: id, Host: fmt.Sprint("db", i), Port: 5432, AppName: fmt.Sprint("app", i), Agent: topology.Inspection{Source: at, Dir: topology.DirPresent, Server: topology.ServerRunning},
-			SQL: topology.SQLFacts{Source: at, InRecovery: i > 0, Timeline: 2, Current: 0x3000000, Replay: 0x3000000}}
+		n := topology.Node{ID: id, Host: fmt.Sprint("db", i), Port: 5432, AppName: fmt.Sprint("app", i),
+			Agent: topology.Inspection{Source: at, Dir: topology.DirPresent, Server: topology.ServerRunning},
+			SQL:   topology.SQLFacts{Source: at, InRecovery: i > 0, Timeline: 2, Current: 0x3000000, Replay: 0x3000000}}
 		d := plan.Decision{Node: id, Code: plan.CodePrimary, Severity: plan.OK}
 		if i > 0 {
 			n.SQL.Receiver = topology.WALReceiver{Status: "streaming", SenderHost: "db0", SenderPort: 5432}
@@ -45,19 +46,23 @@ func TestHeadline(t *testing.T) {
 		tone           Tone
 		headline, also string
 	}{
-		"all is well":       {func(*control.Status) {}, Good, "All 3 nodes are attached and healthy", "node 0 is the primary"},
-		"has not looked":    {func(st *control.Status) { *st = control.Status{Why: "starting"} }, Quiet, "first time", ""},
-		"Pgpool-II is dead": {func(st *control.Status) { st.Snapshot.Pools[0].Err = "refused" }, Bad, "Pgpool-II does not answer", "refused"},
+		"all is well": {func(*control.Status) {}, Good, "All 3 nodes are attached and healthy",
+			"node 0 is the primary"},
+		"has not looked": {func(st *control.Status) { *st = control.Status{Why: "starting"} }, Quiet, "first time", ""},
+		"Pgpool-II is dead": {func(st *control.Status) { st.Snapshot.Pools[0].Err = "refused" }, Bad,
+			"Pgpool-II does not answer", "refused"},
 		"a node is on its way": {func(st *control.Status) {
 			st.Snapshot.Pools[0].Nodes[1].Status = topology.PoolDown
-			st.Decisions[1] = plan.Decision{Node: 1, Code: plan.CodeDiverged, Severity: plan.Work, Action: plan.Resync, Method: topology.MethodRewind}
+			st.Decisions[1] = plan.Decision{Node: 1, Code: plan.CodeDiverged, Severity: plan.Work, Action: plan.Resync,
+				Method: topology.MethodRewind}
 		}, Busy, "2 of 3 nodes are attached", "node 1: diverged → rewind"},
 		"a node is parked": {func(st *control.Status) {
 			st.Snapshot.Pools[0].Nodes[1].Status = topology.PoolDown
 			st.Decisions[1] = plan.Decision{Node: 1, Code: plan.CodeParked, Severity: plan.Refused}
 		}, Bad, "2 of 3 nodes are attached", "node 1: parked"},
 		"attached, but not well": {func(st *control.Status) {
-			st.Decisions[2] = plan.Decision{Node: 2, Code: plan.CodeWrongUpstream, Severity: plan.Work, Method: topology.MethodFollow}
+			st.Decisions[2] = plan.Decision{Node: 2, Code: plan.CodeWrongUpstream, Severity: plan.Work,
+				Method: topology.MethodFollow}
 		}, Busy, "All 3 nodes are attached", "node 2: wrong-upstream → follow"},
 		"a failover": {func(st *control.Status) {
 			st.Snapshot.Nodes[0].SQL.Err = "refused"
@@ -90,9 +95,11 @@ func TestWhoStreamsFromWhom(t *testing.T) {
 			st.Snapshot.Nodes[1].SQL.Senders = []topology.WALSender{{AppName: "app2", State: "streaming"}}
 		}, 1, true},
 		"from another standby": {func(st *control.Status) { st.Snapshot.Nodes[2].SQL.Receiver.SenderHost = "db1" }, 1, true},
-		"from nobody known":    {func(st *control.Status) { st.Snapshot.Nodes[2].SQL.Receiver.SenderHost = "elsewhere" }, topology.NoNode, false},
-		"not now":              {func(st *control.Status) { st.Snapshot.Nodes[2].SQL.Receiver.Status = "waiting" }, topology.NoNode, false},
-		"nothing is known":     {func(st *control.Status) { st.Snapshot.Nodes[2].SQL.Err = "refused" }, topology.NoNode, false},
+		"from nobody known": {func(st *control.Status) { st.Snapshot.Nodes[2].SQL.Receiver.SenderHost = "elsewhere" },
+			topology.NoNode, false},
+		"not now": {func(st *control.Status) { st.Snapshot.Nodes[2].SQL.Receiver.Status = "waiting" },
+			topology.NoNode, false},
+		"nothing is known": {func(st *control.Status) { st.Snapshot.Nodes[2].SQL.Err = "refused" }, topology.NoNode, false},
 	} {
 		st := pool(3)
 		c.change(&st)
@@ -122,10 +129,13 @@ func TestAttachOfSeveralPgpools(t *testing.T) {
 
 func TestRunHasRateAndTimeLeft(t *testing.T) {
 	t.Parallel()
-	r := topology.RunState{ID: "r", Method: topology.MethodBaseBackup, Outcome: topology.RunRunning, Started: noon.Add(-time.Minute), BytesDone: 100 << 20, BytesTotal: 400 << 20,
-		Steps: []topology.StepRun{{Name: "vault", Started: noon.Add(-time.Minute), Ended: noon.Add(-10 * time.Second)}, {Name: "copy", Started: noon.Add(-10 * time.Second)}}}
+	r := topology.RunState{ID: "r", Method: topology.MethodBaseBackup, Outcome: topology.RunRunning,
+		Started: noon.Add(-time.Minute), BytesDone: 100 << 20, BytesTotal: 400 << 20,
+		Steps: []topology.StepRun{{Name: "vault", Started: noon.Add(-time.Minute), Ended: noon.Add(-10 * time.Second)},
+			{Name: "copy", Started: noon.Add(-10 * time.Second)}}}
 	got := RunOf(r, noon)
-	if !got.Moving || got.Percent() != 25 || got.Rate != "10 MiB/s" || got.Left != "30 s left" || got.Took != time.Minute || !got.Steps[1].Running || got.Steps[0].Running {
+	if !got.Moving || got.Percent() != 25 || got.Rate != "10 MiB/s" || got.Left != "30 s left" ||
+		got.Took != time.Minute || !got.Steps[1].Running || got.Steps[0].Running {
 		t.Errorf("%+v", got)
 	}
 	r.Steps = append(r.Steps, topology.StepRun{Name: "start", Started: noon})
@@ -141,22 +151,27 @@ func TestRunHasRateAndTimeLeft(t *testing.T) {
 
 func TestAlarms(t *testing.T) {
 	t.Parallel()
-	vault := topology.RunState{ID: "r1", Outcome: topology.RunDone, Vault: &topology.VaultEntry{ID: "v1", Node: 1, Made: noon.Add(-time.Hour), Commits: 3, Complete: true}}
+	vault := topology.RunState{ID: "r1", Outcome: topology.RunDone, Vault: &topology.VaultEntry{ID: "v1", Node: 1,
+		Made: noon.Add(-time.Hour), Commits: 3, Complete: true}}
 	b, err := json.Marshal(vault)
 	if err != nil {
 		t.Fatal(err)
 	}
 	st := pool(3)
-	st.Decisions[1] = plan.Decision{Node: 1, Code: plan.CodeParked, Severity: plan.Refused, Reason: "gave up", Hint: "repool release 1"}
+	st.Decisions[1] = plan.Decision{Node: 1, Code: plan.CodeParked, Severity: plan.Refused, Reason: "gave up",
+		Hint: "repool release 1"}
 	st.Memory.Nodes = []plan.NodeMemory{{Node: 1, Parked: plan.CodeStartFailed, ParkedAt: noon.Add(-time.Minute)}}
-	st.Memory.Holds = []plan.Hold{{Node: 2, Who: "ann", Why: "new disk"}, {Node: 0, Who: "bob", Until: noon.Add(-time.Hour)}}
-	past := Past{Events: []history.Event{{At: noon.Add(-time.Hour), Kind: "controller", Code: history.CodeSetAside, Text: "set aside"}},
+	st.Memory.Holds = []plan.Hold{{Node: 2, Who: "ann", Why: "new disk"},
+		{Node: 0, Who: "bob", Until: noon.Add(-time.Hour)}}
+	past := Past{Events: []history.Event{{At: noon.Add(-time.Hour), Kind: "controller", Code: history.CodeSetAside,
+		Text: "set aside"}},
 		Runs: []history.Event{{Kind: "run", Data: b}, {Kind: "run", Data: b}}}
 	var got []string
 	for _, a := range Of(st, past, noon).Alarms {
 		got = append(got, string(a.Tone)+" "+a.Title)
 	}
-	want := []string{"bad Node 1 is parked", "bad 3 lost commits, kept in the vault of node 1", "bad The history was set aside", "quiet Node 2 is on hold"}
+	want := []string{"bad Node 1 is parked", "bad 3 lost commits, kept in the vault of node 1",
+		"bad The history was set aside", "quiet Node 2 is on hold"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -195,7 +210,8 @@ func TestDetachedNodeHasAnOpenSwitch(t *testing.T) {
 	st := pool(3)
 	st.Snapshot.Pools[0].Nodes[2].Status = topology.PoolDown
 	st.Snapshot.Nodes[2].SQL.Err = "refused"
-	st.Snapshot.Nodes[2].Agent.Run = &topology.RunState{ID: "r", Method: topology.MethodRewind, Upstream: 0, Outcome: topology.RunRunning, BytesDone: 1, BytesTotal: 4, Steps: []topology.StepRun{{Name: "rewind"}}}
+	st.Snapshot.Nodes[2].Agent.Run = &topology.RunState{ID: "r", Method: topology.MethodRewind, Upstream: 0,
+		Outcome: topology.RunRunning, BytesDone: 1, BytesTotal: 4, Steps: []topology.StepRun{{Name: "rewind"}}}
 	v := Of(st, Past{}, noon)
 	p := Wide(&v)
 	if p.Routes[1].Lever != "" || p.Routes[2].Lever == "" || !p.Routes[0].Primary || p.Routes[2].Primary {
@@ -214,17 +230,21 @@ func TestOneTroubleIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	st := pool(4)
 	for i := range 3 {
-		st.Decisions[i] = plan.Decision{Node: topology.NodeID(i), Code: plan.CodePrimaryUnreachable, Severity: plan.Refused, Reason: "node 0 does not answer", Evidence: []string{"all", fmt.Sprint("own ", i)}}
+		st.Decisions[i] = plan.Decision{Node: topology.NodeID(i), Code: plan.CodePrimaryUnreachable, Severity: plan.Refused,
+			Reason: "node 0 does not answer", Evidence: []string{"all", fmt.Sprint("own ", i)}}
 	}
 	past := Past{}
 	for i := range 3 {
-		past.Events = append(past.Events, history.Event{At: noon, Node: topology.NodeID(i), Kind: "decision", Code: "primary-unreachable", Text: "node 0 does not answer"})
+		past.Events = append(past.Events, history.Event{At: noon, Node: topology.NodeID(i), Kind: "decision",
+			Code: "primary-unreachable", Text: "node 0 does not answer"})
 	}
 	v := Of(st, past, noon)
-	if len(v.Work) != 1 || v.Work[0].Subject != "Nodes 0, 1 and 2" || !slices.Equal(v.Work[0].Evidence, []string{"all", "own 0", "own 1", "own 2"}) {
+	if len(v.Work) != 1 || v.Work[0].Subject != "Nodes 0, 1 and 2" ||
+		!slices.Equal(v.Work[0].Evidence, []string{"all", "own 0", "own 1", "own 2"}) {
 		t.Errorf("work: %+v", v.Work)
 	}
-	if len(v.Alarms) != 1 || v.Alarms[0].Title != "Nodes 0, 1 and 2: primary-unreachable" || len(v.Events) != 1 || v.Events[0].Subject != "nodes 0, 1, 2" {
+	if len(v.Alarms) != 1 || v.Alarms[0].Title != "Nodes 0, 1 and 2: primary-unreachable" || len(v.Events) != 1 ||
+		v.Events[0].Subject != "nodes 0, 1, 2" {
 		t.Errorf("alarms %+v, events %+v", v.Alarms, v.Events)
 	}
 }

@@ -38,11 +38,15 @@ func TestHealth(t *testing.T) {
 		healthz, readyz int
 		why             string
 	}{
-		"acts":                                  {control.Status{At: now, Pass: 7, Acting: true, Snapshot: sees}, 200, 200, "ok"},
-		"beside a Pgpool-II that does not lead": {control.Status{At: now, Pass: 7, Why: "only the leader acts", Snapshot: sees}, 200, 200, "ok"},
-		"Pgpool-II does not answer":             {control.Status{At: now, Pass: 7, Why: "the local Pgpool-II does not answer: refused", Snapshot: blind}, 200, 503, "does not answer: refused"},
-		"has not looked yet":                    {control.Status{At: now, Why: "starting"}, 200, 503, "first look"},
-		"the loop is stuck":                     {control.Status{At: now.Add(-5 * time.Minute), Pass: 7, Acting: true, Snapshot: sees}, 503, 503, "5m0s ago"},
+		"acts": {control.Status{At: now, Pass: 7, Acting: true, Snapshot: sees}, 200, 200,
+			"ok"},
+		"beside a Pgpool-II that does not lead": {control.Status{At: now, Pass: 7, Why: "only the leader acts",
+			Snapshot: sees}, 200, 200, "ok"},
+		"Pgpool-II does not answer": {control.Status{At: now, Pass: 7, Why: "the local Pgpool-II does not answer: refused",
+			Snapshot: blind}, 200, 503, "does not answer: refused"},
+		"has not looked yet": {control.Status{At: now, Why: "starting"}, 200, 503, "first look"},
+		"the loop is stuck": {control.Status{At: now.Add(-5 * time.Minute), Pass: 7, Acting: true, Snapshot: sees}, 503, 503,
+			"5m0s ago"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -146,7 +146,8 @@ type choice struct {
 // about reads which node a request is about; without one it is the pool.
 func (s *server) about(r *http.Request) (choice, error) {
 	m := s.pulse.now(r.Context())
-	c := choice{Node: topology.NoNode, IsPool: true, Subject: "the whole pool", Nodes: m.view.Nodes, Methods: topology.Methods[1:]}
+	c := choice{Node: topology.NoNode, IsPool: true, Subject: "the whole pool", Nodes: m.view.Nodes,
+		Methods: topology.Methods[1:]}
 	text := r.FormValue("node")
 	if text == "" || text == topology.NoNode.String() {
 		return c, nil
@@ -248,7 +249,8 @@ func (s *server) do(r *http.Request, c choice, who string) error {
 	case "release":
 		return s.o.Act.Release(ctx, c.Node, who)
 	case "resync":
-		return s.o.Act.Resync(ctx, control.ResyncRequest{Node: c.Node, Method: topology.Method(r.FormValue("method")), Who: who})
+		return s.o.Act.Resync(ctx, control.ResyncRequest{Node: c.Node, Method: topology.Method(r.FormValue("method")),
+			Who: who})
 	case "attach":
 		return s.o.Act.Attach(ctx, control.NodeRequest{Node: c.Node, Who: who, Why: why})
 	default:

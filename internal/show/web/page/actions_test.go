@@ -29,7 +29,8 @@ func visit(t *testing.T, url string) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &visitor{t, url, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &visitor{t, url, &http.Client{Jar: jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // do sends a request; heads are name and value in turn.
@@ -82,7 +83,9 @@ func login(t *testing.T) Login {
 func loggedIn(t *testing.T, url string) (*visitor, string) {
 	t.Helper()
 	v := visit(t, url)
-	if resp := v.do(http.MethodPost, "/login", form("password", secret, "name", "ann")); resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/act" {
+	if resp := v.do(http.MethodPost, "/login",
+		form("password", secret, "name", "ann")); resp.StatusCode != http.StatusSeeOther ||
+		resp.Header.Get("Location") != "/act" {
 		t.Fatalf("login: %s to %s", resp.Status, resp.Header.Get("Location"))
 	}
 	m := regexp.MustCompile(`name="token" value="([A-Z0-9]+)"`).FindStringSubmatch(v.body("/act/hold?node=1"))
@@ -135,7 +138,8 @@ func TestDeeds(t *testing.T) {
 	}
 	s.refuse = &control.RefusedError{Code: "is-primary", Msg: "it would be a failover", Hint: "choose another"}
 	v.do(http.MethodPost, "/act/detach", form("node", "1", "token", token, "why", "x"))
-	if page := v.body("/"); !strings.Contains(page, "Not done (is-primary): it would be a failover. What helps: choose another.") {
+	if page := v.body("/"); !strings.Contains(page,
+		"Not done (is-primary): it would be a failover. What helps: choose another.") {
 		t.Error("a refusal is not shown")
 	}
 	n := len(s.asked)
@@ -161,13 +165,14 @@ func TestForgedRequests(t *testing.T) {
 		heads  []string
 		status int
 	}{
-		"nobody":                         {stranger, hold, nil, http.StatusSeeOther},
-		"another site":                   {v, hold, []string{"Sec-Fetch-Site", "cross-site"}, http.StatusForbidden},
-		"another site of this domain":    {v, hold, []string{"Sec-Fetch-Site", "same-site"}, http.StatusForbidden},
-		"an old browser on another site": {v, hold, []string{"Sec-Fetch-Site", "", "Origin", "https://evil.example"}, http.StatusForbidden},
-		"no token":                       {v, form("node", "1", "why", "x"), nil, http.StatusForbidden},
-		"another token":                  {v, form("node", "1", "why", "x", "token", token+"A"), nil, http.StatusForbidden},
-		"a stolen cookie of no session":  {stranger, hold, []string{"Cookie", cookieName + "=AAAA"}, http.StatusSeeOther},
+		"nobody":                      {stranger, hold, nil, http.StatusSeeOther},
+		"another site":                {v, hold, []string{"Sec-Fetch-Site", "cross-site"}, http.StatusForbidden},
+		"another site of this domain": {v, hold, []string{"Sec-Fetch-Site", "same-site"}, http.StatusForbidden},
+		"an old browser on another site": {v, hold, []string{"Sec-Fetch-Site", "", "Origin", "https://evil.example"},
+			http.StatusForbidden},
+		"no token":                      {v, form("node", "1", "why", "x"), nil, http.StatusForbidden},
+		"another token":                 {v, form("node", "1", "why", "x", "token", token+"A"), nil, http.StatusForbidden},
+		"a stolen cookie of no session": {stranger, hold, []string{"Cookie", cookieName + "=AAAA"}, http.StatusSeeOther},
 	} {
 		resp := c.who.do(http.MethodPost, "/act/hold", c.form, c.heads...)
 		if resp.StatusCode != c.status || c.status == http.StatusSeeOther && resp.Header.Get("Location") != "/login" {
@@ -198,7 +203,8 @@ func TestSessionCookie(t *testing.T) {
 	for _, heads := range [][]string{nil, {"X-Forwarded-Proto", "https"}} {
 		resp := visit(t, srv.URL).do(http.MethodPost, "/login", form("password", secret), heads...)
 		c := resp.Cookies()
-		if len(c) != 1 || !c[0].HttpOnly || c[0].SameSite != http.SameSiteStrictMode || c[0].Path != "/" || len(c[0].Value) < 40 || c[0].Secure != (heads != nil) {
+		if len(c) != 1 || !c[0].HttpOnly || c[0].SameSite != http.SameSiteStrictMode || c[0].Path != "/" ||
+			len(c[0].Value) < 40 || c[0].Secure != (heads != nil) {
 			t.Errorf("%v: %+v", heads, c)
 		}
 	}
@@ -218,7 +224,8 @@ func TestGuessingIsSlow(t *testing.T) {
 	if !slices.Equal(got, []int{403, 403, 403, 403, 403, 429, 429}) {
 		t.Errorf("answers: %v", got)
 	}
-	if resp := visit(t, srv.URL).do(http.MethodPost, "/login", form("password", secret)); resp.StatusCode != http.StatusTooManyRequests {
+	if resp := visit(t, srv.URL).do(http.MethodPost, "/login",
+		form("password", secret)); resp.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("the right one meanwhile: %s", resp.Status)
 	}
 }

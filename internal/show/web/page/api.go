@@ -91,7 +91,8 @@ func filterOf(r *http.Request) (f history.Filter, err error) {
 	return f, nil
 }
 
-func (s *server) answerEvents(w http.ResponseWriter, r *http.Request, f history.Filter, of func([]history.Event) (any, int)) {
+func (s *server) answerEvents(w http.ResponseWriter, r *http.Request, f history.Filter,
+	of func([]history.Event) (any, int)) {
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
 	events, err := s.o.Source.History(ctx, f)

@@ -127,7 +127,8 @@ func TestWithoutScript(t *testing.T) {
 	b := browsertest.Open(t)
 	b.Script(false)
 	b.Go(srv.URL)
-	if got := b.Text(`document.body.innerText`); !strings.Contains(got, "2 of 3 nodes are attached") || !strings.Contains(got, "rewind 4") {
+	if got := b.Text(`document.body.innerText`); !strings.Contains(got, "2 of 3 nodes are attached") ||
+		!strings.Contains(got, "rewind 4") {
 		t.Errorf("it says %s", got)
 	}
 	for pages := 0; pages < 2; { // the second is the page's own refresh

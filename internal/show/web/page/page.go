@@ -99,7 +99,8 @@ func letGo(w http.ResponseWriter) {
 func (s *server) load() {
 	s.assets = map[string]asset{}
 	names := map[string]string{}
-	kinds := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+	kinds := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+		".svg": "image/svg+xml"}
 	entries, err := fs.ReadDir(files, "assets")
 	if err != nil {
 		panic(err) // they are in the binary

@@ -54,7 +54,8 @@ var inline = regexp.MustCompile(`(?i)<script(>| [^>]*[^c]>[^<])|<style|\sstyle=|
 func TestPagesAreWholeAndTheirOwn(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, parked(), Login{TokenFile: "/nowhere"})
-	for path, want := range map[string]string{"/": "Node 2 is parked", "/login": "Password or token", "/runs/" + runID: "29 lost commits", "/runs/none": "no run"} {
+	for path, want := range map[string]string{"/": "Node 2 is parked", "/login": "Password or token",
+		"/runs/" + runID: "29 lost commits", "/runs/none": "no run"} {
 		_, body, h := get(t, srv.URL+path)
 		if !strings.Contains(body, want) || !strings.Contains(body, `<html lang="en">`) {
 			t.Errorf("%s lacks %q:\n%s", path, want, body)
@@ -67,7 +68,9 @@ func TestPagesAreWholeAndTheirOwn(t *testing.T) {
 		}
 	}
 	_, body, _ := get(t, srv.URL+"/")
-	for _, need := range []string{`<main `, `role="status"`, `aria-live="polite"`, `role="img" aria-label="2 of 4 nodes are attached. Node 0 is the primary.`, `<th scope="row">2</th>`, `<noscript><meta http-equiv="refresh"`, `class="skip"`} {
+	for _, need := range []string{`<main `, `role="status"`, `aria-live="polite"`,
+		`role="img" aria-label="2 of 4 nodes are attached. Node 0 is the primary.`, `<th scope="row">2</th>`,
+		`<noscript><meta http-equiv="refresh"`, `class="skip"`} {
 		if !strings.Contains(body, need) {
 			t.Errorf("the page lacks %s", need)
 		}
@@ -88,7 +91,8 @@ func TestWhatOthersWroteIsOnlyText(t *testing.T) {
 	s := healthy(3)
 	s.change(func(st *control.Status) {
 		st.Snapshot.Nodes[1].Host = evil
-		decide(st, plan.Decision{Node: 1, Code: plan.CodeParked, Severity: plan.Refused, Reason: evil, Hint: evil, Evidence: []string{evil}})
+		decide(st, plan.Decision{Node: 1, Code: plan.CodeParked, Severity: plan.Refused, Reason: evil, Hint: evil,
+			Evidence: []string{evil}})
 		st.Memory.Holds = []plan.Hold{{Node: topology.NoNode, Who: evil, Why: evil}}
 	})
 	s.event(0, 1, "run", evil, evil, evil, nil)
@@ -107,7 +111,8 @@ func TestHistoryThatDoesNotAnswer(t *testing.T) {
 	defer srv.Close()
 	begun := time.Now()
 	status, body, _ := get(t, srv.URL)
-	if status != 200 || !strings.Contains(body, "All 3 nodes are attached") || !strings.Contains(body, "The history cannot be read") || time.Since(begun) > 10*time.Second {
+	if status != 200 || !strings.Contains(body, "All 3 nodes are attached") ||
+		!strings.Contains(body, "The history cannot be read") || time.Since(begun) > 10*time.Second {
 		t.Errorf("%d after %s:\n%s", status, time.Since(begun), body)
 	}
 }

@@ -195,8 +195,9 @@ func (s *sessions) close(w http.ResponseWriter, r *http.Request) {
 // cookieOf is readable by no script, sent to this site alone, and only over
 // TLS where the browser came by it.
 func cookieOf(r *http.Request, value string, age int) *http.Cookie {
-	return &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"}
+	return &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: age, HttpOnly: true,
+		SameSite: http.SameSiteStrictMode,
+		Secure:   r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"}
 }
 
 // equal takes as long for a wrong secret as for the right one.
