@@ -28,7 +28,7 @@ func newLocal(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access, 
 		rate = strconv.FormatUint(max(32, p.MaxRate/1024), 10) + "k"
 	}
 	h, err := dbhost.New(dbhost.Options{
-		Node: n.ID, DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.Workshop, VaultDir: n.VaultDir,
+		Node: n.ID, DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.WorkDir, VaultDir: n.VaultDir,
 		Database: p.Database, Replication: p.Replication, Port: n.Port, Host: n.Host,
 		Env: p.Environment, MaxRate: rate, Compression: p.Compression, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n), Log: log, ReadOnly: acc == readOnly,
 	})

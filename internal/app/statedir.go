@@ -45,7 +45,7 @@ func ownStateDir(dir string) error {
 // mayWorkOn refuses a process that does not run as the data directory's owner:
 // files of another owner would keep the server, or the real agent, from starting.
 func mayWorkOn(n *config.NodeConf) error {
-	for _, dir := range []string{n.DataDir, n.Workshop} {
+	for _, dir := range []string{n.DataDir, n.WorkDir} {
 		if owner, other := otherOwner(dir); other {
 			return exit.With(exit.Usage, fmt.Errorf("node %d: %s belongs to user id %d and this process runs as %d", n.ID, dir, owner, os.Geteuid()),
 				"run repool as the owner of the data directory, such as: sudo -u postgres repool …")

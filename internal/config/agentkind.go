@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// lookupPatience bounds the question of which addresses a host name has.
+// lookupPatience bounds the lookup of a host name.
 const lookupPatience = 2 * time.Second
 
 // AgentKind is the way to reach a node's agent.
 type AgentKind string
 
-// The kinds. AgentNone is the zero value: nobody has said how.
+// The kinds. AgentNone is the zero value: not configured.
 const (
 	AgentNone  AgentKind = ""
 	AgentLocal AgentKind = "local" // in this process: the node is on this machine
@@ -34,8 +34,8 @@ type Agent struct {
 	Kind AgentKind
 	// Path is the socket of AgentUnix.
 	Path string
-	// User, Host and Port are AgentSSH's, of which User may be empty and Port 0;
-	// Host and Port are AgentTLS's.
+	// User, Host and Port are for AgentSSH (an empty User or Port 0 leaves it to
+	// ssh), Host and Port for AgentTLS.
 	User, Host string
 	Port       int
 }
@@ -46,7 +46,7 @@ func (a Agent) Remote() bool { return a.Kind == AgentUnix || a.Kind == AgentTLS 
 // Address is host:port of AgentTLS.
 func (a Agent) Address() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
 
-// String is the form that stands in repool.yaml.
+// String is the form used in repool.yaml.
 func (a Agent) String() string {
 	switch a.Kind {
 	case AgentUnix:
@@ -67,14 +67,15 @@ func (a Agent) String() string {
 	}
 }
 
-// sshName is what may stand as user or host on ssh's command line: nothing that
-// ssh or a shell would read as anything else.
+// sshName is a user or host that is safe on ssh's command line: neither ssh nor a
+// shell takes it for anything else.
 var sshName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:-]*$`)
 
 // parseAgent reads one of the four forms.
 func parseAgent(s string) (Agent, error) {
 	bad := func(why string) (Agent, error) {
-		return Agent{}, fmt.Errorf("%q is no agent%s: write local, unix:/path/of/agent.sock, https://host:port, or ssh://user@host[:port]", s, why)
+		return Agent{}, fmt.Errorf("%q is not the address of an agent%s: write local, unix:/path/of/agent.sock, "+
+			"https://host:port, or ssh://user@host[:port]", s, why)
 	}
 	if s == string(AgentLocal) {
 		return Agent{Kind: AgentLocal}, nil
@@ -90,14 +91,14 @@ func parseAgent(s string) (Agent, error) {
 	if u.Port() != "" {
 		n, err := strconv.ParseUint(u.Port(), 10, 16)
 		if err != nil || n == 0 {
-			return bad(", its port is none")
+			return bad(" (invalid port)")
 		}
 		a.Port = int(n)
 	}
 	_, password := u.User.Password()
 	switch {
 	case password:
-		return bad(", and no password may stand here")
+		return bad(" (a password is not allowed)")
 	case a.Kind == AgentTLS && a.Host != "" && a.Port != 0 && a.User == "":
 		return a, nil
 	case a.Kind == AgentSSH && sshName.MatchString(a.Host) && (a.User == "" || sshName.MatchString(a.User)):
@@ -106,8 +107,8 @@ func parseAgent(s string) (Agent, error) {
 	return bad("")
 }
 
-// onThisMachine says whether backend_hostnameN means the machine we run on.
-// A name that cannot be looked up is taken for another machine.
+// onThisMachine says whether backend_hostnameN is the machine we run on. A name
+// that cannot be resolved counts as another machine.
 func onThisMachine(host string) bool {
 	if host == "" || strings.HasPrefix(host, "/") || strings.EqualFold(host, "localhost") {
 		return true

@@ -60,22 +60,22 @@ func TestResolveAgentNeedsNoPgpoolConf(t *testing.T) {
 		t.Errorf("log format %q, want the default", p.Log.Format)
 	}
 	n := p.Node(1)
-	if len(p.Nodes) != 1 || n == nil || n.DataDir != "/srv/pg/b" || n.Port != 5433 || n.BinDir != "/opt/pg" || n.Workshop != "/srv/pg/b.repool" || n.Agent.Kind != AgentLocal {
+	if len(p.Nodes) != 1 || n == nil || n.DataDir != "/srv/pg/b" || n.Port != 5433 || n.BinDir != "/opt/pg" || n.WorkDir != "/srv/pg/b.repool" || n.Agent.Kind != AgentLocal {
 		t.Errorf("node: %+v", p.Nodes)
 	}
 	if p.Agent.Socket != DefaultAgentSocket || p.Agent.WhenAlone != "stop" || p.Agent.Controllers[0] != "pgpool1" {
 		t.Errorf("agent: %+v", p.Agent)
 	}
 	for name, c := range map[string]struct{ text, want string }{
-		"no data directory":     {"agent: {node: 1}", "the data directory is not said"},
+		"no data directory":     {"agent: {node: 1}", "the data directory is missing"},
 		"no section":            {base, "has no agent section"},
 		"no node":               {"agent: {port: 1}", "node is missing"},
 		"TLS without files":     {base + `agent: {node: 1, listen: "a:1", controllers: [x]}`, "needs the tls section"},
 		"TLS without names":     {base + tls + `agent: {node: 1, listen: "a:1"}`, "needs agent.controllers"},
-		"half a tls section":    {base + "tls: {ca: /x}", "all three"},
+		"half a tls section":    {base + "tls: {ca: /x}", "must all be set"},
 		"stop without a time":   {base + "agent: {node: 1, when_alone: stop}", "stop needs alone_after"},
-		"an unknown policy":     {base + "agent: {node: 1, when_alone: shoot}", "none of keep, stop"},
-		"listen without a port": {base + tls + "agent: {node: 1, listen: a, controllers: [x]}", "no host:port"},
+		"an unknown policy":     {base + "agent: {node: 1, when_alone: shoot}", "must be one of keep, stop"},
+		"listen without a port": {base + tls + "agent: {node: 1, listen: a, controllers: [x]}", "must be host:port"},
 	} {
 		l, err := Bytes("repool.yaml", []byte(c.text))
 		if err == nil {

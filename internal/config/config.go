@@ -33,8 +33,8 @@ type Pgpool struct {
 	PCP  PCP    `yaml:"pcp"`
 }
 
-// PCP says how to log in to a Pgpool-II. Host and port default to what
-// pgpool.conf says (its unix socket first), the user to "repool".
+// PCP says how to log in to a Pgpool-II. Host and port default to those in
+// pgpool.conf (its unix socket first), the user to "repool".
 type PCP struct {
 	Host     string        `yaml:"host"`
 	Port     int           `yaml:"port"`
@@ -57,8 +57,8 @@ type Controller struct {
 	Listen   string        `yaml:"listen"`    // host:port of page, metrics and health; default none
 }
 
-// Page is who may act on the page at controller.listen. Without either of the
-// two, nobody: it only shows.
+// Page says who may act on the page at controller.listen. With neither field set
+// the page is read-only.
 type Page struct {
 	// PasswordHash is a bcrypt hash, as repool setup password prints it.
 	PasswordHash string `yaml:"password_hash"`
@@ -66,7 +66,7 @@ type Page struct {
 	TokenFile string `yaml:"token_file"`
 }
 
-// Node adds to what pgpool.conf says of one backend.
+// Node adds to what pgpool.conf says about one backend.
 type Node struct {
 	ID int `yaml:"id"`
 	// Agent is "local" (default when the host is this one), "unix:/path",
@@ -79,30 +79,30 @@ type Node struct {
 	ConfigFile string `yaml:"config_file"`
 	// BinDirectory defaults to /usr/lib/postgresql/<major>/bin.
 	BinDirectory string `yaml:"bin_directory"`
-	// Workshop is where journal, saved configuration, vault and the directory
-	// under repair live; default <data_directory>.repool. Must be on the data
+	// WorkDirectory holds the journal, saved configuration, vault and the directory
+	// under repair; default <data_directory>.repool. It must be on the data
 	// directory's file system.
-	Workshop string `yaml:"workshop"`
+	WorkDirectory string `yaml:"work_directory"`
 }
 
 // TLS are the certificate files of this side, controller or agent: whom it
-// trusts, and who it is. They are read again when they change.
+// trusts, and who it is. They are reread when they change.
 type TLS struct {
 	CA   string `yaml:"ca"`
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
 }
 
-// SSH says which ssh agents are reached with, and with which configuration;
-// default: the one in PATH, and the operator's own.
+// SSH is the ssh program that agents are reached with, and its configuration
+// file; default: the ssh in PATH, and the user's own configuration.
 type SSH struct {
 	Program    string `yaml:"program"`
 	ConfigFile string `yaml:"config_file"`
 }
 
-// OwnAgent is the agent on this host, where the node is not beside Pgpool-II: it
-// says what pgpool.conf, which is not here, would say. The directories are those
-// of the entry in nodes.
+// OwnAgent is the agent on a database host without Pgpool-II. It says what
+// pgpool.conf, which is elsewhere, would say. The directories are those of the
+// entry in nodes.
 type OwnAgent struct {
 	Node int `yaml:"node"`
 	// Port and Host are how the server is reached from here; default 5432 and the
@@ -113,17 +113,17 @@ type OwnAgent struct {
 	Socket string `yaml:"socket"`
 	// Listen is the host:port for controllers over TLS; empty: none.
 	Listen string `yaml:"listen"`
-	// Controllers are the names of which a controller's certificate must have one.
+	// Controllers are the accepted names in a controller's certificate.
 	Controllers []string `yaml:"controllers"`
-	// WhenAlone is what is done with a server that is a primary while no
-	// controller has been heard of for AloneAfter: "keep" (default) or "stop".
+	// WhenAlone is what happens to a primary after no controller has been in
+	// contact for AloneAfter: "keep" (default) or "stop".
 	WhenAlone  string        `yaml:"when_alone"`
 	AloneAfter time.Duration `yaml:"alone_after"`
 	// ResyncCommand is the operator's own resync on this host.
 	ResyncCommand string `yaml:"resync_command"`
 }
 
-// Policy says what may be done without asking, and P1's gates.
+// Policy says what repool may do without asking, and when a node may be attached.
 type Policy struct {
 	// Methods: attach, start, follow, adopt, rewind, base-backup, fence → auto, ask, never.
 	Methods        map[string]string `yaml:"methods"`
@@ -134,7 +134,7 @@ type Policy struct {
 	FollowGrace    time.Duration     `yaml:"follow_grace"`
 	StreamPatience time.Duration     `yaml:"stream_patience"`
 	NudgeAfter     time.Duration     `yaml:"nudge_after"`
-	Headroom       string            `yaml:"headroom"` // bytes kept free, such as 1GB
+	Headroom       string            `yaml:"headroom"` // bytes to keep free, such as 1GB
 	MaxRate        string            `yaml:"max_rate"` // of base backup, such as 100MB; empty: none
 	// Compression of a base backup between hosts: none (default), auto, gzip, lz4, zstd.
 	Compression string `yaml:"compression"`
@@ -142,14 +142,14 @@ type Policy struct {
 
 // Vault says where lost WAL is kept.
 type Vault struct {
-	// Directory defaults to <workshop>/vault on each node.
+	// Directory defaults to <work_directory>/vault on each node.
 	Directory string `yaml:"directory"`
 	// MaxBytes is the size of one node's vault above which `repool check` warns.
 	// repool itself removes nothing from a vault. Default 10GB.
 	MaxBytes string `yaml:"max_bytes"`
 }
 
-// Notify says who is told of what happens. Nobody, where it says nothing.
+// Notify says who is told about events; default: nobody.
 type Notify struct {
 	// OnEvent is a command line for /bin/sh, run once for each event.
 	OnEvent string  `yaml:"on_event"`
@@ -175,6 +175,6 @@ type Tracing struct {
 	Endpoint string `yaml:"endpoint"`
 }
 
-// Environment is added to the environment of PostgreSQL's programs, for
-// set-ups that need it (PG_CLUSTER_CONF_ROOT). No passwords here.
+// Environment is added to the environment of PostgreSQL's programs, such as
+// PG_CLUSTER_CONF_ROOT. It must not hold passwords.
 type Environment map[string]string

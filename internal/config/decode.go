@@ -14,8 +14,8 @@ import (
 )
 
 // decode reads YAML into conf and notes everything wrong with it in ps. It
-// walks the parsed tree itself, since the library's strict mode stops at the
-// first problem and a person wants to see them all.
+// walks the parsed tree itself, because the library's strict mode stops at the
+// first problem.
 func decode(text []byte, conf *Config, ps *problems) {
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
@@ -28,7 +28,7 @@ func decode(text []byte, conf *Config, ps *problems) {
 			continue
 		}
 		if seen {
-			ps.add(placeOf(doc.Body), "a second document: write everything into one, without ---")
+			ps.add(placeOf(doc.Body), "a second YAML document: write everything into one, without ---")
 			return
 		}
 		seen = true
@@ -37,21 +37,21 @@ func decode(text []byte, conf *Config, ps *problems) {
 	}
 }
 
-// addSyntax notes what the YAML parser itself refused.
+// addSyntax notes an error of the YAML parser.
 func (ps *problems) addSyntax(err error) {
 	var e yaml.Error
 	if errors.As(err, &e) && e.GetToken() != nil {
-		ps.add(placeAt(e.GetToken()), "no valid YAML: %s", e.GetMessage())
+		ps.add(placeAt(e.GetToken()), "not valid YAML: %s", e.GetMessage())
 		return
 	}
-	ps.add(place{1, 1}, "no valid YAML: %s", firstLine(err.Error()))
+	ps.add(place{1, 1}, "not valid YAML: %s", firstLine(err.Error()))
 }
 
 type decoder struct{ ps *problems }
 
 var durationType = reflect.TypeFor[time.Duration]()
 
-// value stores node in v. A null means that the default stays.
+// value stores node in v. A null leaves the default.
 func (d decoder) value(node ast.Node, v reflect.Value, path string) {
 	if path != "" {
 		if _, ok := d.ps.at[path]; !ok {
@@ -62,7 +62,7 @@ func (d decoder) value(node ast.Node, v reflect.Value, path string) {
 	case *ast.NullNode:
 		return
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
-		d.wrong(node, path, "anchors, aliases and tags are not read here: write the value out")
+		d.wrong(node, path, "anchors, aliases and tags are not supported: write the value out")
 		return
 	}
 	switch {
@@ -81,7 +81,7 @@ func (d decoder) value(node ast.Node, v reflect.Value, path string) {
 			v.SetString(s)
 			return
 		}
-		d.wrong(node, path, "want a text, got %s", kindOf(node))
+		d.wrong(node, path, "must be text, got %s", kindOf(node))
 	}
 }
 
@@ -89,7 +89,7 @@ func (d decoder) value(node ast.Node, v reflect.Value, path string) {
 func (d decoder) object(node ast.Node, v reflect.Value, path string) {
 	pairs, ok := mapping(node)
 	if !ok {
-		d.wrong(node, path, "want keys and values, got %s", kindOf(node))
+		d.wrong(node, path, "must be keys and values, got %s", kindOf(node))
 		return
 	}
 	fields, names := map[string]reflect.Value{}, []string(nil)
@@ -118,7 +118,7 @@ func (d decoder) object(node ast.Node, v reflect.Value, path string) {
 func (d decoder) words(node ast.Node, v reflect.Value, path string) {
 	pairs, ok := mapping(node)
 	if !ok {
-		d.wrong(node, path, "want keys and values, got %s", kindOf(node))
+		d.wrong(node, path, "must be keys and values, got %s", kindOf(node))
 		return
 	}
 	m := reflect.MakeMap(v.Type())
@@ -136,7 +136,7 @@ func (d decoder) words(node ast.Node, v reflect.Value, path string) {
 func (d decoder) list(node ast.Node, v reflect.Value, path string) {
 	seq, ok := node.(*ast.SequenceNode)
 	if !ok {
-		d.wrong(node, path, "want a list, each item after a dash, got %s", kindOf(node))
+		d.wrong(node, path, "must be a list, each item after a dash, got %s", kindOf(node))
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
@@ -152,7 +152,7 @@ func (d decoder) duration(node ast.Node, v reflect.Value, path string) {
 	s, ok := scalar(node)
 	dur, err := time.ParseDuration(s)
 	if !ok || err != nil {
-		d.wrong(node, path, "want a time with its unit, such as 500ms, 5s or 2m, got %s", shown(node))
+		d.wrong(node, path, "must be a duration with its unit, such as 500ms, 5s or 2m, got %s", shown(node))
 		return
 	}
 	v.SetInt(int64(dur))
@@ -162,7 +162,7 @@ func (d decoder) integer(node ast.Node, v reflect.Value, path string) {
 	s, ok := scalar(node)
 	n, err := strconv.ParseInt(s, 10, 32)
 	if !ok || err != nil {
-		d.wrong(node, path, "want a whole number, got %s", shown(node))
+		d.wrong(node, path, "must be a whole number, got %s", shown(node))
 		return
 	}
 	v.SetInt(n)
@@ -194,7 +194,7 @@ func keyText(p *ast.MappingValueNode) string {
 	return p.Key.GetToken().Value
 }
 
-// scalar is the text of a plain value; ok is false for lists and mappings.
+// scalar is the text of a plain value; not ok: a list or a mapping.
 func scalar(node ast.Node) (string, bool) {
 	switch n := node.(type) {
 	case *ast.StringNode:
@@ -217,7 +217,7 @@ func kindOf(node ast.Node) string {
 	return shown(node)
 }
 
-// shown is a value as it may be quoted in a message: short, on one line.
+// shown is a value for a message: short, on one line.
 func shown(node ast.Node) string {
 	s, ok := scalar(node)
 	if !ok {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// fill gives every setting that was left out its default, but for those that
-// depend on pgpool.conf; these are filled in by Resolve.
+// fill sets every missing setting to its default, except those that depend on
+// pgpool.conf, which Resolve fills in.
 func (c *Config) fill() {
 	orText(&c.Pgpool.Conf, DefaultPgpoolConf)
 	c.Pgpool.PCP.fill()

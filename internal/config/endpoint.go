@@ -9,7 +9,8 @@ import (
 	"github.com/repool/repool/pcp"
 )
 
-// Endpoint is one Pgpool-II's PCP and as whom to log in. It holds no password.
+// Endpoint is the PCP port of one Pgpool-II and the user to log in as. It holds no
+// password.
 type Endpoint struct {
 	// Host is a name, an address, or the directory of the unix socket.
 	Host     string
@@ -17,12 +18,12 @@ type Endpoint struct {
 	User     string
 	Passfile string
 	Timeout  time.Duration
-	// defaultDir: Host is the socket directory that Pgpool-II's own clients
-	// have compiled in, which .pcppass calls localhost.
+	// defaultDir says that Host is the socket directory compiled into Pgpool-II's
+	// clients, which .pcppass calls localhost.
 	defaultDir bool
 }
 
-// endpoint fills in what is left out from pgpool.conf; pool is nil for a peer.
+// endpoint fills in what is missing from pgpool.conf; pool is nil for a peer.
 func (p PCP) endpoint(pool *pgpoolconf.Pool) Endpoint {
 	e := Endpoint{Host: p.Host, Port: p.Port, User: p.User, Passfile: p.Passfile, Timeout: p.Timeout}
 	if pool != nil {
@@ -42,8 +43,8 @@ func (p PCP) endpoint(pool *pgpoolconf.Pool) Endpoint {
 // Name is the endpoint for people: "host:port", or the path of the socket.
 func (e Endpoint) Name() string { return pcp.Config{Host: e.Host, Port: e.Port}.Addr() }
 
-// Config looks the password up and gives what pcp needs to log in. The error
-// wraps pcp.ErrNoPassword when there is none.
+// Config looks up the password and returns what pcp needs to log in. The error
+// wraps pcp.ErrNoPassword if there is none.
 func (e Endpoint) Config() (pcp.Config, error) {
 	if e.Passfile == "" {
 		return pcp.Config{}, fmt.Errorf("log in to Pgpool-II at %s: %w", e.Name(), errNoHome)

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// DefaultPath is where repool.yaml is looked for when no path is given.
+	// DefaultPath is repool.yaml unless another path is given.
 	DefaultPath = "/etc/repool/repool.yaml"
-	// DefaultPgpoolConf is Debian's place of pgpool.conf.
+	// DefaultPgpoolConf is pgpool.conf as Debian installs it.
 	DefaultPgpoolConf = "/etc/pgpool2/pgpool.conf"
 
-	// maxFile is far more than any real configuration; it keeps a wrong path,
-	// such as a device, from filling the memory.
+	// maxFile is far more than any real configuration needs: a wrong path must not
+	// fill the memory.
 	maxFile = 1 << 20
 )
 
@@ -22,15 +22,15 @@ const (
 // depend on pgpool.conf.
 type Loaded struct {
 	Config Config
-	// Path is the file it was read from; empty: there is none, all is default.
+	// Path is the file it was read from; empty: there is none, only defaults.
 	Path string
 
 	sizes sizes
 	at    map[string]place
 }
 
-// Load reads and checks one repool.yaml. The error holds every problem found,
-// each a *Problem, joined; nothing of the file is used then.
+// Load reads and checks one repool.yaml. The error joins every problem found, each
+// a *Problem.
 func Load(path string) (*Loaded, error) {
 	text, err := readFile(path)
 	if err != nil {
@@ -39,9 +39,9 @@ func Load(path string) (*Loaded, error) {
 	return parse(path, text)
 }
 
-// LoadOrDefault reads repool.yaml at path, or at DefaultPath when path is
-// empty. A missing file is an error only when the user named it (explicit);
-// else all defaults hold. A pgpoolConf that is not empty outranks the file's.
+// LoadOrDefault reads repool.yaml at path, or at DefaultPath if path is empty. A
+// missing file is an error only if the user named it (explicit); otherwise the
+// defaults apply. A non-empty pgpoolConf overrides the one in the file.
 func LoadOrDefault(path string, explicit bool, pgpoolConf string) (*Loaded, error) {
 	if path == "" {
 		path = DefaultPath
@@ -59,8 +59,7 @@ func LoadOrDefault(path string, explicit bool, pgpoolConf string) (*Loaded, erro
 	return l, nil
 }
 
-// Bytes is Load for text that is already in memory; name stands for the file
-// in messages.
+// Bytes is Load for text in memory; messages call it name.
 func Bytes(name string, text []byte) (*Loaded, error) { return parse(name, text) }
 
 func parse(path string, text []byte) (*Loaded, error) {

@@ -67,7 +67,7 @@ func TestLoadReadsEverything(t *testing.T) {
 		Nodes: []Node{
 			{ID: 1, Agent: "unix:/run/repool/agent1.sock"},
 			{Agent: "local", DataDirectory: "/srv/pg/0/", ConfigFile: "/etc/postgresql/15/main/postgresql.conf",
-				BinDirectory: "/usr/lib/postgresql/15/bin", Workshop: "/srv/pg/work0"},
+				BinDirectory: "/usr/lib/postgresql/15/bin", WorkDirectory: "/srv/pg/work0"},
 		},
 		Policy: Policy{Methods: map[string]string{"base-backup": "ask", "fence": "never"},
 			MaxLag: "1MiB", MaxAttempts: 3, BackoffBase: time.Second, BackoffMax: time.Minute,
@@ -130,7 +130,7 @@ func TestPassfileMustBePrivate(t *testing.T) {
 		}
 	}
 	_, err := Bytes("x.yaml", []byte("database:\n  passfile: "+open+"\nreplication: {passfile: "+private+"}\n"))
-	want := "x.yaml:2:3: database.passfile: " + open + " is open to others (mode 0640) and would be ignored: chmod 600 it"
+	want := "x.yaml:2:3: database.passfile: " + open + " can be read by others (mode 0640): chmod 600 it"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

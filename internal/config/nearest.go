@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// nearest is the word of the list that word was most likely meant to be: at
-// most two slips away, and less than half of the word, or else begun by it.
-// Empty when none is.
+// nearest is the word of the list that word was most likely meant to be: at most
+// two edits away and less than half of it, or else one that begins with it.
+// Empty: none.
 func nearest(word string, list []string) string {
 	best, bestAt := "", 3
 	for _, w := range list {
@@ -20,7 +20,7 @@ func nearest(word string, list []string) string {
 	return best
 }
 
-// meant is ": did you mean …?" for the nearest word, or the given list.
+// meant is "; did you mean …?" for the nearest word, or else the list.
 func meant(word string, list []string) string {
 	if len(word) > 64 {
 		word = word[:64]

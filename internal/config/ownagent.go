@@ -8,19 +8,19 @@ import (
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
-// DefaultAgentSocket is where an agent of its own host listens.
+// DefaultAgentSocket is where the agent of a database host listens.
 const DefaultAgentSocket = "/run/repool/agent.sock"
 
-// IsAgent says whether this is the configuration of an agent on a host without
-// Pgpool-II: it has the agent section.
+// IsAgent says whether this configures an agent on a host without Pgpool-II: it
+// has an agent section.
 func (l *Loaded) IsAgent() bool {
 	_, given := l.at["agent"]
 	return given
 }
 
 // ResolveAgent is Resolve for such a host: a pool of the one node that the agent
-// section names. pgpool.conf is not read; what is in it about the other nodes
-// comes with each order, and what must not come from outside is in repool.yaml.
+// section names. pgpool.conf is not read: an agent learns of the other nodes from
+// its orders, and what must not come from outside is in repool.yaml.
 func (l *Loaded) ResolveAgent() (*Pool, error) {
 	if !l.IsAgent() {
 		return nil, fmt.Errorf("%s has no agent section", l.name())
@@ -32,9 +32,10 @@ func (l *Loaded) ResolveAgent() (*Pool, error) {
 		c.Agent.Port = 5432
 	}
 	p := &Pool{
-		File: l.Path, Database: c.Database, Replication: c.Replication, Controller: c.Controller, Log: c.Log, Environment: c.Environment,
-		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, Compression: c.Policy.Compression, TLS: c.TLS, SSH: c.SSH, Agent: c.Agent,
-		ResyncCommand: c.Agent.ResyncCommand,
+		File: l.Path, Database: c.Database, Replication: c.Replication,
+		Controller: c.Controller, Log: c.Log, Environment: c.Environment,
+		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, Compression: c.Policy.Compression,
+		TLS: c.TLS, SSH: c.SSH, Agent: c.Agent, ResyncCommand: c.Agent.ResyncCommand,
 	}
 	p.Policy = l.policy(p)
 	var extra Node
@@ -47,7 +48,7 @@ func (l *Loaded) ResolveAgent() (*Pool, error) {
 	n, err := merge(pgpoolconf.Backend{ID: c.Agent.Node, Host: c.Agent.Host, Port: c.Agent.Port}, extra, c.Vault.Directory)
 	ps := &problems{file: l.name(), at: l.at}
 	if !filepath.IsAbs(n.DataDir) {
-		err = errors.New("the data directory is not said: add \"- {id: " + n.ID.String() + ", data_directory: /…}\" to nodes")
+		err = errors.New("the data directory is missing: add \"- {id: " + n.ID.String() + ", data_directory: /…}\" to nodes")
 	}
 	if err != nil {
 		ps.addAt("agent", "%v", err)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestLoginNeverCrossesANetworkInClear, and a hash that is none is said.
-func TestLoginNeverCrossesANetworkInClear(t *testing.T) {
+// TestLoginNeverCrossesANetworkUnencrypted, and a wrong hash is reported.
+func TestLoginNeverCrossesANetworkUnencrypted(t *testing.T) {
 	t.Parallel()
 	const hash = "password_hash: \"$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW\""
 	for name, c := range map[string]struct{ listen, page, want string }{
@@ -14,14 +14,14 @@ func TestLoginNeverCrossesANetworkInClear(t *testing.T) {
 		"on this host, IPv6":  {"'[::1]:9899'", hash, ""},
 		"by name":             {"localhost:9899", "token_file: /etc/repool/token", ""},
 		"only shown":          {"0.0.0.0:9899", "", ""},
-		"on every address":    {"0.0.0.0:9899", hash, "in clear"},
-		"no address said":     {"':9899'", hash, "in clear"},
-		"on a network":        {"10.0.0.7:9899", "token_file: /etc/repool/token", "in clear"},
-		"by another name":     {"pgpool.example:9899", hash, "in clear"},
+		"on every address":    {"0.0.0.0:9899", hash, "unencrypted"},
+		"no address said":     {"':9899'", hash, "unencrypted"},
+		"on a network":        {"10.0.0.7:9899", "token_file: /etc/repool/token", "unencrypted"},
+		"by another name":     {"pgpool.example:9899", hash, "unencrypted"},
 		"without a page":      {"", hash, "there is no page"},
-		"a password, no hash": {"127.0.0.1:9899", "password_hash: secret", "is no bcrypt hash"},
-		"cheap to guess at":   {"127.0.0.1:9899", "password_hash: \"$2a$04$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW\"", "costs 4"},
-		"a relative path":     {"127.0.0.1:9899", "token_file: token", "is relative"},
+		"a password, no hash": {"127.0.0.1:9899", "password_hash: secret", "not a bcrypt hash"},
+		"cheap to guess at":   {"127.0.0.1:9899", "password_hash: \"$2a$04$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW\"", "cost is 4"},
+		"a relative path":     {"127.0.0.1:9899", "token_file: token", "absolute path"},
 	} {
 		text := "page:\n  " + c.page + "\n"
 		if c.page == "" {

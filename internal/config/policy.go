@@ -7,7 +7,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// policy is repool.yaml's policy over the planner's defaults.
+// policy is the planner's default policy with what repool.yaml sets.
 func (l *Loaded) policy(p *Pool) plan.Policy {
 	c, pol := l.Config.Policy, plan.DefaultPolicy()
 	if pol.Methods == nil {
@@ -35,14 +35,14 @@ func (l *Loaded) policy(p *Pool) plan.Policy {
 	return pol
 }
 
-// setBytes overrides *n where text was given, also with zero.
+// setBytes overrides *n if text was given, even with zero.
 func setBytes(n *uint64, text string, bytes uint64) {
 	if text != "" {
 		*n = bytes
 	}
 }
 
-// setTime overrides *d where something was given.
+// setTime overrides *d if a time was given.
 func setTime(d *time.Duration, given time.Duration) {
 	if given > 0 {
 		*d = given

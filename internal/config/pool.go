@@ -12,19 +12,18 @@ import (
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
-// Pool is everything that is configured about a pool: pgpool.conf and
-// repool.yaml in one, with every default filled in.
+// Pool is the whole configuration of a pool: pgpool.conf and repool.yaml
+// merged, with every default filled in.
 type Pool struct {
-	// File is repool.yaml's path, empty where there is none; PgpoolConf is
-	// pgpool.conf's.
-	File, PgpoolConf string
-	// Nodes are in the order of their ids; unused backend slots are absent.
+	File       string // repool.yaml; empty: there is none
+	PgpoolConf string
+	// Nodes are in the order of their ids, without the unused backend slots.
 	Nodes []NodeConf
 	// PCP is the Pgpool-II beside this controller, Peers the independent others.
 	PCP   Endpoint
 	Peers []Endpoint
-	// Database is the role for questions and promotion, Replication the one
-	// that standbys stream as.
+	// Database is the role for queries and promotion, Replication the role that
+	// standbys stream as.
 	Database, Replication postgres.Login
 	Controller            Controller
 	Notify                Notify
@@ -38,14 +37,14 @@ type Pool struct {
 	Compression string
 	Environment Environment
 	// ResyncCommand is the operator's own program, with Pgpool-II's
-	// placeholders; empty: the built-in engine does it.
+	// placeholders; empty: the built-in engine resyncs.
 	ResyncCommand string
-	// TLS and SSH are how agents on other hosts are reached; Agent is this host's
-	// own, where this is one's.
+	// TLS and SSH are how agents on other hosts are reached. Agent is the agent on
+	// this host, where ResolveAgent made the pool.
 	TLS   TLS
 	SSH   SSH
 	Agent OwnAgent
-	// Pgpool is all that pgpool.conf says.
+	// Pgpool is the parsed pgpool.conf.
 	Pgpool pgpoolconf.Pool
 }
 
@@ -64,9 +63,9 @@ type NodeConf struct {
 	Agent Agent
 	// DataDir is empty only for nodes whose agent is another process.
 	DataDir string
-	// ConfigFile and BinDir are empty where the agent shall find them itself.
+	// ConfigFile and BinDir are empty if the agent is to find them itself.
 	ConfigFile, BinDir string
-	Workshop, VaultDir string
+	WorkDir, VaultDir  string
 	// AlwaysPrimary and NoFailover are flags of backend_flagN.
 	AlwaysPrimary, NoFailover bool
 }
@@ -84,12 +83,12 @@ func (p *Pool) Node(id topology.NodeID) *NodeConf {
 	return nil
 }
 
-// Resolve reads pgpool.conf and joins it with repool.yaml. The error holds
-// every problem found, each naming file and line, or the node.
+// Resolve reads pgpool.conf and merges it with repool.yaml. The error lists every
+// problem found, each with file and line, or with the node.
 func (l *Loaded) Resolve() (*Pool, error) { return l.resolve(true) }
 
-// ResolveForHook is Resolve for a process that Pgpool-II started: what a
-// promotion can do without is no error. A node whose agent is not known has
+// ResolveForHook is Resolve for a process that Pgpool-II started: whatever a
+// promotion does not need is not an error. A node whose agent is unknown has
 // AgentNone.
 func (l *Loaded) ResolveForHook() (*Pool, error) { return l.resolve(false) }
 
@@ -97,7 +96,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 	c := l.Config
 	file, err := pgpoolconf.Load(c.Pgpool.Conf)
 	if err != nil {
-		return nil, fmt.Errorf("read pgpool.conf (its place is pgpool.conf in repool.yaml, or --pgpool-conf): %w", err)
+		return nil, fmt.Errorf("read pgpool.conf (set its path with pgpool.conf in repool.yaml, or with --pgpool-conf): %w", err)
 	}
 	pool, err := file.Pool(pgpoolconf.Version{})
 	if err != nil && strict {
@@ -129,7 +128,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 	return p, nil
 }
 
-// name is what problems of repool.yaml are filed under.
+// name is the file name that problems of repool.yaml are reported with.
 func (l *Loaded) name() string {
 	if l.Path == "" {
 		return "repool.yaml (none, all defaults)"
@@ -137,7 +136,7 @@ func (l *Loaded) name() string {
 	return l.Path
 }
 
-// nodes joins what both files say of each node.
+// nodes merges what the two files say about each node.
 func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
 	given := map[int]int{}
 	for i, n := range l.Config.Nodes {
@@ -157,7 +156,8 @@ func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
 		}
 		n, err := merge(b, extra, l.Config.Vault.Directory)
 		if err == nil && n.Agent.Kind == AgentTLS && !p.TLS.Set() {
-			err = fmt.Errorf("node %d: its agent is reached over TLS, and there is no tls section: repool certs makes the files", b.ID)
+			err = fmt.Errorf("node %d: its agent is reached over TLS, but there is no tls section; "+
+				"repool certs creates the files", b.ID)
 		}
 		if err != nil && strict {
 			ps.add(ps.at[at], "%v", err)
@@ -169,14 +169,14 @@ func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
 	}
 }
 
-// merge joins one backend slot with what repool.yaml adds to it. The node is
-// usable for all but its agent where an error is returned.
+// merge adds what repool.yaml says about a node to its backend slot. On error the
+// node is usable except for its agent.
 func merge(b pgpoolconf.Backend, extra Node, vault string) (NodeConf, error) {
 	n := NodeConf{
 		ID: topology.NodeID(b.ID), Host: b.Host, Port: b.Port,
 		AppName: b.AppName, Slot: SlotName(topology.NodeID(b.ID)),
 		DataDir: b.DataDir, ConfigFile: extra.ConfigFile, BinDir: extra.BinDirectory,
-		Workshop: extra.Workshop, AlwaysPrimary: b.Flags.AlwaysPrimary, NoFailover: b.Flags.DisallowToFailover,
+		WorkDir: extra.WorkDirectory, AlwaysPrimary: b.Flags.AlwaysPrimary, NoFailover: b.Flags.DisallowToFailover,
 	}
 	orText(&n.AppName, n.Slot)
 	if extra.DataDirectory != "" {
@@ -184,10 +184,10 @@ func merge(b pgpoolconf.Backend, extra Node, vault string) (NodeConf, error) {
 	}
 	if n.DataDir != "" {
 		n.DataDir = filepath.Clean(n.DataDir)
-		orText(&n.Workshop, n.DataDir+".repool")
+		orText(&n.WorkDir, n.DataDir+".repool")
 	}
-	if n.Workshop != "" {
-		n.VaultDir = filepath.Join(n.Workshop, "vault")
+	if n.WorkDir != "" {
+		n.VaultDir = filepath.Join(n.WorkDir, "vault")
 	}
 	if vault != "" {
 		n.VaultDir = filepath.Join(vault, fmt.Sprintf("node%d", b.ID))
@@ -199,20 +199,22 @@ func merge(b pgpoolconf.Backend, extra Node, vault string) (NodeConf, error) {
 	case onThisMachine(b.Host):
 		n.Agent = Agent{Kind: AgentLocal}
 	default:
-		return n, fmt.Errorf("node %d: %s is not this machine, so how to reach its agent must be said: add \"- {id: %d, agent: ssh://postgres@%s}\" (or https://host:port, or unix:/path) to nodes, or agent: local if it is this machine after all",
-			b.ID, b.Host, b.ID, b.Host)
+		return n, fmt.Errorf("node %d: %s is not this machine, so the address of its agent is needed: "+
+			"add \"- {id: %d, agent: ssh://postgres@%s}\" (or https://host:port, or unix:/path) to nodes, "+
+			"or agent: local if it is this machine after all", b.ID, b.Host, b.ID, b.Host)
 	}
 	if err == nil && n.Agent.Kind == AgentLocal && !filepath.IsAbs(n.DataDir) {
-		err = fmt.Errorf("node %d: no data directory: set backend_data_directory%d in pgpool.conf, or data_directory of the node here", b.ID, b.ID)
+		err = fmt.Errorf("node %d: no data directory: set backend_data_directory%d in pgpool.conf, "+
+			"or data_directory of the node in repool.yaml", b.ID, b.ID)
 		if n.DataDir != "" {
-			err = fmt.Errorf("node %d: the data directory %q is relative: write the whole path", b.ID, n.DataDir)
+			err = fmt.Errorf("node %d: the data directory must be an absolute path, got %q", b.ID, n.DataDir)
 		}
 	}
 	return n, err
 }
 
-// errNoHome: neither a passfile nor a home directory to look for one.
+// errNoHome says that there is neither a passfile nor a home directory to find one in.
 var errNoHome = errors.New("no .pcppass file: set pgpool.pcp.passfile, PCPPASSFILE or HOME")
 
-// cleanDir is a directory without a slash at its end, for comparing.
+// cleanDir drops slashes at the end, for comparing.
 func cleanDir(dir string) string { return strings.TrimRight(dir, "/") }

@@ -50,10 +50,10 @@ func TestResolveTakesNodesFromPgpoolConf(t *testing.T) {
 	}
 	want := []NodeConf{{
 		ID: 0, Host: "localhost", Port: 5432, AppName: "alpha", Slot: "repool_node0", Agent: Agent{Kind: AgentLocal},
-		DataDir: "/srv/pg/a", Workshop: "/srv/pg/a.repool", VaultDir: "/srv/pg/a.repool/vault",
+		DataDir: "/srv/pg/a", WorkDir: "/srv/pg/a.repool", VaultDir: "/srv/pg/a.repool/vault",
 	}, {
 		ID: 2, Port: 5433, AppName: "repool_node2", Slot: "repool_node2", Agent: Agent{Kind: AgentLocal},
-		DataDir: "/srv/pg/c", Workshop: "/srv/pg/c.repool", VaultDir: "/srv/pg/c.repool/vault", NoFailover: true,
+		DataDir: "/srv/pg/c", WorkDir: "/srv/pg/c.repool", VaultDir: "/srv/pg/c.repool/vault", NoFailover: true,
 	}}
 	if diff := cmp.Diff(want, p.Nodes); diff != "" {
 		t.Errorf("nodes differ (-want +got):\n%s", diff)
@@ -70,7 +70,7 @@ func TestResolveMergesYAML(t *testing.T) {
 	t.Parallel()
 	p, err := loaded(t, twoNodes, `
 nodes:
-  - {id: 2, agent: "unix:/run/a.sock", data_directory: /srv/pg/other, workshop: /srv/w}
+  - {id: 2, agent: "unix:/run/a.sock", data_directory: /srv/pg/other, work_directory: /srv/w}
 vault: {directory: /srv/vault}
 policy: {max_lag: 3MiB, methods: {rewind: ask, fence: never}, backoff_base: 10m}
 peers: [{pcp: {host: other, user: x}}]
@@ -79,7 +79,7 @@ peers: [{pcp: {host: other, user: x}}]
 		t.Fatal(err)
 	}
 	n := p.Node(2)
-	if n.Agent != (Agent{Kind: AgentUnix, Path: "/run/a.sock"}) || n.DataDir != "/srv/pg/other" || n.Workshop != "/srv/w" || n.VaultDir != "/srv/vault/node2" {
+	if n.Agent != (Agent{Kind: AgentUnix, Path: "/run/a.sock"}) || n.DataDir != "/srv/pg/other" || n.WorkDir != "/srv/w" || n.VaultDir != "/srv/vault/node2" {
 		t.Errorf("node 2 = %+v", *n)
 	}
 	pol := p.Policy
@@ -98,7 +98,7 @@ func TestResolveNamesNodeAndRemedy(t *testing.T) {
 		"node elsewhere":      {far, "", "node 0: 192.0.2.7 is not this machine"},
 		"what to write":       {far, "", `add "- {id: 0, agent: ssh://postgres@192.0.2.7}" (or https://host:port, or unix:/path) to nodes`},
 		"no data directory":   {strings.ReplaceAll(twoNodes, "'/srv/pg/c'", "''"), "", "node 2: no data directory: set backend_data_directory2"},
-		"relative directory":  {strings.ReplaceAll(twoNodes, "'/srv/pg/c'", "'pg/c'"), "", `node 2: the data directory "pg/c" is relative`},
+		"relative directory":  {strings.ReplaceAll(twoNodes, "'/srv/pg/c'", "'pg/c'"), "", `node 2: the data directory must be an absolute path, got "pg/c"`},
 		"a node too many":     {twoNodes, "nodes: [{id: 1}]", "repool.yaml:1:10: nodes[0].id: "},
 		"no nodes":            {"port = 9999\n", "", "no nodes: backend_hostname0"},
 		"another mode":        {twoNodes + "backend_clustering_mode = 'native_replication'\n", "", "backend_clustering_mode is native_replication"},

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// ShimMark stands in every script that repool installs as a hook.
+// ShimMark is in every script that repool installs as a hook.
 const ShimMark = "repool hook shim"
 
-// builtin says whether resync_command means the built-in engine: it is empty,
-// calls `repool hook resync`, or names a script that does (see ShimMark).
-// Running such a command as the operator's own would only ask ourselves.
+// builtin says whether resync_command is the built-in engine: it is empty, calls
+// `repool hook resync`, or names a script that does (see ShimMark). Run as the
+// operator's own command, it would only call repool again.
 func builtin(command string) bool {
 	words := strings.Fields(command)
 	for i, w := range words {

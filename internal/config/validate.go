@@ -36,7 +36,7 @@ var (
 	envName      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// validate notes everything in c that cannot work, whatever pgpool.conf says.
+// validate notes everything in c that is wrong whatever pgpool.conf says.
 func (c *Config) validate(ps *problems) sizes {
 	absolute(ps, "pgpool.conf", c.Pgpool.Conf)
 	c.Pgpool.PCP.validate(ps, "pgpool.pcp")
@@ -44,7 +44,7 @@ func (c *Config) validate(ps *problems) sizes {
 		at := fmt.Sprintf("peers[%d].pcp", i)
 		p.PCP.validate(ps, at)
 		if p.PCP.Host == "" {
-			ps.addAt(at, "host is missing: name the other Pgpool-II's host, or its socket directory")
+			ps.addAt(at, "host is missing: the other Pgpool-II's host name, or its socket directory")
 		}
 	}
 	validateLogin(ps, "database", c.Database)
@@ -68,9 +68,9 @@ func (c *Config) validate(ps *problems) sizes {
 
 func (p PCP) validate(ps *problems, at string) {
 	port(ps, at+".port", p.Port)
-	positive(ps, at+".timeout", p.Timeout)
+	notNegative(ps, at+".timeout", p.Timeout)
 	if len(p.User) > 127 {
-		ps.addAt(at+".user", "%d bytes are too long: Pgpool-II takes at most 127", len(p.User))
+		ps.addAt(at+".user", "must be at most 127 bytes long, Pgpool-II's limit; it has %d", len(p.User))
 	}
 	private(ps, at+".passfile", p.Passfile)
 }
@@ -87,37 +87,29 @@ func (c Controller) validate(ps *problems) {
 	if _, given := ps.at["controller.socket"]; given {
 		absolute(ps, "controller.socket", c.Socket)
 	}
-	if len(c.Socket) > 107 {
-		ps.addAt("controller.socket", "%d bytes are too long: a unix socket's path has at most 107", len(c.Socket))
-	}
+	socketLength(ps, "controller.socket", c.Socket)
 	if c.Interval < 100*time.Millisecond || c.Interval > time.Hour {
-		ps.addAt("controller.interval", "%s is out of range: want 100ms to 1h", c.Interval)
+		ps.addAt("controller.interval", "must be between 100ms and 1h, got %s", c.Interval)
 	}
-	if c.Listen == "" {
-		return
-	}
-	_, p, err := net.SplitHostPort(c.Listen)
-	n, perr := strconv.ParseUint(p, 10, 16)
-	if err != nil || perr != nil || n == 0 {
-		ps.addAt("controller.listen", "%q is no host:port, such as 127.0.0.1:9899", c.Listen)
-	}
+	hostPort(ps, "controller.listen", c.Listen, "127.0.0.1:9899")
 }
 
-// minCost is the least that a bcrypt hash may cost to guess at.
+// minCost is the lowest accepted cost of a bcrypt hash.
 const minCost = 10
 
-// validate keeps a password from crossing a network in clear: repool serves no
-// TLS, a proxy in front does. The token file is looked at when somebody logs in:
-// a missing one must not keep a failover hook from its configuration.
+// validate makes sure that no password crosses a network unencrypted: repool
+// serves no TLS, a proxy in front of it does. The token file is read at each
+// login instead: a missing one must not keep a failover hook from its
+// configuration.
 func (p Page) validate(ps *problems, listen string) {
 	absolute(ps, "page.token_file", p.TokenFile)
 	if p.PasswordHash != "" {
 		cost, err := bcrypt.Cost([]byte(p.PasswordHash))
 		switch {
 		case err != nil:
-			ps.addAt("page.password_hash", "is no bcrypt hash: repool setup password makes one")
+			ps.addAt("page.password_hash", "not a bcrypt hash: repool setup password prints one")
 		case cost < minCost:
-			ps.addAt("page.password_hash", "costs %d: want at least %d; repool setup password makes one", cost, minCost)
+			ps.addAt("page.password_hash", "its bcrypt cost is %d, and must be at least %d: repool setup password prints one", cost, minCost)
 		}
 	}
 	at := "page.password_hash"
@@ -129,9 +121,10 @@ func (p Page) validate(ps *problems, listen string) {
 	switch {
 	case p.PasswordHash == "" && p.TokenFile == "":
 	case listen == "":
-		ps.addAt(at, "there is no page to log in to: set controller.listen")
+		ps.addAt(at, "there is no page to log in to: set controller.listen as well")
 	case err == nil && host != "localhost" && (ip == nil || !ip.IsLoopback()):
-		ps.addAt(at, "the password would cross the network in clear: let controller.listen be a loopback address, with a proxy that speaks TLS in front")
+		ps.addAt(at, "the password would cross the network unencrypted: "+
+			"set controller.listen to a loopback address and put a TLS proxy in front of it")
 	}
 }
 
@@ -141,11 +134,11 @@ func (c *Config) validateNodes(ps *problems) {
 		at := fmt.Sprintf("nodes[%d]", i)
 		switch first, twice := seen[n.ID]; {
 		case ps.at[at+".id"] == place{}:
-			ps.addAt(at, "id is missing: write the number N of backend_hostnameN")
+			ps.addAt(at, "id is missing: it is the N of backend_hostnameN in pgpool.conf, such as id: 0")
 		case n.ID < 0 || n.ID > maxNode:
-			ps.addAt(at+".id", "%d is no node: pgpool.conf has 0 to %d", n.ID, maxNode)
+			ps.addAt(at+".id", "must be 0 to %d, as in pgpool.conf, got %d", maxNode, n.ID)
 		case twice:
-			ps.addAt(at+".id", "node %d stands in nodes[%d] already", n.ID, first)
+			ps.addAt(at+".id", "node %d is already listed as nodes[%d]", n.ID, first)
 		default:
 			seen[n.ID] = i
 		}
@@ -157,9 +150,9 @@ func (c *Config) validateNodes(ps *problems) {
 		absolute(ps, at+".data_directory", n.DataDirectory)
 		absolute(ps, at+".config_file", n.ConfigFile)
 		absolute(ps, at+".bin_directory", n.BinDirectory)
-		absolute(ps, at+".workshop", n.Workshop)
-		if n.Workshop != "" && n.DataDirectory != "" && inside(n.Workshop, n.DataDirectory) {
-			ps.addAt(at+".workshop", "must lie beside the data directory, not in it")
+		absolute(ps, at+".work_directory", n.WorkDirectory)
+		if n.WorkDirectory != "" && n.DataDirectory != "" && inside(n.WorkDirectory, n.DataDirectory) {
+			ps.addAt(at+".work_directory", "must be outside the data directory")
 		}
 	}
 }
@@ -178,15 +171,15 @@ func (p Policy) validate(ps *problems) sizes {
 		oneOf(ps, at, p.Methods[m], modes)
 	}
 	if p.MaxAttempts < 0 {
-		ps.addAt("policy.max_attempts", "%d is less than none", p.MaxAttempts)
+		ps.addAt("policy.max_attempts", "must be ≥ 0, got %d", p.MaxAttempts)
 	}
-	positive(ps, "policy.backoff_base", p.BackoffBase)
-	positive(ps, "policy.backoff_max", p.BackoffMax)
-	positive(ps, "policy.follow_grace", p.FollowGrace)
-	positive(ps, "policy.stream_patience", p.StreamPatience)
-	positive(ps, "policy.nudge_after", p.NudgeAfter)
+	notNegative(ps, "policy.backoff_base", p.BackoffBase)
+	notNegative(ps, "policy.backoff_max", p.BackoffMax)
+	notNegative(ps, "policy.follow_grace", p.FollowGrace)
+	notNegative(ps, "policy.stream_patience", p.StreamPatience)
+	notNegative(ps, "policy.nudge_after", p.NudgeAfter)
 	if p.BackoffBase > 0 && p.BackoffMax > 0 && p.BackoffMax < p.BackoffBase {
-		ps.addAt("policy.backoff_max", "%s is less than backoff_base, %s", p.BackoffMax, p.BackoffBase)
+		ps.addAt("policy.backoff_max", "must be ≥ backoff_base (%s), got %s", p.BackoffBase, p.BackoffMax)
 	}
 	if p.Compression != "" {
 		oneOf(ps, "policy.compression", p.Compression, compressions)
@@ -203,13 +196,13 @@ func (e Environment) validate(ps *problems) {
 		at := "environment." + name
 		switch {
 		case !envName.MatchString(name):
-			ps.addAt(at, "%q is no name of an environment variable", name)
+			ps.addAt(at, "not a valid name for an environment variable")
 		case strings.Contains(name, "PASSWORD"):
-			ps.addAt(at, "passwords come from the passfile only: see database.passfile")
+			ps.addAt(at, "no passwords here: they come from the file named by database.passfile")
 		case name == "LC_ALL" || name == "LANG":
-			ps.addAt(at, "repool reads what the programs print, and needs the C locale")
+			ps.addAt(at, "cannot be set: repool reads what PostgreSQL's programs print, in the C locale")
 		case strings.ContainsRune(e[name], 0):
-			ps.addAt(at, "contains a zero byte")
+			ps.addAt(at, "must not contain a zero byte")
 		}
 	}
 }
@@ -218,9 +211,9 @@ func absolute(ps *problems, at, path string) {
 	switch {
 	case path == "":
 	case strings.ContainsRune(path, 0):
-		ps.addAt(at, "contains a zero byte")
+		ps.addAt(at, "must not contain a zero byte")
 	case !filepath.IsAbs(path):
-		ps.addAt(at, "%q is relative: write the whole path", path)
+		ps.addAt(at, "must be an absolute path, got %q", path)
 	}
 }
 
@@ -230,8 +223,8 @@ func inside(path, dir string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// private notes a password file that is not there or that others may read:
-// libpq ignores such a file without a word that reaches anybody.
+// private notes a file with a secret that does not exist or that others may
+// read: libpq silently ignores such a passfile.
 func private(ps *problems, at, path string) {
 	if path == "" {
 		return
@@ -242,31 +235,48 @@ func private(ps *problems, at, path string) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		ps.addAt(at, "%s does not exist: make it with mode 0600, or let repool setup do it", path)
+		ps.addAt(at, "%s does not exist: create it with mode 0600, or run repool setup", path)
 	case err != nil:
 		ps.addAt(at, "%v", err)
 	case !info.Mode().IsRegular():
 		ps.addAt(at, "%s is not a regular file", path)
 	case info.Mode().Perm()&0o077 != 0:
-		ps.addAt(at, "%s is open to others (mode %04o) and would be ignored: chmod 600 it", path, info.Mode().Perm())
+		ps.addAt(at, "%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
 	}
 }
 
 func port(ps *problems, at string, n int) {
 	if n < 0 || n > math.MaxUint16 {
-		ps.addAt(at, "%d is no port: want 1 to 65535", n)
+		ps.addAt(at, "must be 1 to 65535, got %d", n)
 	}
 }
 
-func positive(ps *problems, at string, d time.Duration) {
+// socketLength notes a path that is too long for a unix socket.
+func socketLength(ps *problems, at, path string) {
+	if len(path) > 107 {
+		ps.addAt(at, "must be at most 107 bytes long, the limit for a unix socket; it has %d", len(path))
+	}
+}
+
+func hostPort(ps *problems, at, text, example string) {
+	if text == "" {
+		return
+	}
+	_, p, err := net.SplitHostPort(text)
+	if n, perr := strconv.ParseUint(p, 10, 16); err != nil || perr != nil || n == 0 {
+		ps.addAt(at, "must be host:port, such as %s, got %q", example, text)
+	}
+}
+
+func notNegative(ps *problems, at string, d time.Duration) {
 	if d < 0 {
-		ps.addAt(at, "%s is less than nothing", d)
+		ps.addAt(at, "must be ≥ 0, got %s", d)
 	}
 }
 
 func oneOf(ps *problems, at, word string, list []string) {
 	if !slices.Contains(list, word) {
-		ps.addAt(at, "%q is none of %s", word, strings.Join(list, ", "))
+		ps.addAt(at, "must be one of %s, got %q", strings.Join(list, ", "), word)
 	}
 }
 
@@ -277,7 +287,7 @@ func size(ps *problems, at, text string) uint64 {
 	}
 	n, err := humanize.ParseBytes(text)
 	if err != nil {
-		ps.addAt(at, "%q is no size, such as 16MB or 1GiB", text)
+		ps.addAt(at, "must be a size such as 16MB or 1GiB, got %q", text)
 		return 0
 	}
 	return n

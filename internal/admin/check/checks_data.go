@@ -131,7 +131,7 @@ func checkWorkshop(f *Facts, r *results) {
 			r.ok(n.Subject(), "can be made")
 			return
 		}
-		r.problem(Finding{Subject: n.Subject(), Found: l.WorkshopErr, Remedy: fmt.Sprintf("install -d -o postgres -g postgres -m 700 %s   # on the data directory's file system, in a folder that postgres may write in", n.Conf.Workshop)})
+		r.problem(Finding{Subject: n.Subject(), Found: l.WorkshopErr, Remedy: fmt.Sprintf("install -d -o postgres -g postgres -m 700 %s   # on the data directory's file system, in a folder that postgres may write in", n.Conf.WorkDir)})
 	})
 }
 

@@ -138,7 +138,7 @@ func workshop(n config.NodeConf, data os.FileInfo) string {
 		return ""
 	}
 	id := identityOf(owner.Uid)
-	place := n.Workshop
+	place := n.WorkDir
 	st, err := os.Stat(place)
 	if errors.Is(err, fs.ErrNotExist) {
 		place = filepath.Dir(place)
