@@ -23,14 +23,15 @@ func Advance(mem Memory, taken []Decision, pol Policy, now time.Time) Memory {
 		case Attach:
 			m.LastAttach = now
 			m.Attaches++
-			m.Unheeded.asked(now)
+			m.IgnoredRequests.add(now)
 			// The primary is never parked: without it nothing works.
 			if m.Attaches > maxAttaches && d.Code != CodePrimaryDetached {
-				m.park(CodeFlapping, fmt.Sprintf("%d attaches, and the node did not stay attached for %s", m.Attaches-1, pol.StableFor), now)
+				m.park(CodeFlapping, fmt.Sprintf("attached %d times, and the node never stayed attached for %s", m.Attaches-1,
+					pol.StableFor), now)
 			}
 		case Detach:
 			m.LastDetach = now
-			m.Unheeded.asked(now)
+			m.IgnoredRequests.add(now)
 		case Fence:
 			m.LastFence = now
 			m.Fences++
@@ -52,7 +53,10 @@ func (m Memory) clone() Memory {
 
 // node is the memory of one node, made where there is none.
 func (m *Memory) node(id topology.NodeID) *NodeMemory {
-	i, found := slices.BinarySearchFunc(m.Nodes, id, func(n NodeMemory, id topology.NodeID) int { return int(n.Node) - int(id) })
+	i, found := slices.BinarySearchFunc(m.Nodes, id, func(n NodeMemory,
+		id topology.NodeID) int {
+		return int(n.Node) - int(id)
+	})
 	if !found {
 		m.Nodes = slices.Insert(m.Nodes, i, newNodeMemory(id))
 	}

@@ -33,9 +33,20 @@ func TestWhatIsNotCarriedOutIsProposedAgain(t *testing.T) {
 		"attach ready":              func(s *scene) topology.NodeID { s.status(1, topology.PoolDown); return 1 },
 		"resync/start standby-down": func(s *scene) topology.NodeID { s.stopped(1).status(1, topology.PoolDown); return 1 },
 		"detach attached-diverged":  func(s *scene) topology.NodeID { diverge(s, 1).stopped(1); return 1 },
-		"fence second-primary":      func(s *scene) topology.NodeID { s.promoted(1).standby(2, 1).primary(0, "1", 0x5000200); return 0 },
-		"nudge pool-blind":          func(s *scene) topology.NodeID { s.poolPrimary(topology.NoNode).learn().later(time.Minute); return 0 },
-		"attach primary-detached":   func(s *scene) topology.NodeID { s.status(0, topology.PoolDown).later(time.Hour); return 0 },
+		"fence second-primary": func(s *scene) topology.NodeID {
+			s.promoted(1).standby(2, 1).primary(0, "1",
+				0x5000200)
+			return 0
+		},
+		"nudge pool-blind": func(s *scene) topology.NodeID {
+			s.poolPrimary(topology.NoNode).learn().later(time.Minute)
+			return 0
+		},
+		"attach primary-detached": func(s *scene) topology.NodeID {
+			s.status(0,
+				topology.PoolDown).later(time.Hour)
+			return 0
+		},
 		"resync/base-backup no-data": func(s *scene) topology.NodeID {
 			lost(s, 2, topology.DirMissing)
 			s.status(2, topology.PoolDown)
@@ -47,8 +58,16 @@ func TestWhatIsNotCarriedOutIsProposedAgain(t *testing.T) {
 			s.lineage(2, 1, topology.LineageOnLine)
 			return 2
 		},
-		"resync/rewind diverged":           func(s *scene) topology.NodeID { s.promoted(1).lineage(0, 1, topology.LineageDiverged); return 0 },
-		"resync/adopt old-primary-on-line": func(s *scene) topology.NodeID { s.promoted(1).lineage(0, 1, topology.LineageOnLine); return 0 },
+		"resync/rewind diverged": func(s *scene) topology.NodeID {
+			s.promoted(1).lineage(0, 1,
+				topology.LineageDiverged)
+			return 0
+		},
+		"resync/adopt old-primary-on-line": func(s *scene) topology.NodeID {
+			s.promoted(1).lineage(0, 1,
+				topology.LineageOnLine)
+			return 0
+		},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()

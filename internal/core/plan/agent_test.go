@@ -39,8 +39,10 @@ func TestAgentThatDoesNotAnswerHasItsReason(t *testing.T) {
 		want   Code
 	}{
 		{"", CodeAgentUnreachable}, {"never heard of", CodeAgentUnreachable},
-		{"agent-version-skew", CodeAgentVersionSkew}, {"agent-wrong-node", CodeAgentWrongNode}, {"agent-foreign-system", CodeAgentForeign},
-		{"agent-not-allowed", CodeAgentNotAllowed}, {"agent-certificate", CodeAgentCertificate}, {"agent-host-key", CodeAgentHostKey},
+		{"agent-version-skew", CodeAgentVersionSkew}, {"agent-wrong-node", CodeAgentWrongNode},
+		{"agent-foreign-system", CodeAgentForeign},
+		{"agent-not-allowed", CodeAgentNotAllowed}, {"agent-certificate", CodeAgentCertificate},
+		{"agent-host-key", CodeAgentHostKey},
 		{"agent-not-running", CodeAgentNotRunning},
 	} {
 		d := decisionOf(t, newScene(t).down(1, c.reason), 1)

@@ -50,7 +50,8 @@ func proofOf(s *scene, code Code) (dimension int, proven bool) {
 		if f := s.memory(0).Fork; f.DataID != "" && f.DataID == a.DataID {
 			return 2, true
 		}
-		return 2, l.Verdict == topology.LineageDiverged || code == CodeAttachedDiverged && l.Verdict == topology.LineageForeign
+		return 2, l.Verdict == topology.LineageDiverged || code == CodeAttachedDiverged &&
+			l.Verdict == topology.LineageForeign
 	case CodeWALGone:
 		return 2, l.StreamGap
 	case CodeUnrelatedHistory:
@@ -66,7 +67,8 @@ func proofOf(s *scene, code Code) (dimension int, proven bool) {
 	case CodeFrozen:
 		return 1, a.Server == topology.ServerFrozen
 	case CodeSecondPrimary, CodeAttachedSecondPrimary:
-		return 0, !n.SQL.InRecovery && n.SQL.OK() || !a.StandbySignal && running(a.Server) && a.Server != topology.ServerStopping
+		return 0, !n.SQL.InRecovery && n.SQL.OK() || !a.StandbySignal && running(a.Server) &&
+			a.Server != topology.ServerStopping
 	case CodeAttachedNotStreaming:
 		return 0, n.SQL.Receiver.Status == ""
 	case CodeStandbyDown, CodeOldPrimaryOnLine, CodeWrongUpstream, CodeNotStreaming:
@@ -96,13 +98,14 @@ func judgeCell(s *scene) (o outcome, acting []acted, why string) {
 				why = fmt.Sprintf("pass %d: %s without its proof", i, short(d))
 			}
 		}
-		if d.Reason == "no rule of the planner fits what is known of this node" {
+		if d.Reason == "no rule matches what is known about this node" {
 			why = "no rule fits"
 		}
 		if rank > o.rank {
 			o.rank, o.code = rank, d.Code
 		}
-		o.attaches, o.detaches, o.fences = o.attaches || d.Action == Attach, o.detaches || d.Action == Detach, o.fences || d.Action == Fence
+		o.attaches, o.detaches, o.fences = o.attaches || d.Action == Attach, o.detaches || d.Action == Detach, o.fences ||
+			d.Action == Fence
 		if d.Action == None || d.Action == Wait {
 			return
 		}
@@ -192,9 +195,12 @@ func TestEveryCell(t *testing.T) {
 	}
 	checkToggles(t, base, outcomes)
 	checkEdges(t, outcomes)
-	for _, want := range []string{"attach ready", "fence second-primary", "fence frozen", "cancel resyncing", "resync/adopt old-primary-on-line", "resync/start standby-down",
-		"resync/follow wrong-upstream", "resync/rewind diverged", "resync/base-backup diverged", "resync/base-backup no-data", "resync/base-backup half-done",
-		"resync/base-backup wal-gone", "resync/base-backup garbled-control", "resync/base-backup standby-down", "detach attached-diverged", "detach attached-down", "detach attached-second-primary",
+	for _, want := range []string{"attach ready", "fence second-primary", "fence frozen", "cancel resyncing",
+		"resync/adopt old-primary-on-line", "resync/start standby-down",
+		"resync/follow wrong-upstream", "resync/rewind diverged", "resync/base-backup diverged", "resync/base-backup no-data",
+		"resync/base-backup half-done",
+		"resync/base-backup wal-gone", "resync/base-backup garbled-control", "resync/base-backup standby-down",
+		"detach attached-diverged", "detach attached-down", "detach attached-second-primary",
 		"detach attached-not-streaming", "detach foreign-system"} {
 		if seen[want] == 0 {
 			t.Errorf("%s never came about: %v", want, seen)
@@ -237,15 +243,24 @@ type edge struct {
 }
 
 var goodEdges = []edge{
-	{0, "silent", "streams"}, {0, "lags", "streams"}, {0, "recovers", "streams"}, {0, "ahead", "streams"}, {0, "writes", "streams"}, {0, "writes-same", "streams"},
-	{1, "agent silent", "directory present, server running, signal"}, {1, "directory unknown, server running", "directory present, server running, signal"},
-	{1, "directory present, server unknown, signal", "directory present, server running, signal"}, {1, "directory present, server running", "directory present, server running, signal"},
-	{1, "directory missing, server running", "directory present, server running, signal"}, {1, "directory present, server frozen, signal", "directory present, server running, signal"},
-	{2, "never compared", "on-line"}, {2, "unknown", "on-line"}, {2, "unknown, gap", "on-line"}, {2, "on-line, gap", "on-line"}, {2, "on-line long ago", "on-line"},
-	{2, "diverged from another node", "on-line"}, {2, "diverged", "on-line"}, {2, "diverged, WAL gone", "diverged"}, {2, "diverged, same timeline", "diverged"},
-	{2, "diverged, no checksums", "diverged"}, {2, "unrelated", "on-line"}, {2, "no control file, on-line", "on-line"}, {2, "no control file, never compared", "never compared"},
-	{2, "no control file, diverged", "diverged"}, {2, "other cluster, on-line", "on-line"}, {2, "system identifier 0, on-line", "on-line"},
-	{3, "a run that damaged", "no run"}, {3, "a run that failed", "no run"}, {3, "runs that failed", "a run that failed"}, {3, "a run", "no run"},
+	{0, "silent", "streams"}, {0, "lags", "streams"}, {0, "recovers", "streams"}, {0, "ahead", "streams"},
+	{0, "writes", "streams"}, {0, "writes-same", "streams"},
+	{1, "agent silent", "directory present, server running, signal"},
+	{1, "directory unknown, server running", "directory present, server running, signal"},
+	{1, "directory present, server unknown, signal", "directory present, server running, signal"},
+	{1, "directory present, server running", "directory present, server running, signal"},
+	{1, "directory missing, server running", "directory present, server running, signal"},
+	{1, "directory present, server frozen, signal", "directory present, server running, signal"},
+	{2, "never compared", "on-line"}, {2, "unknown", "on-line"}, {2, "unknown, gap", "on-line"},
+	{2, "on-line, gap", "on-line"}, {2, "on-line long ago", "on-line"},
+	{2, "diverged from another node", "on-line"}, {2, "diverged", "on-line"}, {2, "diverged, WAL gone", "diverged"},
+	{2, "diverged, same timeline", "diverged"},
+	{2, "diverged, no checksums", "diverged"}, {2, "unrelated", "on-line"}, {2, "no control file, on-line", "on-line"},
+	{2, "no control file, never compared", "never compared"},
+	{2, "no control file, diverged", "diverged"}, {2, "other cluster, on-line", "on-line"},
+	{2, "system identifier 0, on-line", "on-line"},
+	{3, "a run that damaged", "no run"}, {3, "a run that failed", "no run"}, {3, "runs that failed", "a run that failed"},
+	{3, "a run", "no run"},
 	{5, "holds none", "agrees"}, {5, "holds node 2", "agrees"},
 }
 
@@ -277,7 +292,8 @@ func checkEdges(t *testing.T, outcomes map[cell]outcome) {
 			}
 			excused++
 			if where, proven := proofOf(better.scene(base), then.code); !proven || where == e.dimension && e.to != "diverged" {
-				t.Errorf("%s\n%s turns to %s, and %q (rank %d) to %q (rank %d)", c, e.from, e.to, o.code, o.rank, then.code, then.rank)
+				t.Errorf("%s\n%s turns to %s, and %q (rank %d) to %q (rank %d)", c, e.from, e.to, o.code, o.rank, then.code,
+					then.rank)
 				return
 			}
 		}

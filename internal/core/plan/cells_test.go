@@ -73,7 +73,8 @@ var placeClasses = func() []class {
 			s.node(0).Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}}
 		}},
 	}
-	for _, server := range []topology.ServerState{topology.ServerStopped, topology.ServerStarting, topology.ServerStopping, topology.ServerFrozen, topology.ServerUnknown} {
+	for _, server := range []topology.ServerState{topology.ServerStopped, topology.ServerStarting, topology.ServerStopping,
+		topology.ServerFrozen, topology.ServerUnknown} {
 		all = append(all, place(topology.DirPresent, server, true), place(topology.DirPresent, server, false))
 	}
 	all = append(all, place(topology.DirPresent, topology.ServerRunning, false))
@@ -90,7 +91,8 @@ var placeClasses = func() []class {
 func line(name string, change func(*topology.Lineage, *topology.Inspection)) class {
 	return class{name, func(s *scene) {
 		n := s.node(0)
-		n.Lineage = topology.Lineage{Source: topology.Source{At: s.now}, Primary: 1, Point: 0x5000000, TLI: 1, Proof: "as the cell says"}
+		n.Lineage = topology.Lineage{Source: topology.Source{At: s.now}, Primary: 1, Point: 0x5000000, TLI: 1,
+			Proof: "as the cell says"}
 		change(&n.Lineage, &n.Agent)
 	}}
 }
@@ -113,26 +115,39 @@ var lineClasses = []class{
 	line("diverged from another node", func(l *topology.Lineage, _ *topology.Inspection) { diverged(l); l.Primary = 2 }),
 	line("diverged", func(l *topology.Lineage, _ *topology.Inspection) { diverged(l) }),
 	line("diverged, WAL gone", func(l *topology.Lineage, _ *topology.Inspection) { diverged(l); l.RewindWAL = false }),
-	line("diverged, same timeline", func(l *topology.Lineage, _ *topology.Inspection) { diverged(l); l.SameTimeline = true }),
+	line("diverged, same timeline",
+		func(l *topology.Lineage, _ *topology.Inspection) { diverged(l); l.SameTimeline = true }),
 	line("diverged, no checksums", func(l *topology.Lineage, a *topology.Inspection) { diverged(l); checksums(a, false) }),
 	{"on-line, forked before", func(s *scene) {
 		n := s.node(0)
 		n.Agent.DataID = "own"
-		n.Lineage = topology.Lineage{Source: topology.Source{At: s.now}, Primary: 1, Verdict: topology.LineageOnLine, Point: 0x5000000, TLI: 1, DataID: "own", Proof: "as the cell says"}
+		n.Lineage = topology.Lineage{Source: topology.Source{At: s.now}, Primary: 1, Verdict: topology.LineageOnLine,
+			Point: 0x5000000, TLI: 1, DataID: "own", Proof: "as the cell says"}
 		s.memory(0).Fork = Fork{DataID: "own", Primary: 1, Point: 0x4000000, TLI: 1, Proof: "as the cell says"}
 	}},
 	line("unrelated", func(l *topology.Lineage, _ *topology.Inspection) { l.Verdict = topology.LineageForeign }),
 	line("no control file, on-line", func(l *topology.Lineage, a *topology.Inspection) {
 		l.Verdict, a.Control = topology.LineageOnLine, nil
 	}),
-	line("no control file, never compared", func(l *topology.Lineage, a *topology.Inspection) { *l, a.Control = topology.Lineage{}, nil }),
+	line("no control file, never compared", func(l *topology.Lineage, a *topology.Inspection) {
+		*l,
+			a.Control = topology.Lineage{}, nil
+	}),
 	line("no control file, diverged", func(l *topology.Lineage, a *topology.Inspection) { diverged(l); a.Control = nil }),
 	line("other cluster, on-line", func(l *topology.Lineage, a *topology.Inspection) {
 		l.Verdict = topology.LineageOnLine
 		system(a, otherSys)
 	}),
-	line("other cluster, never compared", func(l *topology.Lineage, a *topology.Inspection) { *l = topology.Lineage{}; system(a, otherSys) }),
-	line("system identifier 0, on-line", func(l *topology.Lineage, a *topology.Inspection) { l.Verdict = topology.LineageOnLine; system(a, 0) }),
+	line("other cluster, never compared", func(l *topology.Lineage,
+		a *topology.Inspection) {
+		*l = topology.Lineage{}
+		system(a, otherSys)
+	}),
+	line("system identifier 0, on-line", func(l *topology.Lineage,
+		a *topology.Inspection) {
+		l.Verdict = topology.LineageOnLine
+		system(a, 0)
+	}),
 }
 
 // checksums and system change a copy: the cell's scene shares what it points to.
@@ -161,8 +176,10 @@ func run(name string, r *topology.RunState) class {
 var runClasses = []class{
 	{"no run", func(*scene) {}},
 	run("a run", &topology.RunState{ID: "r", Method: topology.MethodRewind, Upstream: 1, Outcome: topology.RunRunning}),
-	run("a run from another node", &topology.RunState{ID: "r", Method: topology.MethodRewind, Upstream: 2, Outcome: topology.RunWaiting}),
-	run("a run that damaged", &topology.RunState{ID: "r", Method: topology.MethodRewind, Upstream: 1, Outcome: topology.RunInterrupted, Damaged: true, Ended: start.Add(-time.Hour)}),
+	run("a run from another node", &topology.RunState{ID: "r", Method: topology.MethodRewind, Upstream: 2,
+		Outcome: topology.RunWaiting}),
+	run("a run that damaged", &topology.RunState{ID: "r", Method: topology.MethodRewind, Upstream: 1,
+		Outcome: topology.RunInterrupted, Damaged: true, Ended: start.Add(-time.Hour)}),
 	run("a run that failed", failedStart),
 	{"runs that failed", func(s *scene) {
 		s.node(0).Agent.Run = failedStart
@@ -170,7 +187,8 @@ var runClasses = []class{
 	}},
 }
 
-var failedStart = &topology.RunState{ID: "r", Method: topology.MethodStart, Upstream: 1, Outcome: topology.RunFailed, Code: string(CodeStartFailed), Ended: start.Add(-time.Second)}
+var failedStart = &topology.RunState{ID: "r", Method: topology.MethodStart, Upstream: 1, Outcome: topology.RunFailed,
+	Code: string(CodeStartFailed), Ended: start.Add(-time.Second)}
 
 func status(name string, st topology.PoolStatus, quarantine bool) class {
 	return class{name, func(s *scene) {
@@ -259,7 +277,8 @@ func (c cell) decidedBefore() bool {
 
 // runLines are the lines that stand for all in a cell with a run in progress, or
 // one that damaged.
-var runLines = map[string]bool{"on-line": true, "never compared": true, "diverged": true, "no control file, never compared": true, "other cluster, on-line": true}
+var runLines = map[string]bool{"on-line": true, "never compared": true, "diverged": true,
+	"no control file, never compared": true, "other cluster, on-line": true}
 
 // eachCell calls f for every cell.
 func eachCell(f func(cell)) {

@@ -244,7 +244,7 @@ var runCodes = []CodeInfo{
 	{CodeVerifyFailed, Refused, "the base backup does not match its manifest", "suspect the disk or the network, then: repool release NODE"},
 	{CodeCustomFailed, Refused, "the operator's resync_command failed", "mend the program, then: repool release NODE"},
 	{CodeNoSpace, Refused, "there is no space for a copy beside the old directory", "make room on the node's file system"},
-	{CodeMountPoint, Refused, "the data directory is a mount point and cannot be moved aside", "make the data directory a subdirectory of the mount point"},
+	{CodeMountPoint, Refused, "the data directory is a mount point and cannot be moved", "make the data directory a subdirectory of the mount point"},
 	{CodeTablespaces, Refused, "the primary's tablespaces stand against a base backup", "make the base backup by hand"},
 	{CodeConfigMissing, Refused, "the node's own configuration is not there and was never saved", "put postgresql.conf and pg_hba.conf back, then: repool release NODE"},
 	{CodeSettingsFailed, Refused, "the standby's settings could not be written", "look at owner and mode of the data directory, then: repool release NODE"},

@@ -44,7 +44,7 @@ func (s *subject) estimate(m topology.Method) Estimate {
 	case topology.MethodBaseBackup, topology.MethodDeltaCopy:
 		return s.w.copying(s.backupBytes(), fixedBackup, "the databases' size on the primary")
 	}
-	return Estimate{Basis: "the operator's own program: not known"}
+	return Estimate{Basis: "the operator's own command: not known"}
 }
 
 func (w *world) copying(bytes uint64, fixed float64, basis string) Estimate {

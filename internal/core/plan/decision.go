@@ -182,11 +182,11 @@ type NodeMemory struct {
 	// many since the node was last healthy.
 	LastAttach time.Time `json:"last_attach"`
 	Attaches   int       `json:"attaches"`
-	// Unheeded counts attaches and detaches since Pgpool-II last carried anything
-	// out; Ignored is since when its own failed health checks of the node, which
-	// it routes to, have led to no failover.
-	Unheeded Unheeded `json:"unheeded,omitzero"`
-	Ignored  Unheeded `json:"ignored,omitzero"`
+	// IgnoredRequests are the attaches and detaches since Pgpool-II last carried
+	// anything out. IgnoredChecks is since when its own failed health checks of the
+	// node, which it routes to, have led to no failover.
+	IgnoredRequests Ignored `json:"ignored_requests,omitzero"`
+	IgnoredChecks   Ignored `json:"ignored_checks,omitzero"`
 	// LastDetach, LastFence and LastResync are when the planner last asked for
 	// these (rate limits); Fences counts since the node was last healthy.
 	LastDetach time.Time `json:"last_detach"`

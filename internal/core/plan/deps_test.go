@@ -38,7 +38,8 @@ func TestNoClock(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, call := range []string{"time.Now", "time.Since", "time.Until", "time.After", "time.Sleep", "time.NewTimer", "time.Tick", "go func"} {
+		for _, call := range []string{"time.Now", "time.Since", "time.Until", "time.After", "time.Sleep", "time.NewTimer",
+			"time.Tick", "go func"} {
 			if strings.Contains(string(b), call) {
 				t.Errorf("%s uses %s: time comes in as now", name, call)
 			}

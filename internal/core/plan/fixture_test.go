@@ -54,7 +54,8 @@ func newScene(t testing.TB) *scene {
 	s.snap.Pools = []topology.PoolView{{Endpoint: "localhost:9898", Primary: 0}}
 	for id := range topology.NodeID(3) {
 		s.snap.Nodes = append(s.snap.Nodes, topology.Node{ID: id, Host: "10.0.0.1" + id.String(), Port: 5432})
-		s.snap.Pools[0].Nodes = append(s.snap.Pools[0].Nodes, topology.PoolNode{ID: id, Status: topology.PoolUp, Role: "standby", LastChange: start.Add(-time.Hour)})
+		s.snap.Pools[0].Nodes = append(s.snap.Pools[0].Nodes, topology.PoolNode{ID: id, Status: topology.PoolUp,
+			Role: "standby", LastChange: start.Add(-time.Hour)})
 	}
 	s.primary(0, "1", 0x5000000)
 	s.standby(1, 0).standby(2, 0)
@@ -83,13 +84,15 @@ func (s *scene) fresh() {
 func (s *scene) sql(id topology.NodeID) *topology.SQLFacts {
 	n := s.node(id)
 	n.SQL = topology.SQLFacts{Source: topology.Source{At: s.now}, SystemID: sys, Version: 150018, DatabaseBytes: gib,
-		Settings: map[string]string{"max_connections": "100", "max_wal_senders": "10", "max_replication_slots": "10", "full_page_writes": "on"}}
+		Settings: map[string]string{"max_connections": "100", "max_wal_senders": "10", "max_replication_slots": "10",
+			"full_page_writes": "on"}}
 	return &n.SQL
 }
 
 func (s *scene) agent(id topology.NodeID) *topology.Inspection {
 	n := s.node(id)
-	n.Agent = topology.Inspection{Source: topology.Source{At: s.now}, Dir: topology.DirPresent, Version: 15, Server: topology.ServerRunning,
+	n.Agent = topology.Inspection{Source: topology.Source{At: s.now}, Dir: topology.DirPresent, Version: 15,
+		Server:   topology.ServerRunning,
 		Control:  &topology.Control{SystemID: sys, State: "in production", Timeline: 1, Checksums: true},
 		WALBytes: 64 << 20, DataBytes: gib, FreeBytes: 100 * gib,
 		HotStandby: map[string]int{"max_connections": 100, "max_wal_senders": 10}}
@@ -111,7 +114,8 @@ func (s *scene) standby(id, up topology.NodeID) *scene {
 	p := s.node(up)
 	f := s.sql(id)
 	f.InRecovery, f.Timeline, f.Receive, f.Replay = true, p.SQL.Timeline, p.SQL.Current, p.SQL.Current
-	f.Receiver = topology.WALReceiver{Status: "streaming", SenderHost: p.Host, SenderPort: p.Port, Timeline: p.SQL.Timeline}
+	f.Receiver = topology.WALReceiver{Status: "streaming", SenderHost: p.Host, SenderPort: p.Port,
+		Timeline: p.SQL.Timeline}
 	a := s.agent(id)
 	a.StandbySignal, a.History = true, p.Agent.History
 	a.Control.State = "in archive recovery"
@@ -121,7 +125,8 @@ func (s *scene) standby(id, up topology.NodeID) *scene {
 
 // lineage gives the verdict on the node against up.
 func (s *scene) lineage(id, up topology.NodeID, v topology.Verdict) *scene {
-	s.node(id).Lineage = topology.Lineage{Source: topology.Source{At: s.now}, Primary: up, Verdict: v, Point: 0x5000000, TLI: 1, Proof: "as the test says"}
+	s.node(id).Lineage = topology.Lineage{Source: topology.Source{At: s.now}, Primary: up, Verdict: v, Point: 0x5000000,
+		TLI: 1, Proof: "as the test says"}
 	if v == topology.LineageDiverged {
 		s.node(id).Lineage.OwnBytes, s.node(id).Lineage.RewindWAL = 9000, true
 	}
@@ -204,7 +209,8 @@ func (s *scene) expect(want ...string) []Decision {
 	ds := s.step()
 	for i, w := range want {
 		if got := short(ds[i]); w != "" && got != w {
-			s.t.Errorf("node %s: %s, want %s\n  %s\n  %s\n  rejected %v", ds[i].Node, got, w, ds[i].Reason, strings.Join(ds[i].Evidence, "\n  "), ds[i].Rejected)
+			s.t.Errorf("node %s: %s, want %s\n  %s\n  %s\n  rejected %v", ds[i].Node, got, w, ds[i].Reason,
+				strings.Join(ds[i].Evidence, "\n  "), ds[i].Rejected)
 		}
 	}
 	return ds
@@ -218,5 +224,6 @@ func (s *scene) run(id topology.NodeID, r topology.RunState) *scene {
 
 // failed leaves a failed run in the node's journal.
 func (s *scene) failed(id topology.NodeID, runID string, m topology.Method, code Code) *scene {
-	return s.run(id, topology.RunState{ID: runID, Method: m, Outcome: topology.RunFailed, Code: string(code), Error: "as the test says", Ended: s.now})
+	return s.run(id, topology.RunState{ID: runID, Method: m, Outcome: topology.RunFailed, Code: string(code),
+		Error: "as the test says", Ended: s.now})
 }

@@ -34,7 +34,8 @@ func (w *world) noteForks() {
 			continue
 		}
 		l := s.measured()
-		if l.Verdict != topology.LineageDiverged || !l.SameTimeline && !s.sameNumber() || l.DataID == "" || !s.agent || s.n.Agent.DataID != l.DataID || s.forked() {
+		if l.Verdict != topology.LineageDiverged || !l.SameTimeline && !s.sameNumber() || l.DataID == "" || !s.agent ||
+			s.n.Agent.DataID != l.DataID || s.forked() {
 			continue
 		}
 		*f = Fork{DataID: l.DataID, Primary: l.Primary, Point: l.Point, TLI: l.TLI, Proof: l.Proof}
@@ -101,6 +102,7 @@ func (s *subject) forkedLineage(l topology.Lineage) topology.Lineage {
 	if l.Verdict == topology.LineageDiverged && l.Point < point {
 		point, tli = l.Point, l.TLI
 	}
-	return topology.Lineage{Source: topology.Source{At: s.w.now}, Primary: s.w.primary.n.ID, Verdict: topology.LineageDiverged, Point: point, TLI: tli,
+	return topology.Lineage{Source: topology.Source{At: s.w.now}, Primary: s.w.primary.n.ID,
+		Verdict: topology.LineageDiverged, Point: point, TLI: tli,
 		SameTimeline: true, OwnBytes: l.OwnBytes, StreamGap: l.StreamGap, Proof: f.Proof, DataID: f.DataID}
 }

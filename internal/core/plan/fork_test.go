@@ -159,7 +159,8 @@ func TestStreamThatBreaksOff(t *testing.T) {
 		}
 		return s.step()[2]
 	}
-	if d := broken(t, 5*time.Second, false); d.Action != Resync || d.Method != topology.MethodBaseBackup || d.Code != CodeNotStreaming || !d.Request.KeepOld {
+	if d := broken(t, 5*time.Second, false); d.Action != Resync || d.Method != topology.MethodBaseBackup ||
+		d.Code != CodeNotStreaming || !d.Request.KeepOld {
 		t.Errorf("breaks off at once each time: %s", short(d))
 	}
 	if d := broken(t, 5*time.Second, true); d.Method == topology.MethodBaseBackup {

@@ -14,23 +14,26 @@ func (s *subject) gate() (Code, string) {
 	case !s.sql || !f.InRecovery || !s.streams():
 		return CodeNotStreaming, fmt.Sprintf("it does not stream from node %s on timeline %s", p.n.ID, p.n.SQL.Timeline)
 	case s.n.Agent.Dir == topology.DirForeign:
-		return CodeForeignDirectory, "its data directory is not empty and holds no PostgreSQL data"
+		return CodeForeignDirectory, "its data directory is not empty and contains no PostgreSQL data"
 	case s.noDirectory():
 		// Attached, it would be detached for this at once. PostgreSQL ends by
 		// itself within a minute; what the agent looks at may also be wrong.
 		return CodeNoData, "its data directory is " + string(s.n.Agent.Dir) + ", so its server will not last"
 	case s.verdict() != topology.LineageOnLine:
-		return CodeLineageUnknown, "its WAL is not proven to be the primary's"
+		return CodeLineageUnknown, "its WAL is not proven to match the primary's"
 	case s.m.Target == 0 || s.m.TargetPrimary != p.n.ID || s.m.TargetTLI != p.n.SQL.Timeline:
-		return CodeReplaying, "its verification has not begun"
+		return CodeReplaying, "its verification has not started"
 	case f.ReplayPaused:
 		return CodeReplayPaused, fmt.Sprintf("its replay is paused at %s", f.Replay)
 	case f.Replay < s.m.Target:
-		return CodeReplaying, fmt.Sprintf("it has replayed to %s of %s, where the primary was when verification began", f.Replay, s.m.Target)
+		return CodeReplaying, fmt.Sprintf("it has replayed to %s of %s, where the primary was when verification began",
+			f.Replay, s.m.Target)
 	case s.m.AheadLSN != 0:
-		return CodeReplaying, fmt.Sprintf("it is at %s, and the primary was not there yet: it is looked at again", s.m.AheadLSN)
+		return CodeReplaying, fmt.Sprintf("it is at %s, ahead of the primary's last known position: it is checked again",
+			s.m.AheadLSN)
 	case s.lag() > s.w.pol.MaxLagBytes:
-		return CodeReplaying, fmt.Sprintf("it is %s behind the primary, and %s is the most at an attach", size(s.lag()), size(s.w.pol.MaxLagBytes))
+		return CodeReplaying, fmt.Sprintf("it is %s behind the primary, and at most %s is allowed for an attach",
+			size(s.lag()), size(s.w.pol.MaxLagBytes))
 	}
 	return "", ""
 }
@@ -44,11 +47,13 @@ func (s *subject) verify() Decision {
 	code, why := s.gate()
 	switch {
 	case code == "":
-		return s.attach(CodeReady, fmt.Sprintf("node %s streams from node %s, its line is the primary's, and it has replayed to %s", s.n.ID, s.w.primary.n.ID, s.n.SQL.Replay))
+		return s.attach(CodeReady, fmt.Sprintf("node %s streams from node %s on the primary's line and has replayed to %s",
+			s.n.ID, s.w.primary.n.ID, s.n.SQL.Replay))
 	case code == CodeLineageUnknown:
 		return s.noLineage()
 	case code == CodeReplaying && s.stalled():
-		return s.decide(Wait, CodeReplayStalled, fmt.Sprintf("node %s streams, but its replay has stood at %s for %s", s.n.ID, s.n.SQL.Replay, s.w.now.Sub(s.m.ProgressAt).Round(roundTo)))
+		return s.decide(Wait, CodeReplayStalled, fmt.Sprintf("node %s streams, but its replay has been stuck at %s for %s",
+			s.n.ID, s.n.SQL.Replay, s.w.now.Sub(s.m.ProgressAt).Round(roundTo)))
 	}
 	return s.decide(Wait, code, fmt.Sprintf("node %s streams from node %s: %s", s.n.ID, s.w.primary.n.ID, why))
 }
@@ -61,23 +66,28 @@ func (s *subject) stalled() bool {
 // middle of a failover, policy wants a person, or it was asked for just now.
 func (s *subject) attach(code Code, reason string) Decision {
 	if s.w.pool != agrees && s != s.w.primary && !s.w.blindForLong() {
-		return s.decide(Wait, CodePoolBlind, fmt.Sprintf("node %s is proven, but Pgpool-II does not hold node %s for the primary yet", s.n.ID, s.w.primary.n.ID))
+		return s.decide(Wait, CodePoolBlind,
+			fmt.Sprintf("node %s is proven, but Pgpool-II does not recognise node %s as the primary yet", s.n.ID,
+				s.w.primary.n.ID))
 	}
 	if s.w.pool == agrees && s.w.midFailover() {
 		// The primary by which the node is proven is the one that was given up. It would
 		// take the attach only after its failover, when another node may be the primary:
 		// the proof would be void, and an old primary be attached. The code stays what the
 		// node is, since nobody has anything to do about it.
-		return s.decide(Wait, code, fmt.Sprintf("%s; but Pgpool-II gave up its primary, node %s, a moment ago, and would attach only after its failover", reason, s.w.local.Primary))
+		return s.decide(Wait, code,
+			fmt.Sprintf("%s; but Pgpool-II has just given up its primary, node %s, and would attach only after its failover",
+				reason, s.w.local.Primary))
 	}
 	if d, stop := s.mayUse(topology.MethodAttach, nil); stop {
 		return d
 	}
-	if s.unheeded() {
-		return s.deafTo("attach", reason)
+	if s.requestsIgnored() {
+		return s.unresponsiveTo("attach", reason)
 	}
 	if pause := backoff(askAgain, nudgeMax, s.n.ID, s.m.Attaches); s.w.now.Sub(s.m.LastAttach) < pause {
-		return s.decide(Wait, CodeAttaching, fmt.Sprintf("attach of node %s was asked for %s ago", s.n.ID, s.w.now.Sub(s.m.LastAttach).Round(roundTo)))
+		return s.decide(Wait, CodeAttaching, fmt.Sprintf("attach of node %s was requested %s ago", s.n.ID,
+			s.w.now.Sub(s.m.LastAttach).Round(roundTo)))
 	}
 	d := s.decide(Attach, code, reason)
 	d.Method = topology.MethodAttach
@@ -88,5 +98,6 @@ func (s *subject) attach(code Code, reason string) Decision {
 // a failover takes. An attach of a proven standby then makes it look again
 // (it searches after every attach), and is the gentlest way to.
 func (w *world) blindForLong() bool {
-	return w.local.Primary == topology.NoNode && !w.mem.PoolBlindSince.IsZero() && w.now.Sub(w.mem.PoolBlindSince) >= w.pol.NudgeAfter
+	return w.local.Primary == topology.NoNode && !w.mem.PoolBlindSince.IsZero() &&
+		w.now.Sub(w.mem.PoolBlindSince) >= w.pol.NudgeAfter
 }

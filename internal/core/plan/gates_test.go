@@ -21,11 +21,14 @@ const noAction = -1
 var gates = []gate{
 	{"node on hold", func(s *scene) { s.mem.Holds = []Hold{{Node: 0, Who: "ann"}} }, noAction},
 	{"pool on hold", func(s *scene) { s.mem.Holds = []Hold{{Node: topology.NoNode, Who: "ann"}} }, noAction},
-	{"watchdog standby", func(s *scene) { s.snap.Pools[0].Watchdog = topology.Watchdog{Enabled: true, Quorum: 1} }, noAction},
-	{"no quorum", func(s *scene) { s.snap.Pools[0].Watchdog = topology.Watchdog{Enabled: true, Leader: true, Quorum: -1} }, noAction},
+	{"watchdog standby", func(s *scene) { s.snap.Pools[0].Watchdog = topology.Watchdog{Enabled: true, Quorum: 1} },
+		noAction},
+	{"no quorum", func(s *scene) { s.snap.Pools[0].Watchdog = topology.Watchdog{Enabled: true, Leader: true, Quorum: -1} },
+		noAction},
 	{"Pgpool-II silent", func(s *scene) { s.snap.Pools[0].Err = "timeout" }, noAction},
 	{"old view of Pgpool-II", func(s *scene) { s.snap.Pools[0].At = s.now.Add(-time.Hour) }, noAction},
-	{"primary silent", func(s *scene) { s.node(1).SQL.Err = "timeout" }, 1}, // a writer of a line that was left is detached
+	{"primary silent", func(s *scene) { s.node(1).SQL.Err = "timeout" }, 1},
+	// a writer of a line that was left is detached
 	{"primary's facts old", func(s *scene) { s.node(1).SQL.At = s.now.Add(-time.Hour) }, 1},
 	{"second writer, unrelated line", func(s *scene) {
 		f := &s.node(2).SQL
@@ -69,7 +72,8 @@ var gates = []gate{
 }
 
 func (s *scene) modes(m Mode) {
-	s.pol.Methods = map[topology.Method]Mode{topology.MethodRewind: m, topology.MethodDeltaCopy: m, topology.MethodBaseBackup: m, topology.MethodCustom: m}
+	s.pol.Methods = map[topology.Method]Mode{topology.MethodRewind: m, topology.MethodDeltaCopy: m,
+		topology.MethodBaseBackup: m, topology.MethodCustom: m}
 }
 
 // gatesHold puts every gate on the pass in which a cell acted.
@@ -87,7 +91,8 @@ func gatesHold(a acted) string {
 		}
 		d := ds[0]
 		rank := rankOf(d)
-		if g.most == noAction && d.Action != None && d.Action != Wait || g.most != noAction && rank > g.most || rank > rankOf(a.d) && d.Action != Detach {
+		if g.most == noAction && d.Action != None && d.Action != Wait || g.most != noAction && rank > g.most ||
+			rank > rankOf(a.d) && d.Action != Detach {
 			return fmt.Sprintf("%s: %s turns to %s", g.name, short(a.d), short(d))
 		}
 	}

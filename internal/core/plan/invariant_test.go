@@ -54,7 +54,8 @@ func fresh(s topology.Source, pol Policy, now time.Time) bool {
 	return s.Err == "" && !s.At.IsZero() && now.Sub(s.At) <= pol.MaxFactAge
 }
 
-func actBreach(mem Memory, snap *topology.Snapshot, pol Policy, now time.Time, out Memory, d Decision, n *topology.Node) string {
+func actBreach(mem Memory, snap *topology.Snapshot, pol Policy, now time.Time, out Memory, d Decision,
+	n *topology.Node) string {
 	writes := func(m *topology.Node) bool { return fresh(m.SQL.Source, pol, now) && !m.SQL.InRecovery }
 	var writers []*topology.Node
 	for i := range snap.Nodes {
@@ -63,8 +64,10 @@ func actBreach(mem Memory, snap *topology.Snapshot, pol Policy, now time.Time, o
 		}
 	}
 	pool := &snap.Pools[0]
-	if v := pool.Node(pool.Primary); v != nil && v.Attached() && pool.Primary != d.Upstream && d.Code != CodePrimaryStale && d.Upstream != topology.NoNode && !asked(mem, n.ID) {
-		if d.Action == Resync || d.Action == Attach && pool.Primary != n.ID || !(mem.History.Known() && mem.Primary == d.Upstream) {
+	if v := pool.Node(pool.Primary); v != nil && v.Attached() && pool.Primary != d.Upstream &&
+		d.Code != CodePrimaryStale && d.Upstream != topology.NoNode && !asked(mem, n.ID) {
+		if d.Action == Resync || d.Action == Attach && pool.Primary != n.ID ||
+			!(mem.History.Known() && mem.Primary == d.Upstream) {
 			return "though Pgpool-II routes writes to another node"
 		}
 	}
@@ -94,7 +97,8 @@ func actBreach(mem Memory, snap *topology.Snapshot, pol Policy, now time.Time, o
 		if len(writers) == 0 || len(writers) == 1 && writers[0] == n {
 			return "the only node that accepts writes"
 		}
-		if pool.Primary == n.ID && pool.Node(n.ID).Attached() && mem.Primary == n.ID && !asked(mem, n.ID) && snap.Node(d.Upstream).SQL.Timeline <= n.SQL.Timeline {
+		if pool.Primary == n.ID && pool.Node(n.ID).Attached() && mem.Primary == n.ID && !asked(mem, n.ID) &&
+			snap.Node(d.Upstream).SQL.Timeline <= n.SQL.Timeline {
 			return "the node that everybody held for the primary"
 		}
 		if !fresh(n.Agent.Source, pol, now) {
@@ -122,7 +126,8 @@ func p1Breach(out Memory, pol Policy, now time.Time, n, p *topology.Node) string
 		return "no primary"
 	case !fresh(f.Source, pol, now) || !f.InRecovery || f.SystemID != p.SQL.SystemID:
 		return "not a standby of this system identifier"
-	case f.Receiver.Status != "streaming" || f.Receiver.Timeline != p.SQL.Timeline || f.Receiver.SenderPort != p.Port || f.Receiver.SenderHost != p.Host:
+	case f.Receiver.Status != "streaming" || f.Receiver.Timeline != p.SQL.Timeline || f.Receiver.SenderPort != p.Port ||
+		f.Receiver.SenderHost != p.Host:
 		return "does not stream from the primary on its timeline"
 	case !fresh(n.Lineage.Source, pol, now) || n.Lineage.Primary != p.ID || n.Lineage.Verdict != topology.LineageOnLine:
 		return "its line is not proven"
@@ -175,7 +180,8 @@ func runBreach(snap *topology.Snapshot, pol Policy, now time.Time, d Decision, n
 		}
 	}
 	usable := data && !damaged && a.Control != nil
-	proven := ahead(mem, n, p) || known && (n.Lineage.Verdict != topology.LineageUnknown || n.Lineage.StreamGap && a.StandbySignal)
+	proven := ahead(mem, n, p) || known && (n.Lineage.Verdict != topology.LineageUnknown || n.Lineage.StreamGap &&
+		a.StandbySignal)
 	switch {
 	case usable && !proven && !(n.SQL.InRecovery && n.Lineage.StreamGap):
 		return "overwrites data whose line is unknown (P2)"
@@ -183,7 +189,8 @@ func runBreach(snap *topology.Snapshot, pol Policy, now time.Time, d Decision, n
 		return "overwrites something unknown"
 	case a.MountPoint:
 		return "a mount point"
-	case d.Method == topology.MethodRewind && (n.Lineage.SameTimeline || !n.Lineage.RewindWAL || !a.Control.Checksums && !a.Control.WALLogHints || damaged):
+	case d.Method == topology.MethodRewind && (n.Lineage.SameTimeline || !n.Lineage.RewindWAL || !a.Control.Checksums &&
+		!a.Control.WALLogHints || damaged):
 		return "pg_rewind cannot do it"
 	case d.Method == topology.MethodBaseBackup && a.FreeBytes < p.SQL.DatabaseBytes+pol.SpaceHeadroom:
 		return "no space"
@@ -196,7 +203,8 @@ func runBreach(snap *topology.Snapshot, pol Policy, now time.Time, d Decision, n
 func ahead(mem Memory, n, p *topology.Node) bool {
 	for _, m := range mem.Nodes {
 		if m.Node == n.ID && m.AheadLSN != 0 {
-			return n.SQL.InRecovery && m.AheadTLI == p.SQL.Timeline && p.SQL.Current < m.AheadLSN && p.SQL.At.Sub(m.AheadAt) >= 5*time.Second
+			return n.SQL.InRecovery && m.AheadTLI == p.SQL.Timeline && p.SQL.Current < m.AheadLSN &&
+				p.SQL.At.Sub(m.AheadAt) >= 5*time.Second
 		}
 	}
 	return false
@@ -274,7 +282,8 @@ func TestStable(t *testing.T) {
 			a, b := first[i], second[i]
 			same := a.Action == b.Action && a.Code == b.Code && a.Method == b.Method
 			asked := taken && a.Action != None && a.Action != Wait && (b.Action == Wait || b.Severity == Refused)
-			learned := a.Code == CodePrimaryStale || b.Code == CodePrimaryStale || a.Code == CodePrimaryContested || a.Code == CodePoolBlind
+			learned := a.Code == CodePrimaryStale || b.Code == CodePrimaryStale || a.Code == CodePrimaryContested ||
+				a.Code == CodePoolBlind
 			if !same && !asked && !learned {
 				rt.Fatalf("node %s: first %s, then %s\n%s", a.Node, short(a), short(b), dump(mem, snap, second))
 			}

@@ -81,7 +81,8 @@ func (s *subject) aside() bool { return s.agent && s.n.Agent.Dir == topology.Dir
 // down says that the node's server is certainly not there: both its agent and
 // SQL say so.
 func (s *subject) down() bool {
-	return s.agent && !s.sql && (s.aside() || s.n.Agent.Dir == topology.DirPresent && s.n.Agent.Server == topology.ServerStopped)
+	return s.agent && !s.sql && (s.aside() || s.n.Agent.Dir == topology.DirPresent &&
+		s.n.Agent.Server == topology.ServerStopped)
 }
 
 // standbyUp says that a standby's server is there: in recovery by its own
@@ -163,7 +164,8 @@ func (s *subject) poolEvidence() []string {
 	for i := range s.w.pools {
 		p := &s.w.pools[i]
 		if v := p.Node(s.n.ID); v != nil {
-			out = append(out, fmt.Sprintf("Pgpool-II %s: node %s is %s, its primary is node %s", p.Endpoint, s.n.ID, v.Status, p.Primary))
+			out = append(out, fmt.Sprintf("Pgpool-II %s: node %s is %s, its primary is node %s", p.Endpoint, s.n.ID, v.Status,
+				p.Primary))
 		}
 	}
 	return out
@@ -201,18 +203,19 @@ func (s *subject) agentEvidence() []string {
 	}
 	parts := []string{fmt.Sprintf("agent: data directory %s", word(string(a.Dir))), "server " + word(string(a.Server))}
 	if c := a.Control; c != nil {
-		parts = append(parts, fmt.Sprintf("control file %q, timeline %s, checkpoint %s", c.State, c.Timeline, c.CheckpointLSN))
+		parts = append(parts, fmt.Sprintf("control file %q, timeline %s, checkpoint %s", c.State, c.Timeline,
+			c.CheckpointLSN))
 	}
 	if a.StandbySignal {
-		parts = append(parts, "standby.signal there")
+		parts = append(parts, "standby.signal present")
 	}
 	out := []string{strings.Join(parts, ", ")}
 	for i, odd := range a.Odd {
 		if i == maxOdd {
-			out = append(out, fmt.Sprintf("and %d more files that are odd", len(a.Odd)-i))
+			out = append(out, fmt.Sprintf("and %d more unexpected files", len(a.Odd)-i))
 			break
 		}
-		out = append(out, "file: "+odd)
+		out = append(out, "unexpected file: "+odd)
 	}
 	if s.w.primary == nil || s.w.primary == s {
 		return out

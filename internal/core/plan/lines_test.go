@@ -49,7 +49,8 @@ func TestEveryPrimary(t *testing.T) {
 					c := *world
 					s = &c
 					s.mem = Memory{Primary: topology.NoNode}
-					s.snap.Pools = []topology.PoolView{{Source: topology.Source{At: s.now}, Endpoint: "pool", Primary: holder, Nodes: append([]topology.PoolNode(nil), base.snap.Pools[0].Nodes...)}}
+					s.snap.Pools = []topology.PoolView{{Source: topology.Source{At: s.now}, Endpoint: "pool", Primary: holder,
+						Nodes: append([]topology.PoolNode(nil), base.snap.Pools[0].Nodes...)}}
 					s.status(0, st)
 					settled.set(s)
 					try(fmt.Sprintf("%s, Pgpool-II holds %s, node 0 %s", settled.name, holder, st))
@@ -109,7 +110,8 @@ func (s *scene) speak(id topology.NodeID, k int) {
 	if sp.sql == "silent" {
 		n.SQL = topology.SQLFacts{Source: topology.Source{At: s.now, Err: "timeout"}}
 	}
-	n.Agent = topology.Inspection{Source: topology.Source{At: s.now}, Dir: topology.DirPresent, Version: 15, Server: topology.ServerRunning, StandbySignal: sp.sql == "recovers",
+	n.Agent = topology.Inspection{Source: topology.Source{At: s.now}, Dir: topology.DirPresent, Version: 15,
+		Server: topology.ServerRunning, StandbySignal: sp.sql == "recovers",
 		Control: &topology.Control{SystemID: sp.system, Checksums: true}, History: h, FreeBytes: 100 * gib}
 	if sp.stopped {
 		n.Agent.Server = topology.ServerStopped
@@ -168,8 +170,10 @@ func wrongPrimary(s *scene, mem Memory, p topology.NodeID, ds []Decision) string
 	}
 	line := lineOf(s, mem, p)
 	pool := &s.snap.Pools[0]
-	if h := s.node(pool.Primary); h != nil && h.ID != p && pool.Node(h.ID).Attached() && !asked(mem, h.ID) && !(mem.Primary == p && mem.History.Text() == line) {
-		if stopped := h.Agent.Err == "" && h.Agent.Server == topology.ServerStopped; h.SQL.Err == "" && !h.SQL.InRecovery || h.SQL.Err != "" && !stopped {
+	if h := s.node(pool.Primary); h != nil && h.ID != p && pool.Node(h.ID).Attached() && !asked(mem, h.ID) &&
+		!(mem.Primary == p && mem.History.Text() == line) {
+		if stopped := h.Agent.Err == "" && h.Agent.Server == topology.ServerStopped; h.SQL.Err == "" && !h.SQL.InRecovery ||
+			h.SQL.Err != "" && !stopped {
 			return fmt.Sprintf("Pgpool-II routes writes to node %s, which may take them", h.ID)
 		}
 	}
@@ -179,15 +183,18 @@ func wrongPrimary(s *scene, mem Memory, p topology.NodeID, ds []Decision) string
 			continue
 		}
 		theirs := lineOf(s, mem, o.ID)
-		if o.SQL.Err == "" && !o.SQL.InRecovery && o.SQL.SystemID == n.SQL.SystemID && !extends(line, theirs) && !(theirs == "" && o.SQL.Timeline < n.SQL.Timeline && mem.Primary == p) {
+		if o.SQL.Err == "" && !o.SQL.InRecovery && o.SQL.SystemID == n.SQL.SystemID && !extends(line, theirs) &&
+			!(theirs == "" && o.SQL.Timeline < n.SQL.Timeline && mem.Primary == p) {
 			return fmt.Sprintf("node %s writes too, on %q, which %q does not extend", o.ID, theirs, line)
 		}
-		settled := mem.Primary == p && mem.History.Text() == line || s.snap.Promoted.Node == p && s.snap.Promoted.History.Text() == line
+		settled := mem.Primary == p && mem.History.Text() == line || s.snap.Promoted.Node == p &&
+			s.snap.Promoted.History.Text() == line
 		if !settled && o.Agent.Err == "" && o.Agent.Control.SystemID == n.SQL.SystemID && extends(theirs, line) {
 			return fmt.Sprintf("node %s holds the newer line %q", o.ID, theirs)
 		}
 	}
-	if mem.History.Known() && mem.Primary != p && !asked(mem, mem.Primary) && s.snap.Promoted.Node != p && !extends(line, mem.History.Text()) {
+	if mem.History.Known() && mem.Primary != p && !asked(mem, mem.Primary) && s.snap.Promoted.Node != p &&
+		!extends(line, mem.History.Text()) {
 		return fmt.Sprintf("%q does not extend %q, which node %s was on", line, mem.History.Text(), mem.Primary)
 	}
 	return ""

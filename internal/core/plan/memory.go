@@ -173,7 +173,8 @@ func (w *world) noteAgreement() {
 	case w.primary == nil || w.local == nil:
 		w.mem.PoolBlindSince = time.Time{}
 	case w.pool == agrees:
-		if !w.remembers() || w.mem.Primary != w.primary.n.ID || w.mem.SystemID != w.primary.n.SQL.SystemID || !w.mem.History.Equal(w.history) {
+		if !w.remembers() || w.mem.Primary != w.primary.n.ID || w.mem.SystemID != w.primary.n.SQL.SystemID ||
+			!w.mem.History.Equal(w.history) {
 			w.newPrimary()
 		}
 		w.mem.PoolBlindSince, w.mem.LastNudge, w.mem.Nudges = time.Time{}, time.Time{}, 0

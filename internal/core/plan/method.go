@@ -44,22 +44,29 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 	case m.Destructive() && s.attached:
 		return s.detach(CodeAttachedDown, reason+"; it must be detached before it is overwritten")
 	case m.Destructive() && s.w.pool != agrees:
-		return s.decide(Wait, CodePoolBlind, fmt.Sprintf("%s; nothing is overwritten until Pgpool-II agrees that node %s is the primary", reason, p.n.ID))
+		return s.decide(Wait, CodePoolBlind,
+			fmt.Sprintf("%s; nothing is overwritten until Pgpool-II agrees that node %s is the primary", reason, p.n.ID))
 	case m == topology.MethodCustom && s.overwritten() && s.m.Asked == "":
-		return s.decide(None, CodeNeedsConsent, reason+"; what only this node holds cannot be saved from its WAL, and resync_command would overwrite it in place")
+		return s.decide(None, CodeNeedsConsent, reason+
+			"; what only this node has cannot be saved from its WAL, and resync_command would overwrite it in place")
 	case s.w.now.Before(s.retryAt()):
-		d := s.decide(Wait, CodeBackingOff, fmt.Sprintf("%s; %d failed attempts, the last with %s: the next, by %s, is due in %s", reason, s.m.Attempts, word(s.m.LastCode), m, s.retryAt().Sub(s.w.now).Round(roundTo)))
+		d := s.decide(Wait, CodeBackingOff,
+			fmt.Sprintf("%s; %d failed attempts, the last with %s: the next, %s, is due in %s", reason, s.m.Attempts,
+				word(s.m.LastCode), m, s.retryAt().Sub(s.w.now).Round(roundTo)))
 		d.Rejected = rejected
 		return d
 	case s.w.now.Sub(s.m.LastResync) < runAgain:
-		return s.decide(Wait, CodeResyncing, fmt.Sprintf("%s; %s has been asked for and does not show in the node's journal yet", reason, m))
+		return s.decide(Wait, CodeResyncing, fmt.Sprintf("%s; %s has been requested and is not in the node's journal yet",
+			reason, m))
 	}
 	d := s.decide(Resync, code, reason)
 	d.Method, d.Rejected, d.Estimate = m, rejected, s.estimate(m)
 	l := s.lineage()
-	d.Request = &topology.RunRequest{Node: s.n.ID, Method: m, Slot: s.slot(), AppName: s.appName(), Code: string(code), Reason: reason,
-		Upstream: topology.Upstream{Node: p.n.ID, Host: p.n.Host, Port: p.n.Port, SystemID: p.n.SQL.SystemID, History: s.w.history},
-		KeepOld:  m == topology.MethodBaseBackup && s.doubtful(code)}
+	d.Request = &topology.RunRequest{Node: s.n.ID, Method: m, Slot: s.slot(), AppName: s.appName(), Code: string(code),
+		Reason: reason,
+		Upstream: topology.Upstream{Node: p.n.ID, Host: p.n.Host, Port: p.n.Port, SystemID: p.n.SQL.SystemID,
+			History: s.w.history},
+		KeepOld: m == topology.MethodBaseBackup && s.doubtful(code)}
 	switch {
 	case l.Verdict == topology.LineageDiverged:
 		d.Request.Divergence, d.Request.DivergenceTLI = l.Point, l.TLI
@@ -103,7 +110,7 @@ func (s *subject) mayUse(m topology.Method, rejected []Rejection) (Decision, boo
 		if s.m.Asked == string(m) || s.m.Asked == askedAny {
 			return Decision{}, false
 		}
-		d := s.decide(None, CodeNeedsConsent, fmt.Sprintf("policy wants a person's word before %s", m))
+		d := s.decide(None, CodeNeedsConsent, fmt.Sprintf("policy requires a person's consent before %s", m))
 		d.Method, d.Rejected, d.Estimate = m, rejected, s.estimate(m)
 		return d, true
 	}
@@ -130,7 +137,7 @@ func (s *subject) obstacle(m topology.Method, next []topology.Method) obstacle {
 		}
 	}
 	if m.Destructive() && s.n.Agent.MountPoint && m != topology.MethodCustom {
-		return obstacle{CodeMountPoint, "the data directory is a mount point and cannot be moved aside"}
+		return obstacle{CodeMountPoint, "the data directory is a mount point and cannot be moved"}
 	}
 	switch m {
 	case topology.MethodStart, topology.MethodFollow, topology.MethodAdopt:
@@ -153,7 +160,8 @@ func (s *subject) cheapObstacle(m topology.Method, dearer bool) obstacle {
 	}
 	switch Code(s.m.LastCode) {
 	case CodeStartFailed, CodeNotStreaming, CodeNotOnLine, CodeCopyFailed, CodeVerifyFailed:
-		return obstacle{Code(s.m.LastCode), fmt.Sprintf("it has failed before: %d attempts, the last %s", s.m.Attempts, s.m.LastCode)}
+		return obstacle{Code(s.m.LastCode), fmt.Sprintf("it has failed before: %d attempts, the last %s", s.m.Attempts,
+			s.m.LastCode)}
 	}
 	return obstacle{}
 }
@@ -171,17 +179,20 @@ func (s *subject) rewindObstacle(dearer bool) obstacle {
 	case !l.RewindWAL:
 		return no("the node no longer has its WAL back to the last common checkpoint, or its content there is not proven")
 	case s.n.Agent.BackupLabel:
-		return no("a backup_label is left in the directory")
+		return no("there is a backup_label in the directory")
 	case len(s.n.Agent.Odd) > 0:
-		return no("a file in the directory would stop it: " + s.n.Agent.Odd[0])
+		return no("an unexpected file in the directory would stop it: " + s.n.Agent.Odd[0])
 	case s.n.Agent.Tablespaces != p.Agent.Tablespaces:
-		return no("the node's tablespaces are not the primary's")
-	case dearer && s.m.Attempts > s.interrupted() && (s.m.LastMethod == topology.MethodRewind || s.m.LastMethod == topology.MethodBaseBackup):
+		return no("the node's tablespaces are not those of the primary")
+	case dearer && s.m.Attempts > s.interrupted() && (s.m.LastMethod == topology.MethodRewind ||
+		s.m.LastMethod == topology.MethodBaseBackup):
 		return no(fmt.Sprintf("it has failed before: %s", word(s.m.LastCode)))
 	}
 	rewind, backup := s.estimate(topology.MethodRewind), s.estimate(topology.MethodBaseBackup)
-	if dearer && backup.Bytes > 0 && rewind.Seconds >= backup.Seconds && s.obstacle(s.custom(topology.MethodBaseBackup), nil).why == "" && s.m.Asked != string(topology.MethodRewind) {
-		return no(fmt.Sprintf("it would copy %s in about %.1f s, a base backup %s in about %.1f s", size(rewind.Bytes), rewind.Seconds, size(backup.Bytes), backup.Seconds))
+	if dearer && backup.Bytes > 0 && rewind.Seconds >= backup.Seconds &&
+		s.obstacle(s.custom(topology.MethodBaseBackup), nil).why == "" && s.m.Asked != string(topology.MethodRewind) {
+		return no(fmt.Sprintf("it would copy %s in about %.1f s, a base backup %s in about %.1f s", size(rewind.Bytes),
+			rewind.Seconds, size(backup.Bytes), backup.Seconds))
 	}
 	return obstacle{}
 }
@@ -199,11 +210,14 @@ func (s *subject) backupObstacle() obstacle {
 	need := s.backupBytes()
 	switch {
 	case s.w.primary.agent && s.w.primary.n.Agent.Tablespaces > 0:
-		return obstacle{CodeTablespaces, "the primary has tablespaces, whose directories cannot be built beside the old ones"}
+		return obstacle{CodeTablespaces,
+			"the primary has tablespaces, whose copies cannot be built beside the old directories"}
 	case need == 0:
 		return obstacle{CodeNoSpace, "the size of the databases is not known, so the space for a copy cannot be checked"}
 	case s.n.Agent.FreeBytes < need+s.w.pol.SpaceHeadroom:
-		return obstacle{CodeNoSpace, fmt.Sprintf("a base backup needs %s beside the old directory and %s of headroom, and %s are free", size(need), size(s.w.pol.SpaceHeadroom), size(s.n.Agent.FreeBytes))}
+		return obstacle{CodeNoSpace,
+			fmt.Sprintf("a base backup needs %s beside the old directory and %s of headroom, and %s is free", size(need),
+				size(s.w.pol.SpaceHeadroom), size(s.n.Agent.FreeBytes))}
 	}
 	return obstacle{}
 }

@@ -61,7 +61,7 @@ func (m Memory) HasHold(node topology.NodeID) bool {
 func (m *NodeMemory) freshStart() {
 	m.unpark()
 	m.Attempts, m.LastFailure, m.Attaches = 0, time.Time{}, 0
-	m.Unheeded = Unheeded{}
+	m.IgnoredRequests = Ignored{}
 	m.Fences, m.LastFence, m.LastAttach = 0, time.Time{}, time.Time{}
 }
 
@@ -77,8 +77,8 @@ func (m Memory) Durable() Memory {
 		n.Target, n.TargetAt, n.ProgressAt, n.ProgressLSN = 0, time.Time{}, time.Time{}, 0
 		n.HealthySince, n.NotStreamingSince = time.Time{}, time.Time{}
 		n.StreamBreaks, n.StreamLSN, n.BrokeFirst = 0, 0, time.Time{}
-		if n.Unheeded.Count == 0 {
-			n.Unheeded = Unheeded{}
+		if n.IgnoredRequests.Count == 0 {
+			n.IgnoredRequests = Ignored{}
 		}
 	}
 	return m

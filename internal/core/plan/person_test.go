@@ -14,8 +14,10 @@ func full() Memory {
 	return Memory{
 		Primary: 0, History: topology.History{TLI: 1}, SystemID: sys, Nudges: 3, LastNudge: start, PoolBlindSince: start,
 		Holds: []Hold{{Node: 1, Who: "ann", Since: start}, {Node: topology.NoNode, Who: "bob", Since: start}},
-		Nodes: []NodeMemory{{Node: 0}, {Node: 1, Parked: CodeFlapping, ParkedWhy: "why", ParkedAt: start, Attempts: 3, LastFailure: start, LastCode: "slot-failed",
-			Attaches: 9, LastAttach: start, Fences: 2, LastFence: start, LastDetach: start, LastResync: start, SeenRun: "run", Unheeded: Unheeded{Count: 2, Since: start}}},
+		Nodes: []NodeMemory{{Node: 0}, {Node: 1, Parked: CodeFlapping, ParkedWhy: "why", ParkedAt: start, Attempts: 3,
+			LastFailure: start, LastCode: "slot-failed",
+			Attaches: 9, LastAttach: start, Fences: 2, LastFence: start, LastDetach: start, LastResync: start, SeenRun: "run",
+			IgnoredRequests: Ignored{Count: 2, Since: start}}},
 	}
 }
 
@@ -85,7 +87,8 @@ func TestDurable(t *testing.T) {
 		t.Errorf("a tick of a verification:\n%s", diff)
 	}
 	m := full()
-	if diff := cmp.Diff(m.Holds, m.Durable().Holds); diff != "" || m.Durable().Nodes[1].Parked == "" || m.Durable().Nodes[1].Unheeded.Count == 0 {
+	if diff := cmp.Diff(m.Holds, m.Durable().Holds); diff != "" || m.Durable().Nodes[1].Parked == "" ||
+		m.Durable().Nodes[1].IgnoredRequests.Count == 0 {
 		t.Errorf("lost: %s, %+v", diff, m.Durable())
 	}
 }

@@ -48,17 +48,17 @@ const (
 	// longest pause between two.
 	maxNudges = 6
 	nudgeMax  = time.Minute
-	// deafNudges is how many nudges must have left no trace at all, before it is
+	// maxIgnoredNudges is how many nudges must have left no trace at all, before it is
 	// said that Pgpool-II carries out no requests.
-	deafNudges = 3
-	// deafAsks and deafPatience are how many attaches or detaches, and how long,
-	// must have led to nothing at all before the same is said; deafChecks is how
+	maxIgnoredNudges = 3
+	// maxIgnoredRequests and ignoredPatience are how many attaches or detaches, and how long,
+	// must have led to nothing at all before the same is said; maxIgnoredChecks is how
 	// many of Pgpool-II's health checks of a node must have failed meanwhile
 	// without a failover. A failover command and a search for the primary end
 	// within failoverPatience.
-	deafAsks     = 4
-	deafChecks   = 3
-	deafPatience = failoverPatience
+	maxIgnoredRequests = 4
+	maxIgnoredChecks   = 3
+	ignoredPatience    = failoverPatience
 	// maxAttaches without the node staying attached, before it is parked.
 	maxAttaches = 8
 )

@@ -17,10 +17,12 @@ var hotStandbySettings = []string{"max_connections", "max_worker_processes", "ma
 func (s *subject) prerequisites(reason string, methods []topology.Method) (Decision, bool) {
 	p := &s.w.primary.n
 	if s.w.pool == differs {
-		return s.decide(Wait, CodePoolBlind, fmt.Sprintf("%s; Pgpool-II does not agree that node %s is the primary", reason, p.ID)), true
+		return s.decide(Wait, CodePoolBlind, fmt.Sprintf("%s; Pgpool-II does not agree that node %s is the primary", reason,
+			p.ID)), true
 	}
 	if own, theirs := s.majors(); own != 0 && theirs != 0 && own != theirs {
-		return s.decide(None, CodeVersionMismatch, fmt.Sprintf("%s, but its data are of PostgreSQL %d and the primary's of %d", reason, own, theirs)), true
+		return s.decide(None, CodeVersionMismatch, fmt.Sprintf("%s, but its data is of PostgreSQL %d and the primary's of %d",
+			reason, own, theirs)), true
 	}
 	if methods[0] != topology.MethodFollow {
 		if low := s.settingsTooLow(); low != "" {
@@ -58,10 +60,10 @@ func (s *subject) settingsTooLow() string {
 func (s *subject) primaryFull() obstacle {
 	f := &s.w.primary.n.SQL
 	if most, err := strconv.Atoi(f.Settings["max_replication_slots"]); err == nil && len(f.Slots) >= most && !s.hasSlot() {
-		return obstacle{CodeNoSlots, fmt.Sprintf("all %d replication slots of the primary are taken", most)}
+		return obstacle{CodeNoSlots, fmt.Sprintf("all %d replication slots of the primary are in use", most)}
 	}
 	if most, err := strconv.Atoi(f.Settings["max_wal_senders"]); err == nil && len(f.Senders) >= most && !s.hasSender() {
-		return obstacle{CodeNoSenders, fmt.Sprintf("all %d WAL senders of the primary are taken", most)}
+		return obstacle{CodeNoSenders, fmt.Sprintf("all %d WAL senders of the primary are in use", most)}
 	}
 	return obstacle{}
 }
@@ -109,17 +111,17 @@ func (s *subject) whyNot(m topology.Method) string {
 	case m == topology.MethodAttach:
 		return "it does not stream from the primary"
 	case s.verdict() == topology.LineageDiverged:
-		return "it holds WAL that the primary does not have, and could not stream"
+		return "it has WAL that the primary does not have and could not stream"
 	case s.walGone():
 		return "the primary no longer has the WAL that it needs next"
 	case m == topology.MethodStart && s.standbyUp():
-		return "its server runs already"
+		return "its server is already running"
 	case m == topology.MethodStart:
-		return "it would come up as a primary: there is no standby.signal, or the directory is aside"
+		return "it would come up as a primary: there is no standby.signal, or the directory is under repair"
 	case m == topology.MethodFollow && !s.standbyUp():
 		return "its server is down"
 	case m == topology.MethodAdopt && s.standbyUp():
-		return "it is a standby already"
+		return "it is already a standby"
 	}
 	return "it does not fit the node's state"
 }

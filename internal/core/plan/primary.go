@@ -83,12 +83,16 @@ func (w *world) candidates() []*subject {
 		ref = w.referenceSystem(notAsked(all))
 	}
 	if ref == 0 && len(all) > 0 {
-		w.trouble = trouble{CodePrimaryAmbiguous, "several nodes accept writes under different system identifiers, and nothing says which of them the pool is", describe(all)}
+		w.trouble = trouble{CodePrimaryAmbiguous,
+			"several nodes accept writes under different system identifiers, and nothing tells which of them is the pool's",
+			describe(all)}
 		return nil
 	}
 	own := without(all, func(s *subject) bool { return s.n.SQL.SystemID != ref })
 	if len(own) == 0 && len(all) > 0 {
-		w.trouble = trouble{CodeForeignSystem, fmt.Sprintf("the only node that accepts writes has another system identifier than the pool's (%s)", ref), describe(all)}
+		w.trouble = trouble{CodeForeignSystem,
+			fmt.Sprintf("the only node that accepts writes has a system identifier other than the pool's (%s)", ref),
+			describe(all)}
 	}
 	return own
 }
@@ -153,7 +157,9 @@ func (w *world) newest(own []*subject) (*subject, trouble) {
 	}
 	h, ok := w.historyOf(top)
 	if !ok {
-		return nil, trouble{CodePrimaryHistoryUnknown, fmt.Sprintf("node %s accepts writes on timeline %s, and its history is not known yet", top.n.ID, top.n.SQL.Timeline), describe(own)}
+		return nil, trouble{CodePrimaryHistoryUnknown,
+			fmt.Sprintf("node %s accepts writes on timeline %s, but its history is not known yet", top.n.ID, top.n.SQL.Timeline),
+			describe(own)}
 	}
 	for _, s := range own {
 		if s == top {
@@ -166,7 +172,9 @@ func (w *world) newest(own []*subject) (*subject, trouble) {
 			older = w.established(top, h) && s.n.SQL.Timeline < h.TLI && h.Contains(s.n.SQL.Timeline)
 		}
 		if !older {
-			return nil, trouble{CodePrimaryAmbiguous, fmt.Sprintf("nodes %s and %s both accept writes, and neither line of WAL descends from the other", top.n.ID, s.n.ID), describe(own)}
+			return nil, trouble{CodePrimaryAmbiguous,
+				fmt.Sprintf("nodes %s and %s both accept writes, and neither's WAL descends from the other's", top.n.ID, s.n.ID),
+				describe(own)}
 		}
 	}
 	return top, trouble{}
@@ -201,20 +209,24 @@ func (w *world) marks(p *subject) {
 func (w *world) noPrimary() trouble {
 	if w.remembers() {
 		s := w.node(w.mem.Primary)
-		if s.ignored() {
+		if s.checksIgnored() {
 			return s.noFailover()
 		}
 		if s.agent && !s.sql && running(s.n.Agent.Server) {
-			return trouble{CodePrimaryUnreachable, fmt.Sprintf("node %s, the last primary, does not answer, but its server is %s", s.n.ID, s.n.Agent.Server), s.common()}
+			return trouble{CodePrimaryUnreachable,
+				fmt.Sprintf("node %s, the last primary, does not answer, but its server is %s", s.n.ID, s.n.Agent.Server),
+				s.common()}
 		}
 		if s.attached && !s.sql {
-			return trouble{CodePrimaryUnreachable, fmt.Sprintf("node %s, the last primary, does not answer, and Pgpool-II still routes to it", s.n.ID), s.common()}
+			return trouble{CodePrimaryUnreachable,
+				fmt.Sprintf("node %s, the last primary, does not answer, and Pgpool-II still routes to it", s.n.ID), s.common()}
 		}
 	}
 	if since := w.failoverSince(); since > 0 {
-		return trouble{CodeFailoverRunning, fmt.Sprintf("Pgpool-II gave up its primary %s ago, and no node accepts writes yet", since.Round(roundTo)), nil}
+		return trouble{CodeFailoverRunning,
+			fmt.Sprintf("Pgpool-II gave up its primary %s ago, and no node accepts writes yet", since.Round(roundTo)), nil}
 	}
-	return trouble{CodeNoPrimary, "no node accepts writes: there is nothing to bring a node level with", nil}
+	return trouble{CodeNoPrimary, "no node accepts writes: there is no primary to resync a node from", nil}
 }
 
 // failoverSince is how long ago Pgpool-II marked the last primary down, when
@@ -256,7 +268,8 @@ func without(in []*subject, drop func(*subject) bool) []*subject {
 func describe(all []*subject) []string {
 	var out []string
 	for _, s := range all {
-		line := fmt.Sprintf("node %s is out of recovery on timeline %s at %s, system identifier %s", s.n.ID, s.n.SQL.Timeline, s.n.SQL.Current, s.n.SQL.SystemID)
+		line := fmt.Sprintf("node %s is out of recovery on timeline %s at %s, system identifier %s", s.n.ID, s.n.SQL.Timeline,
+			s.n.SQL.Current, s.n.SQL.SystemID)
 		if h, ok := s.w.historyOf(s); ok {
 			line += ", history " + h.Text()
 		}

@@ -52,22 +52,30 @@ func (w *world) overtaken(p *subject, h topology.History) bool {
 // againstMemory refuses a primary that the remembered one has left behind.
 func (w *world) againstMemory(p *subject, h topology.History) trouble {
 	if w.overtaken(p, h) {
-		return trouble{CodePrimaryStale, fmt.Sprintf("node %s accepts writes on timeline %s, and a failover has made node %s the primary since, on %s", p.n.ID, h.TLI, w.promoted.Node, w.promoted.History.Text()), describe([]*subject{p})}
+		return trouble{CodePrimaryStale,
+			fmt.Sprintf("node %s accepts writes on timeline %s, but a failover has since made node %s the primary, on %s",
+				p.n.ID, h.TLI, w.promoted.Node, w.promoted.History.Text()), describe([]*subject{p})}
 	}
 	if w.established(p, h) || w.appointed(p, h) {
 		return trouble{}
 	}
 	if newer := w.newerLine(p, h); newer != nil {
-		return trouble{CodePrimaryStale, fmt.Sprintf("node %s accepts writes on timeline %s, and node %s holds the newer line %s that descends from it", p.n.ID, h.TLI, newer.n.ID, newer.n.Agent.History.Text()), describe([]*subject{p})}
+		return trouble{CodePrimaryStale,
+			fmt.Sprintf("node %s accepts writes on timeline %s, but node %s has the newer line %s, which descends from it",
+				p.n.ID, h.TLI, newer.n.ID, newer.n.Agent.History.Text()), describe([]*subject{p})}
 	}
 	if !w.remembers() || h.Descends(w.mem.History) || w.superseded(p) {
 		return trouble{}
 	}
 	old := fmt.Sprintf("the pool's last primary was node %s on %s", w.mem.Primary, w.mem.History.Text())
 	if w.mem.History.Descends(h) {
-		return trouble{CodePrimaryStale, fmt.Sprintf("node %s accepts writes on timeline %s, which the pool has left: its last primary was node %s on timeline %s", p.n.ID, h.TLI, w.mem.Primary, w.mem.History.TLI), append(describe([]*subject{p}), old)}
+		return trouble{CodePrimaryStale,
+			fmt.Sprintf("node %s accepts writes on timeline %s, which the pool has left: its last primary was node %s on "+
+				"timeline %s", p.n.ID, h.TLI, w.mem.Primary, w.mem.History.TLI), append(describe([]*subject{p}), old)}
 	}
-	return trouble{CodePrimaryAmbiguous, fmt.Sprintf("node %s accepts writes on %s, which does not descend from the line of the pool's last primary, node %s", p.n.ID, h.Text(), w.mem.Primary), append(describe([]*subject{p}), old)}
+	return trouble{CodePrimaryAmbiguous,
+		fmt.Sprintf("node %s accepts writes on %s, which does not descend from the line of the pool's last primary, node %s",
+			p.n.ID, h.Text(), w.mem.Primary), append(describe([]*subject{p}), old)}
 }
 
 // newerLine finds a node that holds a line of WAL that descends from h: p then
@@ -107,5 +115,7 @@ func (w *world) contested(p *subject, h topology.History) trouble {
 	if s.sql && s.n.SQL.InRecovery || !s.sql && s.agent && !running(s.n.Agent.Server) {
 		return trouble{}
 	}
-	return trouble{CodePrimaryContested, fmt.Sprintf("node %s accepts writes on the newest line, but Pgpool-II routes writes to node %s, which accepts them too or does not answer", p.n.ID, s.n.ID), describe([]*subject{p})}
+	return trouble{CodePrimaryContested,
+		fmt.Sprintf("node %s accepts writes on the newest line, but Pgpool-II routes writes to node %s, which accepts them "+
+			"too or does not answer", p.n.ID, s.n.ID), describe([]*subject{p})}
 }

@@ -117,7 +117,8 @@ func TestPrimary(t *testing.T) {
 		}, []string{"none healthy", "none primary", "none healthy"}},
 		"a person agrees to overwrite the remembered primary": {func(s *scene) {
 			s.promoted(1).standby(2, 1).learn()
-			s.primary(0, "1", 0x5000200).status(0, topology.PoolUp).stopped(1).status(1, topology.PoolDown).poolPrimary(0).standby(2, 0)
+			s.primary(0, "1", 0x5000200).status(0, topology.PoolUp).stopped(1).status(1,
+				topology.PoolDown).poolPrimary(0).standby(2, 0)
 			s.lineage(1, 0, topology.LineageDiverged)
 			s.memory(1).Asked = "any"
 		}, []string{"none primary", "resync/rewind diverged", "none healthy"}},
@@ -243,18 +244,21 @@ func TestOvertaken(t *testing.T) {
 		promoted topology.Promotion
 		want     bool
 	}{
-		"nothing is noted":               {topology.Promotion{}, false},
-		"the same":                       {topology.Promotion{Node: 0, SystemID: 7, History: mem.History}, false},
-		"another node, on a later line":  {topology.Promotion{Node: 1, SystemID: 7, History: hist("1@0/5000000 2@0/6000000 3")}, true},
+		"nothing is noted": {topology.Promotion{}, false},
+		"the same":         {topology.Promotion{Node: 0, SystemID: 7, History: mem.History}, false},
+		"another node, on a later line": {topology.Promotion{Node: 1, SystemID: 7,
+			History: hist("1@0/5000000 2@0/6000000 3")}, true},
 		"another node, on another line":  {topology.Promotion{Node: 1, SystemID: 7, History: hist("1@0/4000000 2")}, false},
 		"another node, on an older line": {topology.Promotion{Node: 1, SystemID: 7, History: hist("1")}, false},
-		"another system":                 {topology.Promotion{Node: 1, SystemID: 8, History: hist("1@0/5000000 2@0/6000000 3")}, false},
+		"another system": {topology.Promotion{Node: 1, SystemID: 8,
+			History: hist("1@0/5000000 2@0/6000000 3")}, false},
 	} {
 		snap := topology.Snapshot{Promoted: c.promoted, Nodes: []topology.Node{{ID: 0}, {ID: 1}}}
 		if got := Overtaken(mem, &snap); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
-		snap.Nodes[1].SQL = topology.SQLFacts{Source: topology.Source{At: time.Now()}, InRecovery: true, Receiver: topology.WALReceiver{Status: "streaming", Timeline: 2}}
+		snap.Nodes[1].SQL = topology.SQLFacts{Source: topology.Source{At: time.Now()}, InRecovery: true,
+			Receiver: topology.WALReceiver{Status: "streaming", Timeline: 2}}
 		if Overtaken(mem, &snap) {
 			t.Errorf("%s: and it streams the remembered line by now", name)
 		}
@@ -307,7 +311,7 @@ func TestPoolBlind(t *testing.T) {
 				break
 			}
 		}
-		if nudges != deafNudges || s.now.Sub(since) > 30*time.Second {
+		if nudges != maxIgnoredNudges || s.now.Sub(since) > 30*time.Second {
 			t.Errorf("given up after %d nudges in %s", nudges, s.now.Sub(since))
 		}
 		s.poolPrimary(0)

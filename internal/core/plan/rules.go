@@ -14,13 +14,16 @@ var nodeRules = slices.Concat(poolRules, attachedRules, stateRules, methodRules)
 
 // poolRules: whether anything may be done in this pool, or to this node, now.
 var poolRules = []rule{
-	{CodeNotLeader, func(s *subject) bool { return s.w.local != nil && !s.w.local.Watchdog.MayAct() }, (*subject).notLeader},
+	{CodeNotLeader, func(s *subject) bool { return s.w.local != nil && !s.w.local.Watchdog.MayAct() },
+		(*subject).notLeader},
 	{CodePoolUnreachable, func(s *subject) bool { return s.w.local == nil }, func(s *subject) Decision {
-		return s.decide(Wait, CodePoolUnreachable, "the local Pgpool-II does not answer over PCP, which does not prove that it is down")
+		return s.decide(Wait, CodePoolUnreachable,
+			"the local Pgpool-II does not answer over PCP, which does not prove that it is down")
 	}},
 	{CodeOnHold, func(s *subject) bool { return s.hold() != nil }, (*subject).onHold},
 	{CodeQuarantined, func(s *subject) bool { return s.quarantined }, func(s *subject) Decision {
-		return s.decide(None, CodeQuarantined, "Pgpool-II holds the node in quarantine: it puts it back itself when its quorum returns")
+		return s.decide(None, CodeQuarantined,
+			"Pgpool-II has quarantined the node, and restores it by itself when it has quorum again")
 	}},
 	{CodePrimaryStale, func(s *subject) bool {
 		return s.w.trouble.code == CodePrimaryStale && s.attached && s.sql && !s.n.SQL.InRecovery
@@ -29,7 +32,9 @@ var poolRules = []rule{
 
 func (s *subject) notLeader() Decision {
 	wd := s.w.local.Watchdog
-	return s.decide(None, CodeNotLeader, fmt.Sprintf("the local Pgpool-II is %s in its watchdog cluster, with quorum %d: only the controller beside the leader with quorum acts", word(wd.State), wd.Quorum))
+	return s.decide(None, CodeNotLeader,
+		fmt.Sprintf("the local Pgpool-II is %s in its watchdog cluster, with quorum %d: only the controller next to a "+
+			"leader with quorum acts", word(wd.State), wd.Quorum))
 }
 
 // hold is the hold that covers the node now, or nil.
@@ -62,25 +67,38 @@ func (s *subject) onHold() Decision {
 // attachedRules: P1 for nodes that Pgpool-II routes to. What is proven wrong is
 // detached at once, what merely has no stream after FollowGrace.
 var attachedRules = []rule{
-	{CodeForeignSystem, func(s *subject) bool { return s.mayJudge() && s.attached && s.foreign }, func(s *subject) Decision {
-		return s.detach(CodeForeignSystem, fmt.Sprintf("node %s has system identifier %s, the pool's is %s", s.n.ID, s.systemID(), s.w.primary.n.SQL.SystemID))
-	}},
+	{CodeForeignSystem, func(s *subject) bool { return s.mayJudge() && s.attached && s.foreign },
+		func(s *subject) Decision {
+			return s.detach(CodeForeignSystem, fmt.Sprintf("node %s has system identifier %s, the pool's is %s", s.n.ID,
+				s.systemID(), s.w.primary.n.SQL.SystemID))
+		}},
 	{CodeFrozen, (*subject).holdsPoolUp, func(s *subject) Decision {
-		return s.decide(Fence, CodeFrozen, fmt.Sprintf("node %s is frozen (SIGSTOP) and still attached, though its detach has been asked for: Pgpool-II waits for its answer and does nothing else, so its server is killed", s.n.ID))
+		return s.decide(Fence, CodeFrozen,
+			fmt.Sprintf("node %s is frozen (SIGSTOP) and still attached although its detach was requested: Pgpool-II waits "+
+				"for its answer and does nothing else, so its server is killed", s.n.ID))
 	}},
-	{CodeAttachedSecondPrimary, func(s *subject) bool { return s.mayJudge() && s.attached && s.second }, func(s *subject) Decision {
-		return s.detach(CodeAttachedSecondPrimary, fmt.Sprintf("node %s is attached and accepts writes beside the primary, node %s", s.n.ID, s.w.primary.n.ID))
-	}},
+	{CodeAttachedSecondPrimary, func(s *subject) bool { return s.mayJudge() && s.attached && s.second },
+		func(s *subject) Decision {
+			return s.detach(CodeAttachedSecondPrimary,
+				fmt.Sprintf("node %s is attached and accepts writes, but the primary is node %s", s.n.ID, s.w.primary.n.ID))
+		}},
 	{CodeAttachedDiverged, func(s *subject) bool {
-		return s.mayJudge() && s.attached && (s.ahead() || s.forked() || !s.streams() && (s.verdict() == topology.LineageDiverged || s.verdict() == topology.LineageForeign))
+		return s.mayJudge() && s.attached && (s.ahead() || s.forked() || !s.streams() &&
+			(s.verdict() == topology.LineageDiverged || s.verdict() == topology.LineageForeign))
 	}, func(s *subject) Decision {
-		return s.detach(CodeAttachedDiverged, fmt.Sprintf("node %s is attached and holds WAL that the primary does not have", s.n.ID))
+		return s.detach(CodeAttachedDiverged, fmt.Sprintf("node %s is attached and has WAL that the primary does not have",
+			s.n.ID))
 	}},
-	{CodeAttachedDown, func(s *subject) bool { return s.mayJudge() && s.attached && s.noDirectory() && !s.inRun() }, func(s *subject) Decision {
-		return s.detach(CodeAttachedDown, fmt.Sprintf("node %s is attached, but its data directory is %s", s.n.ID, s.n.Agent.Dir))
-	}},
-	{CodeAttachedNotStreaming, func(s *subject) bool { return s.mayJudge() && s.attached && !s.streams() && s.graceOver() }, func(s *subject) Decision {
-		return s.detach(CodeAttachedNotStreaming, fmt.Sprintf("node %s is attached and has not streamed from node %s for %s", s.n.ID, s.w.primary.n.ID, s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)))
+	{CodeAttachedDown, func(s *subject) bool { return s.mayJudge() && s.attached && s.noDirectory() && !s.inRun() },
+		func(s *subject) Decision {
+			return s.detach(CodeAttachedDown, fmt.Sprintf("node %s is attached, but its data directory is %s", s.n.ID,
+				s.n.Agent.Dir))
+		}},
+	{CodeAttachedNotStreaming, func(s *subject) bool {
+		return s.mayJudge() && s.attached && !s.streams() && s.graceOver()
+	}, func(s *subject) Decision {
+		return s.detach(CodeAttachedNotStreaming, fmt.Sprintf("node %s is attached and has not streamed from node %s for %s",
+			s.n.ID, s.w.primary.n.ID, s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)))
 	}},
 }
 
@@ -94,13 +112,15 @@ func (s *subject) mayJudge() bool {
 
 // noDirectory says that the agent sees no data directory of PostgreSQL in place.
 func (s *subject) noDirectory() bool {
-	return s.agent && (s.n.Agent.Dir == topology.DirMissing || s.n.Agent.Dir == topology.DirEmpty || s.n.Agent.Dir == topology.DirForeign)
+	return s.agent && (s.n.Agent.Dir == topology.DirMissing || s.n.Agent.Dir == topology.DirEmpty ||
+		s.n.Agent.Dir == topology.DirForeign)
 }
 
 // graceOver says that an attached node has been without its stream for too
 // long. A node of which nothing is known is Pgpool-II's health check's to judge.
 func (s *subject) graceOver() bool {
-	return (s.sql || s.agent) && !s.m.NotStreamingSince.IsZero() && s.w.now.Sub(s.m.NotStreamingSince) > s.w.pol.FollowGrace
+	return (s.sql || s.agent) && !s.m.NotStreamingSince.IsZero() &&
+		s.w.now.Sub(s.m.NotStreamingSince) > s.w.pol.FollowGrace
 }
 
 // holdsPoolUp says that Pgpool-II hangs on a frozen standby. Its main process
@@ -112,19 +132,25 @@ func (s *subject) holdsPoolUp() bool {
 	since := s.m.NotStreamingSince
 	return s.mayJudge() && s.attached && !s.sql && s.agent && !s.aside() && s.n.Agent.Server == topology.ServerFrozen &&
 		!since.IsZero() && s.m.LastDetach.After(since) && s.w.now.Sub(since) > s.w.pol.FollowGrace+frozenPatience &&
-		s.w.pol.fenceMode() == Auto && s.w.now.Sub(s.m.LastFence) >= backoff(s.w.pol.BackoffBase, s.w.pol.BackoffMax, s.n.ID, s.m.Fences)
+		s.w.pol.fenceMode() == Auto && s.fencePauseOver()
+}
+
+// fencePauseOver says that the last fence is long enough ago for another one.
+func (s *subject) fencePauseOver() bool {
+	pause := backoff(s.w.pol.BackoffBase, s.w.pol.BackoffMax, s.n.ID, s.m.Fences)
+	return s.w.now.Sub(s.m.LastFence) >= pause
 }
 
 // detach asks for the detach, once in a while until it shows.
 func (s *subject) detach(code Code, reason string) Decision {
 	if s.n.NoFailover {
-		return s.refuse(code, reason+"; Pgpool-II refuses to detach it, since its backend_flag is DISALLOW_TO_FAILOVER")
+		return s.refuse(code, reason+"; Pgpool-II refuses to detach it because its backend_flag is DISALLOW_TO_FAILOVER")
 	}
-	if s.unheeded() {
-		return s.deafTo("detach", reason)
+	if s.requestsIgnored() {
+		return s.unresponsiveTo("detach", reason)
 	}
 	if s.w.now.Sub(s.m.LastDetach) < askAgain {
-		return s.decide(Wait, code, reason+"; its detach has been asked for")
+		return s.decide(Wait, code, reason+"; its detach has been requested")
 	}
 	return s.decide(Detach, code, reason)
 }
@@ -146,35 +172,49 @@ var stateRules = []rule{
 		return s.decide(Wait, t.code, t.reason, t.evidence...)
 	}},
 	{CodeNotInPool, func(s *subject) bool { return !s.known }, func(s *subject) Decision {
-		return s.decide(None, CodeNotInPool, "pgpool.conf names the node, and the running Pgpool-II does not know it or holds its slot for unused")
+		return s.decide(None, CodeNotInPool,
+			"pgpool.conf lists the node, but the running Pgpool-II does not know it or shows it as unused")
 	}},
 	{CodeForeignSystem, func(s *subject) bool { return s.foreign }, func(s *subject) Decision {
-		return s.decide(None, CodeForeignSystem, fmt.Sprintf("node %s has system identifier %s, the pool's is %s: it is another cluster's data", s.n.ID, s.systemID(), s.w.primary.n.SQL.SystemID))
+		return s.decide(None, CodeForeignSystem,
+			fmt.Sprintf("node %s has system identifier %s, the pool's is %s: its data belongs to another cluster", s.n.ID,
+				s.systemID(), s.w.primary.n.SQL.SystemID))
 	}},
 	{CodeSecondPrimary, func(s *subject) bool { return s.second }, (*subject).fence},
 	{CodeHealthy, func(s *subject) bool { return s.attached && !s.detached && s.streams() }, func(s *subject) Decision {
-		return s.decide(None, CodeHealthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID, size(s.lag()))+s.unhealable())
+		return s.decide(None, CodeHealthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID,
+			size(s.lag()))+s.unhealable())
 	}},
 	{CodeParked, func(s *subject) bool { return s.m.Parked != "" }, (*subject).parked},
 	{CodeAgentUnreachable, func(s *subject) bool { return !s.agent }, (*subject).noAgent},
-	{CodeServerStopping, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStopping && !s.aside() }, func(s *subject) Decision {
-		return s.decide(Wait, CodeServerStopping, "the node's server is shutting down")
-	}},
-	{CodeFrozen, func(s *subject) bool { return s.n.Agent.Server == topology.ServerFrozen && !s.sql && !s.aside() }, func(s *subject) Decision {
-		return s.decide(Wait, CodeFrozen, "the node's server is frozen (SIGSTOP): it is left alone, since it may thaw")
-	}},
+	{CodeServerStopping, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStopping && !s.aside() },
+		func(s *subject) Decision {
+			return s.decide(Wait, CodeServerStopping, "the node's server is shutting down")
+		}},
+	{CodeFrozen, func(s *subject) bool { return s.n.Agent.Server == topology.ServerFrozen && !s.sql && !s.aside() },
+		func(s *subject) Decision {
+			return s.decide(Wait, CodeFrozen, "the node's server is frozen (SIGSTOP): it is left alone because it may resume")
+		}},
 	{CodeFactsStale, (*subject).contradictory, func(s *subject) Decision {
-		return s.decide(Wait, CodeFactsStale, fmt.Sprintf("what is known of node %s is incomplete or contradicts itself: data directory %s, server %s", s.n.ID, word(string(s.n.Agent.Dir)), word(string(s.n.Agent.Server))))
+		return s.decide(Wait, CodeFactsStale,
+			fmt.Sprintf("what is known about node %s is incomplete or contradictory: data directory %s, server %s", s.n.ID,
+				word(string(s.n.Agent.Dir)), word(string(s.n.Agent.Server))))
 	}},
-	{CodeServerSilent, func(s *subject) bool { return s.n.Agent.Server == topology.ServerRunning && !s.sql && !s.aside() }, func(s *subject) Decision {
-		return s.decide(Wait, CodeServerSilent, "the node's server runs, and does not answer to SQL")
-	}},
-	{CodeDiverged, func(s *subject) bool { return s.ahead() && s.n.Agent.Dir == topology.DirPresent }, func(s *subject) Decision {
-		return s.resync(CodeDiverged, fmt.Sprintf("node %s streams, and has replayed to %s, which the primary has not written at all: it holds WAL of its own on timeline %s", s.n.ID, s.m.AheadLSN, s.m.AheadTLI), topology.MethodBaseBackup)
-	}},
-	{CodeDiverged, func(s *subject) bool { return s.forked() && s.streams() && s.n.Agent.Dir == topology.DirPresent }, func(s *subject) Decision {
-		return s.resync(CodeDiverged, fmt.Sprintf("node %s streams over a line of its own on timeline %s: %s", s.n.ID, s.m.Fork.TLI, s.m.Fork.Proof), topology.MethodBaseBackup)
-	}},
+	{CodeServerSilent, func(s *subject) bool { return s.n.Agent.Server == topology.ServerRunning && !s.sql && !s.aside() },
+		func(s *subject) Decision {
+			return s.decide(Wait, CodeServerSilent, "the node's server is running but does not answer SQL")
+		}},
+	{CodeDiverged, func(s *subject) bool { return s.ahead() && s.n.Agent.Dir == topology.DirPresent },
+		func(s *subject) Decision {
+			return s.resync(CodeDiverged,
+				fmt.Sprintf("node %s streams but has replayed to %s, which the primary has never written: it has WAL of its own "+
+					"on timeline %s", s.n.ID, s.m.AheadLSN, s.m.AheadTLI), topology.MethodBaseBackup)
+		}},
+	{CodeDiverged, func(s *subject) bool { return s.forked() && s.streams() && s.n.Agent.Dir == topology.DirPresent },
+		func(s *subject) Decision {
+			return s.resync(CodeDiverged, fmt.Sprintf("node %s streams, but its data is of a line of its own on timeline %s: %s",
+				s.n.ID, s.m.Fork.TLI, s.m.Fork.Proof), topology.MethodBaseBackup)
+		}},
 	{CodeReady, (*subject).streams, (*subject).verify},
 }
 
@@ -190,7 +230,8 @@ func (s *subject) resyncing() Decision {
 	d.Method = r.Method
 	if w := s.w; w.primary != nil && w.pool == agrees && w.primary.n.ID != r.Upstream && s != w.primary {
 		d.Action = Cancel
-		d.Reason = fmt.Sprintf("%s; the primary is node %s now, so this run is ended where that is safe", text, w.primary.n.ID)
+		d.Reason = fmt.Sprintf("%s; node %s is the primary now, so this run is ended at its next safe point", text,
+			w.primary.n.ID)
 	}
 	return d
 }
@@ -198,7 +239,8 @@ func (s *subject) resyncing() Decision {
 // fence stops a second primary. It destroys nothing, but ends its sessions.
 func (s *subject) fence() Decision {
 	p := s.w.primary
-	reason := fmt.Sprintf("node %s accepts writes, or is about to, beside the primary, node %s on timeline %s", s.n.ID, p.n.ID, p.n.SQL.Timeline)
+	reason := fmt.Sprintf("node %s accepts writes, or is about to, but the primary is node %s on timeline %s", s.n.ID,
+		p.n.ID, p.n.SQL.Timeline)
 	switch {
 	case !s.mayJudge():
 		return s.decide(Wait, CodePoolBlind, reason+", but Pgpool-II does not agree on the primary")
@@ -207,10 +249,10 @@ func (s *subject) fence() Decision {
 	case !s.agent:
 		return s.refuse(CodeSecondPrimary, reason+", and its agent does not answer: it cannot be stopped from here")
 	case s.w.pol.fenceMode() == Never:
-		return s.refuse(CodeNotAllowed, reason+", and policy forbids to stop it")
+		return s.refuse(CodeNotAllowed, reason+", and policy forbids stopping it")
 	case s.w.pol.fenceMode() == Ask && s.m.Asked == "":
-		return s.decide(None, CodeNeedsConsent, reason+", and policy wants a person's word to stop it")
-	case s.w.now.Sub(s.m.LastFence) < backoff(s.w.pol.BackoffBase, s.w.pol.BackoffMax, s.n.ID, s.m.Fences):
+		return s.decide(None, CodeNeedsConsent, reason+", and policy requires a person's consent to stop it")
+	case !s.fencePauseOver():
 		return s.decide(Wait, CodeSecondPrimary, reason+"; it is being stopped")
 	}
 	return s.decide(Fence, CodeSecondPrimary, reason)
@@ -219,7 +261,8 @@ func (s *subject) fence() Decision {
 // parked repeats the code under which the node was given up.
 func (s *subject) parked() Decision {
 	reason := fmt.Sprintf("parked since %s: %s", s.m.ParkedAt.UTC().Format("2006-01-02 15:04:05Z"), word(s.m.ParkedWhy))
-	d := s.refuse(s.m.Parked, reason, fmt.Sprintf("%d failed attempts, the last by %s", s.m.Attempts, word(string(s.m.LastMethod))))
+	d := s.refuse(s.m.Parked, reason, fmt.Sprintf("%d failed attempts, the last by %s", s.m.Attempts,
+		word(string(s.m.LastMethod))))
 	info, _ := Explain(CodeParked)
 	d.Hint = info.hint(s.n.ID)
 	return d
@@ -240,12 +283,14 @@ func (s *subject) unhealable() string {
 
 func (s *subject) noAgent() Decision {
 	if info, known := Explain(Code(s.n.Agent.ErrCode)); known {
-		return s.decide(Wait, info.Code, info.Means+": nothing can be judged or done there")
+		return s.decide(Wait, info.Code, info.Means+": nothing can be checked or done there")
 	}
 	if s.streams() {
-		return s.decide(None, CodeLineageUnknown, "the node streams, but its agent does not answer, and without it its WAL cannot be proven to be the primary's")
+		return s.decide(None, CodeLineageUnknown,
+			"the node streams, but its agent does not answer, and without the agent its WAL cannot be proven to match the "+
+				"primary's")
 	}
-	return s.decide(Wait, CodeAgentUnreachable, "the node's agent does not answer: nothing can be judged or done there")
+	return s.decide(Wait, CodeAgentUnreachable, "the node's agent does not answer: nothing can be checked or done there")
 }
 
 // contradictory says that the sources disagree, or one has not said its part.

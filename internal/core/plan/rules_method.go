@@ -10,11 +10,14 @@ import (
 // be judged. Each entry names the situation and the methods that end it,
 // cheapest first.
 var methodRules = []rule{
-	{CodeForeignDirectory, func(s *subject) bool { return s.n.Agent.Dir == topology.DirForeign }, func(s *subject) Decision {
-		return s.decide(None, CodeForeignDirectory, "the node's data directory is not empty and holds no PostgreSQL data: it is left untouched")
-	}},
+	{CodeForeignDirectory, func(s *subject) bool { return s.n.Agent.Dir == topology.DirForeign },
+		func(s *subject) Decision {
+			return s.decide(None, CodeForeignDirectory,
+				"the node's data directory is not empty and contains no PostgreSQL data: it is left untouched")
+		}},
 	{CodeHalfDone, (*subject).damaged, func(s *subject) Decision {
-		return s.resync(CodeHalfDone, "an earlier "+string(s.n.Agent.Run.Method)+" was broken off half-way: the directory must never be started", topology.MethodBaseBackup)
+		return s.resync(CodeHalfDone, "an earlier "+string(s.n.Agent.Run.Method)+
+			" was interrupted half-way: the directory must never be started", topology.MethodBaseBackup)
 	}},
 	{CodeNoData, (*subject).noDirectory, func(s *subject) Decision {
 		return s.resync(CodeNoData, "the node's data directory is "+string(s.n.Agent.Dir), topology.MethodBaseBackup)
@@ -22,46 +25,65 @@ var methodRules = []rule{
 	{CodeGarbledControl, func(s *subject) bool { return s.n.Agent.Control == nil }, (*subject).garbled},
 	{CodeDiverged, func(s *subject) bool { return s.verdict() == topology.LineageDiverged }, func(s *subject) Decision {
 		l := s.lineage()
-		return s.resync(CodeDiverged, fmt.Sprintf("node %s holds WAL of its own past %s on timeline %s", s.n.ID, l.Point, l.TLI), topology.MethodRewind, topology.MethodBaseBackup)
+		return s.resync(CodeDiverged, fmt.Sprintf("node %s has WAL of its own past %s on timeline %s", s.n.ID, l.Point,
+			l.TLI), topology.MethodRewind, topology.MethodBaseBackup)
 	}},
-	{CodeUnrelatedHistory, func(s *subject) bool { return s.verdict() == topology.LineageForeign }, func(s *subject) Decision {
-		if s.m.Asked == "" {
-			return s.decide(None, CodeUnrelatedHistory, "the node's history shares no timeline with the primary's")
-		}
-		return s.resync(CodeUnrelatedHistory, "the node's history shares no timeline with the primary's, and a person asked to resync it", topology.MethodBaseBackup)
-	}},
-	{CodeWALGone, func(s *subject) bool { return s.walGone() && (s.down() && s.n.Agent.StandbySignal || s.standbyUp()) }, func(s *subject) Decision {
-		return s.resync(CodeWALGone, "the primary no longer has the WAL that the node needs next", topology.MethodBaseBackup)
-	}},
+	{CodeUnrelatedHistory, func(s *subject) bool { return s.verdict() == topology.LineageForeign },
+		func(s *subject) Decision {
+			if s.m.Asked == "" {
+				return s.decide(None, CodeUnrelatedHistory, "the node's history shares no timeline with the primary's")
+			}
+			return s.resync(CodeUnrelatedHistory,
+				"the node's history shares no timeline with the primary's, and a person has asked for a resync",
+				topology.MethodBaseBackup)
+		}},
+	{CodeWALGone, func(s *subject) bool { return s.walGone() && (s.down() && s.n.Agent.StandbySignal || s.standbyUp()) },
+		func(s *subject) Decision {
+			return s.resync(CodeWALGone, "the primary no longer has the WAL that the node needs next", topology.MethodBaseBackup)
+		}},
 	{CodeLineageUnknown, func(s *subject) bool { return s.verdict() != topology.LineageOnLine }, (*subject).noLineage},
 	{CodeStandbyDown, func(s *subject) bool { return s.startable() }, func(s *subject) Decision {
-		return s.resync(CodeStandbyDown, "the node is a standby on the primary's line, and its server is down", topology.MethodStart, topology.MethodBaseBackup)
+		return s.resync(CodeStandbyDown, "the node is a standby on the primary's line, and its server is down",
+			topology.MethodStart, topology.MethodBaseBackup)
 	}},
 	{CodeOldPrimaryOnLine, (*subject).down, func(s *subject) Decision {
-		return s.resync(CodeOldPrimaryOnLine, fmt.Sprintf("the node is stopped, no standby, and its WAL ends at %s on the primary's line: nothing has diverged", s.lineage().Point), topology.MethodAdopt, topology.MethodBaseBackup)
+		return s.resync(CodeOldPrimaryOnLine,
+			fmt.Sprintf("the node is stopped and not set up as a standby; its WAL ends at %s on the primary's line, so it has "+
+				"not diverged", s.lineage().Point), topology.MethodAdopt, topology.MethodBaseBackup)
 	}},
 	{CodeWrongUpstream, func(s *subject) bool { return s.standbyUp() && !s.upstreamRight() }, func(s *subject) Decision {
-		return s.resync(CodeWrongUpstream, fmt.Sprintf("the node is on the primary's line and follows %s, not node %s", s.upstreamName(), s.w.primary.n.ID), topology.MethodFollow, topology.MethodBaseBackup)
+		return s.resync(CodeWrongUpstream, "the node is on the primary's line and follows "+s.wrongUpstream(),
+			topology.MethodFollow, topology.MethodBaseBackup)
 	}},
-	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamBreaks() }, func(s *subject) Decision {
-		return s.resync(CodeNotStreaming, fmt.Sprintf("the node's stream from the primary has broken off %d times, and its replay stays at %s: what the primary sends does not go on from there", s.m.StreamBreaks, s.m.StreamLSN), topology.MethodBaseBackup)
-	}},
-	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamPatienceOver() }, func(s *subject) Decision {
-		return s.resync(CodeNotStreaming, fmt.Sprintf("the node is set to follow the primary and has not streamed for %s", s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)), topology.MethodFollow, topology.MethodBaseBackup)
-	}},
+	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamBreaks() },
+		func(s *subject) Decision {
+			return s.resync(CodeNotStreaming,
+				fmt.Sprintf("the node's stream from the primary has ended %d times while its replay stayed at %s: what the "+
+					"primary sends does not continue from there", s.m.StreamBreaks, s.m.StreamLSN), topology.MethodBaseBackup)
+		}},
+	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamPatienceOver() },
+		func(s *subject) Decision {
+			return s.resync(CodeNotStreaming,
+				fmt.Sprintf("the node is configured to follow the primary but has not streamed for %s",
+					s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)), topology.MethodFollow, topology.MethodBaseBackup)
+		}},
 	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() }, func(s *subject) Decision {
-		return s.decide(Wait, CodeNotStreaming, "the node is set to follow the primary, and its stream has not begun yet")
+		return s.decide(Wait, CodeNotStreaming,
+			"the node is configured to follow the primary, and its stream has not started yet")
 	}},
-	{CodeStarting, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStarting }, func(s *subject) Decision {
-		return s.decide(Wait, CodeStarting, "the node's server is starting and takes no connections yet")
-	}},
+	{CodeStarting, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStarting },
+		func(s *subject) Decision {
+			return s.decide(Wait, CodeStarting, "the node's server is starting and does not accept connections yet")
+		}},
 }
 
 func (s *subject) garbled() Decision {
 	if s.sql || running(s.n.Agent.Server) && !s.aside() {
-		return s.refuse(CodeGarbledControl, "the node's control file cannot be read, but its server runs: it is left alone")
+		return s.refuse(CodeGarbledControl,
+			"the node's control file cannot be read, but its server is running: it is left alone")
 	}
-	return s.resync(CodeGarbledControl, "the node's control file cannot be read: its directory cannot be used as it is", topology.MethodBaseBackup)
+	return s.resync(CodeGarbledControl, "the node's control file cannot be read: its directory cannot be used as it is",
+		topology.MethodBaseBackup)
 }
 
 // noLineage is never a reason to overwrite anything: unknown is not diverged.
@@ -77,7 +99,8 @@ func (s *subject) noLineage() Decision {
 	case l.Primary != s.w.primary.n.ID || !l.Fresh(s.w.now, s.w.pol.MaxFactAge):
 		return s.decide(Wait, CodeLineageUnknown, "the node's WAL was compared with another node's, or too long ago")
 	}
-	return s.decide(None, CodeLineageUnknown, "it cannot be told whether the node's WAL is the primary's: "+word(l.Proof))
+	return s.decide(None, CodeLineageUnknown, "whether the node's WAL matches the primary's cannot be determined: "+
+		word(l.Proof))
 }
 
 // startable says that the directory, once started, comes up as a standby.
@@ -85,15 +108,16 @@ func (s *subject) startable() bool {
 	return s.down() && s.n.Agent.Dir == topology.DirPresent && s.n.Agent.StandbySignal
 }
 
-func (s *subject) upstreamName() string {
+func (s *subject) wrongUpstream() string {
 	a := &s.n.Agent
 	switch p := &s.w.primary.n; {
 	case a.UpstreamHost == "" && a.UpstreamPort == 0:
-		return "nobody"
+		return fmt.Sprintf("no node instead of node %s", p.ID)
 	case a.UpstreamHost == p.Host && a.UpstreamPort == p.Port:
-		return fmt.Sprintf("it without slot %s", s.slot())
+		return fmt.Sprintf("node %s without using its slot there, %s", p.ID, s.slot())
+	default:
+		return fmt.Sprintf("%s:%d instead of node %s", a.UpstreamHost, a.UpstreamPort, p.ID)
 	}
-	return fmt.Sprintf("%s:%d", s.n.Agent.UpstreamHost, s.n.Agent.UpstreamPort)
 }
 
 func (s *subject) streamPatienceOver() bool {

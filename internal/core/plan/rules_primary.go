@@ -11,11 +11,14 @@ func primaryRules(others []Decision) []rule {
 	}
 	return append(poolRules[:3:3],
 		rule{CodePrimaryDetached, func(s *subject) bool { return s.detached && !s.quarantined }, func(s *subject) Decision {
-			return s.attach(CodePrimaryDetached, fmt.Sprintf("node %s is the primary, and Pgpool-II has it detached: nobody serves writes", s.n.ID))
+			return s.attach(CodePrimaryDetached,
+				fmt.Sprintf("node %s is the primary but is detached in Pgpool-II: nobody serves writes", s.n.ID))
 		}},
-		rule{CodePoolBlind, func(s *subject) bool { return s.w.pool != agrees }, func(s *subject) Decision { return s.nudge(attaching) }},
+		rule{CodePoolBlind, func(s *subject) bool { return s.w.pool != agrees },
+			func(s *subject) Decision { return s.nudge(attaching) }},
 		rule{CodePrimary, func(*subject) bool { return true }, func(s *subject) Decision {
-			return s.decide(None, CodePrimary, fmt.Sprintf("the primary, on timeline %s at %s", s.n.SQL.Timeline, s.n.SQL.Current), "history "+s.w.history.Text())
+			return s.decide(None, CodePrimary, fmt.Sprintf("the primary, on timeline %s at %s", s.n.SQL.Timeline,
+				s.n.SQL.Current), "history "+s.w.history.Text())
 		}},
 	)
 }
@@ -25,34 +28,35 @@ func primaryRules(others []Decision) []rule {
 // only its restart helps.
 func (s *subject) nudge(attaching bool) Decision {
 	w := s.w
-	reason := fmt.Sprintf("node %s is the primary, and Pgpool-II holds %s", s.n.ID, holds(w))
+	reason := fmt.Sprintf("node %s is the primary, but Pgpool-II %s", s.n.ID, w.poolsPrimary())
 	blind := w.now.Sub(w.mem.PoolBlindSince)
 	switch {
 	case w.mem.PoolBlindSince.IsZero() || blind < w.pol.NudgeAfter:
 		return s.decide(Wait, CodePoolBlind, reason+"; it may be in the middle of a failover")
 	case w.midFailover():
-		return s.decide(Wait, CodePoolBlind, reason+"; its failover command or its search may still be running")
+		return s.decide(Wait, CodePoolBlind, reason+
+			"; its failover command or its search for the primary may still be running")
 	case attaching:
 		return s.decide(Wait, CodePoolBlind, reason+"; the attach of another node makes it look again")
 	case s.quarantined:
-		return s.decide(None, CodeQuarantined, reason+": it has the primary in quarantine")
-	case w.deaf(s):
-		return s.refuse(CodePoolDeaf, fmt.Sprintf("%s; it took %d nudges and carried out none", reason, w.mem.Nudges))
+		return s.decide(None, CodeQuarantined, reason+"; it has quarantined the primary")
+	case w.nudgesIgnored(s):
+		return s.refuse(CodePoolDeaf, fmt.Sprintf("%s; it accepted %d nudges and carried out none", reason, w.mem.Nudges))
 	case w.mem.Nudges >= maxNudges:
 		return s.refuse(CodePoolBlind, fmt.Sprintf("%s, after %d nudges in %s", reason, w.mem.Nudges, blind.Round(roundTo)))
 	case s.n.NoFailover:
-		return s.refuse(CodePoolBlind, reason+", and cannot be made to look by detaching it: its backend_flag is DISALLOW_TO_FAILOVER")
+		return s.refuse(CodePoolBlind, reason+"; it cannot be nudged because the node's backend_flag is DISALLOW_TO_FAILOVER")
 	case w.now.Sub(w.mem.LastNudge) < backoff(w.pol.NudgeAfter, nudgeMax, s.n.ID, w.mem.Nudges):
-		return s.decide(Wait, CodePoolBlind, reason+"; it was nudged a moment ago")
+		return s.decide(Wait, CodePoolBlind, reason+"; it was nudged just now")
 	}
-	return s.decide(Nudge, CodePoolBlind, reason+fmt.Sprintf(" for %s now", blind.Round(roundTo)))
+	return s.decide(Nudge, CodePoolBlind, fmt.Sprintf("%s, for %s now", reason, blind.Round(roundTo)))
 }
 
-func holds(w *world) string {
+func (w *world) poolsPrimary() string {
 	if w.local == nil || w.local.Primary < 0 {
-		return "no node for it"
+		return "knows of no primary"
 	}
-	return fmt.Sprintf("node %s for it", w.local.Primary)
+	return fmt.Sprintf("considers node %s the primary", w.local.Primary)
 }
 
 // midFailover says that Pgpool-II still names a primary that it marked down a

@@ -18,7 +18,7 @@ import (
 func Step(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) (Memory, []Decision) {
 	w := newWorld(mem, snap, pol, now)
 	w.countRuns()
-	w.noteHeed()
+	w.noteIgnored()
 	w.resolvePrimary()
 	w.noteForks()
 	w.noteStreams()
@@ -101,7 +101,8 @@ func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *wo
 		s.agent = n.Agent.Fresh(now, pol.MaxFactAge)
 		if s.strangersAgent() {
 			s.agent, s.stranger, s.n.Agent.ErrCode = false, true, string(CodeAgentForeign)
-			s.n.Agent.Err = fmt.Sprintf("its data have system identifier %s, the node's server has %s", n.Agent.Control.SystemID, n.SQL.SystemID)
+			s.n.Agent.Err = fmt.Sprintf("its data has system identifier %s, the node's server has %s", n.Agent.Control.SystemID,
+				n.SQL.SystemID)
 		}
 		for i := range w.pools {
 			s.notePool(&w.pools[i])
@@ -163,7 +164,7 @@ func (s *subject) judge(table []rule) Decision {
 			return r.decide(s)
 		}
 	}
-	return s.decide(Wait, CodeFactsStale, "no rule of the planner fits what is known of this node")
+	return s.decide(Wait, CodeFactsStale, "no rule matches what is known about this node")
 }
 
 // decide makes a decision with the code's severity and remedy. Wait is work

@@ -115,7 +115,8 @@ func event(t *testing.T, s *scene, out *strings.Builder, f []string) {
 		}
 		s.node(id(1)).SQL.Replay = at
 	case "run": // run NODE METHOD OUTCOME STEP UPSTREAM
-		s.run(id(1), topology.RunState{ID: strings.Join(f, "-"), Upstream: id(5), Method: topology.Method(f[2]), Outcome: topology.Outcome(f[3]), Steps: []topology.StepRun{{Name: f[4]}}, Ended: s.now})
+		s.run(id(1), topology.RunState{ID: strings.Join(f, "-"), Upstream: id(5), Method: topology.Method(f[2]),
+			Outcome: topology.Outcome(f[3]), Steps: []topology.StepRun{{Name: f[4]}}, Ended: s.now})
 	case "run-over":
 		s.node(id(1)).Agent.Run = nil
 	default:

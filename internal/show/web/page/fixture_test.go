@@ -171,7 +171,7 @@ func failover() *stage {
 		n.SQL.Timeline, n.SQL.Replay, n.SQL.ReplayLagSeconds = 3, 0x5A00000, 2.4
 		decide(st, plan.Decision{Node: 0, Action: plan.Resync, Method: topology.MethodRewind, Code: plan.CodeDiverged,
 			Severity: plan.Work, Upstream: 1,
-			Reason: "node 0 holds WAL of its own past 0/5A01F28 on timeline 3",
+			Reason: "node 0 has WAL of its own past 0/5A01F28 on timeline 3",
 			Evidence: []string{"Pgpool-II 10.0.0.9:9898: node 0 is down, its primary is node 1",
 				"PostgreSQL: connection refused", "agent: data directory present, server stopped, control file \"in production\", timeline 3, checkpoint 0/5000028", "lineage: diverged: a valid record of its own at the switch point 0/5A01F28, and the one before it is node 1's"},
 			Rejected: []plan.Rejection{{Method: topology.MethodAdopt, Why: "it holds commits that node 1 does not have"}},
@@ -231,7 +231,7 @@ func resyncing(share float64) *stage {
 		decide(st, d)
 	})
 	s.event(-time.Second, 0, "run", "started",
-		"rewind from node 1 started: node 0 holds WAL of its own past 0/5A01F28 on timeline 3", runID, s.st.Decisions[0])
+		"rewind from node 1 started: node 0 has WAL of its own past 0/5A01F28 on timeline 3", runID, s.st.Decisions[0])
 	return s
 }
 
@@ -245,7 +245,7 @@ func parked() *stage {
 			Reason: "repool has given up on node 2 after 5 failed runs, the last with start-failed: the node's server did not start",
 			Evidence: []string{"Pgpool-II 10.0.0.9:9898: node 2 is down, its primary is node 0",
 				"PostgreSQL: connection refused",
-				"agent: data directory present, server stopped, control file \"shut down in recovery\", timeline 3, checkpoint 0/5000028, standby.signal there"}})
+				"agent: data directory present, server stopped, control file \"shut down in recovery\", timeline 3, checkpoint 0/5000028, standby.signal present"}})
 		st.Memory.Nodes = []plan.NodeMemory{{Node: 2, Parked: plan.CodeStartFailed,
 			ParkedAt: time.Now().Add(-40 * time.Minute)}}
 		decide(st, plan.Decision{Node: 3, Code: plan.CodeOnHold, Severity: plan.Refused, Upstream: 0,

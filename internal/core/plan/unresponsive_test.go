@@ -40,7 +40,7 @@ func TestAttachesThatAreNotCarriedOut(t *testing.T) {
 	s.status(1, topology.PoolDown)
 	requests, d := s.until(1, CodePoolDeaf, 45*time.Second)
 	s.wantsRestart(d)
-	if requests < deafAsks || requests >= maxAttaches {
+	if requests < maxIgnoredRequests || requests >= maxAttaches {
 		t.Errorf("%d requests", requests)
 	}
 	for range 600 {
@@ -51,7 +51,7 @@ func TestAttachesThatAreNotCarriedOut(t *testing.T) {
 	s.expect("", "attach ready")
 	s.later(time.Second).status(1, topology.PoolUp)
 	s.expect("", "none healthy")
-	if m := s.memory(1); m.Parked != "" || m.Unheeded.Count != 0 {
+	if m := s.memory(1); m.Parked != "" || m.IgnoredRequests.Count != 0 {
 		t.Errorf("memory %+v", m)
 	}
 }
@@ -87,7 +87,7 @@ func TestFailoverThatIsNotMade(t *testing.T) {
 		t.Parallel()
 		s := dead(t)
 		begun := s.now
-		for n := 1; s.now.Sub(begun) < deafPatience; n++ {
+		for n := 1; s.now.Sub(begun) < ignoredPatience; n++ {
 			fails(s, n)
 			s.expect("wait primary-unreachable", "wait primary-unreachable", "wait primary-unreachable")
 			s.later(time.Second)
@@ -108,8 +108,8 @@ func TestFailoverThatIsNotMade(t *testing.T) {
 		s.expect("wait primary-unreachable")
 		fails(s, 1) // the first one fails at last
 		s.expect("wait primary-unreachable")
-		s.later(deafPatience)
-		fails(s, deafChecks)
+		s.later(ignoredPatience)
+		fails(s, maxIgnoredChecks)
 		s.expect("wait primary-unreachable")
 	})
 	t.Run("not of one that may not be failed over", func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestFailoverThatIsNotMade(t *testing.T) {
 		s.node(0).NoFailover = true
 		fails(s, 1)
 		s.step()
-		s.later(deafPatience)
+		s.later(ignoredPatience)
 		fails(s, 100)
 		s.expect("wait primary-unreachable")
 	})
@@ -129,7 +129,7 @@ func TestFailoverThatIsNotMade(t *testing.T) {
 		s.step()
 		s.node(2).SQL = topology.SQLFacts{Source: topology.Source{At: s.now, Err: "timeout"}}
 		s.node(2).Agent.Server = topology.ServerFrozen
-		s.later(deafPatience)
+		s.later(ignoredPatience)
 		fails(s, 100)
 		s.expect("wait primary-unreachable")
 	})
