@@ -1,6 +1,5 @@
 #!/bin/sh
-# Runs the tests of one target: "test" is everything that test/suites.txt does not name, "all" what it names for
-# `make test-all`.
+# Runs the tests of one target. Of test, those that test/suites.txt does not name; of all, those that it names.
 # Usage: tests.sh test|all [go test flags]
 set -eu
 
@@ -13,24 +12,25 @@ any() { paste -sd '|' | sed 's/.*/^(&)$/'; }
 case $target in
 test)
 	module=$($GO list -m)
-	whole=$(suites | awk -v m="$module" '$3 == "*" { print m "/" $2 }')
+	whole=$(suites | awk -v m="$module" '$2 == "*" { print m "/" $1 }')
 	# The pools first: they wait more than they work, and the unit tests run beside them.
 	packages="./test/scenarios $($GO list ./... | grep -vxF -e "$module/test/scenarios" -e "$whole")"
-	set -- -skip "$(suites | awk '$3 != "*" { print $3 }' | any)" "$@"
+	set -- -skip "$(suites | awk '$2 != "*" { print $2 }' | any)" "$@"
 	;;
 all)
 	if [ "$(id -u)" -ne 0 ]; then
 		echo "test-all: nodes on hosts of their own need network namespaces, and those need root" >&2
 		exit 1
 	fi
-	packages=$(suites | awk '$1 == "all" { print "./" $2 }' | sort -u)
-	names=$(suites | awk '$1 == "all"' | while read -r _ package name; do
+	# With WORLDS in the environment, the simulation again and longer.
+	packages="./test/sim $(suites | awk '{ print "./" $1 }' | sort -u)"
+	names=$(suites | while read -r package name; do
 		if [ "$name" = '*' ]; then
 			grep -ho '^func Test[A-Za-z0-9_]*' "$package"/*_test.go | cut -d' ' -f2 | grep -vx TestMain
 		else
 			echo "$name"
 		fi
-	done)
+	done && echo TestWorlds)
 	set -- -run "$(echo "$names" | any)" "$@"
 	;;
 *)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,22 +14,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/repool/repool/lab"
+	"github.com/repool/repool/test/testpool"
 )
 
-// binary is repool: the one that REPOOL_BIN names, or built here.
-func binary(t *testing.T) string {
-	t.Helper()
-	if b := os.Getenv("REPOOL_BIN"); b != "" {
-		return b
-	}
-	out := filepath.Join(t.TempDir(), "repool")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", out, "../../cmd/repool")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if b, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build repool: %v\n%s", err, b)
-	}
-	return out
-}
+func TestMain(m *testing.M) { testpool.Main(m) }
 
 // planted is a real pool in which a test breaks promises by hand.
 type planted struct {
@@ -41,11 +28,8 @@ type planted struct {
 
 func plant(t *testing.T) *planted {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a real pool")
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	p := &planted{run: newRun(Options{Repool: binary(t), Seed: 1, Out: t.Output()}), t: t, ctx: ctx}
+	p := &planted{run: newRun(Options{Repool: testpool.Binary(t), Seed: 1, Out: t.Output()}), t: t, ctx: ctx}
 	p.must(p.choose())
 	p.must(p.build(ctx))
 	stop := p.watch()

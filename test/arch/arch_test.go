@@ -93,7 +93,6 @@ var may = map[string]string{
 	"test/crashpoints":    "",
 	"test/hosts":          "",
 	"test/cli":            "",
-	"test/chaos":          "",
 	"test/testpool":       "internal/core/topology internal/show/history internal/show/control internal/core/plan lab", // only tests
 }
 

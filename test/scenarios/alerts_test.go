@@ -150,8 +150,9 @@ func (p *pool) haveFired(prom *promServer, names ...string) {
 // freezeCopy destroys a standby and stops the base backup that heals it, halfway.
 func (p *pool) freezeCopy(node int) {
 	p.T.Helper()
+	caught := p.Catch(1, p.BackupOf(node)...)
 	p.Wipe(node)
-	p.Catch(1, p.BackupOf(node)...)
+	caught()
 }
 
 // takeAllProcesses has a client for each of Pgpool-II's n processes.

@@ -123,15 +123,25 @@ func TestS06ControllerKilledAgentsLive(t *testing.T) {
 		since := time.Now()
 		var resume func()
 		if early { // before the clearance
-			resume = p.Catch(0, "postgres: ", "checkpointer")
+			resume = p.Catch(0, "postgres: ", "checkpointer")()
 			p.Must(p.KillNode(p.Ctx, old))
 			p.Wait("the rewind to wait for the checkpoint", func(ctx context.Context) error {
 				return p.awaitsCheckpoint(ctx, old, since)
 			})
 		} else { // after it
+			caught := p.Catch(testpool.Copying, p.RewindOf(old)...)
 			p.Must(p.KillNode(p.Ctx, old))
-			resume = p.Catch(testpool.Copying, p.RewindOf(old)...)
+			resume = caught()
 		}
+		// Pgpool-II answers no question in the moment after an attach, and what cannot ask it cancels the run.
+		p.Wait("all other nodes to be attached", func(ctx context.Context) error {
+			for _, s := range p.Lab.Status(ctx) {
+				if s.ID != old && !s.Attached {
+					return fmt.Errorf("node %d is %s", s.ID, s.Pool)
+				}
+			}
+			return nil
+		})
 		p.Must(p.KillController(p.Ctx, 0))
 		if early { // the old primary stands at home still, and nobody could keep a hand from it
 			resume()
@@ -181,11 +191,13 @@ func TestS06ProgramsKilled(t *testing.T) {
 		lost, err := p.Diverge(p.Ctx, old, 5)
 		p.Must(err)
 		since := time.Now()
+		rewinding := p.Catch(testpool.Copying, p.RewindOf(old)...)
+		copying := p.Catch(0, p.BackupOf(old)...) // a half-rewound directory can only be replaced
 		p.Must(p.KillNode(p.Ctx, old))
-		p.Catch(testpool.Copying, p.RewindOf(old)...)
+		rewinding()
 		release := p.outsideHand(g, old)
 		p.killed(whole, p.RewindOf(old))
-		p.Catch(0, p.BackupOf(old)...) // a half-rewound directory can only be replaced
+		copying()
 		p.killed(whole, p.BackupOf(old))
 		p.Whole("pg_rewind and pg_basebackup killed", since)
 		release()

@@ -39,9 +39,10 @@ func TestS07NewPrimaryDiesDuringResync(t *testing.T) {
 	first = p.Primary()
 	lost, err = p.Diverge(p.Ctx, first, 10)
 	p.Must(err)
+	caught := p.Catch(testpool.Copying, p.RewindOf(first)...)
 	p.Must(p.KillNode(p.Ctx, first))
 	second = p.NewPrimary(first)
-	resume := p.Catch(testpool.Copying, p.RewindOf(first)...)
+	resume := caught()
 	p.Must(p.KillNode(p.Ctx, second))
 	third := p.NewPrimary(second)
 	resume()
@@ -66,16 +67,20 @@ func TestS08FiveNodesThreeResyncs(t *testing.T) {
 	since := time.Now()
 	lost, err := p.Diverge(p.Ctx, old, 10)
 	p.Must(err)
+	var caught []func() (resume func())
+	for _, program := range [][]string{p.BackupOf(sb[2]), p.BackupOf(sb[3]), p.RewindOf(old)} {
+		caught = append(caught, p.Catch(0, program...))
+	}
 	for _, n := range sb[2:] {
 		p.Wipe(n)
 	}
 	p.Must(p.KillNode(p.Ctx, old))
 	var resume []func()
-	for _, program := range [][]string{p.BackupOf(sb[2]), p.BackupOf(sb[3]), p.RewindOf(old)} {
-		resume = append(resume, p.Catch(0, program...))
+	for _, wait := range caught {
+		resume = append(resume, wait())
 	}
-	for _, f := range resume {
-		f()
+	for _, goOn := range resume {
+		goOn()
 	}
 	p.Whole("three at once", since)
 	p.HealedBy(sb[2], since, topology.MethodBaseBackup)

@@ -46,10 +46,12 @@ func TestS20PageThroughAFailover(t *testing.T) {
 	old := p.Primary()
 	lost, err := p.Diverge(p.Ctx, old, 25)
 	p.Must(err)
+	caught := p.Catch(testpool.Copying, p.RewindOf(old)...) // it would be over before a browser has drawn it
 	p.Must(p.KillNode(p.Ctx, old))
-	resume := p.Catch(testpool.Copying, p.RewindOf(old)...) // it would be over before a browser under load has drawn it
+	resume := caught()
 	b.Until(fmt.Sprintf(`document.getElementById("work-%d")`, old))
 	b.Until(`document.querySelector(".work progress")`)
+	b.Until(`document.querySelector("h1").innerText === "2 of 3 nodes are attached"`) // the other standby follows
 	shot("live-3-resync")
 	resume()
 	b.Until(`document.querySelector("h1").innerText === "All 3 nodes are attached and healthy"`)

@@ -21,8 +21,9 @@ func TestS22RunThatEndsUnseen(t *testing.T) {
 	p := up(t, lab.Options{Web: true, Standbys: 1, Agents: lab.AgentsSeparate, RepoolConfig: "policy: {max_rate: 8MB}\n"})
 	n := p.Standbys()[0]
 	since := time.Now()
+	caught := p.Catch(1, p.BackupOf(n)...)
 	p.Wipe(n)
-	resume := p.Catch(1, p.BackupOf(n)...)
+	resume := caught()
 	p.Must(p.StopController(p.Ctx, 0))
 	resume()
 	p.Wait("the run to end", func(context.Context) error {

@@ -22,23 +22,14 @@ func number(t *testing.T, name string, def uint64) uint64 {
 	return n
 }
 
-// ordinaryWorlds is how many a test run plays, fewWorlds one with -short; enough to
-// reach what the coverage wants.
 const (
-	ordinaryWorlds = 10000
-	fewWorlds      = 300
+	ordinaryWorlds = 1000 // without WORLDS
+	enoughWorlds   = 300  // to reach what the coverage wants
 )
 
-// TestWorlds plays WORLDS worlds from SEED on and wants every promise kept. With
-// SOAK it plays until it is stopped, or a promise is broken.
+// TestWorlds plays WORLDS worlds from SEED on and wants every promise kept.
 func TestWorlds(t *testing.T) {
 	worlds := int(number(t, "WORLDS", ordinaryWorlds))
-	if testing.Short() && os.Getenv("WORLDS") == "" {
-		worlds = fewWorlds
-	}
-	if os.Getenv("SOAK") != "" {
-		worlds = 1 << 40
-	}
 	begun, shown, broken := time.Now(), time.Now(), 0
 	events, n, virtual := 0, 0, time.Duration(0)
 	cover := newCoverage()
@@ -65,7 +56,7 @@ func TestWorlds(t *testing.T) {
 		writeSection(t, "coverage", coverTable(cover))
 		writeSection(t, "states", stateTable(cover))
 	}
-	if n >= fewWorlds {
+	if n >= enoughWorlds {
 		for _, dull := range cover.Dull() {
 			t.Errorf("the worlds are too quiet: %s", dull)
 		}

@@ -163,14 +163,24 @@ func (p *Pool) Wipe(node int) {
 // works on.
 func (p *Pool) Workshop(node int) string { return p.Nodes[node].Workshop() }
 
-// Catch is the lab's Catch with the test's patience.
-func (p *Pool) Catch(wrote int64, words ...string) (resume func()) {
-	p.T.Helper()
+// Catch is the lab's Catch with the test's patience. It looks from now on: call it before what makes the program start,
+// which may be over in a moment. caught waits until the program is stopped; resume lets it go on.
+func (p *Pool) Catch(wrote int64, words ...string) (caught func() (resume func())) {
 	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
-	defer cancel()
-	resume, err := p.Lab.Catch(ctx, wrote, words...)
-	p.Must(err)
-	return resume
+	var resume func()
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer cancel()
+		resume, err = p.Lab.Catch(ctx, wrote, words...)
+	}()
+	return func() func() {
+		p.T.Helper()
+		<-done
+		p.Must(err)
+		return resume
+	}
 }
 
 // Copying is more than pg_rewind says before it overwrites its first byte, in
