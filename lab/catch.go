@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -49,7 +47,7 @@ func step(ctx context.Context, ps []proc, wrote int64) error {
 		}
 		var sum int64
 		for _, p := range ps {
-			sum += p.wrote()
+			sum += int64(p.Written())
 		}
 		if sum >= wrote {
 			return nil
@@ -67,23 +65,7 @@ func step(ctx context.Context, ps []proc, wrote int64) error {
 // with lists the lab's processes whose command lines contain each of words.
 func (l *Lab) with(words []string) []proc {
 	return slices.DeleteFunc(l.procs(), func(p proc) bool {
-		line := p.cmdline()
+		line := p.Title()
 		return slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) })
 	})
-}
-
-// wrote is how many bytes p has written (wchar of /proc/PID/io, see proc(5)); 0
-// when it has ended.
-func (p proc) wrote() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.PID))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if v, ok := strings.CutPrefix(line, "wchar: "); ok {
-			n, _ := strconv.ParseInt(strings.TrimSpace(v), 10, 64) // the kernel's own number
-			return n
-		}
-	}
-	return 0
 }

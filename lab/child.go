@@ -67,8 +67,8 @@ func (l *Lab) running(name string) (proc, bool) {
 	}
 	pid, err1 := strconv.Atoi(f[0])
 	started, err2 := strconv.ParseUint(f[1], 10, 64)
-	p := proc{PID: pid, Started: started}
-	return p, err1 == nil && err2 == nil && p.alive()
+	p, ok := readProc(pid)
+	return p, err1 == nil && err2 == nil && ok && p.Started == started && !p.Ended()
 }
 
 // stop sends sig and waits; a process that has not ended within limit is

@@ -60,7 +60,7 @@ func (l *Lab) KillPgpool(_ context.Context, i int, removeStatusFile bool) error 
 	p.signal(syscall.SIGSTOP)
 	family := []proc{p}
 	for _, d := range descendants(p) {
-		if d.exe() == "pgpool" {
+		if d.Program() == "pgpool" {
 			family = append(family, d)
 		}
 	}

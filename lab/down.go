@@ -61,7 +61,7 @@ func (l *Lab) endAll(ctx context.Context) error {
 	for _, exe := range []string{"", "pgpool", "postgres"} {
 		var ps []proc
 		for _, p := range l.procs() {
-			e := p.exe()
+			e := p.Program()
 			if e == exe || (exe == "" && e != "pgpool" && e != "postgres") {
 				ps = append(ps, p)
 			}

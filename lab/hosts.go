@@ -91,7 +91,7 @@ func (l *Lab) Authorize(i int, command string) error {
 func (l *Lab) DropSSH(i int) int {
 	n := 0
 	for _, p := range procsIn(l.netns(nodeHost(i))) {
-		if p.exe() == "sshd" && !strings.Contains(p.cmdline(), "[listener]") {
+		if p.Program() == "sshd" && !strings.Contains(p.Title(), "[listener]") {
 			p.signal(syscall.SIGKILL)
 			n++
 		}

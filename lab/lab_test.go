@@ -30,7 +30,7 @@ func takeDown(t *testing.T, l *Lab) {
 		t.Errorf("down: %v", err)
 	}
 	if left := labProcs(l.Dir); len(left) > 0 {
-		t.Errorf("%d processes left, the first is %d (%s)", len(left), left[0].PID, left[0].exe())
+		t.Errorf("%d processes left, the first is %d (%s)", len(left), left[0].PID, left[0].Program())
 	}
 	if _, err := os.Stat(l.Dir); !os.IsNotExist(err) {
 		t.Errorf("the directory %s is left: %v", l.Dir, err)

@@ -3,46 +3,27 @@ package lab
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/repool/repool/internal/node/process"
 )
 
-// proc is one process as /proc shows it. Started tells a reused pid apart.
-type proc struct {
-	PID, PPID int
-	State     byte
-	Started   uint64
-}
+// proc is one process, running or not.
+type proc struct{ process.Process }
 
-// readProc reads /proc/<pid>/stat; ok is false when there is no such process.
+// readProc looks at one process; ok is false when there is no such process.
 func readProc(pid int) (proc, bool) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return proc{}, false
-	}
-	text := string(b)
-	end := strings.LastIndexByte(text, ')') // the command's name may hold anything
-	if end < 0 {
-		return proc{}, false
-	}
-	f := strings.Fields(text[end+1:])
-	if len(f) < 20 {
-		return proc{}, false
-	}
-	ppid, _ := strconv.Atoi(f[1])
-	started, _ := strconv.ParseUint(f[19], 10, 64)
-	return proc{PID: pid, PPID: ppid, State: f[0][0], Started: started}, true
+	p, err := process.Read(pid)
+	return proc{p}, err == nil
 }
 
-// alive says whether p still runs. A zombie does not: it holds nothing but its
-// number, and in a container nobody may ever collect it.
+// alive says whether p still runs.
 func (p proc) alive() bool {
 	now, ok := readProc(p.PID)
-	return ok && now.Started == p.Started && now.State != 'Z' && now.State != 'X'
+	return ok && now.Started == p.Started && !now.Ended()
 }
 
 func (p proc) signal(sig syscall.Signal) {
@@ -53,51 +34,20 @@ func (p proc) signal(sig syscall.Signal) {
 
 // allProcs lists the running processes.
 func allProcs() []proc {
-	return slices.DeleteFunc(procs(), func(p proc) bool { return p.State == 'Z' || p.State == 'X' })
+	return slices.DeleteFunc(procs(), func(p proc) bool { return p.Ended() })
 }
 
 // procs lists all processes, zombies too.
 func procs() []proc {
-	entries, err := os.ReadDir("/proc")
+	all, err := process.All()
 	if err != nil {
 		return nil
 	}
-	var out []proc
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if p, ok := readProc(pid); ok {
-			out = append(out, p)
-		}
+	out := make([]proc, len(all))
+	for i, p := range all {
+		out[i] = proc{p}
 	}
 	return out
-}
-
-// exe is the name of the program that p runs, without directory.
-func (p proc) exe() string {
-	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID))
-	if err != nil {
-		return ""
-	}
-	return filepath.Base(strings.TrimSuffix(path, " (deleted)"))
-}
-
-// cwd is p's working directory, also when it has been deleted.
-func (p proc) cwd() string {
-	path, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", p.PID))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(path, " (deleted)")
-}
-
-// hasEnv says whether p was started with this line in its environment. Servers
-// that write over their own arguments no longer show it: see belongs.
-func (p proc) hasEnv(line string) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
-	return err == nil && slices.Contains(strings.Split(string(b), "\x00"), line)
 }
 
 // labMark is the environment variable that every program of a lab carries.
@@ -110,19 +60,10 @@ func (p proc) belongs(dir string) bool {
 	if p.PID == os.Getpid() {
 		return false
 	}
-	if exe := p.exe(); exe == "postgres" || exe == "pgpool" {
-		return within(dir, p.cwd())
+	if exe := p.Program(); exe == "postgres" || exe == "pgpool" {
+		return within(dir, p.Dir())
 	}
-	return p.hasEnv(labMark+"="+dir) || strings.HasPrefix(p.exe(), "pg_") && strings.Contains(p.cmdline(), dir+"/")
-}
-
-// cmdline is p's command line with blanks between the arguments.
-func (p proc) cmdline() string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
-	if err != nil {
-		return ""
-	}
-	return strings.ReplaceAll(string(b), "\x00", " ")
+	return p.HasEnv(labMark+"="+dir) || strings.HasPrefix(p.Program(), "pg_") && strings.Contains(p.Title(), dir+"/")
 }
 
 func within(dir, path string) bool {
@@ -187,7 +128,7 @@ func waitGone(ps []proc, limit time.Duration) error {
 		alive = slices.IndexFunc(ps, proc.alive)
 		return alive < 0
 	}) {
-		return fmt.Errorf("process %d (%s) has not ended within %v", ps[alive].PID, ps[alive].exe(), limit)
+		return fmt.Errorf("process %d (%s) has not ended within %v", ps[alive].PID, ps[alive].Program(), limit)
 	}
 	return nil
 }

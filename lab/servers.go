@@ -19,7 +19,7 @@ import (
 func (l *Lab) nodeProcs(i int) []proc {
 	var ps []proc
 	for _, p := range allProcs() {
-		if p.exe() == "postgres" && p.cwd() == l.Nodes[i].DataDir {
+		if p.Program() == "postgres" && p.Dir() == l.Nodes[i].DataDir {
 			ps = append(ps, p)
 		}
 	}
@@ -36,7 +36,7 @@ func (l *Lab) nodeProcs(i int) []proc {
 // a server was restarted.
 func (l *Lab) Postmaster(i int) int {
 	p, ok := readProc(l.lockPID(i))
-	if !ok || !p.alive() || p.exe() != "postgres" {
+	if !ok || !p.alive() || p.Program() != "postgres" {
 		return 0
 	}
 	return p.PID
@@ -216,7 +216,7 @@ func (l *Lab) hostProcs(i int) []proc {
 	agent, runs := l.running(agentName(i))
 	var out []proc
 	for _, p := range labProcs(l.Dir) {
-		if runs && p.PID == agent.PID || within(home, p.cwd()) || strings.Contains(p.cmdline(), home+"/") {
+		if runs && p.PID == agent.PID || within(home, p.Dir()) || strings.Contains(p.Title(), home+"/") {
 			out = append(out, p)
 		}
 	}
@@ -228,7 +228,7 @@ func (l *Lab) hostProcs(i int) []proc {
 func (l *Lab) ServersIn(dir string) int {
 	n := 0
 	for _, p := range allProcs() {
-		if p.exe() == "postgres" && p.cwd() == dir {
+		if p.Program() == "postgres" && p.Dir() == dir {
 			n++
 		}
 	}

@@ -3,18 +3,16 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/node/bootgate"
 	"github.com/repool/repool/internal/node/dbhost"
+	"github.com/repool/repool/internal/node/process"
 )
 
 // HoldStart returns when the server of a node on this host may be started, and why.
@@ -50,9 +48,9 @@ func AllowStart(p *config.Pool, id topology.NodeID, log *slog.Logger, who string
 
 // holdsStart says whether a process is one of repool's.
 func holdsStart(pid int) bool {
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	p, err := process.Read(pid)
 	own, oerr := os.Executable()
-	return err == nil && oerr == nil && filepath.Base(exe) == filepath.Base(own) && unix.Kill(pid, 0) == nil
+	return err == nil && oerr == nil && p.Program() == filepath.Base(own)
 }
 
 // ownDirectory is the node's directory, to look at, by its owner.

@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/process"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/lab"
 )
@@ -169,7 +168,7 @@ func (b *bench) idle(ctx context.Context) error {
 		return err
 	}
 	const passes = 20
-	cpu0, err := cpuSeconds(st.PID)
+	before, err := process.Read(st.PID)
 	if err != nil {
 		return err
 	}
@@ -184,48 +183,14 @@ func (b *bench) idle(ctx context.Context) error {
 			return err
 		}
 	}
-	cpu1, err := cpuSeconds(st.PID)
+	after, err := process.Read(st.PID)
 	if err != nil {
 		return err
 	}
-	rss, err := rssMiB(st.PID)
-	if err != nil {
-		return err
-	}
-	share := (cpu1 - cpu0) / time.Since(from).Seconds() * 100
+	share := (after.CPU - before.CPU).Seconds() / time.Since(from).Seconds() * 100
+	rss := float64(after.Resident) / (1 << 20)
 	b.rep.Measures = append(b.rep.Measures,
 		Measure{Name: "idle controller, 3 nodes, a pass a second: CPU", Repool: share, Unit: "%", Aim: "under 1 % of a core", Met: share < 1, Rounds: passes},
 		Measure{Name: "idle controller: memory", Repool: rss, Unit: "MiB", Aim: "under 40 MB", Met: rss*1.048576 < 40, Rounds: 1})
 	return nil
-}
-
-// cpuSeconds is the processor time that a process has used.
-func cpuSeconds(pid int) (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, fmt.Errorf("read processor time: %w", err)
-	}
-	i := strings.LastIndexByte(string(text), ')')
-	f := strings.Fields(string(text)[i+1:])
-	if i < 0 || len(f) < 13 {
-		return 0, fmt.Errorf("read processor time of %d: %q makes no sense", pid, text)
-	}
-	user, err1 := strconv.ParseFloat(f[11], 64)
-	sys, err2 := strconv.ParseFloat(f[12], 64)
-	return (user + sys) / 100, errors.Join(err1, err2) // USER_HZ is 100 on Linux
-}
-
-// rssMiB is the memory that a process holds.
-func rssMiB(pid int) (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, fmt.Errorf("read memory: %w", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, err := strconv.ParseFloat(strings.Fields(v)[0], 64)
-			return kb / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("process %d says no VmRSS", pid)
 }

@@ -32,7 +32,8 @@ var may = map[string]string{
 	"internal/admin/certs":       "",
 	"packaging":                  "", // files that are installed as they are
 	// Facts on disk, and the contract with the agent.
-	"internal/node/pgdata":    "internal/core/topology",
+	"internal/node/process":   "",
+	"internal/node/pgdata":    "internal/core/topology internal/node/process",
 	"internal/node/journal":   "internal/core/topology",
 	"internal/show/event":     "internal/core/topology",
 	"internal/show/history":   "internal/core/topology internal/show/event",
@@ -46,7 +47,7 @@ var may = map[string]string{
 	"internal/node/vault":    "internal/core/topology internal/node/pgdata",
 	"internal/node/resync":   "internal/core/topology internal/node/journal",
 	"test/fakes/resynctest":  "internal/core/topology internal/node/resync", // only tests
-	"internal/node/dbhost":   "internal/core/topology internal/node/pgdata internal/node/journal internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
+	"internal/node/dbhost":   "internal/core/topology internal/node/process internal/node/pgdata internal/node/journal internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
 	"internal/node/bootgate": "internal/core/topology",
 	"internal/node/agent":    "internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi internal/node/postgres",
 	// Doing, beside Pgpool-II.
@@ -65,18 +66,18 @@ var may = map[string]string{
 	"internal/show/web/page": "internal/core/topology internal/show/history internal/show/control internal/show/view",
 	"test/fakes/browsertest": "", // only tests
 	// A real pool to try it on.
-	"lab":       "internal/core/topology internal/admin/certs pcp",
+	"lab":       "internal/core/topology internal/node/process internal/admin/certs pcp",
 	"lab/proof": "internal/core/topology lab internal/node/vault",
 	"lab/demo":  "internal/core/topology internal/show/history internal/show/control lab lab/proof",
 	"lab/chaos": "internal/core/topology internal/show/history internal/show/control internal/core/plan lab lab/proof",
-	"lab/bench": "pcp internal/show/history internal/show/control lab internal/node/pgdata",
+	"lab/bench": "pcp internal/show/history internal/show/control lab internal/node/pgdata internal/node/process",
 	// A simulated one around the real parts; nothing imports it.
 	"test/sim": "internal/core/topology internal/show/event internal/node/journal internal/core/plan internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
 		"internal/show/control internal/core/controller internal/config internal/pgpool/hook", // only tests
 	// Wiring, and the command line over it: cli parses and prints.
 	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller internal/node/postgres " +
 		"internal/config internal/exit internal/admin/certs internal/pgpool/pgpoolconf internal/pgpool/hook " +
-		"internal/node/agent internal/node/agentapi internal/node/bootgate internal/node/dbhost internal/node/resync " +
+		"internal/node/agent internal/node/agentapi internal/node/bootgate internal/node/dbhost internal/node/process internal/node/resync " +
 		"internal/show/control internal/show/history internal/show/metrics internal/show/notify internal/show/trace " +
 		"internal/show/web internal/show/web/page",
 	"internal/cli": "internal/app internal/config internal/exit internal/terminal internal/core/topology internal/core/plan " +

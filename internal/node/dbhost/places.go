@@ -117,13 +117,13 @@ func (h *Host) Move(from, to resync.Place) error {
 
 // refuseInUse is an error while any PostgreSQL process works in dir.
 func (h *Host) refuseInUse(dir string) error {
-	pids, err := pgdata.ServerProcesses(dir)
+	servers, err := pgdata.ServerProcesses(dir)
 	if err != nil {
 		return err
 	}
-	if len(pids) > 0 {
+	if len(servers) > 0 {
 		return fail(CodeServerRunning, "find out what starts the server (systemd, cron, a person) and keep it from doing so during a resync",
-			"a PostgreSQL server (process %d) works in %s", pids[0], dir)
+			"a PostgreSQL server (process %d) works in %s", servers[0].PID, dir)
 	}
 	return nil
 }

@@ -3,9 +3,6 @@ package dbhost
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -43,39 +40,6 @@ func poll(ctx context.Context, patience time.Duration, cond func() (bool, error)
 type lateError struct{ msg string }
 
 func (e *lateError) Error() string { return e.msg }
-
-// statFields reads /proc/<pid>/stat from the state (field 3) on.
-func statFields(pid int) ([]string, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return nil, err
-	}
-	i := bytes.LastIndexByte(b, ')') // the name may itself hold parentheses
-	f := strings.Fields(string(b[i+1:]))
-	if i < 0 || len(f) < 20 {
-		return nil, fmt.Errorf("process %d: /proc shows %.60q", pid, b)
-	}
-	return f, nil
-}
-
-// startTicks is when a process began, in clock ticks since boot: with the pid
-// it names one process for ever.
-func startTicks(pid int) (uint64, error) {
-	f, err := statFields(pid)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseUint(f[19], 10, 64)
-}
-
-// processState is the state's letter: T is stopped, Z has ended.
-func processState(pid int) (byte, error) {
-	f, err := statFields(pid)
-	if err != nil {
-		return 0, err
-	}
-	return f[0][0], nil
-}
 
 // lineTail is a writer that splits what a program prints into lines, shows
 // each to see and keeps the last ones.

@@ -1,7 +1,6 @@
 package dbhost
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,13 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/repool/repool/internal/node/process"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -86,9 +85,9 @@ func (h *Host) start(p program, out io.Writer) (*exec.Cmd, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	ticks, err := startTicks(cmd.Process.Pid)
+	child, err := process.Read(cmd.Process.Pid)
 	if err == nil {
-		err = h.children.Add(cmd.Process.Pid, ticks, filepath.Base(name))
+		err = h.children.Add(child.PID, child.Started, filepath.Base(name))
 	}
 	if err != nil {
 		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
@@ -123,10 +122,10 @@ func (h *Host) KillStrays(ctx context.Context) error {
 		return err
 	}
 	for _, c := range list {
-		ticks, err := startTicks(c.PID)
-		if err == nil && ticks == c.StartTicks {
+		p, err := process.Read(c.PID)
+		if err == nil && p.Started == c.StartTicks {
 			h.log.Warn("killing a program that an earlier agent left", "program", c.Name, "pid", c.PID)
-			if err := h.killGroup(ctx, c.PID, c.StartTicks); err != nil {
+			if err := h.killGroup(ctx, p); err != nil {
 				return err
 			}
 		}
@@ -135,13 +134,13 @@ func (h *Host) KillStrays(ctx context.Context) error {
 		}
 	}
 	places := []string{h.path(resync.Aside), h.path(resync.New)}
-	for _, pid := range toolsOn(places...) {
-		ticks, err := startTicks(pid)
-		if err != nil {
-			continue // ended by itself
-		}
-		h.log.Warn("killing a program that works on the directory under repair", "pid", pid)
-		if err := h.killGroup(ctx, pid, ticks); err != nil {
+	tools, err := toolsOn(places...)
+	if err != nil {
+		return err
+	}
+	for _, p := range tools {
+		h.log.Warn("killing a program that works on the directory under repair", "pid", p.PID)
+		if err := h.killGroup(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -157,43 +156,28 @@ func (h *Host) KillStrays(ctx context.Context) error {
 }
 
 // killGroup kills a process and its group and waits until it is gone.
-func (h *Host) killGroup(ctx context.Context, pid int, ticks uint64) error {
-	if pgid, err := unix.Getpgid(pid); err == nil && pgid == pid {
-		_ = unix.Kill(-pid, unix.SIGKILL) // what follows tells whether it went
+func (h *Host) killGroup(ctx context.Context, p process.Process) error {
+	if pgid, err := unix.Getpgid(p.PID); err == nil && pgid == p.PID {
+		_ = unix.Kill(-p.PID, unix.SIGKILL) // what follows tells whether it went
 	}
-	if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("kill process %d left by an earlier agent: %w", pid, err)
+	if err := unix.Kill(p.PID, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d left by an earlier agent: %w", p.PID, err)
 	}
 	return poll(ctx, stopPatience, func() (bool, error) {
-		now, err := startTicks(pid)
-		if err != nil || now != ticks {
-			return true, nil
-		}
-		st, err := processState(pid)
-		return err != nil || st == 'Z', nil
-	}, fmt.Sprintf("process %d left by an earlier agent does not go away", pid))
+		now, err := process.Read(p.PID)
+		return err != nil || now.Started != p.Started || now.Ended(), nil
+	}, fmt.Sprintf("process %d left by an earlier agent does not go away", p.PID))
 }
 
 // toolsOn lists processes whose arguments name one of dirs: pg_rewind,
 // pg_basebackup and the like, that a dead agent had no time to record.
-func toolsOn(dirs ...string) []int {
-	procs, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is sound
-	var pids []int
-	for _, f := range procs {
-		b, err := os.ReadFile(f)
-		if err != nil || len(b) == 0 {
-			continue
-		}
-		args := strings.Split(string(bytes.TrimRight(b, "\x00")), "\x00")
-		tool := strings.HasPrefix(filepath.Base(args[0]), "pg_")
-		for _, a := range args[1:] {
-			if tool && slices.ContainsFunc(dirs, func(dir string) bool { return a == dir || strings.HasSuffix(a, "="+dir) }) {
-				if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f))); err == nil {
-					pids = append(pids, pid)
-				}
-				break
-			}
-		}
-	}
-	return pids
+func toolsOn(dirs ...string) ([]process.Process, error) {
+	all, err := process.All()
+	return slices.DeleteFunc(all, func(p process.Process) bool {
+		args := p.Args()
+		return len(args) == 0 || !strings.HasPrefix(filepath.Base(args[0]), "pg_") ||
+			!slices.ContainsFunc(args[1:], func(arg string) bool {
+				return slices.ContainsFunc(dirs, func(dir string) bool { return arg == dir || strings.HasSuffix(arg, "="+dir) })
+			})
+	}), err
 }

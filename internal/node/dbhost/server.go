@@ -7,13 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/process"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -59,17 +60,13 @@ func (h *Host) serverIn(p resync.Place) (topology.ServerState, pgdata.Postmaster
 // Sending says whether the node's server has a WAL sender process, by the title
 // that PostgreSQL gives it ("postgres: [cluster name: ]walsender …").
 func (h *Host) Sending() (bool, error) {
-	pids, err := pgdata.ServerProcesses(h.home)
+	servers, err := pgdata.ServerProcesses(h.home)
 	if err != nil {
 		return false, fmt.Errorf("look for WAL senders: %w", err)
 	}
-	for _, pid := range pids {
-		title, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-		if err == nil && strings.Contains(string(title), "walsender ") {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(servers, func(p process.Process) bool {
+		return strings.Contains(p.Title(), "walsender ")
+	}), nil
 }
 
 // Reload makes the running server read its configuration again.

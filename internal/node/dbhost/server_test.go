@@ -47,7 +47,7 @@ func TestChildrenOfAKilledPostmasterCount(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, 0, setup{})
 	n.start()
-	pids, err := pgdata.ServerProcesses(n.dir)
+	servers, err := pgdata.ServerProcesses(n.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,9 +55,9 @@ func TestChildrenOfAKilledPostmasterCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	child := pids[0]
+	child := servers[0].PID
 	if child == pm.PID {
-		child = pids[1]
+		child = servers[1].PID
 	}
 	for _, s := range []struct {
 		pid int

@@ -179,16 +179,13 @@ func (p *progress) alive(state, dir string) bool {
 // titlesIn are the process titles of a server's processes: the startup process
 // shows the segment it replays, the WAL receiver its position.
 func titlesIn(dir string) string {
-	pids, err := pgdata.ServerProcesses(dir)
+	servers, err := pgdata.ServerProcesses(dir)
 	if err != nil {
 		return ""
 	}
 	var b strings.Builder
-	for _, pid := range pids {
-		title, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-		if err == nil {
-			b.Write(title)
-		}
+	for _, p := range servers {
+		b.WriteString(p.Title() + "\n")
 	}
 	return b.String()
 }

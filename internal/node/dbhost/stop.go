@@ -11,6 +11,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/process"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -77,7 +78,7 @@ func (h *Host) stopIn(ctx context.Context, dir string, modes []stopMode) (stopMo
 		if len(left) == 0 {
 			return mode, nil
 		}
-		frozen := slices.ContainsFunc(left, isFrozen)
+		frozen := slices.ContainsFunc(left, process.Process.Frozen)
 		if frozen && mode != stopKill {
 			continue // it would not hear any other signal
 		}
@@ -95,11 +96,6 @@ func (h *Host) stopIn(ctx context.Context, dir string, modes []stopMode) (stopMo
 	}
 	return modes[len(modes)-1], coded(CodeStopFailed,
 		"look at its processes (ps, /proc/<pid>/stack): one that ignores SIGKILL waits for a device", last)
-}
-
-func isFrozen(pid int) bool {
-	st, err := processState(pid)
-	return err == nil && (st == 'T' || st == 't')
 }
 
 // stopBy sends the signals of one mode and waits until every process is gone.
@@ -143,8 +139,8 @@ func killAll(dir string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, pid := range left {
-		if err := signal(pid, unix.SIGKILL); err != nil {
+	for _, p := range left {
+		if err := signal(p.PID, unix.SIGKILL); err != nil {
 			return false, err
 		}
 	}

@@ -166,16 +166,16 @@ func (c *cluster) crash() {
 		c.t.Fatalf("wait for the killed server: %v", err)
 	}
 	eventually(c.t, "the server's processes are gone", func() bool {
-		pids, err := ServerProcesses(c.data)
-		return err == nil && len(pids) == 0
+		left, err := ServerProcesses(c.data)
+		return err == nil && len(left) == 0
 	})
 }
 
 // kill ends whatever of the cluster is left when the test is over.
 func (c *cluster) kill() {
-	pids, _ := ServerProcesses(c.data)
-	for _, pid := range pids {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+	left, _ := ServerProcesses(c.data)
+	for _, p := range left {
+		_ = syscall.Kill(p.PID, syscall.SIGKILL)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/process"
 )
 
 // PostmasterPID is what postmaster.pid says. The server writes it line by line
@@ -120,7 +121,7 @@ func ServerState(dir string) (topology.ServerState, PostmasterPID, error) {
 	if !alive {
 		return topology.ServerStopped, p, nil
 	}
-	if st, err := procState(p.PID); err == nil && (st == 'T' || st == 't') {
+	if now, err := process.Read(p.PID); err == nil && now.Frozen() {
 		return topology.ServerFrozen, p, nil
 	}
 	switch p.Status {
