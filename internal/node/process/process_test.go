@@ -38,11 +38,8 @@ func sleeper(t *testing.T, dir string) (*exec.Cmd, Process) {
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()
 	})
-	p, err := Read(cmd.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cmd, p
+	// The kernel shows the arguments a moment after the program has started.
+	return cmd, until(t, cmd.Process.Pid, func(p Process) bool { return len(p.Args()) > 0 })
 }
 
 // until waits until the process is as cond wants it.
