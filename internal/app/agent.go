@@ -85,7 +85,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	for _, s := range a.servers {
 		group.Go(func() error { return s.serve(ctx) })
 	}
-	a.o.Log.Info("agent runs", "version", Version, "node", int(a.o.Node), "socket", a.o.Socket, "listen", a.o.Pool.Agent.Listen)
+	a.o.Log.Info("agent runs", "version", Version, "node", int(a.o.Node),
+		"socket", a.o.Socket, "listen", a.o.Pool.Agent.Listen)
 	return group.Wait()
 }
 

@@ -121,9 +121,8 @@ func (a *agents) close() error {
 // dial reaches the agent of a node in another process. Nothing is opened before
 // the first call.
 func dial(p *config.Pool, n *config.NodeConf, acc access) agentapi.Agent {
-	expect := &agentapi.Expect{Node: n.ID, Version: Version, Controller: acc == readWrite, System: func() topology.SystemID {
-		return lastPromotion(p).SystemID
-	}}
+	expect := &agentapi.Expect{Node: n.ID, Version: Version, Controller: acc == readWrite,
+		System: func() topology.SystemID { return lastPromotion(p).SystemID }}
 	switch n.Agent.Kind {
 	case config.AgentTLS:
 		return agentapi.DialTLS(n.Agent.Address(), certFiles(p).Client, expect)

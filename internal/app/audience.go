@@ -70,7 +70,8 @@ func receiversOf(c config.Notify) ([]notify.Receiver, error) {
 func (a *audience) receivers() []metrics.Receiver {
 	var out []metrics.Receiver
 	for _, s := range a.notifier.Stats() {
-		out = append(out, metrics.Receiver{Name: s.Receiver, Sent: s.Sent, Failed: s.Failed, Lost: s.GivenUp + s.Dropped, Queued: s.Queued})
+		out = append(out, metrics.Receiver{Name: s.Receiver, Sent: s.Sent, Failed: s.Failed,
+			Lost: s.GivenUp + s.Dropped, Queued: s.Queued})
 	}
 	return out
 }

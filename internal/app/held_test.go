@@ -28,7 +28,8 @@ func TestHookKnowsWhatIsHeld(t *testing.T) {
 		}
 	}
 	is(1, false) // there is no file: no controller has run yet
-	save(plan.Hold{Node: 1, Who: "ann"}, plan.Hold{Node: 2, Until: now.Add(-time.Second)}, plan.Hold{Node: 3, Until: now.Add(time.Hour)})
+	save(plan.Hold{Node: 1, Who: "ann"}, plan.Hold{Node: 2, Until: now.Add(-time.Second)},
+		plan.Hold{Node: 3, Until: now.Add(time.Hour)})
 	is(0, false)
 	is(1, true)
 	is(2, false)

@@ -14,9 +14,10 @@ import (
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
-// newLocal makes the agent of a node on this machine. One that only reads
-// makes nothing on disk and takes no run over. stopAlone is agent.Options'.
-func newLocal(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access, stopAlone time.Duration) (*agent.Agent, *dbhost.Host, error) {
+// newLocal makes the agent of a node on this machine. A read-only one makes nothing
+// on disk and takes over no run. stopAlone is that of agent.Options.
+func newLocal(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access,
+	stopAlone time.Duration) (*agent.Agent, *dbhost.Host, error) {
 	// Root may look at everything; only what it made would be in the way.
 	if acc == readWrite || os.Geteuid() != 0 {
 		if err := mayWorkOn(n); err != nil {
@@ -28,15 +29,20 @@ func newLocal(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access, 
 		rate = strconv.FormatUint(max(32, p.MaxRate/1024), 10) + "k"
 	}
 	h, err := dbhost.New(dbhost.Options{
-		Node: n.ID, DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.WorkDir, VaultDir: n.VaultDir,
-		Database: p.Database, Replication: p.Replication, Port: n.Port, Host: n.Host,
-		Env: p.Environment, MaxRate: rate, Compression: p.Compression, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n), Log: log, ReadOnly: acc == readOnly,
+		Node: n.ID, Host: n.Host, Port: n.Port,
+		DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.WorkDir, VaultDir: n.VaultDir,
+		Database: p.Database, Replication: p.Replication, Env: p.Environment,
+		MaxRate: rate, Compression: p.Compression, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n),
+		Log: log, ReadOnly: acc == readOnly,
 	})
 	if err != nil {
 		return nil, nil, exit.With(exit.Usage, err)
 	}
-	a, err := agent.New(agent.Options{Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: agent.NewUpstream(p.Database), Version: Version, Log: log, Headroom: p.Policy.SpaceHeadroom,
-		StopAlone: stopAlone, ReadOnly: acc == readOnly})
+	a, err := agent.New(agent.Options{
+		Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: agent.NewUpstream(p.Database),
+		Headroom: p.Policy.SpaceHeadroom, StopAlone: stopAlone,
+		Version: Version, Log: log, ReadOnly: acc == readOnly,
+	})
 	if err != nil {
 		h.Close()
 		return nil, nil, err

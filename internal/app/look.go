@@ -32,7 +32,8 @@ func Look(ctx context.Context, p *config.Pool, log *slog.Logger) (control.Status
 	snap := w.observer.Observe(ctx)
 	now := time.Now()
 	mem, decisions := plan.Step(mem, snap, p.Policy, now)
-	return control.Status{At: now, Version: Version, Why: "no controller is running; this command has looked once by itself",
+	return control.Status{At: now, Version: Version,
+		Why:      "no controller is running; this command has looked once by itself",
 		Snapshot: snap, Decisions: decisions, Memory: mem}, nil
 }
 
@@ -60,28 +61,34 @@ func Vaults(ctx context.Context, p *config.Pool, log *slog.Logger) ([]topology.V
 	var missed []error
 	for i := range p.Nodes {
 		id := p.Nodes[i].ID
-		a, err := have.of(id)
-		var entries []topology.VaultEntry
-		if err == nil {
-			entries, err = a.Vault(ctx)
-		}
+		entries, err := vaultOf(ctx, have, id)
 		if err == nil {
 			all = append(all, entries...)
 			continue
 		}
 		if len(missed) == 0 {
-			hint = exit.Hint(err)
-			if c := exit.Code(err); c != exit.Internal {
-				code = c
-			}
+			code, hint = exit.Code(err), exit.Hint(err)
 		}
 		missed = append(missed, fmt.Errorf("read the vault of node %d: %w", id, err))
 	}
 	return all, exit.With(code, errors.Join(missed...), hint)
 }
 
+func vaultOf(ctx context.Context, have *agents, id topology.NodeID) (entries []topology.VaultEntry, err error) {
+	a, err := have.of(id)
+	if err == nil {
+		entries, err = a.Vault(ctx)
+	}
+	// An interrupted caller is not told that the agent does not answer.
+	if known := (*exit.Error)(nil); ctx.Err() == nil && !errors.As(err, &known) {
+		err = exit.With(exit.Unreachable, err)
+	}
+	return entries, err
+}
+
 // VaultReport is the report of one vault entry of a node, as JSON.
-func VaultReport(ctx context.Context, p *config.Pool, log *slog.Logger, id topology.NodeID, entry string) ([]byte, error) {
+func VaultReport(ctx context.Context, p *config.Pool, log *slog.Logger,
+	id topology.NodeID, entry string) ([]byte, error) {
 	have := newAgents(p, log, readOnly)
 	defer func() { _ = have.close() }() // only looked
 	a, err := have.of(id)

@@ -32,7 +32,8 @@ func TestNamedControllersAreReadAgain(t *testing.T) {
 		}
 	}
 	file := func(names string) string {
-		return "nodes: [{id: 1, data_directory: /srv/pg/b}]\ntls: {ca: /c, cert: /d, key: " + key + "}\nagent: {node: 1, listen: \"a:1\", controllers: " + names + "}\n"
+		return "nodes: [{id: 1, data_directory: /srv/pg/b}]\ntls: {ca: /c, cert: /d, key: " +
+			key + "}\nagent: {node: 1, listen: \"a:1\", controllers: " + names + "}\n"
 	}
 	write(file("[pgpool1, pgpool2]"))
 	l, err := config.LoadOrDefault(path, true, "")

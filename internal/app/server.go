@@ -71,7 +71,8 @@ func listenWeb(ctx context.Context, address string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, exit.With(exit.Usage, fmt.Errorf("listen for web page and metrics: %w", err), "set controller.listen to a free address of this host")
+		return nil, exit.With(exit.Usage, fmt.Errorf("listen for web page and metrics: %w", err),
+			"set controller.listen to a free address of this host")
 	}
 	return l, nil
 }

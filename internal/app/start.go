@@ -18,7 +18,8 @@ import (
 // HoldStart returns when the server of a node on this host may be started, and why.
 // Until then, say is told once for each reason why it is held. It only looks at the
 // node's directory, and must run as its owner.
-func HoldStart(ctx context.Context, p *config.Pool, id topology.NodeID, log *slog.Logger, say func(why string)) (why string, err error) {
+func HoldStart(ctx context.Context, p *config.Pool, id topology.NodeID, log *slog.Logger,
+	say func(why string)) (why string, err error) {
 	h, err := ownDirectory(p, id, log)
 	if err != nil {
 		return "", err
@@ -41,7 +42,8 @@ func AllowStart(p *config.Pool, id topology.NodeID, log *slog.Logger, who string
 	defer h.Close()
 	why, err = bootgate.Let(h.Workshop(), who, holdsStart)
 	if errors.Is(err, bootgate.ErrNotHeld) {
-		err = exit.With(exit.Refused, err, `"repool agent hold-start" before the server's own start holds it: see docs/operations.md`)
+		err = exit.With(exit.Refused, err,
+			`"repool agent hold-start" before the server's own start holds it: see docs/operations.md`)
 	}
 	return why, err
 }

@@ -25,7 +25,8 @@ func lockStateDir(dir string) (unlock func() error, err error) {
 	path := filepath.Join(dir, "serve.lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, exit.With(exit.Usage, fmt.Errorf("open lock: %w", err), "the state directory must be writable for the user that runs repool")
+		return nil, exit.With(exit.Usage, fmt.Errorf("open lock: %w", err),
+			"the state directory must be writable for the user that runs repool")
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(exit.New(exit.Refused, "another controller runs with the state directory %s", dir), f.Close())
@@ -36,7 +37,8 @@ func lockStateDir(dir string) (unlock func() error, err error) {
 // ownStateDir refuses a state directory that belongs to another user.
 func ownStateDir(dir string) error {
 	if owner, other := otherOwner(dir); other {
-		return exit.With(exit.Usage, fmt.Errorf("the state directory %s belongs to user id %d and this process runs as %d", dir, owner, os.Geteuid()),
+		return exit.With(exit.Usage, fmt.Errorf("the state directory %s belongs to user id %d and this process runs as %d",
+			dir, owner, os.Geteuid()),
 			"run repool as the directory's owner, such as: sudo -u postgres repool …, or set controller.state_dir")
 	}
 	return nil
@@ -47,7 +49,8 @@ func ownStateDir(dir string) error {
 func mayWorkOn(n *config.NodeConf) error {
 	for _, dir := range []string{n.DataDir, n.WorkDir} {
 		if owner, other := otherOwner(dir); other {
-			return exit.With(exit.Usage, fmt.Errorf("node %d: %s belongs to user id %d and this process runs as %d", n.ID, dir, owner, os.Geteuid()),
+			return exit.With(exit.Usage, fmt.Errorf("node %d: %s belongs to user id %d and this process runs as %d",
+				n.ID, dir, owner, os.Geteuid()),
 				"run repool as the owner of the data directory, such as: sudo -u postgres repool …")
 		}
 	}

@@ -21,7 +21,8 @@ type agentOptions struct {
 }
 
 func (o *agentOptions) nodeFlag(c *cobra.Command) {
-	c.Flags().IntVar(&o.node, "node", -1, "the node's `id` in pgpool.conf (default: that of the agent section in repool.yaml)")
+	c.Flags().IntVar(&o.node, "node", -1,
+		"the node's `id` in pgpool.conf (default: that of the agent section in repool.yaml)")
 }
 
 func newAgentCommand(g *globals) *cobra.Command {
@@ -49,7 +50,8 @@ EXIT STATUS
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.runAgent(cmd.Context(), o) },
 	}
 	o.nodeFlag(c)
-	c.Flags().StringVar(&o.socket, "socket", "", "listen on this unix `socket` (default: the one that repool.yaml gives for the node)")
+	c.Flags().StringVar(&o.socket, "socket", "",
+		"listen on this unix `socket` (default: the one that repool.yaml gives for the node)")
 	c.Flags().BoolVar(&o.stdio, "stdio", false, "join standard input and output to the agent that runs on this host")
 	c.AddCommand(newHoldStartCommand(g), newAllowStartCommand(g))
 	return c

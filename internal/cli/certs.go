@@ -64,8 +64,10 @@ func (g *globals) certMade(p certs.Paths, err error, next string) error {
 		return err
 	}
 	if g.json {
-		return terminal.PrintJSON(g.out, map[string]any{"cert": p.Cert, "key": p.Key, "name": c.Subject.CommonName, "not_after": c.NotAfter})
+		return terminal.PrintJSON(g.out, map[string]any{
+			"cert": p.Cert, "key": p.Key, "name": c.Subject.CommonName, "not_after": c.NotAfter})
 	}
-	_, err = fmt.Fprintf(g.out, "made %s and %s, good until %s\n%s\n", p.Cert, p.Key, c.NotAfter.UTC().Format(time.DateOnly), next)
+	_, err = fmt.Fprintf(g.out, "made %s and %s, good until %s\n%s\n",
+		p.Cert, p.Key, c.NotAfter.UTC().Format(time.DateOnly), next)
 	return err
 }

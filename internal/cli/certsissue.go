@@ -25,15 +25,17 @@ agent.controllers, or the host by which controllers reach the agent.
 
 EXIT STATUS
   0 done   1 it could not be done   2 wrong arguments`,
-		Example: "  repool certs issue db1 --host db1.example.org --host 10.0.0.11\n  repool certs issue pgpool1 --controller",
-		Args:    terminal.Args,
+		Example: "  repool certs issue db1 --host db1.example.org --host 10.0.0.11\n" +
+			"  repool certs issue pgpool1 --controller",
+		Args: terminal.Args,
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.name = args[0]
 			return g.runCertsIssue(o)
 		},
 	}
 	o.add(c, 365, "`days` until it expires")
-	c.Flags().StringSliceVar(&o.hosts, "host", nil, "another `name` or address by which the agent is reached; may be repeated")
+	c.Flags().StringSliceVar(&o.hosts, "host", nil,
+		"another `name` or address by which the agent is reached; may be repeated")
 	c.Flags().BoolVar(&o.controller, "controller", false, "a controller's certificate: one that may give orders")
 	return c
 }

@@ -64,8 +64,8 @@ func (g *globals) runHistory(ctx context.Context, o historyOptions) error {
 	var err error
 	switch {
 	case f.Kind != "" && !slices.Contains(kinds, f.Kind):
-		return exit.With(exit.Usage, fmt.Errorf("there is no kind %q", f.Kind), "--kind takes one of "+
-			strings.Join(kinds, ", "))
+		return exit.With(exit.Usage, fmt.Errorf("there is no kind %q", f.Kind),
+			"--kind takes one of "+strings.Join(kinds, ", "))
 	case f.Limit < 1 || f.Limit > history.MaxLimit:
 		return exit.New(exit.Usage, "--limit must be from 1 to %d", history.MaxLimit)
 	}
@@ -114,8 +114,8 @@ func parseWhen(flag, text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, exit.With(exit.Usage, fmt.Errorf("%s: %q is neither a duration such as 12h nor a time", flag,
-		text),
+	return time.Time{}, exit.With(exit.Usage, fmt.Errorf("%s: %q is neither a duration such as 12h nor a time",
+		flag, text),
 		"write 90m, 2026-05-01, or '2026-05-01 20:15'")
 }
 
@@ -158,6 +158,6 @@ func noSuchNode(p *config.Pool, id int) error {
 	for _, n := range p.Nodes {
 		have = append(have, n.ID.String())
 	}
-	return exit.With(exit.Usage, fmt.Errorf("there is no node %d in %s", id, p.PgpoolConf), "its nodes are "+
-		strings.Join(have, ", "))
+	return exit.With(exit.Usage, fmt.Errorf("there is no node %d in %s", id, p.PgpoolConf),
+		"its nodes are "+strings.Join(have, ", "))
 }

@@ -43,7 +43,8 @@ EXIT STATUS
 	})
 	c.AddCommand(
 		hookEvent(g, hook.KindFailover, "failover", "Promote the best standby when the primary has failed", hook.Failover),
-		hookEvent(g, hook.KindFollow, "follow-primary", "Tell the controller that the primary has changed", hook.FollowPrimary),
+		hookEvent(g, hook.KindFollow, "follow-primary", "Tell the controller that the primary has changed",
+			hook.FollowPrimary),
 		hookEvent(g, hook.KindResync, "resync", "Ask the controller to resync a node", hook.Resync),
 		hookArgs(g, "recovery-1st-stage", "Resync a node for pcp_recovery_node", hook.Recovery1st),
 		hookArgs(g, "recovery-2nd-stage", "Bring sequences up to date for native replication", hook.Recovery2nd),
@@ -62,15 +63,19 @@ EXIT STATUS
   0 done   2 wrong arguments or configuration   3 refused as unsafe
   4 something did not answer   5 not finished in time`
 
-type eventHook func(context.Context, hook.Deps, hook.Event) (hook.Result, error)
+type (
+	eventHook func(context.Context, hook.Deps, hook.Event) (hook.Result, error)
+	argsHook  func(context.Context, hook.Deps, []string) (hook.Result, error)
+)
 
 // hookEvent is a hook whose arguments are Pgpool-II's placeholders.
 func hookEvent(g *globals, kind hook.Kind, use, short string, run eventHook) *cobra.Command {
 	return &cobra.Command{
-		Use:     use + " ARG…",
-		Short:   short,
-		Long:    short + ".\n" + hookStatus,
-		Example: "  " + strings.ReplaceAll(use, "-", "_") + `_command = '/usr/bin/repool hook ` + use + ` ` + hook.KeyValueForm + `'`,
+		Use:   use + " ARG…",
+		Short: short,
+		Long:  short + ".\n" + hookStatus,
+		Example: "  " + strings.ReplaceAll(use, "-", "_") +
+			`_command = '/usr/bin/repool hook ` + use + ` ` + hook.KeyValueForm + `'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, done, err := g.hookDeps()
 			if err != nil {
@@ -88,7 +93,7 @@ func hookEvent(g *globals, kind hook.Kind, use, short string, run eventHook) *co
 }
 
 // hookArgs is a hook with an argument list of its own.
-func hookArgs(g *globals, use, short string, run func(context.Context, hook.Deps, []string) (hook.Result, error)) *cobra.Command {
+func hookArgs(g *globals, use, short string, run argsHook) *cobra.Command {
 	return &cobra.Command{
 		Use:     use + " ARG…",
 		Short:   short,

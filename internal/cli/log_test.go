@@ -22,10 +22,13 @@ func TestLogFormats(t *testing.T) {
 		journal bool
 		want    string
 	}{
-		"text":             {"text", false, `time=T level=WARN msg="run ended" node=1 run=r1 took=1.5s err="no space"` + "\n"},
-		"json":             {"json", false, `{"time":"T","level":"WARN","msg":"run ended","node":1,"run":"r1","took":"1.5s","err":"no space"}` + "\n"},
+		"text": {"text", false,
+			`time=T level=WARN msg="run ended" node=1 run=r1 took=1.5s err="no space"` + "\n"},
+		"json": {"json", false,
+			`{"time":"T","level":"WARN","msg":"run ended","node":1,"run":"r1","took":"1.5s","err":"no space"}` + "\n"},
 		"text in journald": {"text", true, `<4>level=WARN msg="run ended" node=1 run=r1 took=1.5s err="no space"` + "\n"},
-		"json in journald": {"json", true, `<4>{"level":"WARN","msg":"run ended","node":1,"run":"r1","took":"1.5s","err":"no space"}` + "\n"},
+		"json in journald": {"json", true,
+			`<4>{"level":"WARN","msg":"run ended","node":1,"run":"r1","took":"1.5s","err":"no space"}` + "\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -26,9 +26,11 @@ func TestNotifySendsATest(t *testing.T) {
 		code int
 		out  string
 	}{
-		"both":              {fmt.Sprintf("notify: {on_event: 'cat > %s', webhook: {url: '%s'}}", heard, s.URL), exit.OK, "on_event: accepted\nwebhook: accepted\n"},
-		"one does not hear": {fmt.Sprintf("notify: {on_event: 'true', webhook: {url: '%s/down'}}", s.URL), exit.Unreachable, "502 Bad Gateway"},
-		"nobody":            {"", exit.Usage, ""},
+		"both": {fmt.Sprintf("notify: {on_event: 'cat > %s', webhook: {url: '%s'}}", heard, s.URL), exit.OK,
+			"on_event: accepted\nwebhook: accepted\n"},
+		"one does not hear": {fmt.Sprintf("notify: {on_event: 'true', webhook: {url: '%s/down'}}", s.URL), exit.Unreachable,
+			"502 Bad Gateway"},
+		"nobody": {"", exit.Usage, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -32,7 +32,8 @@ func TestSetupPassword(t *testing.T) {
 			t.Errorf("%s: status %d: %v", name, code, err)
 		}
 		m := regexp.MustCompile(`password_hash: "(.+)"`).FindStringSubmatch(out.String())
-		if c.code == exit.OK && (m == nil || bcrypt.CompareHashAndPassword([]byte(m[1]), []byte("correct horse battery")) != nil) {
+		if c.code == exit.OK && (m == nil ||
+			bcrypt.CompareHashAndPassword([]byte(m[1]), []byte("correct horse battery")) != nil) {
 			t.Errorf("%s: printed %q", name, out.String())
 		}
 		if strings.Contains(out.String()+errOut.String(), "horse") {

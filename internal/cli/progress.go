@@ -78,7 +78,8 @@ func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topol
 	for {
 		select {
 		case <-ctx.Done():
-			return exit.With(exit.Unfinished, fmt.Errorf("stopped waiting for node %d", node), "the resync goes on: repool status shows how far it is")
+			return exit.With(exit.Unfinished, fmt.Errorf("stopped waiting for node %d", node),
+				"the resync goes on: repool status shows how far it is")
 		case <-tick.C:
 		}
 		st, err := c.Status(ctx)
@@ -121,7 +122,8 @@ func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topol
 func runLine(r topology.RunState, now time.Time) string { return view.RunOf(r, now).Line() }
 
 // barTemplate is a bar between what is done and what is left.
-const barTemplate = `{{string . "what"}}  {{counters . }} {{bar . "[" "█" "█" "░" "]"}} {{percent . "%.0f %%"}}  {{string . "rate"}}  {{string . "left"}}`
+const barTemplate = `{{string . "what"}}  {{counters . }} {{bar . "[" "█" "█" "░" "]"}} {{percent . "%.0f %%"}}` +
+	`  {{string . "rate"}}  {{string . "left"}}`
 
 // runBarFor is a progress bar that fills a terminal's line of that width; empty
 // where no bytes are on the move.
@@ -130,7 +132,8 @@ func runBarFor(r topology.RunState, now time.Time, width int) string {
 	if !v.Moving {
 		return ""
 	}
-	bar := pb.New64(int64(r.BytesTotal)).SetCurrent(int64(r.BytesDone)).SetTemplateString(barTemplate).SetWriter(io.Discard).SetWidth(width)
+	bar := pb.New64(int64(r.BytesTotal)).SetCurrent(int64(r.BytesDone)).
+		SetTemplateString(barTemplate).SetWriter(io.Discard).SetWidth(width)
 	bar.Set(pb.Bytes, true)
 	bar.Set("what", fmt.Sprintf("node %d: %s", r.Node, r.Method)).Set("rate", v.Rate).Set("left", v.Left)
 	return strings.TrimRight(bar.String(), " ")

@@ -36,7 +36,8 @@ override a safety check.
 EXIT STATUS
   0 healthy, or the plan was shown   2 wrong usage   3 refused, with a code
   4 the controller is not running   5 not finished when interrupted   7 on hold`,
-		Example:           "  repool resync 2 --dry-run\n  repool resync 2 --yes\n  repool resync 2 --yes --method base-backup",
+		Example: "  repool resync 2 --dry-run\n  repool resync 2 --yes\n" +
+			"  repool resync 2 --yes --method base-backup",
 		ValidArgsFunction: g.completeNode(),
 		Args:              terminal.Args,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,7 +48,8 @@ EXIT STATUS
 	c.Flags().BoolVar(&o.yes, "yes", false, "do it")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "only show what would be done")
 	c.Flags().BoolVar(&o.noWait, "no-wait", false, "return at once")
-	c.Flags().StringVar(&o.method, "method", "", "consent to this `method` only (start, follow, adopt, rewind, base-backup)")
+	c.Flags().StringVar(&o.method, "method", "",
+		"consent to this `method` only (start, follow, adopt, rewind, base-backup)")
 	return c
 }
 
@@ -84,9 +86,11 @@ func (g *globals) showDecision(ctx context.Context, c *control.Client, node topo
 	d := decisionOf(st, node)
 	switch {
 	case d == nil && len(st.Decisions) > 0:
-		return exit.With(exit.Refused, fmt.Errorf("there is no node %d in pgpool.conf", node), "repool status lists the nodes")
+		return exit.With(exit.Refused, fmt.Errorf("there is no node %d in pgpool.conf", node),
+			"repool status lists the nodes")
 	case d == nil:
-		return exit.With(exit.Unreachable, errors.New("the controller has not looked at the pool yet"), "try again in a moment")
+		return exit.With(exit.Unreachable, errors.New("the controller has not looked at the pool yet"),
+			"try again in a moment")
 	case g.json:
 		return terminal.PrintJSON(g.out, *d)
 	}
@@ -102,5 +106,6 @@ func knownMethod(m string) error {
 	for _, k := range topology.Methods {
 		names = append(names, string(k))
 	}
-	return exit.With(exit.Usage, fmt.Errorf("there is no method %q", m), "--method takes one of "+strings.Join(names, ", "))
+	return exit.With(exit.Usage, fmt.Errorf("there is no method %q", m),
+		"--method takes one of "+strings.Join(names, ", "))
 }

@@ -55,16 +55,23 @@ EXIT STATUS
   repool resync 2 --yes`,
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&g.configFile, "config", "", "`file` with repool's own settings (default "+config.DefaultPath+", if it is there)")
-	f.StringVar(&g.pgpoolConf, "pgpool-conf", "", "Pgpool-II's configuration `file` (default "+config.DefaultPgpoolConf+")")
+	f.StringVar(&g.configFile, "config", "",
+		"`file` with repool's own settings (default "+config.DefaultPath+", if it is there)")
+	f.StringVar(&g.pgpoolConf, "pgpool-conf", "",
+		"Pgpool-II's configuration `file` (default "+config.DefaultPgpoolConf+")")
 	f.BoolVar(&g.json, "json", false, "print state as JSON")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more on standard error")
-	f.StringVar(&g.logFormat, "log-format", "", "`form` of the log of serve and agent: text or json (default: log.format of repool.yaml, else text)")
+	f.StringVar(&g.logFormat, "log-format", "",
+		"`form` of the log of serve and agent: text or json (default: log.format of repool.yaml, else text)")
 	terminal.Setup(root, g.out, g.err,
-		terminal.Group{Title: "Look at the pool:", Commands: []*cobra.Command{newStatusCommand(g), newPlanCommand(g), newHistoryCommand(g), newVaultCommand(g)}},
-		terminal.Group{Title: "Tell repool what to do:", Commands: []*cobra.Command{newResyncCommand(g), newHoldCommand(g), newReleaseCommand(g), newDetachCommand(g), newAttachCommand(g)}},
-		terminal.Group{Title: "Put it beside Pgpool-II:", Commands: []*cobra.Command{newCheckCommand(g), newSetupCommand(g), newCertsCommand(g), newNotifyCommand(g)}},
-		terminal.Group{Title: "Started by systemd and Pgpool-II:", Commands: []*cobra.Command{newServeCommand(g), newAgentCommand(g), newHookCommand(g)}},
+		terminal.Group{Title: "Look at the pool:", Commands: []*cobra.Command{
+			newStatusCommand(g), newPlanCommand(g), newHistoryCommand(g), newVaultCommand(g)}},
+		terminal.Group{Title: "Tell repool what to do:", Commands: []*cobra.Command{
+			newResyncCommand(g), newHoldCommand(g), newReleaseCommand(g), newDetachCommand(g), newAttachCommand(g)}},
+		terminal.Group{Title: "Put it beside Pgpool-II:", Commands: []*cobra.Command{
+			newCheckCommand(g), newSetupCommand(g), newCertsCommand(g), newNotifyCommand(g)}},
+		terminal.Group{Title: "Started by systemd and Pgpool-II:", Commands: []*cobra.Command{
+			newServeCommand(g), newAgentCommand(g), newHookCommand(g)}},
 		terminal.Group{Title: "Other:", Commands: []*cobra.Command{newVersionCommand(g)}},
 	)
 	return root

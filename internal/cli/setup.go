@@ -49,18 +49,26 @@ EXIT STATUS
 	f.BoolVar(&o.apply, "apply", false, "do it")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only show what would be done (the default)")
 	f.StringVar(&o.setup.AdminUser, "admin-user", "postgres", "superuser of PostgreSQL, a database `role`")
-	f.StringVar(&o.setup.AdminHost, "admin-host", "", "`host` or socket directory for that user (default: the node's own socket, then its host)")
-	f.StringVar(&o.setup.ServiceUser, "service-user", "", "`user` of this system that runs repool (default: Pgpool-II's, or yourself without root)")
+	f.StringVar(&o.setup.AdminHost, "admin-host", "",
+		"`host` or socket directory for that user (default: the node's own socket, then its host)")
+	f.StringVar(&o.setup.ServiceUser, "service-user", "",
+		"`user` of this system that runs repool (default: Pgpool-II's, or yourself without root)")
 	f.StringVar(&o.setup.Program, "program", "", "`path` of repool for hooks and unit (default: this program's)")
 	f.StringVar(&o.setup.StateDir, "state-dir", "", "controller's state `directory`, for a new repool.yaml")
-	f.StringVar(&o.setup.PGPass, "pgpass", "", "password `file` for PostgreSQL, for a new repool.yaml (default: ~/.pgpass of the service user)")
-	f.StringVar(&o.setup.PCPPass, "pcppass", "", "password `file` for PCP, for a new repool.yaml (default: ~/.pcppass of the service user)")
+	f.StringVar(&o.setup.PGPass, "pgpass", "",
+		"password `file` for PostgreSQL, for a new repool.yaml (default: ~/.pgpass of the service user)")
+	f.StringVar(&o.setup.PCPPass, "pcppass", "",
+		"password `file` for PCP, for a new repool.yaml (default: ~/.pcppass of the service user)")
 	f.StringVar(&o.setup.PCPConf, "pcp-conf", "", "Pgpool-II's pcp.conf `file` (default: beside pgpool.conf)")
-	f.BoolVar(&o.setup.Shims, "shims", false, "install failover.sh, follow_primary.sh and resync.sh, and have pgpool.conf call them")
+	f.BoolVar(&o.setup.Shims, "shims", false,
+		"install failover.sh, follow_primary.sh and resync.sh, and have pgpool.conf call them")
 	f.StringVar(&o.setup.ShimDir, "shim-dir", "", "`directory` for them (default: beside pgpool.conf)")
-	f.BoolVar(&o.setup.Recovery, "recovery", false, "set up pcp_recovery_node: scripts in the data directories, extension, pgpool.conf")
-	f.StringVar(&o.setup.UnitDir, "unit-dir", "auto", "`directory` for the systemd unit; empty for none (default: "+unitDir+" unless a package has installed one)")
-	f.BoolVar(&o.setup.ResetPassword, "reset-password", false, "give existing roles a new password where the present one is not known")
+	f.BoolVar(&o.setup.Recovery, "recovery", false,
+		"set up pcp_recovery_node: scripts in the data directories, extension, pgpool.conf")
+	f.StringVar(&o.setup.UnitDir, "unit-dir", "auto",
+		"`directory` for the systemd unit; empty for none (default: "+unitDir+" unless a package has installed one)")
+	f.BoolVar(&o.setup.ResetPassword, "reset-password", false,
+		"give existing roles a new password where the present one is not known")
 	f.BoolVar(&o.setup.NoReload, "no-reload", false, "do not reload Pgpool-II")
 	f.DurationVar(&o.setup.Timeout, "timeout", 5*time.Second, "longest `time` for each question")
 	c.AddCommand(newPasswordCommand(g))

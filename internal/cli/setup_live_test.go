@@ -52,7 +52,8 @@ func plainPool(t *testing.T) *lab.Lab {
 		if err != nil {
 			t.Fatal(err)
 		}
-		old := strings.NewReplacer("repl,repool", "repl", "all          127.0.0.1/32", "app,pgpool,postgres 127.0.0.1/32").Replace(string(text))
+		old := strings.NewReplacer("repl,repool", "repl", "all          127.0.0.1/32",
+			"app,pgpool,postgres 127.0.0.1/32").Replace(string(text))
 		put(t, path, old)
 		if err := l.Exec(ctx, n.ID, "SELECT pg_reload_conf()"); err != nil {
 			t.Fatal(err)
@@ -99,7 +100,8 @@ func TestSetupMakesAPlainPoolReady(t *testing.T) {
 		t.Fatalf("check of a plain pool: status %d, want %d", code, exit.Problems)
 	}
 	missing := []string{"node-login", "replication-login", "hba", "pcp-login", "failover-command", "follow-primary-command",
-		"health-check-off", "health-check-user", "auto-failback", "failover-on-shutdown", "application-name", "data-directory", "search-primary-timeout"}
+		"health-check-off", "health-check-user", "auto-failback", "failover-on-shutdown", "application-name",
+		"data-directory", "search-primary-timeout"}
 	found := ids(t, out)
 	for _, id := range missing {
 		if !slices.Contains(found, id) {
@@ -108,7 +110,8 @@ func TestSetupMakesAPlainPoolReady(t *testing.T) {
 	}
 
 	words := append([]string{"setup", "--config", yaml, "--program", program, "--admin-host", l.Sockets,
-		"--state-dir", filepath.Join(l.Dir, "state"), "--pgpass", filepath.Join(l.Dir, "repool.pgpass"), "--pcppass", filepath.Join(l.Dir, "repool.pcppass"),
+		"--state-dir", filepath.Join(l.Dir, "state"),
+		"--pgpass", filepath.Join(l.Dir, "repool.pgpass"), "--pcppass", filepath.Join(l.Dir, "repool.pcppass"),
 		"--unit-dir", filepath.Join(l.Dir, "units")}, common...)
 	before := tree(t, l)
 	if code, _ := command(t, words...); code != exit.OK {
@@ -231,7 +234,8 @@ func tree(t *testing.T, l *lab.Lab) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	var paths []string
-	for _, glob := range []string{"pgpool/*.conf*", "pgpool/pool_passwd*", "node*/data/*.conf*", "repool*", "etc-repool/*", "units/*"} {
+	for _, glob := range []string{"pgpool/*.conf*", "pgpool/pool_passwd*", "node*/data/*.conf*", "repool*",
+		"etc-repool/*", "units/*"} {
 		found, err := filepath.Glob(filepath.Join(l.Dir, glob))
 		if err != nil {
 			t.Fatal(err)

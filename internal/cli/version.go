@@ -21,9 +21,12 @@ type buildInfo struct {
 
 func newVersionCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Long:    "Prints the release, the revision it was built from, Go's version and the platform.\n\nEXIT STATUS\n  0 printed",
+		Use:   "version",
+		Short: "Print the version",
+		Long: `Prints the release, the revision it was built from, Go's version and the platform.
+
+EXIT STATUS
+  0 printed`,
 		Example: "  repool version --json",
 		Args:    terminal.Args,
 		RunE: func(*cobra.Command, []string) error {

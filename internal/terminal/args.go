@@ -39,12 +39,16 @@ func example(c *cobra.Command) string {
 	return "for example: " + first
 }
 
+// valueNames say what a flag of pflag's type takes.
+var valueNames = map[string]string{
+	"int": "a number", "uint64": "a number", "duration": "a duration such as 90s, 10m or 2h",
+}
+
 // flagError words what is wrong with a flag.
 func flagError(c *cobra.Command, err error) error {
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {
-		is := map[string]string{"int": "a number", "uint64": "a number", "duration": "a time such as 90s, 10m or 2h"}[bad.GetFlag().Value.Type()]
-		if is != "" {
+		if is := valueNames[bad.GetFlag().Value.Type()]; is != "" {
 			err = fmt.Errorf("--%s: %q is not %s", bad.GetFlag().Name, bad.GetValue(), is)
 		}
 	}

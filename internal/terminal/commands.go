@@ -77,7 +77,8 @@ EXIT STATUS
 			case "fish":
 				return c.Root().GenFishCompletion(out, true)
 			}
-			return exit.With(exit.Usage, fmt.Errorf("there is no completion script for %q", args[0]), "there is one for bash, zsh and fish")
+			return exit.With(exit.Usage, fmt.Errorf("there is no completion script for %q", args[0]),
+				"there is one for bash, zsh and fish")
 		},
 	}
 }

@@ -16,7 +16,7 @@ type benchOptions struct {
 	json   bool
 }
 
-func newBench(s streams) *cobra.Command {
+func newBenchCommand(s streams) *cobra.Command {
 	var o benchOptions
 	c := &cobra.Command{
 		Use:   "bench",

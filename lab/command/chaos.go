@@ -19,7 +19,7 @@ type chaosOptions struct {
 	json   bool
 }
 
-func newChaos(s streams) *cobra.Command {
+func newChaosCommand(s streams) *cobra.Command {
 	var o chaosOptions
 	c := &cobra.Command{
 		Use:   "chaos",
@@ -55,7 +55,8 @@ EXIT STATUS
 	f.Uint64Var(&o.chaos.Seed, "seed", 0, "`number` that chooses the faults; by default a new one each time")
 	f.DurationVar(&o.chaos.Time, "time", time.Minute, "how `long` to break things")
 	f.BoolVar(&o.chaos.Sync, "sync", false, "synchronous replication to any one standby, one fault at a time")
-	f.BoolVar(&o.chaos.Network, "network", false, "every node on a host of its own (network namespaces, as root), and faults between them")
+	f.BoolVar(&o.chaos.Network, "network", false,
+		"every node on a host of its own (network namespaces, as root), and faults between them")
 	f.StringSliceVar(&o.chaos.Only, "only", nil, "draw only these `kinds` of faults")
 	f.BoolVar(&o.chaos.Keep, "keep", false, "leave the pool's directory with its logs")
 	return c

@@ -16,7 +16,7 @@ type demoOptions struct {
 	json, keep, debian, hosts bool
 }
 
-func newDemo(s streams) *cobra.Command {
+func newDemoCommand(s streams) *cobra.Command {
 	var o demoOptions
 	c := &cobra.Command{
 		Use:   "demo",

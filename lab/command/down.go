@@ -15,7 +15,7 @@ type downOptions struct {
 	keep bool
 }
 
-func newDown(streams) *cobra.Command {
+func newDownCommand(streams) *cobra.Command {
 	var o downOptions
 	c := &cobra.Command{
 		Use:   "down",

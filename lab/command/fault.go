@@ -81,7 +81,7 @@ func divergeAndKill(ctx context.Context, l *lab.Lab, n int) error {
 
 type faultOptions struct{ dir, name, node string }
 
-func newFault(s streams) *cobra.Command {
+func newFaultCommand(s streams) *cobra.Command {
 	var o faultOptions
 	names := slices.Sorted(maps.Keys(faults))
 	long := "Does one bad thing to the lab:\n\n"

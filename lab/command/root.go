@@ -36,8 +36,10 @@ EXIT STATUS
 		Example: "  repool-lab demo\n  repool-lab up --standbys 4",
 	}
 	terminal.Setup(root, s.out, s.err,
-		terminal.Group{Title: "A pool to try things on:", Commands: []*cobra.Command{newUp(s), newStatus(s), newFault(s), newDown(s)}},
-		terminal.Group{Title: "A pool for one run:", Commands: []*cobra.Command{newDemo(s), newBench(s), newChaos(s)}},
+		terminal.Group{Title: "A pool to try things on:", Commands: []*cobra.Command{
+			newUpCommand(s), newStatusCommand(s), newFaultCommand(s), newDownCommand(s)}},
+		terminal.Group{Title: "A pool for one run:", Commands: []*cobra.Command{
+			newDemoCommand(s), newBenchCommand(s), newChaosCommand(s)}},
 		terminal.Group{Title: "Other:"},
 	)
 	return root
@@ -52,7 +54,8 @@ func jsonFlag(c *cobra.Command, json *bool) {
 }
 
 func repoolFlag(c *cobra.Command, path *string) {
-	c.Flags().StringVar(path, "repool", "", "the `program` that runs as controller, agent and hook (default: repool beside this program, else in PATH)")
+	c.Flags().StringVar(path, "repool", "",
+		"the `program` that runs as controller, agent and hook (default: repool beside this program, else in PATH)")
 }
 
 // findRepool is the program that the pool runs as controller, agent and hook: the

@@ -15,7 +15,7 @@ type statusOptions struct {
 	json bool
 }
 
-func newStatus(s streams) *cobra.Command {
+func newStatusCommand(s streams) *cobra.Command {
 	var o statusOptions
 	c := &cobra.Command{
 		Use:   "status",

@@ -17,7 +17,7 @@ type upOptions struct {
 	hosts                  string
 }
 
-func newUp(s streams) *cobra.Command {
+func newUpCommand(s streams) *cobra.Command {
 	o := upOptions{lab: lab.Options{Hooks: true, Controller: true, Web: true, Keep: true, Log: s.err}}
 	c := &cobra.Command{
 		Use:   "up",
@@ -39,7 +39,8 @@ EXIT STATUS
 	f.BoolVar(&o.lab.Recovery, "recovery", false, "make pcp_recovery_node possible")
 	f.BoolVar(&o.debian, "debian", false, "Debian's layout: configuration outside the data directories")
 	f.BoolVar(&o.separate, "agents", false, "run each node's agent as a process of its own")
-	f.StringVar(&o.hosts, "hosts", "", "each node and Pgpool-II on a host of its own (root only), agents reached `over` ssh or tls")
+	f.StringVar(&o.hosts, "hosts", "",
+		"each node and Pgpool-II on a host of its own (root only), agents reached `over` ssh or tls")
 	f.BoolVar(&o.bare, "bare", false, "only PostgreSQL and Pgpool-II, without repool")
 	return c
 }
@@ -63,7 +64,8 @@ func (s streams) runUp(ctx context.Context, o upOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "The pool is running in %s.\n\n  psql '%s'\n  repool-lab status --dir %s\n", l.Dir, l.PoolConnString(), l.Dir)
+	_, err = fmt.Fprintf(s.out, "The pool is running in %s.\n\n  psql '%s'\n  repool-lab status --dir %s\n",
+		l.Dir, l.PoolConnString(), l.Dir)
 	if err == nil && !o.bare {
 		_, err = fmt.Fprintf(s.out, "  repool status --config %s\n  http://%s/\n", l.RepoolConf(), l.WebAddr)
 	}
