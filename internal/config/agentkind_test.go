@@ -28,7 +28,8 @@ func TestParseAgent(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "far", "unix:relative", "http://db1:7411", "https://db1", "https://:7411", "https://u@db1:1", "https://db1:0", "https://db1:99999",
+		"", "far", "unix:relative", "http://db1:7411", "https://db1", "https://:7411", "https://u@db1:1", "https://db1:0",
+		"https://db1:99999",
 		"https://db1:1/path", "https://db1:1?x=y", "ssh://", "ssh://postgres@", "ssh://postgres:secret@db1",
 		// What ssh would take for an option, or a shell for more than a name.
 		"ssh://-oProxyCommand=x", "ssh://-l@db1", "ssh://-x@db1", "ssh://a;b", "ssh://$(x)", "ssh://`x`@db1", "ssh://a%20b",
@@ -48,7 +49,9 @@ func TestResolveAgentNeedsNoPgpoolConf(t *testing.T) {
 	}
 	const base = "nodes: [{id: 1, data_directory: /srv/pg/b, bin_directory: /opt/pg}]\n"
 	tls := "tls: {ca: /etc/ca.crt, cert: /etc/db1.crt, key: " + key + "}\n"
-	l, err := Bytes("repool.yaml", []byte(base+tls+`agent: {node: 1, port: 5433, listen: "10.0.0.11:7411", controllers: [pgpool1], when_alone: stop, alone_after: 20s}`))
+	l, err := Bytes("repool.yaml",
+		[]byte(base+tls+`agent: {node: 1, port: 5433, listen: "10.0.0.11:7411", `+
+			`controllers: [pgpool1], when_alone: stop, alone_after: 20s}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +63,8 @@ func TestResolveAgentNeedsNoPgpoolConf(t *testing.T) {
 		t.Errorf("log format %q, want the default", p.Log.Format)
 	}
 	n := p.Node(1)
-	if len(p.Nodes) != 1 || n == nil || n.DataDir != "/srv/pg/b" || n.Port != 5433 || n.BinDir != "/opt/pg" || n.WorkDir != "/srv/pg/b.repool" || n.Agent.Kind != AgentLocal {
+	if len(p.Nodes) != 1 || n == nil || n.DataDir != "/srv/pg/b" || n.Port != 5433 || n.BinDir != "/opt/pg" ||
+		n.WorkDir != "/srv/pg/b.repool" || n.Agent.Kind != AgentLocal {
 		t.Errorf("node: %+v", p.Nodes)
 	}
 	if p.Agent.Socket != DefaultAgentSocket || p.Agent.WhenAlone != "stop" || p.Agent.Controllers[0] != "pgpool1" {

@@ -63,7 +63,8 @@ func TestLoadReadsEverything(t *testing.T) {
 		Replication: postgres.Login{User: "replicator", DBName: "postgres"},
 		Controller: Controller{StateDir: "/srv/repool", Socket: "/srv/repool/repool.sock",
 			Interval: 2 * time.Second, Listen: "127.0.0.1:9899"},
-		Page: Page{PasswordHash: "$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW", TokenFile: "/srv/repool/page.token"},
+		Page: Page{PasswordHash: "$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW",
+			TokenFile: "/srv/repool/page.token"},
 		Nodes: []Node{
 			{ID: 1, Agent: "unix:/run/repool/agent1.sock"},
 			{Agent: "local", DataDirectory: "/srv/pg/0/", ConfigFile: "/etc/postgresql/15/main/postgresql.conf",

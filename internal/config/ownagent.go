@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -48,7 +47,7 @@ func (l *Loaded) ResolveAgent() (*Pool, error) {
 	n, err := merge(pgpoolconf.Backend{ID: c.Agent.Node, Host: c.Agent.Host, Port: c.Agent.Port}, extra, c.Vault.Directory)
 	ps := &problems{file: l.name(), at: l.at}
 	if !filepath.IsAbs(n.DataDir) {
-		err = errors.New("the data directory is missing: add \"- {id: " + n.ID.String() + ", data_directory: /…}\" to nodes")
+		err = fmt.Errorf("the data directory is missing: add \"- {id: %s, data_directory: /…}\" to nodes", n.ID)
 	}
 	if err != nil {
 		ps.addAt("agent", "%v", err)

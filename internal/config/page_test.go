@@ -20,8 +20,9 @@ func TestLoginNeverCrossesANetworkUnencrypted(t *testing.T) {
 		"by another name":     {"pgpool.example:9899", hash, "unencrypted"},
 		"without a page":      {"", hash, "there is no page"},
 		"a password, no hash": {"127.0.0.1:9899", "password_hash: secret", "not a bcrypt hash"},
-		"cheap to guess at":   {"127.0.0.1:9899", "password_hash: \"$2a$04$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW\"", "cost is 4"},
-		"a relative path":     {"127.0.0.1:9899", "token_file: token", "absolute path"},
+		"cheap to guess at": {"127.0.0.1:9899",
+			"password_hash: \"$2a$04$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW\"", "cost is 4"},
+		"a relative path": {"127.0.0.1:9899", "token_file: token", "absolute path"},
 	} {
 		text := "page:\n  " + c.page + "\n"
 		if c.page == "" {

@@ -96,7 +96,8 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 	c := l.Config
 	file, err := pgpoolconf.Load(c.Pgpool.Conf)
 	if err != nil {
-		return nil, fmt.Errorf("read pgpool.conf (set its path with pgpool.conf in repool.yaml, or with --pgpool-conf): %w", err)
+		return nil, fmt.Errorf("read pgpool.conf (set its path with pgpool.conf in repool.yaml, or with --pgpool-conf): %w",
+			err)
 	}
 	pool, err := file.Pool(pgpoolconf.Version{})
 	if err != nil && strict {
@@ -108,7 +109,8 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 		PCP:      c.Pgpool.PCP.endpoint(&pool),
 		Database: c.Database, Replication: c.Replication,
 		Controller: c.Controller, Page: c.Page, Notify: c.Notify, Log: c.Log, Tracing: c.Tracing, Environment: c.Environment,
-		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, Compression: c.Policy.Compression, TLS: c.TLS, SSH: c.SSH, Agent: c.Agent,
+		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, Compression: c.Policy.Compression, TLS: c.TLS, SSH: c.SSH,
+		Agent: c.Agent,
 	}
 	if !builtin(pool.ResyncCommand) {
 		p.ResyncCommand = pool.ResyncCommand
@@ -165,7 +167,8 @@ func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
 		p.Nodes = append(p.Nodes, n)
 	}
 	if len(p.Nodes) == 0 {
-		ps.list = append(ps.list, &Problem{File: p.PgpoolConf, Msg: "no nodes: backend_hostname0 and backend_port0 are missing"})
+		ps.list = append(ps.list, &Problem{File: p.PgpoolConf,
+			Msg: "no nodes: backend_hostname0 and backend_port0 are missing"})
 	}
 }
 

@@ -79,11 +79,13 @@ peers: [{pcp: {host: other, user: x}}]
 		t.Fatal(err)
 	}
 	n := p.Node(2)
-	if n.Agent != (Agent{Kind: AgentUnix, Path: "/run/a.sock"}) || n.DataDir != "/srv/pg/other" || n.WorkDir != "/srv/w" || n.VaultDir != "/srv/vault/node2" {
+	if n.Agent != (Agent{Kind: AgentUnix,
+		Path: "/run/a.sock"}) || n.DataDir != "/srv/pg/other" || n.WorkDir != "/srv/w" || n.VaultDir != "/srv/vault/node2" {
 		t.Errorf("node 2 = %+v", *n)
 	}
 	pol := p.Policy
-	if pol.MaxLagBytes != 3<<20 || pol.Fence != plan.Never || pol.Methods[topology.MethodRewind] != plan.Ask || pol.BackoffMax < pol.BackoffBase {
+	if pol.MaxLagBytes != 3<<20 || pol.Fence != plan.Never || pol.Methods[topology.MethodRewind] != plan.Ask ||
+		pol.BackoffMax < pol.BackoffBase {
 		t.Errorf("policy = %+v", pol)
 	}
 	if len(p.Peers) != 1 || p.Peers[0].Name() != "other:9898" {
@@ -95,13 +97,17 @@ func TestResolveNamesNodeAndRemedy(t *testing.T) {
 	t.Parallel()
 	far := strings.ReplaceAll(twoNodes, "'localhost'", "'192.0.2.7'")
 	for name, c := range map[string]struct{ pgpool, yaml, want string }{
-		"node elsewhere":      {far, "", "node 0: 192.0.2.7 is not this machine"},
-		"what to write":       {far, "", `add "- {id: 0, agent: ssh://postgres@192.0.2.7}" (or https://host:port, or unix:/path) to nodes`},
-		"no data directory":   {strings.ReplaceAll(twoNodes, "'/srv/pg/c'", "''"), "", "node 2: no data directory: set backend_data_directory2"},
-		"relative directory":  {strings.ReplaceAll(twoNodes, "'/srv/pg/c'", "'pg/c'"), "", `node 2: the data directory must be an absolute path, got "pg/c"`},
-		"a node too many":     {twoNodes, "nodes: [{id: 1}]", "repool.yaml:1:10: nodes[0].id: "},
-		"no nodes":            {"port = 9999\n", "", "no nodes: backend_hostname0"},
-		"another mode":        {twoNodes + "backend_clustering_mode = 'native_replication'\n", "", "backend_clustering_mode is native_replication"},
+		"node elsewhere": {far, "", "node 0: 192.0.2.7 is not this machine"},
+		"what to write": {far, "",
+			`add "- {id: 0, agent: ssh://postgres@192.0.2.7}" (or https://host:port, or unix:/path) to nodes`},
+		"no data directory": {strings.ReplaceAll(twoNodes, "'/srv/pg/c'", "''"), "",
+			"node 2: no data directory: set backend_data_directory2"},
+		"relative directory": {strings.ReplaceAll(twoNodes, "'/srv/pg/c'", "'pg/c'"), "",
+			`node 2: the data directory must be an absolute path, got "pg/c"`},
+		"a node too many": {twoNodes, "nodes: [{id: 1}]", "repool.yaml:1:10: nodes[0].id: "},
+		"no nodes":        {"port = 9999\n", "", "no nodes: backend_hostname0"},
+		"another mode": {twoNodes + "backend_clustering_mode = 'native_replication'\n", "",
+			"backend_clustering_mode is native_replication"},
 		"pgpool.conf garbled": {"port = = =\n", "", "read pgpool.conf"},
 		"port out of range":   {"backend_hostname0 = 'a'\nbackend_port0 = 99999\n", "", "backend_port0"},
 	} {
@@ -127,7 +133,8 @@ func TestResolveForHookNeedsNoAgent(t *testing.T) {
 func TestResyncCommand(t *testing.T) {
 	t.Parallel()
 	shim := filepath.Join(t.TempDir(), "resync.sh")
-	if err := os.WriteFile(shim, []byte("#!/bin/sh\n# "+ShimMark+"\nexec /usr/bin/repool hook resync \"$@\"\n"), 0o700); err != nil {
+	if err := os.WriteFile(shim, []byte("#!/bin/sh\n# "+ShimMark+"\nexec /usr/bin/repool hook resync \"$@\"\n"),
+		0o700); err != nil {
 		t.Fatal(err)
 	}
 	for command, own := range map[string]bool{

@@ -109,7 +109,8 @@ func (p Page) validate(ps *problems, listen string) {
 		case err != nil:
 			ps.addAt("page.password_hash", "not a bcrypt hash: repool setup password prints one")
 		case cost < minCost:
-			ps.addAt("page.password_hash", "its bcrypt cost is %d, and must be at least %d: repool setup password prints one", cost, minCost)
+			ps.addAt("page.password_hash", "its bcrypt cost is %d, and must be at least %d: repool setup password prints one",
+				cost, minCost)
 		}
 	}
 	at := "page.password_hash"

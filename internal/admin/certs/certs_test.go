@@ -25,7 +25,8 @@ func authority(t *testing.T, agentLife time.Duration) (dir string, controller, a
 		}
 		return &Files{CA: filepath.Join(dir, caCert), Cert: p.Cert, Key: p.Key}
 	}
-	return dir, side(Request{Role: Controller, Name: "pgpool1"}), side(Request{Role: Agent, Name: "db1", Hosts: []string{"127.0.0.1"}, Life: agentLife})
+	return dir, side(Request{Role: Controller, Name: "pgpool1"}), side(Request{Role: Agent, Name: "db1",
+		Hosts: []string{"127.0.0.1"}, Life: agentLife})
 }
 
 // shake makes one TLS connection between the two, and gives each side's error.
@@ -126,7 +127,8 @@ func TestRenewalIsSeenWithoutRestart(t *testing.T) {
 		t.Errorf("after the renewal: %v, %v", c, s)
 	}
 	after, err := Read(agent.Cert)
-	if err != nil || after.Subject.CommonName != "db1" || len(after.IPAddresses) != 1 || after.SerialNumber.Cmp(before.SerialNumber) == 0 {
+	if err != nil || after.Subject.CommonName != "db1" || len(after.IPAddresses) != 1 ||
+		after.SerialNumber.Cmp(before.SerialNumber) == 0 {
 		t.Errorf("renewed: %+v, %v", after, err)
 	}
 	// What cannot be read does not end what works.

@@ -59,7 +59,8 @@ func Init(dir, name string, life time.Duration) (Paths, error) {
 	out := Paths{filepath.Join(dir, caCert), filepath.Join(dir, caKey)}
 	for _, p := range []string{out.Cert, out.Key} {
 		if _, err := os.Lstat(p); err == nil {
-			return out, fmt.Errorf("%s is there already: an authority is never replaced, since every certificate depends on it", p)
+			return out, fmt.Errorf("%s already exists: an authority is never replaced, "+
+				"because every certificate depends on it", p)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -108,11 +109,13 @@ func Renew(dir, path string, life time.Duration) (Paths, error) {
 		return Paths{}, err
 	}
 	if old.IsCA {
-		return Paths{}, errors.New("an authority is not renewed: make a new one in another directory, trust both (ca may hold several certificates), and issue anew")
+		return Paths{}, errors.New("an authority is not renewed: make a new one in another directory, trust both (ca may " +
+			"hold several certificates), and issue anew")
 	}
 	r := Request{Role: roleOf(old), Name: old.Subject.CommonName, Life: life}
 	if r.Role == "" {
-		return Paths{}, fmt.Errorf("%s is neither a controller's certificate nor an agent's: renew it where it was made", path)
+		return Paths{}, fmt.Errorf("%s is neither a controller's certificate nor an agent's: renew it where it was made",
+			path)
 	}
 	for _, n := range old.DNSNames {
 		if n != r.Name {
@@ -133,7 +136,8 @@ func (r Request) check() error {
 	switch {
 	case r.Role != Controller && r.Role != Agent:
 		return fmt.Errorf("role %q: want %s or %s", r.Role, Controller, Agent)
-	case r.Name == "" || strings.ContainsAny(r.Name, "/\x00 ") || strings.HasPrefix(r.Name, "-") || strings.HasPrefix(r.Name, ".") || r.Name == "ca":
+	case r.Name == "" || strings.ContainsAny(r.Name, "/\x00 ") || strings.HasPrefix(r.Name, "-") ||
+		strings.HasPrefix(r.Name, ".") || r.Name == "ca":
 		return fmt.Errorf("name %q: want a host's name", r.Name)
 	}
 	return nil
@@ -154,7 +158,8 @@ func issue(dir string, out Paths, r Request) error {
 	now := time.Now()
 	c := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: r.Name}, NotBefore: now.Add(-skew), NotAfter: now.Add(r.Life),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
 	}
 	if r.Role == Controller {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}

@@ -23,10 +23,12 @@ func write(p Paths, der []byte, key *ecdsa.PrivateKey) error {
 	if err != nil {
 		return fmt.Errorf("write a key: %w", err)
 	}
-	if err := renameio.WriteFile(p.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k}), 0o600, renameio.WithStaticPermissions(0o600)); err != nil {
+	if err := renameio.WriteFile(p.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY",
+		Bytes: k}), 0o600, renameio.WithStaticPermissions(0o600)); err != nil {
 		return fmt.Errorf("write %s: %w", p.Key, err)
 	}
-	if err := renameio.WriteFile(p.Cert, pem.EncodeToMemory(&pem.Block{Type: certType, Bytes: der}), 0o644, renameio.WithStaticPermissions(0o644)); err != nil {
+	if err := renameio.WriteFile(p.Cert, pem.EncodeToMemory(&pem.Block{Type: certType,
+		Bytes: der}), 0o644, renameio.WithStaticPermissions(0o644)); err != nil {
 		return fmt.Errorf("write %s: %w", p.Cert, err)
 	}
 	return nil

@@ -15,21 +15,28 @@ var dataChecks = []Check{
 	{"agent", "the node's data directory can be looked at",
 		"Only the agent on the node's own machine can repair its data.", checkAgent},
 	{"mount-point", "the data directory can be renamed",
-		"A repair happens in a renamed directory, where nothing can start a half-done server; a mount point cannot be renamed.", checkMount},
-	{"tablespaces", "tablespaces", "A tablespace lies outside the data directory, so that a base backup cannot be built beside it and swapped in.", checkTablespaces},
+		"A repair happens in a renamed directory, where nothing can start a half-done server; a mount point cannot be " +
+			"renamed.", checkMount},
+	{"tablespaces", "tablespaces", "A tablespace is outside the data directory, so a base backup cannot be built " +
+		"beside it and swapped in.", checkTablespaces},
 	{"odd-files", "odd or read-only files in the data directory",
-		"A rewind or a base backup stops at sockets, files that cannot be read or written, and foreign mounts and links.", checkOdd},
+		"A rewind or a base backup fails on sockets, unreadable or unwritable files, and foreign mounts and links.",
+		checkOdd},
 	{"disk-space", "space for a copy beside the data directory",
 		"The old directory is kept until the new one streams, so both need room.", checkSpace},
-	{"workshop", "the place for repairs", "Repairs, journal and vault live in the workshop, on the data directory's own file system.", checkWorkshop},
-	{"vault", "what is kept of lost commits", "Lost commits wait in the vault for a person; repool removes nothing from it.", checkVault},
+	{"work-directory", "the work directory",
+		"Repairs, journal and vault are in it, on the data directory's own file system.", checkWorkDir},
+	{"vault", "what is kept of lost commits",
+		"Lost commits wait in the vault for a person; repool removes nothing from it.", checkVault},
 }
 
 var fileChecks = []Check{
 	{"pgpass", "passwords for PostgreSQL", "Passwords come from this file only.", checkPGPass},
 	{"pcppass", "passwords for PCP", "Passwords come from this file only.", checkPCPPass},
-	{"state-directory", "the controller's state directory", "History, holds and what to remember over a restart are kept there.", checkStateDir},
-	{"certificates", "certificates for agents over TLS", "With an expired one no agent can be asked, and nothing is resynced.", checkCertificates},
+	{"state-directory", "the controller's state directory",
+		"History, holds and the state that must survive a restart are kept there.", checkStateDir},
+	{"certificates", "certificates for agents over TLS",
+		"Once one has expired, agents cannot be reached and nothing is resynced.", checkCertificates},
 	{"controller", "the controller runs", "Without it nodes that fail stay out.", checkController},
 }
 
@@ -50,16 +57,18 @@ func checkAgent(f *Facts, r *results) {
 		n := &f.Nodes[i]
 		switch {
 		case n.LocalErr != "":
-			r.warn(Finding{Subject: n.Subject(), Found: n.LocalErr, Remedy: "repeat the check as the user that runs repool (sudo -u postgres repool check), or start the node's agent"})
+			r.warn(Finding{Subject: n.Subject(), Found: n.LocalErr,
+				Remedy: "repeat the check as the user that runs repool (sudo -u postgres repool check), or start the node's agent"})
 		case n.Local != nil && !n.Local.Exists:
-			r.warn(Finding{Subject: n.Subject(), Found: "there is no data directory at " + n.Local.Dir, Remedy: "repool plan   # says what would be done about it"})
+			r.warn(Finding{Subject: n.Subject(), Found: "there is no data directory at " + n.Local.Dir,
+				Remedy: "repool plan   # shows what repool would do"})
 		case n.Local != nil:
-			r.ok(n.Subject(), "its data directory was looked through")
+			r.ok(n.Subject(), "its data directory was inspected")
 		}
 	}
 }
 
-// eachLocal calls see for every data directory that could be looked into.
+// eachLocal calls see for every data directory that could be inspected.
 func (f *Facts) eachLocal(see func(n *NodeFacts, l *LocalFacts)) {
 	for i := range f.Nodes {
 		if n := &f.Nodes[i]; n.Local != nil && n.Local.Exists {
@@ -71,11 +80,12 @@ func (f *Facts) eachLocal(see func(n *NodeFacts, l *LocalFacts)) {
 func checkMount(f *Facts, r *results) {
 	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
 		if !l.MountPoint {
-			r.ok(n.Subject(), "it is no mount point")
+			r.ok(n.Subject(), "not a mount point")
 			return
 		}
 		r.problem(Finding{Subject: n.Subject(), Found: l.Dir + " is a mount point",
-			Remedy: fmt.Sprintf("move the data into a folder of the mounted file system, such as %s/data, and set it as data directory", l.Dir)})
+			Remedy: fmt.Sprintf("move the data into a folder of the mounted file system, such as %s/data, and set it as data "+
+				"directory", l.Dir)})
 	})
 }
 
@@ -84,11 +94,13 @@ func checkTablespaces(f *Facts, r *results) {
 		n := &f.Nodes[i]
 		switch {
 		case len(n.SQL.Tablespaces) > 0:
-			r.warn(Finding{Subject: n.Subject(), Found: "tablespaces: " + strings.Join(n.SQL.Tablespaces, ", "), Remedy: "move their tables to pg_default and drop them, or be ready to copy this node by hand"})
+			r.warn(Finding{Subject: n.Subject(), Found: "tablespaces: " + strings.Join(n.SQL.Tablespaces, ", "),
+				Remedy: "move their tables to pg_default and drop them, or be ready to copy this node by hand"})
 		case n.Local != nil && n.Local.Tablespaces > 0:
-			r.warn(Finding{Subject: n.Subject(), Found: fmt.Sprintf("%d tablespaces", n.Local.Tablespaces), Remedy: "move their tables to pg_default and drop them, or be ready to copy this node by hand"})
+			r.warn(Finding{Subject: n.Subject(), Found: fmt.Sprintf("%d tablespaces", n.Local.Tablespaces),
+				Remedy: "move their tables to pg_default and drop them, or be ready to copy this node by hand"})
 		case n.SQL.OK() || n.Local != nil && n.Local.Exists:
-			r.ok(n.Subject(), "there are none")
+			r.ok(n.Subject(), "none")
 		}
 	}
 }
@@ -96,7 +108,7 @@ func checkTablespaces(f *Facts, r *results) {
 func checkOdd(f *Facts, r *results) {
 	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
 		if len(l.Odd) == 0 {
-			r.ok(n.Subject(), "there are none")
+			r.ok(n.Subject(), "none")
 			return
 		}
 		shown := l.Odd[:min(len(l.Odd), 5)]
@@ -104,7 +116,8 @@ func checkOdd(f *Facts, r *results) {
 		if more := len(l.Odd) - len(shown); more > 0 {
 			found += fmt.Sprintf("; and %d more", more)
 		}
-		r.warn(Finding{Subject: n.Subject(), Found: found, Remedy: "move them out of " + l.Dir + ", or give them to the server's user with mode 600"})
+		r.warn(Finding{Subject: n.Subject(), Found: found,
+			Remedy: "move them out of " + l.Dir + ", or give them to the server's user with mode 600"})
 	})
 }
 
@@ -116,22 +129,27 @@ func checkSpace(f *Facts, r *results) {
 			need = max(need, p.SQL.DatabaseBytes+l.WALBytes)
 		}
 		need += f.Pool.Policy.SpaceHeadroom
-		text := fmt.Sprintf("%s free beside %s, %s needed for a copy", humanize.IBytes(l.FreeBytes), l.Dir, humanize.IBytes(need))
+		text := fmt.Sprintf("%s free beside %s, %s needed for a copy", humanize.IBytes(l.FreeBytes), l.Dir,
+			humanize.IBytes(need))
 		if l.FreeBytes >= need {
 			r.ok(n.Subject(), text)
 			return
 		}
-		r.problem(Finding{Subject: n.Subject(), Found: text, Remedy: fmt.Sprintf("free %s there, or put workshop of the node on a larger file system together with the data", humanize.IBytes(need-l.FreeBytes))})
+		r.problem(Finding{Subject: n.Subject(), Found: text,
+			Remedy: fmt.Sprintf("free %s there, or move the data and the work directory to a larger file system",
+				humanize.IBytes(need-l.FreeBytes))})
 	})
 }
 
-func checkWorkshop(f *Facts, r *results) {
+func checkWorkDir(f *Facts, r *results) {
 	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
-		if l.WorkshopErr == "" {
-			r.ok(n.Subject(), "can be made")
+		if l.WorkDirErr == "" {
+			r.ok(n.Subject(), "can be created")
 			return
 		}
-		r.problem(Finding{Subject: n.Subject(), Found: l.WorkshopErr, Remedy: fmt.Sprintf("install -d -o postgres -g postgres -m 700 %s   # on the data directory's file system, in a folder that postgres may write in", n.Conf.WorkDir)})
+		r.problem(Finding{Subject: n.Subject(), Found: l.WorkDirErr,
+			Remedy: fmt.Sprintf("install -d -o postgres -g postgres -m 700 %s   # on the data directory's file system, in a "+
+				"folder that postgres may write in", n.Conf.WorkDir)})
 	})
 }
 
@@ -152,8 +170,8 @@ func checkPGPass(f *Facts, r *results) {
 
 func checkPCPPass(f *Facts, r *results) { passfile(r, f.Files.PCPPass, f.Pgpool.PCP.OK()) }
 
-// passfile judges a password file; works says that logins succeed, so that a
-// missing line is no problem (certificates, or an address that is trusted).
+// passfile judges a password file. works says that the logins succeed: then a
+// missing line is not a problem (certificates, or a trusted address).
 func passfile(r *results, p Passfile, works bool) {
 	found := Finding{Subject: "files", At: p.Path, Remedy: "repool setup --apply"}
 	switch {
@@ -169,7 +187,7 @@ func passfile(r *results, p Passfile, works bool) {
 		found.Found = "it has no line for " + strings.Join(p.Without, ", ")
 		r.problem(found)
 	default:
-		r.ok("files", p.Path+" has lines for all; whether the passwords are right is for the logins")
+		r.ok("files", p.Path+" has a line for each; the login checks show whether the passwords are right")
 	}
 }
 
@@ -187,18 +205,18 @@ func checkController(f *Facts, r *results) {
 	case c.Running && c.Acting:
 		r.ok("controller", "runs and acts")
 	case c.Running:
-		r.ok("controller", "runs and looks only: "+c.Why)
+		r.ok("controller", "runs but does not act: "+c.Why)
 	default:
 		r.warn(Finding{Subject: "controller", Found: c.Why, Remedy: "systemctl enable --now repool"})
 	}
 }
 
-// checkVault tells of lost commits that wait for a person, and of a vault that
-// has outgrown vault.max_bytes.
+// checkVault reports lost commits that wait for a person, and a vault that has
+// outgrown vault.max_bytes.
 func checkVault(f *Facts, r *results) {
 	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
 		if n.Conf.Agent.Kind != config.AgentLocal {
-			return // its host's own check tells
+			return // the check on its own host reports it
 		}
 		var bytes uint64
 		commits := 0
@@ -209,7 +227,8 @@ func checkVault(f *Facts, r *results) {
 		found := fmt.Sprintf("%d entries, %d lost commits, %s", len(l.Vault), commits, humanize.IBytes(bytes))
 		if f.Pool.VaultMax > 0 && bytes > f.Pool.VaultMax {
 			r.warn(Finding{Subject: n.Subject(), Found: found + ", more than vault.max_bytes",
-				Remedy: "look at the reports (repool vault), and remove the entries in " + n.Conf.VaultDir + " that nobody needs any more"})
+				Remedy: "look at the reports (repool vault), and remove the entries in " + n.Conf.VaultDir +
+					" that are no longer needed"})
 			return
 		}
 		r.ok(n.Subject(), found)

@@ -20,12 +20,12 @@ var hookChecks = []Check{
 		"Without it Pgpool-II leaves standbys attached that still follow the old primary.",
 		func(f *Facts, r *results) { checkHook(f, r, "follow_primary_command") }},
 	{"resync-command", "resync_command",
-		"A command of the operator's own takes the place of repool's methods.", checkResyncCommand},
+		"A custom command replaces repool's own methods.", checkResyncCommand},
 	{"recovery-scripts", "online recovery's scripts",
 		"pcp_recovery_node runs them from the primary's data directory, and any node may be the primary.", checkScripts},
 }
 
-// hookWords are the subcommand and the shim of each command.
+// hookWords are the subcommand and the shim for each command.
 var hookWords = map[string]struct{ kind, shim string }{
 	"failover_command":       {"failover", "failover.sh"},
 	"follow_primary_command": {"follow-primary", "follow_primary.sh"},
@@ -72,11 +72,12 @@ func calls(words []string, kind string) bool {
 	return i > 0 && slices.Contains(words[i:], kind)
 }
 
-// checkArguments tries the command with the values that Pgpool-II would put in
-// when the first node failed as primary.
+// checkArguments tries the command with the values that Pgpool-II would pass if
+// the first node failed as primary.
 func (f *Facts) checkArguments(r *results, name, command string, found Finding) {
 	line := pgpoolconf.Expand(command, f.failure())
-	_, err := hook.ParseArgs(hook.Kind(hookWords[name].kind), hookArgs(shellWords(line), hookWords[name].kind), f.Pool.Nodes)
+	_, err := hook.ParseArgs(hook.Kind(hookWords[name].kind), hookArgs(shellWords(line), hookWords[name].kind),
+		f.Pool.Nodes)
 	if err != nil {
 		found.Found = fmt.Sprintf("%s passes arguments that cannot be understood: %v", name, err)
 		r.problem(found)
@@ -89,15 +90,16 @@ func (f *Facts) checkArguments(r *results, name, command string, found Finding) 
 		}
 	}
 	if len(bare) > 0 {
-		found.Found = fmt.Sprintf("%s has %s without quotes: an empty value shifts the arguments that follow", name, strings.Join(bare, " "))
+		found.Found = fmt.Sprintf("%s has %s without quotes: an empty value shifts the arguments that follow", name,
+			strings.Join(bare, " "))
 		r.warn(found)
 		return
 	}
 	r.ok(pgpoolSubject, name+" calls repool and passes what it needs")
 }
 
-// failure are the placeholders' values when the pool's first node, being the
-// primary, fails. What Pgpool-II does not know it prints as "".
+// failure are the values of the placeholders when the first node fails as primary.
+// Pgpool-II passes "" for what it does not know.
 func (f *Facts) failure() map[byte]string {
 	nodes := f.Pool.Nodes
 	if len(nodes) == 0 {
@@ -114,7 +116,7 @@ func (f *Facts) failure() map[byte]string {
 	return v
 }
 
-// hookArgs are what a hook gets: the words after its name, without flags.
+// hookArgs are a hook's arguments: the words after its name, without flags.
 func hookArgs(words []string, kind string) []string {
 	if i := slices.Index(words, kind); i > 0 && slices.Contains(words[:i], "hook") {
 		words = words[i+1:]
@@ -140,8 +142,8 @@ func checkResyncCommand(f *Facts, r *results) {
 	}
 	words := shellWords(f.Pool.ResyncCommand)
 	found := Finding{Subject: pgpoolSubject, At: f.at(pgpoolconf.ResyncCommand),
-		Found:  "resync_command runs " + words[0] + " in place of repool's methods",
-		Remedy: "resync_command = ''   # in pgpool.conf, unless it is meant"}
+		Found:  "resync_command runs " + words[0] + " instead of repool's methods",
+		Remedy: "resync_command = ''   # in pgpool.conf, unless this is intended"}
 	if msg := f.Pgpool.User.mayRun(words[0]); msg != "" {
 		found.Found += ", but " + msg
 		r.problem(found)
@@ -169,9 +171,11 @@ func checkScripts(f *Facts, r *results) {
 			remedy := "repool setup --recovery --apply"
 			switch {
 			case !there:
-				r.warn(Finding{Subject: n.Subject(), At: f.at("recovery_1st_stage_command"), Found: script + " is missing in " + n.Local.Dir, Remedy: remedy})
+				r.warn(Finding{Subject: n.Subject(), At: f.at("recovery_1st_stage_command"),
+					Found: script + " is missing in " + n.Local.Dir, Remedy: remedy})
 			case mode&0o100 == 0:
-				r.warn(Finding{Subject: n.Subject(), At: f.at("recovery_1st_stage_command"), Found: script + " cannot be run", Remedy: "chmod 700 " + filepath.Join(n.Local.Dir, script)})
+				r.warn(Finding{Subject: n.Subject(), At: f.at("recovery_1st_stage_command"), Found: script + " cannot be run",
+					Remedy: "chmod 700 " + filepath.Join(n.Local.Dir, script)})
 			default:
 				r.ok(n.Subject(), script+" is there")
 			}

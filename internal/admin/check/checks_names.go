@@ -7,11 +7,11 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// anonymous is the application_name of a standby that nobody gave one.
+// anonymous is the application_name of a standby without a configured one.
 const anonymous = "walreceiver"
 
-// AppName is how the node's WAL receiver calls itself, as its configuration
-// says; empty when that is not known.
+// AppName is the application_name of the node's WAL receiver by its configuration;
+// empty: unknown.
 func (n *NodeFacts) AppName() string {
 	if name, ok := n.SQL.Upstream.Get("application_name"); ok && name != "" {
 		return name
@@ -47,7 +47,8 @@ func checkAppName(f *Facts, r *results) {
 			continue
 		}
 		if other, twice := used[set.Value]; twice {
-			r.problem(Finding{Subject: n.Subject(), At: place(set), Found: fmt.Sprintf("%s is %s, which node %s has already", name, set.Value, other),
+			r.problem(Finding{Subject: n.Subject(), At: place(set),
+				Found:  fmt.Sprintf("%s is %s, which node %s already has", name, set.Value, other),
 				Remedy: line(name, n.Conf.Slot)})
 			continue
 		}
@@ -56,10 +57,11 @@ func checkAppName(f *Facts, r *results) {
 	}
 }
 
-// setConnInfo is the SQL that changes one key of a standby's primary_conninfo.
-// The whole value is not printed where the server keeps a password in it.
+// setConnInfo is the SQL that changes one key of a standby's primary_conninfo. It
+// does not show the whole value, which may hold a password.
 func setConnInfo(n *NodeFacts, key, value string) string {
-	return fmt.Sprintf("on node %s: ALTER SYSTEM SET primary_conninfo = '<the present value with %s=%s>'; SELECT pg_reload_conf();   -- repool does it by itself when it resyncs the node",
+	return fmt.Sprintf("on node %s: ALTER SYSTEM SET primary_conninfo = '<the current value with %s=%s>'; SELECT "+
+		"pg_reload_conf();   -- repool does this when it resyncs the node",
 		n.Conf.ID, key, value)
 }
 
@@ -79,7 +81,7 @@ func checkSpelling(f *Facts, r *results) {
 			port = "5432"
 		}
 		if port != strconv.Itoa(p.Conf.Port) {
-			continue // streams from elsewhere: that is for the planner
+			continue // streams from elsewhere: the planner deals with that
 		}
 		if host == p.Conf.Host {
 			r.ok(n.Subject(), "spells its upstream as pgpool.conf does")
@@ -109,7 +111,8 @@ func checkDataDirectory(f *Facts, r *results) {
 				at, what = place(set), name
 			}
 			r.problem(Finding{Subject: n.Subject(), At: at,
-				Found: fmt.Sprintf("%s is %s, but the server's data directory is %s", what, n.Conf.DataDir, real), Remedy: line(name, real)})
+				Found:  fmt.Sprintf("%s is %s, but the server's data directory is %s", what, n.Conf.DataDir, real),
+				Remedy: line(name, real)})
 		case !ok || set.Value == "":
 			found := Finding{Subject: n.Subject(), Found: name + " is not set", Remedy: line(name, suggest)}
 			if n.Conf.DataDir == "" {

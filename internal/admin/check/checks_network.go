@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// enoughRetries is how many retransmissions find out within about half a minute
-// that a host has vanished; the kernel's default, 15, takes a quarter of an hour.
+// enoughRetries retransmissions detect a vanished host within about half a minute;
+// the kernel's default, 15, takes a quarter of an hour.
 const enoughRetries = 8
 
-// checkTCPRetries is about nodes on other hosts only: one on this host that dies
-// has its connections closed by the kernel.
+// checkTCPRetries concerns only nodes on other hosts: when a server on this host
+// dies, the kernel closes its connections.
 func checkTCPRetries(f *Facts, r *results) {
 	far := ""
 	for i := range f.Nodes {
@@ -21,7 +21,8 @@ func checkTCPRetries(f *Facts, r *results) {
 	switch {
 	case far == "" || f.TCPRetries == 0:
 	case f.TCPRetries > enoughRetries:
-		r.warn(Finding{Subject: "pgpool", Found: fmt.Sprintf("net.ipv4.tcp_retries2 is %d on this host, and nodes are on others (%s)", f.TCPRetries, far),
+		r.warn(Finding{Subject: "pgpool",
+			Found:  fmt.Sprintf("net.ipv4.tcp_retries2 is %d on this host, and nodes are on others (%s)", f.TCPRetries, far),
 			Remedy: "echo 'net.ipv4.tcp_retries2 = 5' > /etc/sysctl.d/60-pgpool.conf && sysctl --system   # as root"})
 	default:
 		r.ok("pgpool", fmt.Sprintf("net.ipv4.tcp_retries2 is %d", f.TCPRetries))

@@ -7,13 +7,13 @@ import (
 
 var pcpChecks = []Check{
 	{"pcp-login", "login to PCP",
-		"Attaching and detaching nodes goes over PCP, and nothing else can do it.", checkPCP},
+		"Nodes can only be attached and detached over PCP.", checkPCP},
 	{"pcp-peers", "the other Pgpool-IIs",
-		"An independent Pgpool-II needs an attach of its own for each node.", checkPeers},
+		"Each node must be attached to each independent Pgpool-II.", checkPeers},
 	{"reload-pending", "pgpool.conf against what Pgpool-II runs with",
-		"An edited pgpool.conf means nothing before it is reloaded.", checkReload},
+		"An edited pgpool.conf has no effect until it is reloaded.", checkReload},
 	{"watchdog", "Pgpool-II's place in its watchdog cluster",
-		"repool acts only beside the leader with quorum, and only shows elsewhere.", checkWatchdog},
+		"repool acts only beside the leader with quorum; elsewhere it only observes.", checkWatchdog},
 }
 
 func checkPCP(f *Facts, r *results) {
@@ -22,11 +22,13 @@ func checkPCP(f *Facts, r *results) {
 		r.ok(pgpoolSubject, fmt.Sprintf("%s logs in at %s", l.User, f.Pgpool.Endpoint))
 		return
 	}
-	remedy := fmt.Sprintf("add to pcp.conf the output of: pg_md5 -p -u %s   # and the password to %s; repool setup --apply does both", l.User, f.Files.PCPPass.Path)
+	remedy := fmt.Sprintf("add to pcp.conf the output of: pg_md5 -p -u %s   # and the password to %s; repool setup "+
+		"--apply does both", l.User, f.Files.PCPPass.Path)
 	if strings.Contains(l.Err, "connect") {
 		remedy = "systemctl start pgpool2, or set pgpool.pcp in repool.yaml to where PCP listens"
 	}
-	r.problem(Finding{Subject: pgpoolSubject, Found: fmt.Sprintf("PCP user %s at %s: %s", l.User, f.Pgpool.Endpoint, l.Err), Remedy: remedy})
+	r.problem(Finding{Subject: pgpoolSubject,
+		Found: fmt.Sprintf("PCP user %s at %s: %s", l.User, f.Pgpool.Endpoint, l.Err), Remedy: remedy})
 }
 
 func checkPeers(f *Facts, r *results) {
@@ -35,17 +37,19 @@ func checkPeers(f *Facts, r *results) {
 			r.ok(pgpoolSubject, "the Pgpool-II at "+p.Endpoint+" answers")
 			continue
 		}
-		r.problem(Finding{Subject: pgpoolSubject, Found: fmt.Sprintf("PCP user %s at the other Pgpool-II %s: %s", p.PCP.User, p.Endpoint, p.PCP.Err),
+		r.problem(Finding{Subject: pgpoolSubject,
+			Found:  fmt.Sprintf("PCP user %s at the other Pgpool-II %s: %s", p.PCP.User, p.Endpoint, p.PCP.Err),
 			Remedy: "add the user to its pcp.conf and a line for " + p.Endpoint + " to " + f.Files.PCPPass.Path})
 	}
 	if len(f.Pgpool.Peers) > 0 && f.Pool.Pgpool.UseWatchdog {
-		r.warn(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"), Found: "peers are configured beside a watchdog, which passes attaches on by itself",
-			Remedy: "take the watchdog's members out of peers in repool.yaml"})
+		r.warn(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"),
+			Found:  "peers are configured although the watchdog passes attaches on",
+			Remedy: "remove the watchdog's members from peers in repool.yaml"})
 	}
 }
 
 // reloadable are the settings whose running value is compared. Pgpool-II prints
-// texts as they stand and booleans as 0 or 1.
+// text as it is and booleans as 0 or 1.
 var reloadable = []string{"failover_command", "follow_primary_command", "auto_failback", "failover_on_backend_shutdown"}
 
 func checkReload(f *Facts, r *results) {
@@ -65,7 +69,8 @@ func checkReload(f *Facts, r *results) {
 			}
 		}
 		if running != want {
-			r.problem(Finding{Subject: pgpoolSubject, At: place(set), Found: name + " was changed after Pgpool-II read the file", Remedy: "pcp_reload_config -w"})
+			r.problem(Finding{Subject: pgpoolSubject, At: place(set),
+				Found: name + " was changed after Pgpool-II read the file", Remedy: "pcp_reload_config -w"})
 		}
 	}
 	if len(r.list) == 0 {
@@ -78,14 +83,16 @@ func checkWatchdog(f *Facts, r *results) {
 	switch {
 	case !f.Pgpool.PCP.OK():
 	case f.Pool.Pgpool.UseWatchdog && !w.Enabled:
-		r.problem(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"), Found: "use_watchdog is on, but Pgpool-II runs without",
+		r.problem(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"),
+			Found:  "use_watchdog is on, but Pgpool-II runs without it",
 			Remedy: "systemctl restart pgpool2"})
 	case !w.Enabled:
 		r.ok(pgpoolSubject, "no watchdog: a single Pgpool-II")
 	case w.MayAct():
 		r.ok(pgpoolSubject, "this member leads with quorum: repool acts here")
 	case w.Quorum < 0:
-		r.warn(Finding{Subject: pgpoolSubject, Found: fmt.Sprintf("state %s, quorum %d: no member may act", w.State, w.Quorum),
+		r.warn(Finding{Subject: pgpoolSubject,
+			Found:  fmt.Sprintf("state %s, quorum %d: no member may act", w.State, w.Quorum),
 			Remedy: "pcp_watchdog_info -v -w   # and start the missing members"})
 	default:
 		r.ok(pgpoolSubject, "state "+w.State+": repool acts beside the leader, not here")

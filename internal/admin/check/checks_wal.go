@@ -9,8 +9,8 @@ import (
 var hotStandbySettings = []string{"max_connections", "max_worker_processes", "max_wal_senders",
 	"max_prepared_transactions", "max_locks_per_transaction"}
 
-// Below these a resync works but may need a full copy. In MB, as PostgreSQL
-// counts these settings.
+// Below these values a resync works but may need a full copy. In MB, PostgreSQL's
+// unit for these settings.
 const (
 	smallKeepMB  = 128
 	smallLimitMB = 1024
@@ -18,21 +18,25 @@ const (
 
 var walChecks = []Check{
 	{"rewind-possible", "wal_log_hints or data checksums",
-		"pg_rewind needs one of them; without, every diverged node is copied whole.", checkRewindPossible},
-	{"full-page-writes", "full_page_writes", "pg_rewind refuses a source that runs without.", checkFullPages},
+		"pg_rewind needs one of them; without either, every diverged node is copied in full.", checkRewindPossible},
+	{"full-page-writes", "full_page_writes", "pg_rewind refuses a source that runs without it.", checkFullPages},
 	{"wal-level", "wal_level", "No standby can follow a primary whose WAL lacks what it needs.", checkWALLevel},
 	{"wal-senders", "max_wal_senders and max_replication_slots",
-		"Each standby needs one of both, and a base backup two senders more.", checkSenders},
+		"Each standby needs one of each, and a base backup two more senders.", checkSenders},
 	{"wal-keep", "wal_keep_size and slots in use",
-		"A node whose WAL is gone from its upstream, or a failed primary that has recycled its own, must be copied whole.", checkKeep},
+		"A node whose WAL is gone from its upstream, or a failed primary that has recycled its own, must be copied in full.",
+		checkKeep},
 	{"slot-limit", "max_slot_wal_keep_size",
-		"Without a limit the slot of a dead node keeps WAL until the primary's disk is full; with a small one the node must be copied whole.", checkSlotLimit},
+		"Without a limit the slot of a dead node keeps WAL until the primary's disk is full; with a small one the node " +
+			"must be copied in full.", checkSlotLimit},
 	{"lost-slots", "slots that have lost their WAL",
 		"A standby cannot stream through such a slot any more.", checkLostSlots},
 	{"standby-parameters", "hot-standby parameters equal on all nodes",
-		"A standby with a lower value than its primary refuses to start, and any node may be the primary.", checkStandbyParameters},
+		"A standby with a lower value than its primary refuses to start, and any node may be the primary.",
+		checkStandbyParameters},
 	{"collation-version", "versions of the collation libraries",
-		"Indexes on text are copied byte by byte: where the library sorts differently they silently miss rows.", checkCollations},
+		"Indexes on text are copied byte by byte: where the library sorts differently they silently miss rows.",
+		checkCollations},
 }
 
 func checkRewindPossible(f *Facts, r *results) {
@@ -57,7 +61,8 @@ func checkWALLevel(f *Facts, r *results) {
 		case "replica", "logical":
 			r.ok(n.Subject(), "wal_level is "+v)
 		default:
-			r.problem(Finding{Subject: n.Subject(), Found: "wal_level is " + v, Remedy: "ALTER SYSTEM SET wal_level = replica;   -- then restart PostgreSQL"})
+			r.problem(Finding{Subject: n.Subject(), Found: "wal_level is " + v,
+				Remedy: "ALTER SYSTEM SET wal_level = replica;   -- then restart PostgreSQL"})
 		}
 	})
 }
@@ -81,7 +86,8 @@ func checkSenders(f *Facts, r *results) {
 			need int
 		}{{"max_wal_senders", standbys + 2}, {"max_replication_slots", standbys}} {
 			if have := n.number(s.name); have < s.need {
-				r.problem(Finding{Subject: n.Subject(), Found: fmt.Sprintf("%s is %d, and %d are needed for %d standbys", s.name, have, s.need, standbys),
+				r.problem(Finding{Subject: n.Subject(),
+					Found:  fmt.Sprintf("%s is %d, and %d are needed for %d standbys", s.name, have, s.need, standbys),
 					Remedy: fmt.Sprintf("ALTER SYSTEM SET %s = %d;   -- then restart PostgreSQL", s.name, max(s.need, 10))})
 			}
 		}
@@ -91,7 +97,7 @@ func checkSenders(f *Facts, r *results) {
 	})
 }
 
-// number is a setting as a whole number; 0 when it is none.
+// number is a setting as a whole number; 0: it is not one.
 func (n *NodeFacts) number(name string) int {
 	v, _ := strconv.Atoi(n.SQL.Settings[name]) // from pg_settings
 	return v
@@ -103,11 +109,13 @@ func checkKeep(f *Facts, r *results) {
 		slot := n.SQL.Settings["primary_slot_name"]
 		switch {
 		case keep < smallKeepMB:
-			r.warn(Finding{Subject: n.Subject(), Found: fmt.Sprintf("wal_keep_size is %d MB: a failed primary may have recycled what its rewind needs", keep),
+			r.warn(Finding{Subject: n.Subject(),
+				Found:  fmt.Sprintf("wal_keep_size is %d MB: a failed primary may have recycled what its rewind needs", keep),
 				Remedy: "ALTER SYSTEM SET wal_keep_size = '1GB'; SELECT pg_reload_conf();   -- on every node"})
 		case n.SQL.InRecovery && slot == "":
 			r.warn(Finding{Subject: n.Subject(), Found: "the standby streams without a replication slot",
-				Remedy: fmt.Sprintf("SELECT pg_create_physical_replication_slot('%s', true);   -- on the primary; then on node %s: ALTER SYSTEM SET primary_slot_name = '%s'; SELECT pg_reload_conf();",
+				Remedy: fmt.Sprintf("SELECT pg_create_physical_replication_slot('%s', true);   -- on the primary; then on node "+
+					"%s: ALTER SYSTEM SET primary_slot_name = '%s'; SELECT pg_reload_conf();",
 					n.Conf.Slot, n.Conf.ID, n.Conf.Slot)})
 		default:
 			r.ok(n.Subject(), fmt.Sprintf("keeps %d MB beside its slots", keep))
@@ -118,13 +126,15 @@ func checkKeep(f *Facts, r *results) {
 func checkSlotLimit(f *Facts, r *results) {
 	f.each("settings", r, func(n *NodeFacts) {
 		limit := n.number("max_slot_wal_keep_size")
-		remedy := "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf();   -- a third of the free disk is a good start"
+		remedy := "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf();   -- a third of the free " +
+			"disk is a good start"
 		switch {
 		case n.SQL.Settings["max_slot_wal_keep_size"] == "": // before PostgreSQL 13 there is none
 		case limit < 0:
 			r.warn(Finding{Subject: n.Subject(), Found: "max_slot_wal_keep_size has no limit", Remedy: remedy})
 		case limit < smallLimitMB:
-			r.warn(Finding{Subject: n.Subject(), Found: fmt.Sprintf("max_slot_wal_keep_size is %d MB, which a short absence uses up", limit), Remedy: remedy})
+			r.warn(Finding{Subject: n.Subject(),
+				Found: fmt.Sprintf("max_slot_wal_keep_size is %d MB, which a short outage uses up", limit), Remedy: remedy})
 		default:
 			r.ok(n.Subject(), fmt.Sprintf("a slot keeps at most %d MB", limit))
 		}
@@ -137,7 +147,7 @@ func checkLostSlots(f *Facts, r *results) {
 		for _, s := range n.SQL.Slots {
 			if s.Physical && s.WALStatus == "lost" {
 				r.problem(Finding{Subject: n.Subject(), Found: "slot " + s.Name + " has lost its WAL",
-					Remedy: fmt.Sprintf("SELECT pg_drop_replication_slot('%s');   -- repool makes its own anew", s.Name)})
+					Remedy: fmt.Sprintf("SELECT pg_drop_replication_slot('%s');   -- repool creates its own again", s.Name)})
 			}
 		}
 		if len(r.list) == before {
@@ -160,7 +170,8 @@ func checkStandbyParameters(f *Facts, r *results) {
 		for _, s := range hotStandbySettings {
 			h := highest[s]
 			if have, want := n.number(s), h.number(s); have < want {
-				r.problem(Finding{Subject: n.Subject(), Found: fmt.Sprintf("%s is %d here and %d on %s", s, have, want, h.Subject()),
+				r.problem(Finding{Subject: n.Subject(),
+					Found:  fmt.Sprintf("%s is %d here and %d on %s", s, have, want, h.Subject()),
 					Remedy: fmt.Sprintf("ALTER SYSTEM SET %s = %d;   -- on node %s, then restart its PostgreSQL", s, want, n.Conf.ID)})
 			}
 		}
@@ -182,7 +193,8 @@ func checkCollations(f *Facts, r *results) {
 		before := len(r.list)
 		for provider, version := range n.SQL.Collations {
 			if want, known := p.SQL.Collations[provider]; known && want != version {
-				r.warn(Finding{Subject: n.Subject(), Found: fmt.Sprintf("%s sorts by version %s here and %s on the primary", provider, version, want),
+				r.warn(Finding{Subject: n.Subject(),
+					Found:  fmt.Sprintf("%s sorts by version %s here and %s on the primary", provider, version, want),
 					Remedy: "bring both machines to the same release of the system, then REINDEX what has text keys"})
 			}
 		}

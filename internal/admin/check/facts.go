@@ -14,16 +14,16 @@ import (
 	"github.com/repool/repool/pcp"
 )
 
-// Facts is everything the checks look at. Unknown facts are nil, empty or have
-// an error beside them.
+// Facts is everything the checks look at. An unknown fact is nil or empty, or has
+// an error beside it.
 type Facts struct {
 	Taken time.Time
-	// Pool is read leniently; ConfigErr holds what the strict reading refuses.
+	// Pool is read leniently; ConfigErr is what a strict reading reports.
 	Pool      *config.Pool
 	ConfigErr string
-	// File is pgpool.conf with its places.
+	// File is pgpool.conf with its line numbers.
 	File *pgpoolconf.File
-	// Program is the path of repool that remedies name.
+	// Program is the path of repool in remedies.
 	Program string
 	Pgpool  PgpoolFacts
 	Nodes   []NodeFacts
@@ -33,8 +33,8 @@ type Facts struct {
 	Controller ControllerFacts
 }
 
-// Primary is the one node that says it is not in recovery; nil when there is
-// none, or more than one.
+// Primary is the one node that says it is not in recovery; nil: there is none, or
+// more than one.
 func (f *Facts) Primary() *NodeFacts {
 	var found *NodeFacts
 	for i := range f.Nodes {
@@ -85,7 +85,7 @@ type Login struct {
 // OK says whether the login was tried and worked.
 func (l Login) OK() bool { return l.Tried && l.Err == "" }
 
-// NodeFacts is what is known of one node.
+// NodeFacts is what is known about one node.
 type NodeFacts struct {
 	Conf config.NodeConf
 	SQL  SQLFacts
@@ -93,9 +93,9 @@ type NodeFacts struct {
 	Replication Login
 	// HealthCheck and SRCheck are Pgpool-II's own users, tried from here.
 	HealthCheck, SRCheck Login
-	// Addresses are where the node connects from; none: not known, or a socket.
+	// Addresses are where the node connects from; none: unknown, or a socket.
 	Addresses []netip.Addr
-	// HBA is nil when the rules could not be read; HBAErr says why.
+	// HBA is nil if the rules could not be read; HBAErr says why.
 	HBA    []HBARule
 	HBAErr string
 	// Local is nil for a node on another machine without an agent that answers.
@@ -106,7 +106,7 @@ type NodeFacts struct {
 // Subject is how findings name the node.
 func (n *NodeFacts) Subject() string { return "node " + n.Conf.ID.String() }
 
-// SQLFacts is what a node says over the database role's connection.
+// SQLFacts is what a node says to the database role.
 type SQLFacts struct {
 	Login
 	// Refused: nothing listens, or the server is starting or stopping.
@@ -142,8 +142,9 @@ type RoleFacts struct {
 // StandbyRole is the role that standbys stream as.
 type StandbyRole struct{ Exists, CanLogin, Replication bool }
 
-// Functions are what pg_rewind calls on its source (its manual page), and what
-// promotes. Grants on them are per database: they count where repool connects.
+// Functions are those that pg_rewind calls on its source (see its manual page) and
+// the one that promotes. Grants on them are per database: they must be made where
+// repool connects.
 var Functions = []string{
 	"pg_catalog.pg_ls_dir(text,boolean,boolean)",
 	"pg_catalog.pg_stat_file(text,boolean)",
@@ -155,7 +156,7 @@ var Functions = []string{
 // PromoteFunction promotes a standby.
 const PromoteFunction = "pg_catalog.pg_promote(boolean,integer)"
 
-// LocalFacts is what a data directory on this machine, or an agent, shows.
+// LocalFacts is what was found in a data directory on this machine, or by an agent.
 type LocalFacts struct {
 	Dir    string
 	Exists bool
@@ -169,29 +170,29 @@ type LocalFacts struct {
 	DataBytes   uint64
 	WALBytes    uint64
 	FreeBytes   uint64
-	// Vault is what is kept of the node's lost lines.
+	// Vault is what is kept of the node's lost timelines.
 	Vault []topology.VaultEntry
-	// WorkshopErr says why the workshop could not be made or be used for renames.
-	WorkshopErr string
+	// WorkDirErr says why the work directory cannot be created or used for renames.
+	WorkDirErr string
 	// Scripts are the recovery scripts in the directory, with their mode.
 	Scripts map[string]os.FileMode
 }
 
-// PgpoolFacts is what is known of the Pgpool-II beside the controller.
+// PgpoolFacts is what is known about the Pgpool-II beside the controller.
 type PgpoolFacts struct {
-	Version pgpoolconf.Version // zero: not known
+	Version pgpoolconf.Version // zero: unknown
 	PCP     Login
 	// Endpoint names it in messages.
 	Endpoint string
 	// Watchdog is only meaningful with PCP.OK.
 	Watchdog topology.Watchdog
-	// Running are the settings in effect, by name; empty when not known.
+	// Running are the settings in effect, by name; empty: unknown.
 	Running map[string]string
 	Nodes   []pcp.NodeInfo
 	Peers   []PeerFacts
 	// User runs Pgpool-II, and so its hooks.
 	User Identity
-	// Hooks are the programs that the commands in pgpool.conf begin with.
+	// Hooks are the programs called by the commands in pgpool.conf.
 	Hooks map[string]Program
 }
 
@@ -206,24 +207,24 @@ type Identity struct {
 	Name string
 	UID  uint32
 	GIDs []uint32
-	// Guessed: nothing tells who it is, so this is Debian's user.
+	// Guessed says that nothing shows who it is, so this is Debian's user.
 	Guessed bool
 }
 
 // Program is the first word of a hook's command line.
 type Program struct {
 	Path string
-	// Repool: it is the repool program. Shim: a script that repool installed.
+	// Repool is the program itself, Shim a script that repool installed.
 	Repool, Shim bool
 	// Err says why Pgpool-II's user cannot run it.
 	Err string
 }
 
-// FileFacts are files of repool's own.
+// FileFacts are repool's own files.
 type FileFacts struct {
 	PGPass, ReplicationPass, PCPPass Passfile
 	StateDir, StateDirErr            string
-	// Certs are those of the tls section; CertsErr says why one cannot be read.
+	// Certs are those of the tls section; CertsErr: why one cannot be read.
 	Certs    []certs.Expiry
 	CertsErr string
 }
@@ -232,9 +233,9 @@ type FileFacts struct {
 type Passfile struct {
 	Path   string
 	Exists bool
-	// Err says why it is not used: mode, owner, not a file.
+	// Err says why it is not used: its mode, its owner, or it is not a file.
 	Err string
-	// Without are the nodes or endpoints that it has no line for.
+	// Without are the nodes or endpoints that have no line in it.
 	Without []string
 }
 

@@ -47,7 +47,8 @@ func poolOf(t *testing.T, conf string) (*config.Pool, *pgpoolconf.File) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := config.Bytes("repool.yaml", []byte("pgpool: {conf: \""+path+"\"}\nnodes:\n  - {id: 0, agent: local}\n  - {id: 1, agent: local}\n  - {id: 2, agent: local}\n"))
+	l, err := config.Bytes("repool.yaml", []byte("pgpool: {conf: \""+path+"\"}\nnodes:\n  - {id: 0, agent: local}\n  - "+
+		"{id: 1, agent: local}\n  - {id: 2, agent: local}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +70,9 @@ func healthy(t *testing.T, conf string) *Facts {
 	in := Login{Tried: true, User: "repool"}
 	f := &Facts{Taken: time.Now(), Pool: pool, File: file, Program: "/usr/bin/repool",
 		Controller: ControllerFacts{Running: true, Acting: true},
-		Pgpool: PgpoolFacts{Version: pgpoolconf.Version{Major: 4, Minor: 3, Patch: 5}, PCP: in, Endpoint: "/run/.s.PGSQL.9898",
-			Running: map[string]string{}, User: Identity{Name: "postgres", UID: 101}, Hooks: map[string]Program{}}}
+		Pgpool: PgpoolFacts{Version: pgpoolconf.Version{Major: 4, Minor: 3, Patch: 5}, PCP: in,
+			Endpoint: "/run/.s.PGSQL.9898",
+			Running:  map[string]string{}, User: Identity{Name: "postgres", UID: 101}, Hooks: map[string]Program{}}}
 	for _, name := range HookNames[:2] {
 		f.Pgpool.Hooks[name] = Program{Path: "/usr/bin/repool", Repool: true}
 	}
@@ -93,14 +95,18 @@ func healthyNode(pool *config.Pool, i int) NodeFacts {
 			Role:        RoleFacts{Replication: true, Monitor: true, Checkpoint: true, Functions: functions},
 			StandbyRole: StandbyRole{Exists: true, CanLogin: true, Replication: true},
 			Collations:  map[string]string{"libc": "2.36"}, DatabaseBytes: 1 << 30,
-			Settings: map[string]string{"wal_log_hints": "on", "data_checksums": "off", "full_page_writes": "on", "wal_level": "replica",
+			Settings: map[string]string{"wal_log_hints": "on", "data_checksums": "off", "full_page_writes": "on",
+				"wal_level":     "replica",
 				"wal_keep_size": "1024", "max_slot_wal_keep_size": "10240", "max_wal_senders": "10", "max_replication_slots": "10",
-				"max_connections": "100", "max_worker_processes": "8", "max_prepared_transactions": "0", "max_locks_per_transaction": "64",
-				"data_directory": fmt.Sprintf("/srv/pg/%d", i), "ssl": "off"}},
-		Local: &LocalFacts{Dir: fmt.Sprintf("/srv/pg/%d", i), Exists: true, DataBytes: 1 << 30, WALBytes: 1 << 30, FreeBytes: 100 << 30},
+				"max_connections": "100", "max_worker_processes": "8", "max_prepared_transactions": "0",
+				"max_locks_per_transaction": "64",
+				"data_directory":            fmt.Sprintf("/srv/pg/%d", i), "ssl": "off"}},
+		Local: &LocalFacts{Dir: fmt.Sprintf("/srv/pg/%d", i), Exists: true, DataBytes: 1 << 30, WALBytes: 1 << 30,
+			FreeBytes: 100 << 30},
 	}
 	if i > 0 {
-		n.SQL.Upstream = postgres.ConnInfo{{Key: "host", Value: "10.0.0.0"}, {Key: "port", Value: "5432"}, {Key: "application_name", Value: fmt.Sprintf("node%d", i)}}
+		n.SQL.Upstream = postgres.ConnInfo{{Key: "host", Value: "10.0.0.0"}, {Key: "port",
+			Value: "5432"}, {Key: "application_name", Value: fmt.Sprintf("node%d", i)}}
 		n.SQL.Settings["primary_slot_name"] = config.SlotName(topology.NodeID(i))
 	}
 	return n

@@ -22,17 +22,17 @@ import (
 type Options struct {
 	// Loaded is repool.yaml, or the defaults.
 	Loaded *config.Loaded
-	// Inspect asks a node's agent in another process; nil: such nodes are
-	// judged by SQL alone.
+	// Inspect asks a node's agent in another process; nil: such nodes are judged by
+	// SQL alone.
 	Inspect func(ctx context.Context, n config.NodeConf) (topology.Inspection, error)
-	// Program is the path of repool that remedies name; empty: this program's.
+	// Program is the path of repool in remedies; empty: that of this program.
 	Program string
-	// Timeout bounds every single question; zero means 5 s.
+	// Timeout bounds each query; zero: 5 s.
 	Timeout time.Duration
 }
 
-// Gather collects all facts, side by side. Only a pgpool.conf that cannot be
-// read at all is an error; everything else that fails is a fact.
+// Gather collects all facts in parallel. Only an unreadable pgpool.conf is an
+// error; any other failure is a fact.
 func Gather(ctx context.Context, o Options) (*Facts, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Second
@@ -78,7 +78,7 @@ func Gather(ctx context.Context, o Options) (*Facts, error) {
 	g.hooks(&f.Pgpool)
 	f.Files = g.files()
 	if text, err := os.ReadFile("/proc/sys/net/ipv4/tcp_retries2"); err == nil {
-		f.TCPRetries, _ = strconv.Atoi(strings.TrimSpace(string(text))) // zero is "not known"
+		f.TCPRetries, _ = strconv.Atoi(strings.TrimSpace(string(text))) // zero: unknown
 	}
 	return f, nil
 }
@@ -91,14 +91,14 @@ func ownProgram() string {
 	return "/usr/bin/repool"
 }
 
-// gatherer holds what all questions need.
+// gatherer holds what all queries need.
 type gatherer struct {
 	o    Options
 	pool *config.Pool
 	file *pgpoolconf.File
 }
 
-// addresses looks up where connections of a host come from.
+// addresses looks up where connections from a host come from.
 func addresses(ctx context.Context, host string) []netip.Addr {
 	if host == "" || strings.HasPrefix(host, "/") {
 		return nil

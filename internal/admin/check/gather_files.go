@@ -41,8 +41,8 @@ func (g *gatherer) files() FileFacts {
 	return f
 }
 
-// PassfileOf is the .pgpass that a role's password comes from; empty when
-// there is neither a setting nor a home directory.
+// PassfileOf is the file that a role's password comes from; empty: there is neither
+// a setting nor a home directory.
 func PassfileOf(l postgres.Login) string {
 	if l.Passfile != "" {
 		return l.Passfile
@@ -74,7 +74,7 @@ func (g *gatherer) pgpass(l postgres.Login) Passfile {
 	return p
 }
 
-// PassHost is how a .pgpass names a node's host: a socket is localhost.
+// PassHost is a node's host as written in .pgpass, where a socket is localhost.
 func PassHost(host string) string {
 	if host == "" || filepath.IsAbs(host) {
 		return "localhost"
@@ -82,7 +82,7 @@ func PassHost(host string) string {
 	return host
 }
 
-// privateFile says whether a password file is there and would be used.
+// privateFile says whether a password file exists and would be used.
 func privateFile(path string) Passfile {
 	p := Passfile{Path: path}
 	st, err := os.Stat(path)
@@ -98,7 +98,7 @@ func privateFile(path string) Passfile {
 	case !st.Mode().IsRegular():
 		p.Err = "it is not a regular file"
 	case st.Mode().Perm()&0o077 != 0:
-		p.Err = fmt.Sprintf("it is open to others (mode %04o), so it is ignored", st.Mode().Perm())
+		p.Err = fmt.Sprintf("others can read it (mode %04o), so it is ignored", st.Mode().Perm())
 	}
 	return p
 }
@@ -116,7 +116,7 @@ func stateDir(dir string, id Identity) string {
 		return "it is not a directory"
 	case !id.may(st, 0o7):
 		if s, ok := st.Sys().(*syscall.Stat_t); ok && os.Geteuid() != 0 && int(s.Uid) == os.Geteuid() {
-			return "" // the user running this owns it
+			return "" // it belongs to the user who runs this check
 		}
 		return fmt.Sprintf("%s may not write in it (mode %04o)", id.Name, st.Mode().Perm())
 	}

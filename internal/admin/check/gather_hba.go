@@ -12,8 +12,8 @@ import (
 	"github.com/repool/repool/internal/config"
 )
 
-// hba reads a node's rules: from the server where the role may, else from its
-// file if that is on this machine.
+// hba reads a node's rules from the server if the role may, or else from its file
+// if that is on this machine.
 func (g *gatherer) hba(ctx context.Context, n *NodeFacts) {
 	if n.SQL.OK() {
 		rules, err := g.hbaRules(ctx, n.Conf)
@@ -34,7 +34,7 @@ func (g *gatherer) hba(ctx context.Context, n *NodeFacts) {
 	n.HBA, n.HBAErr = resolved(ctx, rules), ""
 }
 
-// hbaRules asks the server, which usually only answers superusers.
+// hbaRules asks the server, which usually answers only superusers.
 func (g *gatherer) hbaRules(ctx context.Context, n config.NodeConf) ([]HBARule, error) {
 	conn, err := g.connect(ctx, g.pool.Database, n)
 	if err != nil {
@@ -44,8 +44,7 @@ func (g *gatherer) hbaRules(ctx context.Context, n config.NodeConf) ([]HBARule, 
 	return ReadHBA(ctx, conn)
 }
 
-// ReadHBA reads pg_hba_file_rules, which shows the file as it is now, loaded or
-// not.
+// ReadHBA reads pg_hba_file_rules, which shows the current file, loaded or not.
 func ReadHBA(ctx context.Context, conn *pgx.Conn) ([]HBARule, error) {
 	rows, err := conn.Query(ctx, `SELECT current_setting('hba_file'), line_number, type, database, user_name,
 	       coalesce(address, ''), coalesce(netmask, ''), auth_method

@@ -20,7 +20,7 @@ import (
 // recoveryScripts are what Pgpool-II's online recovery looks for in a data directory.
 var recoveryScripts = []string{"recovery_1st_stage.sh", "recovery_2nd_stage.sh", "pgpool_remote_start"}
 
-// local looks into a data directory on this machine, or asks the node's agent.
+// local inspects a data directory on this machine, or asks the node's agent.
 func (g *gatherer) local(ctx context.Context, n config.NodeConf) (*LocalFacts, string) {
 	if n.Agent.Remote() {
 		if g.o.Inspect == nil {
@@ -39,7 +39,7 @@ func (g *gatherer) local(ctx context.Context, n config.NodeConf) (*LocalFacts, s
 		facts *LocalFacts
 		err   string
 	}
-	done := make(chan result, 1) // big directories take long, and a walk cannot be interrupted
+	done := make(chan result, 1) // a big directory takes long, and the walk cannot be interrupted
 	scripts := append(recoveryScripts[:len(recoveryScripts):len(recoveryScripts)],
 		g.pool.Pgpool.Recovery.FirstStage, g.pool.Pgpool.Recovery.SecondStage)
 	go func() {
@@ -54,7 +54,7 @@ func (g *gatherer) local(ctx context.Context, n config.NodeConf) (*LocalFacts, s
 	case r := <-done:
 		return r.facts, r.err
 	case <-ctx.Done():
-		return nil, "looking through its data directory takes longer than " + g.o.Timeout.String()
+		return nil, "reading its data directory took longer than " + g.o.Timeout.String()
 	}
 }
 
@@ -64,8 +64,8 @@ func fromInspection(in topology.Inspection, dir string) *LocalFacts {
 		DataBytes: in.DataBytes, WALBytes: in.WALBytes, FreeBytes: in.FreeBytes}
 }
 
-// lookInto reads a data directory. A missing one is a fact; one that may not
-// be read is an error.
+// lookInto reads a data directory. A missing one is a fact, an unreadable one an
+// error.
 func lookInto(n config.NodeConf, scripts []string) (*LocalFacts, error) {
 	f := &LocalFacts{Dir: n.DataDir, Scripts: map[string]os.FileMode{}}
 	info, err := os.Stat(n.DataDir)
@@ -94,14 +94,14 @@ func lookInto(n config.NodeConf, scripts []string) (*LocalFacts, error) {
 			f.Scripts[s] = st.Mode()
 		}
 	}
-	f.WorkshopErr = workshop(n, info)
+	f.WorkDirErr = workDirError(n, info)
 	if f.Vault, err = vault.List(n.VaultDir, n.ID); err != nil {
 		return nil, err
 	}
 	return f, f.measure()
 }
 
-// measure walks through the directory. Files come and go in a live one.
+// measure walks through the directory.
 func (f *LocalFacts) measure() error {
 	odd, err := pgdata.OddFiles(f.Dir)
 	if err != nil {
@@ -129,10 +129,10 @@ func (f *LocalFacts) measure() error {
 	return nil
 }
 
-// workshop says why the owner of the data directory could not have a workshop
-// there: the folder it has to be made in is not writable, or it lies on another
-// file system, so that nothing could be renamed into it.
-func workshop(n config.NodeConf, data os.FileInfo) string {
+// workDirError says why the owner of the data directory cannot use the work
+// directory: it is not writable, or it is on another file system, so that nothing
+// can be renamed into it.
+func workDirError(n config.NodeConf, data os.FileInfo) string {
 	owner, ok := data.Sys().(*syscall.Stat_t)
 	if !ok {
 		return ""
@@ -150,13 +150,13 @@ func workshop(n config.NodeConf, data os.FileInfo) string {
 	if !id.may(st, 0o3) {
 		return fmt.Sprintf("%s may not write in %s", id.Name, place)
 	}
-	if real, err := filepath.EvalSymlinks(n.DataDir); err == nil { // the folder beside it is where it is renamed from
+	if real, err := filepath.EvalSymlinks(n.DataDir); err == nil { // its parent is written to by the rename
 		if beside, err := os.Stat(filepath.Dir(real)); err == nil {
 			if !id.may(beside, 0o3) {
 				return fmt.Sprintf("%s may not write in %s, so the data directory cannot be renamed", id.Name, filepath.Dir(real))
 			}
 			if s, ok := beside.Sys().(*syscall.Stat_t); ok && s.Dev != st.Sys().(*syscall.Stat_t).Dev {
-				return fmt.Sprintf("%s is on another file system than the data directory", place)
+				return fmt.Sprintf("%s is not on the data directory's file system", place)
 			}
 		}
 	}

@@ -19,7 +19,8 @@ func (g *gatherer) pgpool(ctx context.Context, f *PgpoolFacts) {
 	f.Endpoint, f.User = g.pool.PCP.Name(), pgpoolIdentity(g.file)
 	f.PCP = g.pcp(ctx, g.pool.PCP, func(c *pcp.Conn) error {
 		if wd, err := c.Watchdog(ctx); err == nil {
-			f.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum), State: wd.Self().StateName}
+			f.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum),
+				State: wd.Self().StateName}
 		}
 		settings, err := c.PoolStatus(ctx)
 		if err != nil {
@@ -46,14 +47,16 @@ func (g *gatherer) pcp(ctx context.Context, e config.Endpoint, use func(*pcp.Con
 	if err == nil {
 		err = pcp.With(ctx, conf, use)
 	}
-	l.fail(err)
+	if err != nil {
+		l.Err = strings.Join(strings.Fields(err.Error()), " ") // one line
+	}
 	return l
 }
 
-// pgpoolPrograms are where packages put the program; PATH often lacks sbin.
+// pgpoolPrograms are the places of the program; PATH often lacks sbin.
 var pgpoolPrograms = []string{"/usr/sbin/pgpool", "/usr/local/sbin/pgpool", "/usr/local/bin/pgpool", "/usr/bin/pgpool"}
 
-// installedVersion asks the installed program; zero where none is found.
+// installedVersion asks the installed program; zero: none is found.
 func installedVersion(ctx context.Context, timeout time.Duration) pgpoolconf.Version {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -72,7 +75,7 @@ func installedVersion(ctx context.Context, timeout time.Duration) pgpoolconf.Ver
 	return pgpoolconf.Version{}
 }
 
-// HookNames are the commands in pgpool.conf that repool serves.
+// HookNames are the commands in pgpool.conf that repool implements.
 var HookNames = []string{"failover_command", "follow_primary_command", "failback_command"}
 
 func (g *gatherer) hooks(f *PgpoolFacts) {
@@ -109,7 +112,7 @@ func shellWords(line string) []string {
 		c := line[i]
 		switch {
 		case c == '\\' && quote == '"' && i+1 < len(line) && !strings.ContainsRune("$`\"\\", rune(line[i+1])):
-			b.WriteByte(c) // stays, and what follows is nothing special
+			b.WriteByte(c) // an ordinary character
 		case c == '\\' && quote != '\'' && i+1 < len(line):
 			i++
 			b.WriteByte(line[i])

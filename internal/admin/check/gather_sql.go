@@ -21,7 +21,7 @@ func (g *gatherer) session() postgres.Session {
 	return postgres.Session{App: "repool check", Connect: g.o.Timeout}
 }
 
-// sql asks one node everything as the database role.
+// sql asks one node as the database role.
 func (g *gatherer) sql(ctx context.Context, n config.NodeConf) SQLFacts {
 	f := SQLFacts{Login: Login{Tried: true, User: g.pool.Database.User}, Missed: map[string]string{}}
 	conn, err := g.connect(ctx, g.pool.Database, n)
@@ -41,17 +41,17 @@ func (l *Login) fail(err error) {
 	}
 }
 
-// ReadSQL reads the facts of a node over a connection of somebody else, such as
-// an administrator; Role then tells of that one. standbyRole is the replication
-// role's name.
+// ReadSQL reads the facts of a node over another role's connection, such as an
+// administrator's, which Role then describes. standbyRole is the name of the
+// replication role.
 func ReadSQL(ctx context.Context, conn *pgx.Conn, standbyRole string) SQLFacts {
 	f := SQLFacts{Login: Login{Tried: true, User: conn.Config().User}, Missed: map[string]string{}}
 	f.read(ctx, conn, standbyRole)
 	return f
 }
 
-// read fills the facts of a node from an open connection. What fails is noted
-// for its group and leaves the others.
+// read fills in the facts of a node. A failure is noted for its group and does not
+// affect the others.
 func (f *SQLFacts) read(ctx context.Context, conn *pgx.Conn, standbyRole string) {
 	miss := func(group string, err error) {
 		if err != nil {
@@ -76,7 +76,8 @@ func (f *SQLFacts) readRole(ctx context.Context, conn *pgx.Conn, standbyRole str
 	r := &f.Role
 	err := conn.QueryRow(ctx, `SELECT rolsuper, rolreplication, pg_has_role(current_user, 'pg_monitor', 'USAGE'),
 	       CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_checkpoint')
-	            THEN rolsuper OR pg_has_role(current_user, (SELECT oid FROM pg_roles WHERE rolname = 'pg_checkpoint'), 'USAGE')
+	            THEN rolsuper OR pg_has_role(current_user,
+	                 (SELECT oid FROM pg_roles WHERE rolname = 'pg_checkpoint'), 'USAGE')
 	            ELSE rolsuper END
 	  FROM pg_roles WHERE rolname = current_user`).Scan(&r.Superuser, &r.Replication, &r.Monitor, &r.Checkpoint)
 	if err != nil {
@@ -85,7 +86,8 @@ func (f *SQLFacts) readRole(ctx context.Context, conn *pgx.Conn, standbyRole str
 	r.Functions = map[string]bool{}
 	for _, fn := range Functions {
 		var may bool
-		if err := conn.QueryRow(ctx, `SELECT has_function_privilege(current_user, $1, 'EXECUTE')`, fn).Scan(&may); err != nil {
+		if err := conn.QueryRow(ctx, `SELECT has_function_privilege(current_user, $1, 'EXECUTE')`,
+			fn).Scan(&may); err != nil {
 			return err
 		}
 		r.Functions[fn] = may
@@ -98,11 +100,12 @@ func (f *SQLFacts) readRole(ctx context.Context, conn *pgx.Conn, standbyRole str
 	return err
 }
 
-// watched are the settings that checks rest on; those that the role may not
-// see are simply absent from the answer.
+// watched are the settings that checks depend on. Those that the role may not see
+// are absent from the answer.
 var watched = append([]string{"wal_log_hints", "data_checksums", "full_page_writes", "wal_level", "wal_keep_size",
 	"max_slot_wal_keep_size", "max_replication_slots", "hot_standby", "primary_conninfo", "primary_slot_name",
-	"data_directory", "hba_file", "config_file", "ssl", "cluster_name", "synchronous_standby_names", "fsync"}, hotStandbySettings...)
+	"data_directory", "hba_file", "config_file", "ssl", "cluster_name", "synchronous_standby_names", "fsync"},
+	hotStandbySettings...)
 
 func (f *SQLFacts) readSettings(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `SELECT name, setting FROM pg_settings WHERE name = ANY($1)`, watched)
@@ -134,8 +137,8 @@ func (f *SQLFacts) readSlots(ctx context.Context, conn *pgx.Conn) error {
 	return json.Unmarshal([]byte(slots), &f.Slots)
 }
 
-// readCollations asks for the version of each collation library: indexes on
-// text are only valid on nodes where they are equal.
+// readCollations asks for the version of each collation library: indexes on text
+// are valid only where the versions are equal.
 func (f *SQLFacts) readCollations(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `SELECT DISTINCT ON (1) CASE collprovider WHEN 'c' THEN 'libc' ELSE 'icu' END, v
 	  FROM (SELECT collprovider, pg_collation_actual_version(oid) AS v FROM pg_collation
@@ -157,7 +160,8 @@ func (f *SQLFacts) readSizes(ctx context.Context, conn *pgx.Conn) error {
 	var bytes int64
 	var spaces string
 	err := conn.QueryRow(ctx, `SELECT (SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint FROM pg_database),
-	  coalesce((SELECT string_agg(spcname, ',' ORDER BY spcname) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''), '')`).Scan(&bytes, &spaces)
+	  coalesce((SELECT string_agg(spcname, ',' ORDER BY spcname)
+	              FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''), '')`).Scan(&bytes, &spaces)
 	if err != nil {
 		return err
 	}

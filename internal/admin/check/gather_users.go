@@ -12,8 +12,8 @@ import (
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
-// pgpoolUser tries the user with which Pgpool-II checks a node; kind is
-// health_check or sr_check. It is not tried when the password cannot be known.
+// pgpoolUser tries the user that Pgpool-II checks a node with; kind is health_check
+// or sr_check. It is not tried if the password is unknown.
 func (g *gatherer) pgpoolUser(ctx context.Context, n config.NodeConf, kind string) Login {
 	user, db, password, known := PgpoolUser(g.file, g.pool, int(n.ID), kind)
 	l := Login{User: user}
@@ -35,9 +35,10 @@ func (g *gatherer) pgpoolUser(ctx context.Context, n config.NodeConf, kind strin
 	return l
 }
 
-// PgpoolUser is the user that Pgpool-II checks a node with, and its password as
-// far as it stands somewhere in clear. kind is health_check or sr_check.
-func PgpoolUser(file *pgpoolconf.File, pool *config.Pool, node int, kind string) (user, db, password string, known bool) {
+// PgpoolUser is the user that Pgpool-II checks a node with, and its password if it
+// is stored unencrypted. kind is health_check or sr_check.
+func PgpoolUser(file *pgpoolconf.File, pool *config.Pool, node int, kind string) (user, db, password string,
+	known bool) {
 	user, db = pool.Pgpool.SRCheck.User, pool.Pgpool.SRCheck.Database
 	if kind == "health_check" {
 		if node >= len(pool.Pgpool.Backends) {
@@ -66,7 +67,7 @@ func PgpoolUser(file *pgpoolconf.File, pool *config.Pool, node int, kind string)
 
 func isMD5(s string) bool { return len(s) == 35 && strings.HasPrefix(s, "md5") }
 
-// PoolPasswd is the path of Pgpool-II's password file; empty: it has none.
+// PoolPasswd is the path of Pgpool-II's password file; empty: there is none.
 func PoolPasswd(file *pgpoolconf.File, conf string) string {
 	name := "pool_passwd"
 	if set, ok := file.Lookup(name); ok {

@@ -22,20 +22,21 @@ type HBARule struct {
 	Resolved []netip.Addr
 }
 
-// HBAConn is one connection to be judged by the rules.
+// HBAConn is a connection to be matched against the rules.
 type HBAConn struct {
-	// From is invalid for a unix socket.
+	// From is the zero value for a unix socket.
 	From netip.Addr
-	// SSL: the server offers it, so that a client that prefers it uses it.
+	// SSL says that the server offers it: a client that prefers it uses it.
 	SSL bool
-	// Replication: a physical replication connection, which no database matches.
+	// Replication says that it is a physical replication connection, which matches no
+	// database.
 	Replication    bool
 	Database, User string
 }
 
-// MatchHBA returns the rule that decides about a connection, the first that
-// fits; ok is false when none does, and the server refuses. What cannot be
-// judged here (groups, regular expressions, files of names) does not fit.
+// MatchHBA returns the first rule that matches, which decides about the connection.
+// Not ok: none does, and the server refuses. What cannot be judged here (groups,
+// regular expressions, files of names) does not match.
 func MatchHBA(rules []HBARule, c HBAConn) (rule HBARule, ok bool) {
 	i := slices.IndexFunc(rules, func(r HBARule) bool { return r.fits(c) })
 	if i < 0 {
@@ -44,8 +45,8 @@ func MatchHBA(rules []HBARule, c HBAConn) (rule HBARule, ok bool) {
 	return rules[i], true
 }
 
-// Refuses says whether the rule turns away everybody who comes with a password:
-// reject, and ident, which asks a service that hardly any machine runs.
+// Refuses says whether the rule turns away everybody with a password: reject, and
+// ident, which asks a service that hardly any machine runs.
 func (r HBARule) Refuses() bool {
 	return r.Method == "reject" || r.Method == "ident" && r.Type != "local"
 }
@@ -80,7 +81,7 @@ func (r HBARule) fits(c HBAConn) bool {
 	return db && (slices.Contains(r.Users, "all") || slices.Contains(r.Users, c.User))
 }
 
-// from says whether the rule's address covers a client's.
+// from says whether the rule's address covers a.
 func (r HBARule) from(a netip.Addr) bool {
 	a = a.Unmap()
 	switch r.Address {
@@ -113,14 +114,14 @@ func ones(mask netip.Addr) int {
 	return n
 }
 
-// ParseHBA reads the text of a pg_hba.conf. Lines that make no sense are left
-// out, as PostgreSQL itself would refuse to load them. partial says that the
-// file includes others, whose rules are missing here.
+// ParseHBA reads the text of a pg_hba.conf. It skips invalid lines, which
+// PostgreSQL would refuse to load. partial says that the file includes others,
+// whose rules are missing here.
 func ParseHBA(file, text string) (rules []HBARule, partial bool) {
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
 		at, line := i+1, lines[i]
-		for strings.HasSuffix(line, `\`) && i+1 < len(lines) { // goes on in the next line
+		for strings.HasSuffix(line, `\`) && i+1 < len(lines) { // continued on the next line
 			i++
 			line = strings.TrimSuffix(line, `\`) + lines[i]
 		}
@@ -163,7 +164,7 @@ func hbaRule(f [][]string) (HBARule, bool) {
 }
 
 // hbaFields splits a line into fields, and these at commas. Quotes keep blanks and
-// commas in a word; that they also take the meaning from keywords is not looked at.
+// commas in a word; that a quoted keyword is an ordinary name is ignored.
 func hbaFields(line string) [][]string {
 	var fields [][]string
 	var words []string
@@ -207,7 +208,7 @@ func hbaFields(line string) [][]string {
 	return fields
 }
 
-// inDir makes a relative path of a configuration absolute.
+// inDir makes a relative path from a configuration absolute.
 func inDir(dir, path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -220,7 +221,7 @@ func HBAConns(user, db, standbyUser string) []HBAConn {
 	return []HBAConn{{Database: db, User: user}, {Replication: true, User: standbyUser}}
 }
 
-// HBALine is the rule that lets exactly this connection in.
+// HBALine is the rule that allows exactly this connection.
 func HBALine(c HBAConn, method string) string {
 	db := hbaWord(c.Database)
 	if c.Replication {
@@ -229,12 +230,14 @@ func HBALine(c HBAConn, method string) string {
 	if !c.From.IsValid() {
 		return strings.Join([]string{"local", db, hbaWord(c.User), method}, "\t")
 	}
-	return strings.Join([]string{"host", db, hbaWord(c.User), netip.PrefixFrom(c.From, c.From.BitLen()).String(), method}, "\t")
+	return strings.Join([]string{"host", db, hbaWord(c.User), netip.PrefixFrom(c.From, c.From.BitLen()).String(),
+		method}, "\t")
 }
 
-// hbaWord quotes a name that would not stand as it is.
+// hbaWord quotes a name if it must be.
 func hbaWord(s string) string {
-	if strings.ContainsAny(s, " \t,#\"@+/") || slices.Contains([]string{"all", "replication", "sameuser", "samerole", "samegroup"}, s) {
+	if strings.ContainsAny(s, " \t,#\"@+/") ||
+		slices.Contains([]string{"all", "replication", "sameuser", "samerole", "samegroup"}, s) {
 		return `"` + s + `"`
 	}
 	return s
@@ -247,8 +250,8 @@ func where(c HBAConn) string {
 	return c.From.String()
 }
 
-// Sources is where connections from n to the server of to come from: the zero
-// address stands for a unix socket.
+// Sources are the addresses of connections from n to the server of to; the zero
+// address is a unix socket.
 func (n *NodeFacts) Sources(to *NodeFacts) []netip.Addr {
 	if to.Conf.Host == "" || filepath.IsAbs(to.Conf.Host) {
 		return []netip.Addr{{}}

@@ -13,7 +13,7 @@ import (
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
-// identityOf looks a user up; an unknown one is known by its number only.
+// identityOf looks up a user. One without a name is called by its number.
 func identityOf(uid uint32) Identity {
 	id := Identity{Name: fmt.Sprintf("user %d", uid), UID: uid}
 	if u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10)); err == nil {
@@ -35,8 +35,8 @@ func (id *Identity) fill(u *user.User) {
 	}
 }
 
-// pgpoolIdentity is the user of the running Pgpool-II by its pid file, else
-// Debian's user for it.
+// pgpoolIdentity is the user of the running Pgpool-II by its pid file, or else
+// Debian's user.
 func pgpoolIdentity(file *pgpoolconf.File) Identity {
 	pidFile := "/var/run/postgresql/pgpool.pid"
 	if set, ok := file.Lookup("pid_file_name"); ok && set.Value != "" {
@@ -59,8 +59,8 @@ func pgpoolIdentity(file *pgpoolconf.File) Identity {
 	return id
 }
 
-// may says whether the mode lets the user do want (4 read, 2 write, 1 search or
-// run). It knows nothing of ACLs.
+// may says whether the mode allows want (4 read, 2 write, 1 search or run). It
+// ignores ACLs.
 func (id Identity) may(info os.FileInfo, want os.FileMode) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	perm := info.Mode().Perm()
@@ -80,7 +80,7 @@ func (id Identity) may(info os.FileInfo, want os.FileMode) bool {
 // mayRun says why the user cannot run the program at path; empty: it can.
 func (id Identity) mayRun(path string) string {
 	if !filepath.IsAbs(path) {
-		return "its path is not absolute, and hooks have a poor PATH"
+		return "its path is not absolute, and hooks run with a minimal PATH"
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

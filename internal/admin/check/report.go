@@ -8,8 +8,8 @@ import (
 // Severity says how bad a finding is.
 type Severity string
 
-// The severities. A problem stops a resync or makes Pgpool-II work against it;
-// a warning makes one slower, or matters in some failures only.
+// The severities. A problem stops a resync or makes Pgpool-II work against it; a
+// warning slows one down, or matters only in some failures.
 const (
 	Problem Severity = "problem"
 	Warning Severity = "warning"
@@ -21,7 +21,7 @@ func (s Severity) rank() int { return slices.Index([]Severity{Problem, Warning, 
 
 // Finding is one result of one check.
 type Finding struct {
-	// ID is the check's, and stable from release to release.
+	// ID is that of the check, and stable from release to release.
 	ID       string   `json:"id"`
 	Severity Severity `json:"severity"`
 	// Subject is "node N", "pgpool", "controller" or "files".
@@ -29,7 +29,7 @@ type Finding struct {
 	// At is file:line, where the finding is about a line.
 	At    string `json:"at,omitempty"`
 	Found string `json:"found"`
-	// Why says in one sentence what goes wrong because of it.
+	// Why says in one sentence what goes wrong otherwise.
 	Why string `json:"why"`
 	// Remedy is a command, an SQL statement or a configuration line; empty for OK.
 	Remedy string `json:"remedy,omitempty"`
@@ -42,11 +42,11 @@ type Report struct {
 	Warnings int       `json:"warnings"`
 }
 
-// Check is one entry of the table.
+// Check is one entry of Table.
 type Check struct {
 	// ID is lower case with hyphens.
 	ID string
-	// What names what is looked at, in a few words.
+	// What says in a few words what is looked at.
 	What string
 	// Why is one sentence, the same for all findings of the check.
 	Why  string
@@ -70,7 +70,7 @@ func (r *results) ok(subject, found string) {
 	r.add(OK, Finding{Subject: subject, Found: found})
 }
 
-// Table lists all checks in the order in which a person would go through them.
+// Table lists all checks, in the order in which a person would do them.
 func Table() []Check {
 	return slices.Concat(poolChecks, hookChecks, pcpChecks, nodeChecks, roleChecks, walChecks, dataChecks, fileChecks)
 }
@@ -81,7 +81,10 @@ func Run(f *Facts) Report {
 	for _, c := range Table() {
 		rep.Findings = append(rep.Findings, c.run(f)...)
 	}
-	slices.SortStableFunc(rep.Findings, func(a, b Finding) int { return cmp.Compare(a.Severity.rank(), b.Severity.rank()) })
+	slices.SortStableFunc(rep.Findings, func(a, b Finding) int {
+		return cmp.Compare(a.Severity.rank(),
+			b.Severity.rank())
+	})
 	for _, f := range rep.Findings {
 		switch f.Severity {
 		case Problem:

@@ -52,7 +52,10 @@ func TestDialAsAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	var cred *unix.Ucred
-	if cerr := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); cerr != nil || err != nil {
+	if cerr := raw.Control(func(fd uintptr) {
+		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET,
+			unix.SO_PEERCRED)
+	}); cerr != nil || err != nil {
 		t.Fatal(cerr, err)
 	}
 	if int(cred.Uid) != want {

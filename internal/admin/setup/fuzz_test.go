@@ -16,7 +16,9 @@ func FuzzPassLine(f *testing.F) {
 	f.Add("10.0.0.1", "repool", "s3cret")
 	f.Add("fe80::1", `a\b`, `c:\`)
 	f.Fuzz(func(t *testing.T, host, user, password string) {
-		if all := host + user + password; strings.ContainsAny(all, "\r\n\x00") || host == "" || user == "" || password == "" || host == "*" || user == "*" || strings.HasPrefix(host, "#") || len(all) > 500 || strings.TrimSpace(all) != all {
+		if all := host + user + password; strings.ContainsAny(all, "\r\n\x00") || host == "" || user == "" ||
+			password == "" || host == "*" || user == "*" || strings.HasPrefix(host, "#") || len(all) > 500 ||
+			strings.TrimSpace(all) != all {
 			return
 		}
 		entries, err := pgpassfile.ParsePassfile(strings.NewReader(passLine(host, "5432", "*", user, password) + "\n"))

@@ -102,7 +102,9 @@ func (m *maker) hbaItem(n *check.NodeFacts, lines []string) error {
 	conn := m.admin[n.Conf.ID]
 	_, err := os.Stat(path)
 	if n.Conf.Agent.Kind != config.AgentLocal || err != nil || conn == nil {
-		m.add(Item{ID: "hba", Subject: n.Subject(), What: "put these lines before the first rule of its pg_hba.conf, then SELECT pg_reload_conf()", File: path, Lines: plus(strings.Join(lines, "\n")), Manual: true})
+		m.add(Item{ID: "hba", Subject: n.Subject(),
+			What: "put these lines before the first rule of its pg_hba.conf, then SELECT pg_reload_conf()", File: path,
+			Lines: plus(strings.Join(lines, "\n")), Manual: true})
 		return nil
 	}
 	e, err := m.file(path, 0o600)
@@ -110,13 +112,16 @@ func (m *maker) hbaItem(n *check.NodeFacts, lines []string) error {
 		return err
 	}
 	e.after = withBlock(e.after, lines)
-	m.add(Item{ID: "hba", Subject: n.Subject(), What: "let repool and the standbys in from every node", File: path, Lines: plus(strings.Join(lines, "\n")), SQL: []string{"SELECT pg_reload_conf()"},
+	m.add(Item{ID: "hba", Subject: n.Subject(), What: "let repool and the standbys in from every node", File: path,
+		Lines: plus(strings.Join(lines, "\n")), SQL: []string{"SELECT pg_reload_conf()"},
 		do: func(ctx context.Context, i *Item) (err error) {
 			if i.Backup, err = e.write(m.o.Suffix); err != nil {
 				return err
 			}
 			var bad string
-			err = conn.QueryRow(ctx, `SELECT coalesce(string_agg('line ' || line_number || ': ' || error, '; '), '') FROM pg_hba_file_rules WHERE error IS NOT NULL`).Scan(&bad)
+			err = conn.QueryRow(ctx,
+				`SELECT coalesce(string_agg('line ' || line_number || ': ' || error, '; '), '')
+					FROM pg_hba_file_rules WHERE error IS NOT NULL`).Scan(&bad)
 			if err != nil {
 				return err
 			}

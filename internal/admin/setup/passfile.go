@@ -77,7 +77,8 @@ func (m *maker) passfileItems(roles []*role) {
 			for _, host := range passHosts(n.Host) {
 				port := strconv.Itoa(n.Port)
 				// A standby asks for database "replication", repool for its own.
-				if entries.FindPassword(host, port, "replication", r.login.User) != "" && entries.FindPassword(host, port, r.login.DBName, r.login.User) != "" {
+				if entries.FindPassword(host, port, "replication", r.login.User) != "" &&
+					entries.FindPassword(host, port, r.login.DBName, r.login.User) != "" {
 					continue
 				}
 				e.appendLine(passLine(host, port, "*", r.login.User, s.clear))

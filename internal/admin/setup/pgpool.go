@@ -58,7 +58,8 @@ func (m *maker) checkUsers(context.Context) error {
 		s := m.secrets[d.User]
 		if path == "" || !s.known() {
 			m.manual(strings.ReplaceAll(kind, "_", "-")+"-user", pgpoolSubject,
-				"give %s_user a role that can log in to every node, with its password in pool_passwd (pool_passwd is off, or the password of %s is not known)", kind, d.User)
+				"give %s_user a role that can log in to every node, with its password in pool_passwd (pool_passwd is off, or "+
+					"the password of %s is not known)", kind, d.User)
 			continue
 		}
 		if err := m.poolPassword(path, d.User, s); err != nil {
@@ -147,7 +148,8 @@ func (m *maker) pgpoolConf(context.Context) error {
 	}
 	m.hookSettings()
 	m.nodeSettings()
-	for _, id := range []string{"sr-check-off", "auto-failback", "failover-on-shutdown", "failover-on-error", "search-primary-timeout",
+	for _, id := range []string{"sr-check-off", "auto-failback", "failover-on-shutdown", "failover-on-error",
+		"search-primary-timeout",
 		"detach-false-primary", "health-check-off", "data-directory"} {
 		m.handled[id] = true
 	}
@@ -161,7 +163,8 @@ func (m *maker) pgpoolConf(context.Context) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	m.add(Item{ID: "pgpool-conf", Subject: pgpoolSubject, What: "call repool, and do nothing behind its back", File: m.facts.Pool.PgpoolConf, Lines: changeLines(changes),
+	m.add(Item{ID: "pgpool-conf", Subject: pgpoolSubject, What: "call repool, and do nothing behind its back",
+		File: m.facts.Pool.PgpoolConf, Lines: changeLines(changes),
 		do: func(_ context.Context, i *Item) error {
 			written, err := edit.Write(m.o.Suffix)
 			for _, w := range written {

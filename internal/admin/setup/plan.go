@@ -107,10 +107,12 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 		facts.Pool.File = o.ConfigFile // the one that is going to be written
 	}
 	m := &maker{o: o, own: own, facts: facts, admin: map[topology.NodeID]*pgx.Conn{}, files: map[string]*fileEdit{},
-		secrets: map[string]secret{}, md5: map[string]bool{}, logins: map[topology.NodeID]check.Login{}, handled: map[string]bool{}}
+		secrets: map[string]secret{}, md5: map[string]bool{}, logins: map[topology.NodeID]check.Login{},
+		handled: map[string]bool{}}
 	m.connect(ctx)
 	for _, part := range []func(context.Context) error{
-		m.stateDir, m.roles, m.hba, m.pcpUser, m.checkUsers, m.repoolYAML, m.sshKeys, m.recovery, m.shims, m.pgpoolConf, m.unit,
+		m.stateDir, m.roles, m.hba, m.pcpUser, m.checkUsers, m.repoolYAML, m.sshKeys, m.recovery, m.shims, m.pgpoolConf,
+		m.unit,
 	} {
 		if err := part(ctx); err != nil {
 			m.disconnect()

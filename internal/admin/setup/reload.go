@@ -23,7 +23,8 @@ func (m *maker) reloadPgpool() {
 	}
 	m.add(Item{ID: "reload", Subject: pgpoolSubject, What: "have Pgpool-II read its configuration again", do: m.doReload})
 	if m.facts.Pool.Pgpool.UseWatchdog {
-		m.manual("reload", pgpoolSubject, "make the same changes beside every other member of the watchdog cluster (repool setup --apply there)")
+		m.manual("reload", pgpoolSubject, "make the same changes beside every other member of the watchdog cluster "+
+			"(repool setup --apply there)")
 	}
 }
 
@@ -48,7 +49,8 @@ func (m *maker) doReload(ctx context.Context, _ *Item) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(errors.New("Pgpool-II does not run with the new settings after the reload (its log says why)"), err)
+			return errors.Join(errors.New("Pgpool-II does not run with the new settings after the reload (its log says why)"),
+				err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

@@ -44,7 +44,8 @@ func (m *maker) roles(ctx context.Context) error {
 	node, conn := m.primary()
 	if conn == nil {
 		if m.bad("node-login", "") || m.bad("replication-login", "") || m.bad("role-rewind", "") {
-			m.manual("database-role", "pool", "no primary was reached as %s, so roles and grants are left to a person: say --admin-user and --admin-host, or run the statements shown below", m.o.AdminUser)
+			m.manual("database-role", "pool", "no primary was reached as %s, so roles and grants are left to a person: say "+
+				"--admin-user and --admin-host, or run the statements shown below", m.o.AdminUser)
 		}
 		return nil
 	}
@@ -68,7 +69,8 @@ func (m *maker) roles(ctx context.Context) error {
 	}
 	m.passfileItems(roles)
 	m.roleItem(node.String(), conn, sql, shown)
-	for _, id := range []string{"pgpass", "role-monitor", "role-checkpoint", "role-rewind", "role-promote", "role-slots", "replication-role", "replication-login"} {
+	for _, id := range []string{"pgpass", "role-monitor", "role-checkpoint", "role-rewind", "role-promote", "role-slots",
+		"replication-role", "replication-login"} {
 		m.handled[id] = true
 	}
 	return nil
@@ -78,7 +80,8 @@ func (m *maker) roleItem(node string, conn *pgx.Conn, sql, shown []string) {
 	if len(sql) == 0 {
 		return
 	}
-	m.add(Item{ID: "database-role", Subject: "node " + node, What: "give repool's roles what they need, and no more", SQL: shown,
+	m.add(Item{ID: "database-role", Subject: "node " + node, What: "give repool's roles what they need, and no more",
+		SQL: shown,
 		do: func(ctx context.Context, _ *Item) error {
 			return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 				for i, s := range sql {
@@ -98,7 +101,8 @@ func (r *role) read(ctx context.Context, conn *pgx.Conn) error {
 	       coalesce(rolpassword LIKE 'SCRAM-SHA-256$%', false) FROM pg_authid WHERE rolname = $1`, r.login.User).
 		Scan(&oid, &r.canLogin, &r.replication, &r.super, &r.password, &r.scram)
 	r.functions = map[string]bool{}
-	if err := conn.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_checkpoint')`).Scan(&r.checkpoint); err != nil {
+	if err := conn.QueryRow(ctx,
+		`SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_checkpoint')`).Scan(&r.checkpoint); err != nil {
 		return err
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -109,7 +113,8 @@ func (r *role) read(ctx context.Context, conn *pgx.Conn) error {
 	}
 	r.exists = true
 	if !r.checkpoint {
-		if err := conn.QueryRow(ctx, `SELECT pg_has_role($1::oid, 'pg_checkpoint', 'USAGE')`, oid).Scan(&r.checkpoint); err != nil {
+		if err := conn.QueryRow(ctx, `SELECT pg_has_role($1::oid, 'pg_checkpoint', 'USAGE')`,
+			oid).Scan(&r.checkpoint); err != nil {
 			return err
 		}
 	}
@@ -118,7 +123,8 @@ func (r *role) read(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, fn := range check.Functions {
 		var may bool
-		if err := conn.QueryRow(ctx, `SELECT has_function_privilege($1::oid, $2, 'EXECUTE')`, oid, fn).Scan(&may); err != nil {
+		if err := conn.QueryRow(ctx, `SELECT has_function_privilege($1::oid, $2, 'EXECUTE')`, oid,
+			fn).Scan(&may); err != nil {
 			return err
 		}
 		r.functions[fn] = may
@@ -143,9 +149,11 @@ func (m *maker) password(r *role) (set bool, err error) {
 			}
 		}
 	case failed && !s.known():
-		m.manual("database-role", "pool", "role %s exists, and its password is not in %s: put it there, or say --reset-password to give it a new one", r.login.User, r.login.Passfile)
+		m.manual("database-role", "pool", "role %s exists, and its password is not in %s: put it there, or say "+
+			"--reset-password to give it a new one", r.login.User, r.login.Passfile)
 	case failed && m.wrongPassword(r):
-		m.manual("database-role", "pool", "the password of role %s in %s is wrong: correct it, or say --reset-password to make the server take it", r.login.User, r.login.Passfile)
+		m.manual("database-role", "pool", "the password of role %s in %s is wrong: correct it, or say --reset-password to "+
+			"make the server take it", r.login.User, r.login.Passfile)
 	}
 	m.secrets[r.login.User] = s
 	return set, nil
@@ -158,7 +166,7 @@ func (m *maker) loginsFail(roles []*role) bool {
 }
 
 func (m *maker) wrongPassword(r *role) bool {
-	return m.anyLogin([]*role{r}, func(l check.Login) bool { return l.Code == "28P01" })
+	return m.anyLogin([]*role{r}, func(l check.Login) bool { return l.Code == postgres.InvalidPassword })
 }
 
 func (m *maker) anyLogin(roles []*role, is func(check.Login) bool) bool {
@@ -194,9 +202,11 @@ func (r *role) statements(s secret, setPassword bool) (sql, shown []string, err 
 	}
 	switch {
 	case !r.exists:
-		sql, shown = append(sql, "CREATE ROLE "+name+" LOGIN REPLICATION"+secretPart), append(shown, "CREATE ROLE "+name+" LOGIN REPLICATION"+stars)
+		sql, shown = append(sql, "CREATE ROLE "+name+" LOGIN REPLICATION"+secretPart),
+			append(shown, "CREATE ROLE "+name+" LOGIN REPLICATION"+stars)
 	case !r.canLogin || !r.replication && !r.super || setPassword:
-		sql, shown = append(sql, "ALTER ROLE "+name+" LOGIN REPLICATION"+secretPart), append(shown, "ALTER ROLE "+name+" LOGIN REPLICATION"+stars)
+		sql, shown = append(sql, "ALTER ROLE "+name+" LOGIN REPLICATION"+secretPart),
+			append(shown, "ALTER ROLE "+name+" LOGIN REPLICATION"+stars)
 	}
 	if !r.database || r.super {
 		return sql, shown, nil

@@ -58,7 +58,8 @@ func scramVerifier(s secret) (string, error) {
 	}
 	stored := sha256.Sum256(mac("Client Key"))
 	b64 := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", scramIterations, b64(salt[:]), b64(stored[:]), b64(mac("Server Key"))), nil
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", scramIterations, b64(salt[:]), b64(stored[:]),
+		b64(mac("Server Key"))), nil
 }
 
 // pcpHash is what pcp.conf stores for a password.

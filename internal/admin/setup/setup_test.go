@@ -149,7 +149,8 @@ func TestPlanForAPoolThatIsDown(t *testing.T) {
 func steady(plan string) string {
 	var out []string
 	for l := range strings.Lines(plan) {
-		if strings.Contains(l, "node-login") || strings.Contains(l, "install the systemd") || strings.HasPrefix(l, "    → ") || strings.HasPrefix(l, "tell") && !strings.Contains(l, "reload") {
+		if strings.Contains(l, "node-login") || strings.Contains(l, "install the systemd") ||
+			strings.HasPrefix(l, "    → ") || strings.HasPrefix(l, "tell") && !strings.Contains(l, "reload") {
 			continue
 		}
 		out = append(out, l)
@@ -261,13 +262,15 @@ func TestStatementsForARole(t *testing.T) {
 	if !strings.HasPrefix(sql[0], `CREATE ROLE "re""pool" LOGIN REPLICATION PASSWORD 'SCRAM-SHA-256$4096:`) {
 		t.Errorf("got %s", sql[0])
 	}
-	if all := strings.Join(append(sql, shown...), ""); strings.Contains(all, "hidden") || strings.Contains(strings.Join(shown, ""), "SCRAM") {
+	if all := strings.Join(append(sql, shown...), ""); strings.Contains(all, "hidden") ||
+		strings.Contains(strings.Join(shown, ""), "SCRAM") {
 		t.Error("the password or its verifier is shown")
 	}
 	if len(sql) != 4 || len(shown) != 4 {
 		t.Errorf("%d statements: %q", len(sql), shown)
 	}
-	full := &role{login: postgres.Login{User: "repool"}, database: true, exists: true, canLogin: true, replication: true, monitor: true, checkpoint: true, functions: map[string]bool{}}
+	full := &role{login: postgres.Login{User: "repool"}, database: true, exists: true, canLogin: true, replication: true,
+		monitor: true, checkpoint: true, functions: map[string]bool{}}
 	for _, fn := range check.Functions {
 		full.functions[fn] = true
 	}

@@ -18,7 +18,8 @@ func (m *maker) sshKeys(context.Context) error {
 		if n.Agent.Kind != config.AgentSSH {
 			continue
 		}
-		what := fmt.Sprintf("put this line into ~%s/.ssh/authorized_keys on %s, where repool agent runs", orElse(n.Agent.User, "postgres"), n.Agent.Host)
+		what := fmt.Sprintf("put this line into ~%s/.ssh/authorized_keys on %s, where repool agent runs",
+			orElse(n.Agent.User, "postgres"), n.Agent.Host)
 		if !found {
 			what = "make a key for repool (ssh-keygen -t ed25519, without a passphrase, as " + m.own.name + "); then " + what
 		}

@@ -23,7 +23,8 @@ func (m *maker) stateDir(context.Context) error {
 	}
 	dir := m.facts.Pool.Controller.StateDir
 	m.handled["state-directory"] = true
-	m.add(Item{ID: "state-directory", Subject: "controller", What: "make the state directory, for " + m.own.name, File: dir, Lines: []string{"+ " + dir + "/"},
+	m.add(Item{ID: "state-directory", Subject: "controller", What: "make the state directory, for " + m.own.name,
+		File: dir, Lines: []string{"+ " + dir + "/"},
 		do: func(context.Context, *Item) error {
 			return errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700), m.own.take(dir))
 		}})
@@ -68,7 +69,8 @@ func (m *maker) shims(context.Context) error {
 	for _, c := range changes {
 		lines = append(lines, "+ "+c.Path)
 	}
-	m.add(Item{ID: "shims", Subject: pgpoolSubject, What: "install scripts under the older names that call repool", Lines: lines,
+	m.add(Item{ID: "shims", Subject: pgpoolSubject, What: "install scripts under the older names that call repool",
+		Lines: lines,
 		do: func(_ context.Context, i *Item) error {
 			done, err := hook.InstallShims(hooks, data, m.facts.Program, m.configPath())
 			for _, c := range done {
@@ -91,7 +93,8 @@ func (m *maker) recovery(ctx context.Context) error {
 		m.set("recovery_1st_stage_command", "recovery_1st_stage.sh")
 	}
 	if r.User == "" {
-		m.manual("recovery-user", pgpoolSubject, "online recovery needs a superuser: set recovery_user and recovery_password in pgpool.conf")
+		m.manual("recovery-user", pgpoolSubject,
+			"online recovery needs a superuser: set recovery_user and recovery_password in pgpool.conf")
 	}
 	p := m.facts.Primary()
 	if p == nil {
@@ -99,21 +102,27 @@ func (m *maker) recovery(ctx context.Context) error {
 	}
 	conn, err := m.dial(ctx, p.Conf, r.Database)
 	if err != nil {
-		m.manual("recovery-extension", p.Subject(), "CREATE EXTENSION pgpool_recovery in database %s (it could not be reached as %s)", r.Database, m.o.AdminUser)
+		m.manual("recovery-extension", p.Subject(),
+			"CREATE EXTENSION pgpool_recovery in database %s (it could not be reached as %s)", r.Database, m.o.AdminUser)
 		return nil
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	var there, possible bool
 	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pgpool_recovery'),
-	       EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pgpool_recovery')`).Scan(&there, &possible); err != nil {
+	       EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pgpool_recovery')`).
+		Scan(&there, &possible); err != nil {
 		return fmt.Errorf("look for the extension pgpool_recovery: %w", err)
 	}
 	switch {
 	case there:
 	case !possible:
-		m.manual("recovery-extension", p.Subject(), "install the package with the extension pgpool_recovery (Debian: postgresql-%d-pgpool2) on every node's machine", p.SQL.Version/10000)
+		m.manual("recovery-extension", p.Subject(),
+			"install the package with the extension pgpool_recovery (Debian: postgresql-%d-pgpool2) on every node's machine",
+			p.SQL.Version/10000)
 	default:
-		m.add(Item{ID: "recovery-extension", Subject: p.Subject(), What: "make the functions of online recovery, in database " + r.Database, SQL: []string{"CREATE EXTENSION pgpool_recovery"},
+		m.add(Item{ID: "recovery-extension", Subject: p.Subject(),
+			What: "make the functions of online recovery, in database " + r.Database,
+			SQL:  []string{"CREATE EXTENSION pgpool_recovery"},
 			do: func(ctx context.Context, _ *Item) error {
 				conn, err := m.dial(ctx, p.Conf, r.Database)
 				if err != nil {
@@ -130,7 +139,9 @@ func (m *maker) recovery(ctx context.Context) error {
 func (m *maker) repoolYAML(context.Context) error {
 	for _, n := range m.facts.Pool.Nodes {
 		if n.Agent.Kind == config.AgentNone {
-			m.manual("agent", subject(n.ID), "it is on another machine: install repool there, and say how its agent is reached by \"- {id: %s, agent: ssh://%s@%s}\" (or https://%s:7411) under nodes in %s", n.ID, m.own.name, n.Host, n.Host, m.facts.Pool.File)
+			m.manual("agent", subject(n.ID), "it is on another machine: install repool there, and say how its agent is "+
+				"reached by \"- {id: %s, agent: ssh://%s@%s}\" (or https://%s:7411) under nodes in %s", n.ID, m.own.name, n.Host,
+				n.Host, m.facts.Pool.File)
 		}
 	}
 	if m.o.Loaded.Path != "" {
@@ -140,7 +151,8 @@ func (m *maker) repoolYAML(context.Context) error {
 	if err != nil || e.exists {
 		return err
 	}
-	for _, path := range []string{m.o.Loaded.Config.Database.Passfile, m.o.Loaded.Config.Replication.Passfile, m.o.Loaded.Config.Pgpool.PCP.Passfile} {
+	for _, path := range []string{m.o.Loaded.Config.Database.Passfile, m.o.Loaded.Config.Replication.Passfile,
+		m.o.Loaded.Config.Pgpool.PCP.Passfile} {
 		if err := m.emptyPassfile(path); err != nil {
 			return err
 		}
@@ -210,7 +222,8 @@ func (m *maker) unit(context.Context) error {
 	if p := m.configPath(); p != "" {
 		exec += " --config " + p
 	}
-	text = strings.NewReplacer("/usr/bin/repool serve", exec, "User=postgres", "User="+m.own.name, "Group=postgres", "Group="+groupOf(m.own)).Replace(text)
+	text = strings.NewReplacer("/usr/bin/repool serve", exec, "User=postgres", "User="+m.own.name, "Group=postgres",
+		"Group="+groupOf(m.own)).Replace(text)
 	e, err := m.file(filepath.Join(m.o.UnitDir, "repool.service"), 0o644)
 	if err != nil {
 		return err
@@ -220,6 +233,7 @@ func (m *maker) unit(context.Context) error {
 	}
 	e.after, e.owner = text, owner{}
 	m.handled["controller"] = true
-	m.edit("unit", "controller", "install the systemd unit; then: systemctl daemon-reload && systemctl enable --now repool", e, []string{"+ " + exec})
+	m.edit("unit", "controller", "install the systemd unit; then: systemctl daemon-reload && systemctl enable --now "+
+		"repool", e, []string{"+ " + exec})
 	return nil
 }

@@ -29,13 +29,14 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew b
 	}
 	line := p.ID.String() + " " + history.Text()
 	walFrom := askedOnce(func() topology.LSN {
-		from, _ := o.walFrom.get(context.WithoutCancel(ctx), want[topology.LSN]{key: line, anew: anew, ask: func(ctx context.Context) topology.LSN {
-			own, err := pa.ProbeWAL(ctx, history)
-			if err != nil {
-				return 0 // unknown: then no gap is proven
-			}
-			return own.WALFrom
-		}})
+		from, _ := o.walFrom.get(context.WithoutCancel(ctx), want[topology.LSN]{key: line, anew: anew,
+			ask: func(ctx context.Context) topology.LSN {
+				own, err := pa.ProbeWAL(ctx, history)
+				if err != nil {
+					return 0 // unknown: then no gap is proven
+				}
+				return own.WALFrom
+			}})
 		return from
 	})
 	var wg sync.WaitGroup
@@ -159,7 +160,8 @@ func (o *Observer) wantsLineage(snap *topology.Snapshot, n, p *topology.Node, li
 	if !streams(n, p) {
 		delete(o.proven, n.ID)
 	}
-	if !n.Agent.OK() || n.Agent.Dir == topology.DirMissing || n.Agent.Dir == topology.DirEmpty || n.Agent.Dir == topology.DirForeign {
+	if !n.Agent.OK() || n.Agent.Dir == topology.DirMissing || n.Agent.Dir == topology.DirEmpty ||
+		n.Agent.Dir == topology.DirForeign {
 		return false
 	}
 	if r := n.Agent.Run; r != nil && !r.Outcome.Ended() {
@@ -186,5 +188,6 @@ func (o *Observer) noteProof(n, p *topology.Node, line string) {
 // that the stream goes on, not to tell from whom it comes.
 func streams(n, p *topology.Node) bool {
 	r := n.SQL.Receiver
-	return n.SQL.OK() && n.SQL.InRecovery && r.Status == "streaming" && r.SenderPort == p.Port && r.Timeline == p.SQL.Timeline
+	return n.SQL.OK() && n.SQL.InRecovery && r.Status == "streaming" && r.SenderPort == p.Port &&
+		r.Timeline == p.SQL.Timeline
 }

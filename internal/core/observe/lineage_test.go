@@ -70,20 +70,31 @@ func TestWhomToCompare(t *testing.T) {
 		world func(*trio)
 		want  bool
 	}{
-		"detached though it streams":      {func(w *trio) { w.detach(1) }, true},
-		"server down":                     {func(w *trio) { w.sql[1].facts = topology.SQLFacts{Source: topology.Source{Err: "refused"}} }, true},
-		"a second primary":                {func(w *trio) { w.sql[1].facts.InRecovery, w.sql[1].facts.Timeline = false, 1 }, true},
-		"data directory missing":          {func(w *trio) { w.agent[1].State.Dir = topology.DirMissing }, false},
-		"data directory foreign":          {func(w *trio) { w.agent[1].State.Dir = topology.DirForeign }, false},
-		"agent silent":                    {func(w *trio) { w.agent[1].Fail = func(string) error { return errors.New("gone") } }, false},
-		"run in progress":                 {func(w *trio) { w.agent[1].State.Run = &topology.RunState{Outcome: topology.RunRunning} }, false},
-		"run that failed":                 {func(w *trio) { w.detach(1); w.agent[1].State.Run = &topology.RunState{Outcome: topology.RunFailed} }, true},
-		"pool silent":                     {func(w *trio) { w.pool.view.Err = "no answer" }, true},
-		"primary's agent silent":          {func(w *trio) { w.detach(1); w.agent[0].Fail = func(string) error { return errors.New("gone") } }, false},
-		"primary just promoted":           {func(w *trio) { w.detach(1); w.agent[0].State.History = topology.History{TLI: 1} }, false},
-		"two primaries on one timeline":   {func(w *trio) { w.sql[2].facts.InRecovery = false }, false},
-		"no primary":                      {func(w *trio) { w.sql[0].facts.InRecovery = true }, false},
-		"old primary on a lower timeline": {func(w *trio) { w.detach(1); w.sql[2].facts.InRecovery, w.sql[2].facts.Timeline = false, 1 }, true},
+		"detached though it streams": {func(w *trio) { w.detach(1) }, true},
+		"server down": {
+			func(w *trio) { w.sql[1].facts = topology.SQLFacts{Source: topology.Source{Err: "refused"}} }, true},
+		"a second primary": {func(w *trio) { w.sql[1].facts.InRecovery, w.sql[1].facts.Timeline = false, 1 },
+			true},
+		"data directory missing": {func(w *trio) { w.agent[1].State.Dir = topology.DirMissing }, false},
+		"data directory foreign": {func(w *trio) { w.agent[1].State.Dir = topology.DirForeign }, false},
+		"agent silent": {
+			func(w *trio) { w.agent[1].Fail = func(string) error { return errors.New("gone") } }, false},
+		"run in progress": {
+			func(w *trio) { w.agent[1].State.Run = &topology.RunState{Outcome: topology.RunRunning} }, false},
+		"run that failed": {
+			func(w *trio) { w.detach(1); w.agent[1].State.Run = &topology.RunState{Outcome: topology.RunFailed} }, true},
+		"pool silent": {func(w *trio) { w.pool.view.Err = "no answer" }, true},
+		"primary's agent silent": {
+			func(w *trio) { w.detach(1); w.agent[0].Fail = func(string) error { return errors.New("gone") } }, false},
+		"primary just promoted": {
+			func(w *trio) { w.detach(1); w.agent[0].State.History = topology.History{TLI: 1} }, false},
+		"two primaries on one timeline": {func(w *trio) { w.sql[2].facts.InRecovery = false }, false},
+		"no primary":                    {func(w *trio) { w.sql[0].facts.InRecovery = true }, false},
+		"old primary on a lower timeline": {func(w *trio) {
+			w.detach(1)
+			w.sql[2].facts.InRecovery,
+				w.sql[2].facts.Timeline = false, 1
+		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +132,8 @@ func TestComparisonThatFails(t *testing.T) {
 		if l := snap.Nodes[1].Lineage; l.OK() || l.Err != "segment garbled" || l.Verdict != topology.LineageUnknown {
 			t.Errorf("own WAL unreadable: %+v", l)
 		}
-		if l := snap.Nodes[2].Lineage; l.Verdict == topology.LineageOnLine || !strings.Contains(l.Proof, agentapi.ErrNoWAL.Error()) {
+		if l := snap.Nodes[2].Lineage; l.Verdict == topology.LineageOnLine ||
+			!strings.Contains(l.Proof, agentapi.ErrNoWAL.Error()) {
 			t.Errorf("the primary's record is gone: %+v", l)
 		}
 	})
@@ -193,7 +205,8 @@ func TestVerdictAgainstTheLastPrimaryIsNotTaken(t *testing.T) {
 		}
 		o := w.observer()
 		o.Observe(t.Context())
-		line3 := topology.History{TLI: 3, Ancestors: append(line2.Ancestors, topology.HistoryEntry{TLI: 2, Switch: 0x6000000})}
+		line3 := topology.History{TLI: 3,
+			Ancestors: append(line2.Ancestors, topology.HistoryEntry{TLI: 2, Switch: 0x6000000})}
 		w.sql[0].facts = topology.SQLFacts{Source: topology.Source{Err: "refused"}, Refused: true}
 		w.sql[2].facts.InRecovery, w.sql[2].facts.Timeline = false, 3
 		w.agent[2].State.History = line3

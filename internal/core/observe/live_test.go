@@ -99,17 +99,21 @@ func TestLivePool(t *testing.T) {
 func livePair(t *testing.T, ctx context.Context, l *lab.Lab, primary, standby *SQLProber) {
 	t.Helper()
 	p, s := probe(ctx, primary), probe(ctx, standby)
-	if !p.OK() || p.InRecovery || p.SystemID == 0 || p.Timeline != 1 || p.Current == 0 || p.Version < 130000 || p.DatabaseBytes == 0 {
+	if !p.OK() || p.InRecovery || p.SystemID == 0 || p.Timeline != 1 || p.Current == 0 || p.Version < 130000 ||
+		p.DatabaseBytes == 0 {
 		t.Errorf("primary: %+v", p)
 	}
-	if len(p.Senders) != 1 || p.Senders[0].State != "streaming" || p.Senders[0].Replay == 0 || len(p.Slots) != 1 || !p.Slots[0].Active || !p.Slots[0].Physical || p.Slots[0].Restart == 0 {
+	if len(p.Senders) != 1 || p.Senders[0].State != "streaming" || p.Senders[0].Replay == 0 || len(p.Slots) != 1 ||
+		!p.Slots[0].Active || !p.Slots[0].Physical || p.Slots[0].Restart == 0 {
 		t.Errorf("primary's senders and slots: %+v, %+v", p.Senders, p.Slots)
 	}
-	if !s.OK() || !s.InRecovery || s.SystemID != p.SystemID || s.Timeline != 1 || s.Replay == 0 || s.Receive == 0 || s.Current != 0 {
+	if !s.OK() || !s.InRecovery || s.SystemID != p.SystemID || s.Timeline != 1 || s.Replay == 0 || s.Receive == 0 ||
+		s.Current != 0 {
 		t.Errorf("standby: %+v", s)
 	}
 	r := s.Receiver
-	if r.Status != "streaming" || r.SenderPort != l.Nodes[0].Port || r.SenderHost != l.Nodes[0].Host || r.Timeline != 1 || r.Slot == "" {
+	if r.Status != "streaming" || r.SenderPort != l.Nodes[0].Port || r.SenderHost != l.Nodes[0].Host ||
+		r.Timeline != 1 || r.Slot == "" {
 		t.Errorf("standby's receiver: %+v", r)
 	}
 	if s.Settings["max_connections"] == "" || s.Settings["hba_file"] == "" || s.Settings["primary_conninfo"] == "" {
@@ -140,7 +144,8 @@ func liveWithoutMonitor(t *testing.T, ctx context.Context, l *lab.Lab) {
 	}
 	wrong := liveProber(t, l, 0, "app")
 	wrong.conf.Password = "not-this-one"
-	if f := probe(ctx, wrong); f.OK() || f.Refused || strings.Contains(f.Err, "not-this-one") || strings.Contains(f.Err, "\n") {
+	if f := probe(ctx, wrong); f.OK() || f.Refused || strings.Contains(f.Err, "not-this-one") ||
+		strings.Contains(f.Err, "\n") {
 		t.Errorf("a wrong password: %+v", f.Source)
 	}
 }
@@ -149,15 +154,18 @@ func liveView(t *testing.T, ctx context.Context, l *lab.Lab) {
 	t.Helper()
 	ids := []topology.NodeID{0, 1}
 	v := NewPCPReader(l.PCP(0), ids).View(ctx)
-	if !v.OK() || v.Primary != 0 || len(v.Nodes) != 2 || !v.Nodes[0].Attached() || !v.Nodes[1].Attached() || v.Watchdog.Enabled || !v.Watchdog.MayAct() {
+	if !v.OK() || v.Primary != 0 || len(v.Nodes) != 2 || !v.Nodes[0].Attached() || !v.Nodes[1].Attached() ||
+		v.Watchdog.Enabled || !v.Watchdog.MayAct() {
 		t.Errorf("view: %+v", v)
 	}
-	if v := NewPCPReader(l.PCP(0), append(ids, 7)).View(ctx); v.OK() || len(v.Nodes) != 0 || v.Primary != topology.NoNode || !strings.Contains(v.Err, "node 7") {
+	if v := NewPCPReader(l.PCP(0), append(ids, 7)).View(ctx); v.OK() || len(v.Nodes) != 0 ||
+		v.Primary != topology.NoNode || !strings.Contains(v.Err, "node 7") {
 		t.Errorf("a view with a node that is not there: %+v", v)
 	}
 	d := NewPCPReader(l.PCP(0), ids).Detail(ctx)
 	p := d.Processes
-	if !d.OK() || p.Free+p.Idle+p.IdleInTransaction+p.Active != 20 || len(d.Nodes) != 2 || d.Nodes[1].Weight != 0.5 || !d.Nodes[1].DelayKnown {
+	if !d.OK() || p.Free+p.Idle+p.IdleInTransaction+p.Active != 20 || len(d.Nodes) != 2 || d.Nodes[1].Weight != 0.5 ||
+		!d.Nodes[1].DelayKnown {
 		t.Errorf("detail: %+v", d)
 	}
 	wrong := l.PCP(0)
@@ -198,17 +206,18 @@ func TestCloseDoesNotWaitForASilentServer(t *testing.T) {
 func TestNoPasswordLeavesTheProber(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"host=a port=5432 user=repl":                                   "host=a port=5432 user=repl",
-		"host=a password=secret user=repl":                             "host=a password=*** user=repl",
-		"host=a sslpassword = 'a secret' user=repl":                    "host=a sslpassword = *** user=repl",
-		`password='with \' quote and blank' host=a`:                    `password=*** host=a`,
-		`password=with\ blank host=a`:                                  `password=*** host=a`,
-		"password='never closed":                                       "password=***",
-		"passfile=/home/x/.pgpass host=a":                              "passfile=/home/x/.pgpass host=a",
-		"postgresql://repl:secret@a:5432/x?sslmode=disable":            "postgresql://repl:***@a:5432/x?sslmode=disable",
-		"postgresql://a/x?user=r&password=secret&sslpassword=s&port=1": "postgresql://a/x?user=r&password=***&sslpassword=***&port=1",
-		"PGPASSWORD=secret cp %f %p":                                   "PGPASSWORD=*** cp %f %p",
-		"cp /archive/%f %p":                                            "cp /archive/%f %p",
+		"host=a port=5432 user=repl":                        "host=a port=5432 user=repl",
+		"host=a password=secret user=repl":                  "host=a password=*** user=repl",
+		"host=a sslpassword = 'a secret' user=repl":         "host=a sslpassword = *** user=repl",
+		`password='with \' quote and blank' host=a`:         `password=*** host=a`,
+		`password=with\ blank host=a`:                       `password=*** host=a`,
+		"password='never closed":                            "password=***",
+		"passfile=/home/x/.pgpass host=a":                   "passfile=/home/x/.pgpass host=a",
+		"postgresql://repl:secret@a:5432/x?sslmode=disable": "postgresql://repl:***@a:5432/x?sslmode=disable",
+		"postgresql://a/x?user=r&password=secret&sslpassword=s&port=1": "postgresql://a/x?user=r&" +
+			"password=***&sslpassword=***&port=1",
+		"PGPASSWORD=secret cp %f %p": "PGPASSWORD=*** cp %f %p",
+		"cp /archive/%f %p":          "cp /archive/%f %p",
 	} {
 		if got := maskPasswords(in); got != want {
 			t.Errorf("%s\n got %s\nwant %s", in, got, want)

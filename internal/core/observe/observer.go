@@ -102,17 +102,22 @@ type nodeSource struct {
 func New(pools []PoolReader, nodes []Node, opts Options) *Observer {
 	opts.fill()
 	o := &Observer{opts: opts, last: map[topology.NodeID]topology.LSN{}, proven: map[topology.NodeID]string{},
-		walFrom: &source[topology.LSN]{opts: opts, deadline: opts.WALDeadline, ok: func(l topology.LSN) bool { return l != 0 }}}
+		walFrom: &source[topology.LSN]{opts: opts, deadline: opts.WALDeadline,
+			ok: func(l topology.LSN) bool { return l != 0 }}}
 	for _, p := range pools {
 		o.pools = append(o.pools, poolSource{reader: p,
-			view:   &source[topology.PoolView]{opts: opts, deadline: opts.Deadline, ok: func(v topology.PoolView) bool { return v.OK() }},
+			view: &source[topology.PoolView]{opts: opts, deadline: opts.Deadline,
+				ok: func(v topology.PoolView) bool { return v.OK() }},
 			detail: &background[topology.PoolDetail]{every: opts.DetailEvery, deadline: opts.Deadline, ask: p.Detail}})
 	}
 	for _, n := range nodes {
 		o.nodes = append(o.nodes, nodeSource{Node: n,
-			sql:     &source[topology.SQLFacts]{opts: opts, deadline: opts.Deadline, ok: func(f topology.SQLFacts) bool { return f.OK() || f.Refused }},
-			inspect: &source[topology.Inspection]{opts: opts, deadline: opts.Deadline, ok: func(i topology.Inspection) bool { return i.OK() }},
-			lineage: &source[topology.Lineage]{opts: opts, deadline: opts.WALDeadline, ok: func(l topology.Lineage) bool { return l.OK() }},
+			sql: &source[topology.SQLFacts]{opts: opts, deadline: opts.Deadline,
+				ok: func(f topology.SQLFacts) bool { return f.OK() || f.Refused }},
+			inspect: &source[topology.Inspection]{opts: opts, deadline: opts.Deadline,
+				ok: func(i topology.Inspection) bool { return i.OK() }},
+			lineage: &source[topology.Lineage]{opts: opts, deadline: opts.WALDeadline,
+				ok: func(l topology.Lineage) bool { return l.OK() }},
 		})
 	}
 	return o

@@ -85,7 +85,8 @@ func newTrio() *trio {
 		last := lastCommon
 		w.agent[i] = &agentapitest.Fake{Node: topology.NodeID(i), Record: lastCommon,
 			State: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerRunning, History: line2},
-			Probe: topology.WALProbe{Own: line2, CommonTLI: 2, Open: true, Shared: true, Last: &last, End: last.End, WALFrom: 0x1000000}}
+			Probe: topology.WALProbe{Own: line2, CommonTLI: 2, Open: true, Shared: true, Last: &last, End: last.End,
+				WALFrom: 0x1000000}}
 	}
 	return w
 }
@@ -151,7 +152,8 @@ func TestSilentSourcesDelayNobodyForLong(t *testing.T) {
 		if snap.Pools[0].Endpoint != "pool" {
 			t.Errorf("the silent Pgpool-II is called %q", snap.Pools[0].Endpoint)
 		}
-		if snap.Pools[0].OK() || snap.Pools[0].Primary != topology.NoNode || snap.Nodes[1].SQL.OK() || !snap.Nodes[0].SQL.OK() {
+		if snap.Pools[0].OK() || snap.Pools[0].Primary != topology.NoNode || snap.Nodes[1].SQL.OK() ||
+			!snap.Nodes[0].SQL.OK() {
 			t.Errorf("what is not answered must be unknown: %+v", snap)
 		}
 		time.Sleep(5 * time.Second) // the open questions meet their deadline

@@ -69,7 +69,8 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 		case err != nil:
 			return fmt.Errorf("watchdog info: %w", err)
 		}
-		v.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum), State: wd.Self().StateName,
+		v.Watchdog = topology.Watchdog{Enabled: true, Leader: wd.LeaderHere(), Quorum: int(wd.Quorum),
+			State:  wd.Self().StateName,
 			Remote: wd.RemoteNodes, Alive: wd.AliveNodes, Required: wd.NodesForQuorum, Escalated: wd.Escalated == 1}
 		return nil
 	})

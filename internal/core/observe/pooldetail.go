@@ -96,6 +96,8 @@ func countProcesses(list []pcp.ProcessInfo) topology.ProcessCounts {
 }
 
 func checksOf(h pcp.HealthStats) topology.HealthChecks {
-	return topology.HealthChecks{Success: h.Success, Fail: h.Fail, Skip: h.Skip, Retries: h.Retries, MaxRetries: h.MaxRetries,
-		Average: h.AverageDuration, Longest: h.MaxDuration, Last: h.LastCheck, LastSuccess: h.LastSuccess, LastFail: h.LastFail}
+	return topology.HealthChecks{Success: h.Success, Fail: h.Fail, Skip: h.Skip, Retries: h.Retries,
+		MaxRetries: h.MaxRetries,
+		Average:    h.AverageDuration, Longest: h.MaxDuration, Last: h.LastCheck, LastSuccess: h.LastSuccess,
+		LastFail: h.LastFail}
 }

@@ -17,7 +17,8 @@ func TestDetailOfReplies(t *testing.T) {
 		{Name: "backend_weight1", Value: "0.750000"}, {Name: "standby_delay1", Value: "1.5 second"},
 		{Name: "backend_weight2", Value: "-nan"}, {Name: "standby_delay2", Value: ""}}
 	processes := []pcp.ProcessInfo{
-		{PID: 1, NodeID: 0, Database: "app", Status: "Idle"}, {PID: 1, NodeID: 1, Database: "app", Connected: true, Status: "Idle in transaction"},
+		{PID: 1, NodeID: 0, Database: "app", Status: "Idle"}, {PID: 1, NodeID: 1, Database: "app", Connected: true,
+			Status: "Idle in transaction"},
 		{PID: 2, NodeID: 0, Database: "app", Connected: true, Status: "Execute command"},
 		{PID: 3, NodeID: 0, Status: "Wait for connection"}, {PID: 3, NodeID: 1, Status: "Wait for connection"},
 		{PID: 4, NodeID: 0, Database: "app", Connected: true, Status: "Idle"},

@@ -37,7 +37,8 @@ func (a *answerer) source() *source[int] {
 	return &source[int]{opts: testOptions, deadline: testOptions.Deadline, ok: func(v int) bool { return v > 0 }}
 }
 
-var testOptions = Options{Patience: 2 * time.Second, SickPatience: 250 * time.Millisecond, Deadline: 5 * time.Second, WALDeadline: 30 * time.Second}
+var testOptions = Options{Patience: 2 * time.Second, SickPatience: 250 * time.Millisecond, Deadline: 5 * time.Second,
+	WALDeadline: 30 * time.Second}
 
 func (a *answerer) want() want[int] { return want[int]{ask: a.ask} }
 

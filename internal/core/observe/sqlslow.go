@@ -89,7 +89,8 @@ func readSizes(ctx context.Context, conn *pgx.Conn) (uint64, error) {
 
 // passwords are the places of a password in a connection string or a command:
 // password, sslpassword or PGPASSWORD with its value, quoted or not, or in a URI.
-var passwords = regexp.MustCompile(`(?i)(\w*password\s*=\s*)('(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|[^\s\\&])*)|(://[^:@/\s]*:)[^@\s]*@`)
+var passwords = regexp.MustCompile(`(?i)(\w*password\s*=\s*)('(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|[^\s\\&])*)` +
+	`|(://[^:@/\s]*:)[^@\s]*@`)
 
 // maskPasswords takes passwords out of a setting, so that they can never reach
 // a log, the API or a page (P10).

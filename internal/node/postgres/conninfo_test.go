@@ -8,11 +8,13 @@ import (
 
 func TestConnInfo(t *testing.T) {
 	t.Parallel()
-	c, err := ParseConnInfo(` host = /tmp port=5433 password='it\'s \\ x' application_name=a\ b unknown_key='' user=x user=y`)
+	c, err := ParseConnInfo(` host = /tmp port=5433 password='it\'s \\ x'` +
+		` application_name=a\ b unknown_key='' user=x user=y`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, value := range map[string]string{"host": "/tmp", "port": "5433", "password": `it's \ x`, "application_name": "a b", "unknown_key": "", "user": "y"} {
+	for key, value := range map[string]string{"host": "/tmp", "port": "5433", "password": `it's \ x`,
+		"application_name": "a b", "unknown_key": "", "user": "y"} {
 		if got, ok := c.Get(key); got != value || !ok {
 			t.Errorf("%s: got %q %v, want %q", key, got, ok, value)
 		}
@@ -23,7 +25,8 @@ func TestConnInfo(t *testing.T) {
 		t.Errorf("got %s, want %s", c, want)
 	}
 	for _, bad := range []string{"host", "=x", "host='x", "host x=1", "password=a secret"} {
-		if _, err := ParseConnInfo(bad); err == nil || bad == "password=a secret" && fmt.Sprint(err) != `connection string: no "=" after keyword number 2` {
+		if _, err := ParseConnInfo(bad); err == nil || bad == "password=a secret" &&
+			fmt.Sprint(err) != `connection string: no "=" after keyword number 2` {
 			t.Errorf("%q: got error %v", bad, err)
 		}
 	}
