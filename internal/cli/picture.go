@@ -142,7 +142,7 @@ func runBar(r *view.Run, g glyphs) string {
 	}
 	done := min(barWidth, int(r.Share*barWidth+0.5))
 	bar := strings.Repeat(g.done, done) + strings.Repeat(g.todo, barWidth-done)
-	parts := []string{fmt.Sprintf("%s %3d %%", bar, r.Percent()), r.Done + " of " + r.Total}
+	parts := []string{fmt.Sprintf("%s %3d%%", bar, r.Percent()), r.Done + " of " + r.Total}
 	for _, more := range []string{r.Rate, r.Left} {
 		if more != "" {
 			parts = append(parts, more)

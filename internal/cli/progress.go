@@ -122,7 +122,7 @@ func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topol
 func runLine(r topology.RunState, now time.Time) string { return view.RunOf(r, now).Line() }
 
 // barTemplate is a bar between what is done and what is left.
-const barTemplate = `{{string . "what"}}  {{counters . }} {{bar . "[" "█" "█" "░" "]"}} {{percent . "%.0f %%"}}` +
+const barTemplate = `{{string . "what"}}  {{counters . }} {{bar . "[" "█" "█" "░" "]"}} {{percent . "%.0f%%"}}` +
 	`  {{string . "rate"}}  {{string . "left"}}`
 
 // runBarFor is a progress bar that fills a terminal's line of that width; empty

@@ -225,9 +225,9 @@ func TestRunLine(t *testing.T) {
 		done, total uint64
 		want        string
 	}{
-		{0, 0, "rewind from node 0, step rewind, 10s so far"},
-		{3 << 20, 0, "rewind from node 0, step rewind, 10s so far, 3.0 MiB"},
-		{1 << 20, 4 << 20, "rewind from node 0, step rewind, 10s so far, 1.0 MiB of 4.0 MiB (25 %), 102 KiB/s, 30 s left"},
+		{0, 0, "rewind from node 0, step rewind, 10s elapsed"},
+		{3 << 20, 0, "rewind from node 0, step rewind, 10s elapsed, 3.0 MiB"},
+		{1 << 20, 4 << 20, "rewind from node 0, step rewind, 10s elapsed, 1.0 MiB of 4.0 MiB (25%), 102 KiB/s, 30 s left"},
 	} {
 		r.BytesDone, r.BytesTotal = c.done, c.total
 		if got := runLine(r, noon); got != c.want {

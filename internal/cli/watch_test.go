@@ -104,7 +104,7 @@ func TestBarFillsTheLine(t *testing.T) {
 		if n := len([]rune(got)); n > width || n < width-6 {
 			t.Errorf("%d characters of %d: %s", n, width, got)
 		}
-		for _, part := range []string{"node 1: base-backup", "1.00 GiB / 4.00 GiB", "25 %", "102 MiB/s", "30 s left", "█",
+		for _, part := range []string{"node 1: base-backup", "1.00 GiB / 4.00 GiB", "25%", "102 MiB/s", "30 s left", "█",
 			"░"} {
 			if !strings.Contains(got, part) {
 				t.Errorf("no %q in %s", part, got)

@@ -44,7 +44,7 @@ func TestS21PersonActsOnThePage(t *testing.T) {
 	primary, standby := p.Primary(), p.Standbys()[0]
 
 	act("detach", primary, "Not done (is-primary)")
-	act("detach", standby, "Detach: asked for")
+	act("detach", standby, "Detach requested")
 	p.Code(standby, plan.CodeOnHold)
 	p.Wait("the standby to be detached", func(ctx anyContext) error {
 		for _, s := range p.Lab.Status(ctx) {
@@ -58,7 +58,7 @@ func TestS21PersonActsOnThePage(t *testing.T) {
 	p.Wait("it stays so", func(anyContext) error { return p.passes(since, 5) })
 	p.Must(p.detachedStill(standby))
 
-	act("attach", standby, "Attach: asked for")
+	act("attach", standby, "Attach requested")
 	p.Whole("attached by hand", since)
 	if now := p.Primary(); now != primary {
 		t.Errorf("node %d is the primary, it was node %d", now, primary)

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// Command is told by a program of the operator's, which /bin/sh runs. The event
-// is its standard input, in JSON, and in its environment as REPOOL_EVENT,
-// REPOOL_NODES, REPOOL_CODE, REPOOL_RUN and REPOOL_TEXT: nothing of an event
-// ever becomes part of what the shell reads.
+// Command runs the operator's own command line with /bin/sh. The event is its
+// standard input, in JSON, and in its environment as REPOOL_EVENT, REPOOL_NODES,
+// REPOOL_CODE, REPOOL_RUN and REPOOL_TEXT: no part of an event ever becomes shell
+// text.
 type Command struct{ line string }
 
 // NewCommand makes a Command of a shell command line.
@@ -34,7 +34,7 @@ func (c *Command) Send(ctx context.Context, e Event) error {
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second // what it left behind may hold its output open
+	cmd.WaitDelay = time.Second // a process it left behind may keep its output open
 	var out tail
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(append(input, '\n')), &out, &out
 	ids := make([]string, len(e.Nodes))
@@ -53,7 +53,7 @@ func (c *Command) Send(ctx context.Context, e Event) error {
 	return nil
 }
 
-// environment is what a program needs of ours; passwords' places are not.
+// environment is the part of ours that a program needs: nothing about passwords.
 func environment() []string {
 	var env []string
 	for _, name := range []string{"PATH", "HOME", "USER", "LANG", "TZ"} {
@@ -64,7 +64,7 @@ func environment() []string {
 	return env
 }
 
-// tail keeps the last bytes of what a program said.
+// tail keeps the last bytes of a program's output.
 type tail struct{ b []byte }
 
 func (t *tail) Write(p []byte) (int, error) {

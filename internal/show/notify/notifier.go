@@ -13,7 +13,7 @@ import (
 	"github.com/repool/repool/internal/show/history"
 )
 
-// Receiver is somebody who is told.
+// Receiver is where events go.
 type Receiver interface {
 	// Name is a word for logs and metrics, without anything secret in it.
 	Name() string
@@ -21,7 +21,7 @@ type Receiver interface {
 	Send(ctx context.Context, e Event) error
 }
 
-// Store keeps what was told over a restart.
+// Store keeps what was told across restarts.
 type Store interface {
 	Keep(ctx context.Context, name string, value any) error
 	Kept(ctx context.Context, name string, value any) (found bool, err error)
@@ -39,11 +39,11 @@ type Options struct {
 // storeName is the key under which the store keeps what was told.
 const storeName = "notified"
 
-// Notifier tells receivers. Create it with New, run it with Run, once.
+// Notifier sends events to receivers. Create it with New and run it once.
 type Notifier struct {
 	o      Options
 	queues []*queue
-	wake   chan struct{} // something is to be saved
+	wake   chan struct{} // there is something to save
 
 	mu    sync.Mutex // guards what follows
 	watch watch
@@ -63,15 +63,15 @@ func New(ctx context.Context, o Options) (*Notifier, error) {
 	return n, nil
 }
 
-// Passed looks for something to tell.
+// Passed looks for news.
 func (n *Notifier) Passed(st control.Status) { n.look(func(w *watch) []Event { return w.status(&st) }) }
 
-// RunEnded tells of a vault entry that no pass has seen.
+// RunEnded tells of a vault entry that no pass has shown.
 func (n *Notifier) RunEnded(r topology.RunState) {
 	n.look(func(w *watch) []Event { return w.run(&r) })
 }
 
-// Happened has nothing that a status has not.
+// Happened does nothing: all news is in the status.
 func (n *Notifier) Happened(history.Event) {}
 
 func (n *Notifier) look(find func(*watch) []Event) {
@@ -99,8 +99,8 @@ func (n *Notifier) settled() {
 	n.saveIfSettled()
 }
 
-// saveIfSettled asks for a save when nothing is on its way: what was not told
-// before the process ended is told by the next one. n.mu is held.
+// saveIfSettled requests a save when no delivery is pending: what was not delivered
+// before the process ended is delivered by the next one. n.mu is held.
 func (n *Notifier) saveIfSettled() {
 	if n.dirty && n.open == 0 {
 		select {
@@ -110,8 +110,7 @@ func (n *Notifier) saveIfSettled() {
 	}
 }
 
-// Run delivers until ctx is done. What is still queued then is told by the next
-// process.
+// Run delivers until ctx is done. The next process delivers what is still queued.
 func (n *Notifier) Run(ctx context.Context) error {
 	var senders sync.WaitGroup
 	for _, q := range n.queues {
@@ -144,21 +143,21 @@ func (n *Notifier) save(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := n.o.Store.Keep(ctx, storeName, t); err != nil {
-		n.o.Log.Warn("what was notified is not saved, and would be told again after a restart", "err", err)
+		n.o.Log.Warn("sent notifications are not recorded, and would be sent again after a restart", "err", err)
 		n.mu.Lock()
 		n.dirty = true
 		n.mu.Unlock()
 	}
 }
 
-// Stats is one receiver's account since the start.
+// Stats are one receiver's figures since the start.
 type Stats struct {
 	Receiver                       string
 	Sent, Failed, GivenUp, Dropped uint64
 	Queued                         int
 }
 
-// Stats gives each receiver's account.
+// Stats gives each receiver's figures.
 func (n *Notifier) Stats() []Stats {
 	out := make([]Stats, len(n.queues))
 	for i, q := range n.queues {

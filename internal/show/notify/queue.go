@@ -11,7 +11,7 @@ import (
 
 const (
 	// queueLength bounds what waits for one receiver. More than that is a storm,
-	// and its beginning tells more than its end.
+	// whose beginning says more than its end.
 	queueLength = 100
 	// attemptDeadline bounds one attempt, patience all attempts at one event.
 	attemptDeadline = 30 * time.Second
@@ -21,12 +21,12 @@ const (
 	longestPause = 2 * time.Minute
 )
 
-// queue tells one receiver, one event after the other, in their order.
+// queue delivers events to one receiver, one at a time and in order.
 type queue struct {
 	to      Receiver
 	log     *slog.Logger
 	events  chan Event
-	settled func() // called once for each event that was taken
+	settled func() // called once for each event that was added
 
 	mu    sync.Mutex
 	count Stats
@@ -37,14 +37,14 @@ func newQueue(to Receiver, log *slog.Logger, settled func()) *queue {
 		count: Stats{Receiver: to.Name()}}
 }
 
-// add takes an event, and never waits: it says whether there was room.
+// add queues an event without waiting; false: there was no room.
 func (q *queue) add(e Event) bool {
 	select {
 	case q.events <- e:
 		return true
 	default:
 		q.note(func(s *Stats) { s.Dropped++ })
-		q.log.Error("notification dropped: too many wait", "receiver", q.to.Name(), "event", string(e.Kind), "id", e.ID)
+		q.log.Error("notification dropped: queue full", "receiver", q.to.Name(), "event", string(e.Kind), "id", e.ID)
 		return false
 	}
 }
@@ -53,7 +53,7 @@ func (q *queue) run(ctx context.Context) {
 	for {
 		select {
 		case e := <-q.events:
-			if !q.tell(ctx, e) {
+			if !q.deliver(ctx, e) {
 				return
 			}
 			q.settled()
@@ -63,10 +63,10 @@ func (q *queue) run(ctx context.Context) {
 	}
 }
 
-// tell tries until the event is told or its time is over; false: ctx is done.
-// Every failure is tried again: what a receiver refuses now, it may take when
-// somebody has mended it.
-func (q *queue) tell(ctx context.Context, e Event) bool {
+// deliver retries until the event is delivered or its time is over; false: ctx is
+// done. Every failure is retried: a receiver that refuses now may accept once it
+// has been fixed.
+func (q *queue) deliver(ctx context.Context, e Event) bool {
 	pauses := &backoff.ExponentialBackOff{InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2,
 		RandomizationFactor: .3}
 	attempt := func() (struct{}, error) {

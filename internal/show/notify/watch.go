@@ -12,38 +12,39 @@ import (
 )
 
 const (
-	// settle is how long an attached node may lack its stream, or an answer,
-	// before that is a loss: one question may time out on a busy host. What
+	// settle is how long an attached node may be without its stream, or not answer,
+	// before it counts as lost: one question may time out on a busy host. A node that
 	// Pgpool-II has detached is lost at once.
 	settle = 10 * time.Second
-	// vaultsKept bounds the memory of what was told of vaults.
+	// vaultsKept bounds how many vault entries are remembered as told.
 	vaultsKept = 200
 )
 
-// told is what has been told already. It is kept over restarts.
+// told is what has been told. It survives restarts.
 type told struct {
 	Missing []topology.NodeID             `json:"missing,omitempty"`
 	Since   time.Time                     `json:"since,omitzero"` // when the pool became short
 	Parked  map[topology.NodeID]time.Time `json:"parked,omitempty"`
-	Deaf    bool                          `json:"deaf,omitempty"`
-	Vaults  []string                      `json:"vaults,omitempty"`
+	// Unresponsive: it was told that Pgpool-II ignores requests.
+	Unresponsive bool     `json:"unresponsive,omitempty"`
+	Vaults       []string `json:"vaults,omitempty"`
 }
 
 // watch compares the world with what was told.
 type watch struct {
 	told  told
-	short map[topology.NodeID]time.Time // since when a node is missing, whether told or not
+	short map[topology.NodeID]time.Time // since when a node has been missing, told or not
 }
 
-// status finds what a published status has to tell. A controller that only
-// looks tells nothing: the one that acts does.
+// status finds the news in a published status. A controller that is not acting
+// tells nothing: the one that acts does.
 func (w *watch) status(st *control.Status) []Event {
 	if !st.Acting {
 		return nil
 	}
 	events := w.redundancy(st)
 	events = append(events, w.parked(st)...)
-	events = append(events, w.deaf(st)...)
+	events = append(events, w.unresponsive(st)...)
 	for i := range st.Snapshot.Nodes {
 		if a := &st.Snapshot.Nodes[i].Agent; a.OK() && a.Run != nil {
 			events = append(events, w.run(a.Run)...)
@@ -73,12 +74,12 @@ func (w *watch) redundancy(st *control.Status) []Event {
 	t := &w.told
 	if len(missing) == 0 && len(t.Missing) > 0 {
 		e := Event{Kind: RedundancyRestored, At: st.At, Nodes: t.Missing,
-			Text: fmt.Sprintf("The pool is whole again, after %s", st.At.Sub(t.Since).Round(time.Second))}
+			Text: fmt.Sprintf("All nodes are back after %s", st.At.Sub(t.Since).Round(time.Second))}
 		t.Missing, t.Since = nil, time.Time{}
 		return []Event{e}
 	}
 	before := t.Missing
-	// A node that is back is forgotten: should it be lost again, that is news.
+	// A node that is back is forgotten: if it is lost again, that is news.
 	t.Missing = slices.DeleteFunc(slices.Clone(missing), func(n topology.NodeID) bool {
 		return !slices.Contains(lost, n) && !slices.Contains(before, n)
 	})
@@ -90,7 +91,7 @@ func (w *watch) redundancy(st *control.Status) []Event {
 		t.Since = st.At
 	}
 	return []Event{{Kind: RedundancyLost, At: st.At, Nodes: t.Missing, Code: codeOf(st, lost[fresh]),
-		Text: fmt.Sprintf("The pool is short of %s: %s", nodes(t.Missing), reasonOf(st, lost[fresh]))}}
+		Text: fmt.Sprintf("The pool has lost %s: %s", nodes(t.Missing), reasonOf(st, lost[fresh]))}}
 }
 
 func (w *watch) parked(st *control.Status) (events []Event) {
@@ -112,16 +113,16 @@ func (w *watch) parked(st *control.Status) (events []Event) {
 	return events
 }
 
-// deaf tells once that Pgpool-II carries out no requests, until it does again.
-func (w *watch) deaf(st *control.Status) []Event {
+// unresponsive tells that Pgpool-II ignores requests, once until it executes one again.
+func (w *watch) unresponsive(st *control.Status) []Event {
 	i := slices.IndexFunc(st.Decisions, func(d plan.Decision) bool { return d.Code == plan.CodePoolDeaf })
-	before := w.told.Deaf
-	w.told.Deaf = i >= 0
+	before := w.told.Unresponsive
+	w.told.Unresponsive = i >= 0
 	if i < 0 || before {
 		return nil
 	}
 	d := st.Decisions[i]
-	return []Event{{Kind: PgpoolDeaf, At: st.At, Nodes: []topology.NodeID{d.Node}, Code: string(d.Code), Text: d.Reason,
+	return []Event{{Kind: PgpoolUnresponsive, At: st.At, Nodes: []topology.NodeID{d.Node}, Code: string(d.Code), Text: d.Reason,
 		Hint: d.Hint}}
 }
 
@@ -136,9 +137,9 @@ func (w *watch) run(r *topology.RunState) []Event {
 		w.told.Vaults = slices.Delete(w.told.Vaults, 0, n)
 	}
 	entry := *v
-	text := fmt.Sprintf("%d commits of node %d are lost to the pool and kept in %s", v.Commits, v.Node, v.Path)
+	text := fmt.Sprintf("The pool has lost %d commits of node %d; they are kept in %s", v.Commits, v.Node, v.Path)
 	if v.Missing != "" {
-		text += "; what cannot be told: " + v.Missing
+		text += "; the report is incomplete: " + v.Missing
 	}
 	return []Event{{Kind: LostCommitsVaulted, At: time.Now(), Nodes: []topology.NodeID{v.Node}, Run: r.ID,
 		Code: "diverged", Text: text,
@@ -160,7 +161,7 @@ func reasonOf(st *control.Status, n topology.NodeID) string {
 	if d := decisionOn(st, n); d.Reason != "" {
 		return d.Reason
 	}
-	return "Pgpool-II does not route to it"
+	return "Pgpool-II has detached it"
 }
 
 // nodes is a list for a sentence, such as "node 1" or "nodes 1 and 2".

@@ -110,7 +110,7 @@ func TestWhatIsTold(t *testing.T) {
 			"redundancy-lost 1 standby-down; node-parked 1 no-space; node-parked 1 no-space"},
 		"a Pgpool-II that carries out nothing, once until it does again": {[]control.Status{whole(0), deaf(1), deaf(2),
 			whole(3), deaf(4)},
-			"pgpool-deaf 1 pool-deaf; pgpool-deaf 1 pool-deaf"},
+			"pgpool-unresponsive 1 pool-deaf; pgpool-unresponsive 1 pool-deaf"},
 		"lost commits, once for each entry": {[]control.Status{vaulted(0, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
 			vaulted(1, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
 			vaulted(2, topology.VaultEntry{ID: "b", Node: 1,
@@ -141,11 +141,11 @@ func TestSentences(t *testing.T) {
 	t.Parallel()
 	var w watch
 	st := without(0, 0, 1, 2)
-	if e := w.status(&st); len(e) != 1 || e[0].Text != "The pool is short of nodes 0, 1 and 2: its server is down" {
+	if e := w.status(&st); len(e) != 1 || e[0].Text != "The pool has lost nodes 0, 1 and 2: its server is down" {
 		t.Errorf("%+v", e)
 	}
 	st = whole(75)
-	if e := w.status(&st); len(e) != 1 || e[0].Text != "The pool is whole again, after 1m15s" {
+	if e := w.status(&st); len(e) != 1 || e[0].Text != "All nodes are back after 1m15s" {
 		t.Errorf("%+v", e)
 	}
 	st = parked(80, noon)

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Webhook is told by POST. The body is the event in JSON, signed as Standard
+// Webhook gets events by POST. The body is the event in JSON, signed as Standard
 // Webhooks has it: the header webhook-signature is "v1," and the base64 of the
 // HMAC-SHA256 of "<webhook-id>.<webhook-timestamp>.<body>".
 type Webhook struct {
@@ -58,12 +58,12 @@ func readSecret(path string) ([]byte, error) {
 	text := strings.TrimSpace(string(b))
 	if coded, is := strings.CutPrefix(text, "whsec_"); is {
 		if b, err = base64.StdEncoding.DecodeString(coded); err != nil {
-			return nil, fmt.Errorf("read the webhook's secret: what follows whsec_ in %s is no base64", path)
+			return nil, fmt.Errorf("read the webhook's secret: what follows whsec_ in %s is not base64", path)
 		}
 		text = string(b)
 	}
 	if len(text) < 16 {
-		return nil, fmt.Errorf("read the webhook's secret: %s holds %d bytes, and at least 16 are wanted", path, len(text))
+		return nil, fmt.Errorf("read the webhook's secret: %s has %d bytes; at least 16 are needed", path, len(text))
 	}
 	return []byte(text), nil
 }

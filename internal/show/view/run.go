@@ -100,18 +100,18 @@ func (r *Run) Short() string {
 	case r.Outcome == topology.RunWaiting:
 		return r.Method + ", waiting for clearance"
 	case r.Moving:
-		return fmt.Sprintf("%s %d %%", r.Method, r.Percent())
+		return fmt.Sprintf("%s %d%%", r.Method, r.Percent())
 	}
 	return strings.TrimSpace(r.Method + ", " + r.Step)
 }
 
 // Line is the run's progress in one line.
 func (r *Run) Line() string {
-	parts := []string{fmt.Sprintf("%s from node %s, step %s, %s so far", r.Method, r.Upstream, r.Step,
+	parts := []string{fmt.Sprintf("%s from node %s, step %s, %s elapsed", r.Method, r.Upstream, r.Step,
 		r.Took.Round(time.Second))}
 	switch {
 	case r.Moving:
-		parts = append(parts, fmt.Sprintf("%s of %s (%d %%)", r.Done, r.Total, r.Percent()))
+		parts = append(parts, fmt.Sprintf("%s of %s (%d%%)", r.Done, r.Total, r.Percent()))
 	case r.Done != "":
 		parts = append(parts, r.Done)
 	}

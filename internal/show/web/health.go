@@ -8,12 +8,12 @@ import (
 	"github.com/repool/repool/internal/show/control"
 )
 
-// stuckAfter is how old the newest pass may be before the loop counts as stuck.
-// The longest interval that repool.yaml allows comes on top.
+// stuckAfter is how old the newest pass may be, in addition to the interval, before
+// the loop counts as stuck.
 const stuckAfter = time.Minute
 
-// health serves /healthz, whether the loop goes round, and /readyz, whether it
-// sees the pool beside it.
+// health serves /healthz (is the loop running?) and /readyz (does it see its
+// Pgpool-II?).
 func (o Options) health(mux *http.ServeMux) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		say(w, alive(o.Status(), o.Interval, time.Now()))
@@ -28,7 +28,7 @@ func (o Options) health(mux *http.ServeMux) {
 	})
 }
 
-// alive says why the loop does not go round, if so.
+// alive says why the loop is not running; empty: it is.
 func alive(st control.Status, interval time.Duration, now time.Time) string {
 	if age := now.Sub(st.At); age > interval+stuckAfter {
 		return fmt.Sprintf("the last pass ended %s ago", age.Round(time.Second))
@@ -36,19 +36,19 @@ func alive(st control.Status, interval time.Duration, now time.Time) string {
 	return ""
 }
 
-// ready says why this controller could not act if it had to, if so. One that
-// only looks because its Pgpool-II does not lead is ready: it is as it should be.
+// ready says why this controller could not act if it had to; empty: it could. One
+// that is not acting because its Pgpool-II does not lead is ready.
 func ready(st control.Status) string {
 	switch {
 	case st.Pass == 0:
-		return "the first look at the pool is not over"
+		return "the first look at the pool is not finished"
 	case len(st.Snapshot.Pools) == 0 || !st.Snapshot.Pools[0].OK():
 		return st.Why
 	}
 	return ""
 }
 
-// say answers 200 where there is no reason against it.
+// say answers 200, or 503 with the reason.
 func say(w http.ResponseWriter, why string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	status, text := http.StatusOK, "ok"

@@ -12,11 +12,11 @@ import (
 type Options struct {
 	// Status gives the newest published state; it never blocks.
 	Status func() control.Status
-	// Interval is the longest pause that the controller makes between passes.
+	// Interval is the longest pause between two passes of the controller.
 	Interval time.Duration
-	// Page serves all other paths; nil: / says what there is.
+	// Page serves all other paths; nil: / lists the other pages.
 	Page http.Handler
-	// Metrics serves /metrics; nil: there is no such page.
+	// Metrics serves /metrics; nil: that is not found.
 	Metrics http.Handler
 	Log     *slog.Logger
 }
@@ -32,8 +32,8 @@ func New(o Options) http.Handler {
 	return guard(mux)
 }
 
-// guard adds what every answer has: nothing here is to be kept by a cache,
-// shown in another site's frame, or taken for another type than it says.
+// guard adds the headers of every response: no caching, no frames of other sites,
+// no guessing of types.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -45,10 +45,10 @@ func guard(next http.Handler) http.Handler {
 	})
 }
 
-// writeFor bounds the writing of an answer that is not a stream.
+// writeFor bounds the writing of a response that is not a stream.
 const writeFor = 10 * time.Second
 
-// inTime lets go of a reader that does not read.
+// inTime drops a client that does not read.
 func inTime(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// What cannot be bounded, such as a test's recorder, needs no bound.

@@ -17,40 +17,44 @@ import (
 	"github.com/repool/repool/internal/show/view"
 )
 
-// Actor does what a person asks for. Each is refused with a
-// *control.RefusedError where it would break a promise.
+// Actor does what a person requests. What would break a promise is refused with a
+// *control.RefusedError.
 type Actor interface {
 	Hold(ctx context.Context, r control.HoldRequest) error
 	Release(ctx context.Context, node topology.NodeID, who string) error
 	Resync(ctx context.Context, r control.ResyncRequest) error
-	// Attach takes back what keeps a node from its attach: a hold, or a policy
-	// that wants a person's word. The gate decides all the same.
+	// Attach removes what keeps a node from being attached: a hold, or a policy that
+	// asks a person first. The gate still decides.
 	Attach(ctx context.Context, r control.NodeRequest) error
-	// Detach holds a standby and has it detached; never the primary.
+	// Detach puts a standby on hold and has it detached; never the primary.
 	Detach(ctx context.Context, r control.NodeRequest) error
 }
 
-// deed is one thing that a person can ask for.
+// deed is one thing that a person can request.
 type deed struct {
 	Do, Title string
 	// Says is what will happen, in a sentence or two.
 	Says   string
-	OfNode bool // of one node only, not of the pool
+	OfNode bool // for one node only, not for the pool
 }
 
 var deeds = []deed{
-	{"resync", "Resync", "Gives consent to bring the node level with the primary, and ends a parking. Every safety check still holds; what only this node has is saved first.", true},
-	{"hold", "Hold", "repool watches and does nothing: no resync, no attach, no detach, no fence. A run in progress goes on to its end.", false},
-	{"release", "Release", "Ends a hold, and lets repool try again where it has given up.", false},
-	{"attach", "Attach", "Ends a hold on the node, and consents to its attach. It is attached when it has passed every check, and not before.", true},
-	{"detach", "Detach", "Pgpool-II routes no session to the standby any more, and it is on hold until released. Sessions that use it now are cut off by Pgpool-II.", true},
+	{"resync", "Resync", "Consents to a resync and releases a parked node. Every safety check still applies;" +
+		" commits that only this node has are saved first.", true},
+	{"hold", "Hold", "repool keeps watching but does nothing: no resync, attach, detach or fence." +
+		" A run in progress continues to its end.", false},
+	{"release", "Release", "Ends a hold, and lets repool try again if it has given up.", false},
+	{"attach", "Attach", "Ends a hold on the node and consents to attaching it." +
+		" It is attached only after it has passed every check.", true},
+	{"detach", "Detach", "Puts the standby on hold and detaches it: Pgpool-II routes no more sessions to it" +
+		" and disconnects those that use it now.", true},
 }
 
 // maxForm bounds what a form may hold.
 const maxForm = 16 << 10
 
-// actions serves login and deeds. Every request that changes something comes
-// from this very site (CrossOriginProtection), from a session, with its token.
+// actions serves login and deeds. Every request that changes something must come
+// from this site (CrossOriginProtection) and a session, with its token.
 func (s *server) actions(mux *http.ServeMux) {
 	own := http.NewCrossOriginProtection()
 	post := func(path string, h http.HandlerFunc) {
@@ -84,11 +88,11 @@ func (s *server) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	good, err := s.guard.login.check(r.PostFormValue("password"))
 	if err != nil {
-		s.o.Log.Error("login not checked", "err", err)
+		s.o.Log.Error("login could not be checked", "err", err)
 	}
 	if !good {
 		s.o.Log.Warn("login refused", "code", "wrong-password", "from", from)
-		s.loginForm(w, r, http.StatusForbidden, "That is not the password.")
+		s.loginForm(w, r, http.StatusForbidden, "Wrong password or token.")
 		return
 	}
 	who := nameOf(r.PostFormValue("name"))
@@ -109,12 +113,12 @@ func nameOf(given string) string {
 		clean = string(r[:40])
 	}
 	if clean == "" {
-		return "somebody on the page"
+		return "someone on the page"
 	}
 	return clean + " on the page"
 }
 
-// withSession lets only through what carries a session and its token.
+// withSession passes only requests with a session and its token.
 func (s *server) withSession(h func(http.ResponseWriter, *http.Request, *session)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		one := s.guard.of(r)
@@ -122,14 +126,14 @@ func (s *server) withSession(h func(http.ResponseWriter, *http.Request, *session
 		case one == nil:
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
 		case !equal(r.PostFormValue("token"), one.token):
-			http.Error(w, "this form is not of this session; go back and load the page anew", http.StatusForbidden)
+			http.Error(w, "this form belongs to another session; go back and reload the page", http.StatusForbidden)
 		default:
 			h(w, r, one)
 		}
 	}
 }
 
-// choice is what the templates of the actions see.
+// choice is the data of the actions' templates.
 type choice struct {
 	Node     topology.NodeID
 	IsPool   bool
@@ -143,7 +147,7 @@ type choice struct {
 	Question string
 }
 
-// about reads which node a request is about; without one it is the pool.
+// about reads which node a request concerns; none: the pool.
 func (s *server) about(r *http.Request) (choice, error) {
 	m := s.pulse.now(r.Context())
 	c := choice{Node: topology.NoNode, IsPool: true, Subject: "the whole pool", Nodes: m.view.Nodes,
@@ -180,7 +184,7 @@ func (s *server) choose(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, http.StatusOK, frame{Title: "Act on " + c.Subject + " · repool"}, "choose", c)
 }
 
-// confirm shows what will be done, and asks once more.
+// confirm shows what will be done, and asks for confirmation.
 func (s *server) confirm(w http.ResponseWriter, r *http.Request) {
 	one := s.guard.of(r)
 	if one == nil {
@@ -202,7 +206,7 @@ func (s *server) confirm(w http.ResponseWriter, r *http.Request) {
 func deedOf(do string, pool bool) (deed, error) {
 	i := slices.IndexFunc(deeds, func(d deed) bool { return d.Do == do })
 	if i < 0 || pool && deeds[i].OfNode {
-		return deed{}, fmt.Errorf("%q cannot be done here", do)
+		return deed{}, fmt.Errorf("there is no action %q here", do)
 	}
 	return deeds[i], nil
 }
@@ -215,18 +219,18 @@ func (s *server) perform(w http.ResponseWriter, r *http.Request, one *session) {
 	if err == nil {
 		err = s.do(r, c, one.who)
 	}
-	message := fmt.Sprintf("%s: asked for, for %s.", c.Deed.Title, c.Subject)
+	message := fmt.Sprintf("%s requested for %s.", c.Deed.Title, c.Subject)
 	if err != nil {
 		message = fmt.Sprintf("Not done: %v.", err)
 		var refused *control.RefusedError
 		if errors.As(err, &refused) {
 			message = fmt.Sprintf("Not done (%s): %s.", refused.Code, refused.Msg)
 			if refused.Hint != "" {
-				message += " What helps: " + refused.Hint + "."
+				message += " To fix it: " + refused.Hint + "."
 			}
 		}
 	}
-	s.o.Log.Info("asked on the page", "kind", c.Deed.Do, "node", int(c.Node), "who", one.who, "err", err)
+	s.o.Log.Info("requested on the page", "kind", c.Deed.Do, "node", int(c.Node), "who", one.who, "err", err)
 	s.guard.leave(r, message)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
@@ -241,7 +245,7 @@ func (s *server) do(r *http.Request, c choice, who string) error {
 		if text := r.FormValue("for"); text != "" {
 			length, err := time.ParseDuration(text)
 			if err != nil || length <= 0 {
-				return fmt.Errorf("%q is no time such as 2h", text)
+				return fmt.Errorf("%q is not a duration such as 2h", text)
 			}
 			q.Until = time.Now().Add(length)
 		}
@@ -258,7 +262,7 @@ func (s *server) do(r *http.Request, c choice, who string) error {
 	}
 }
 
-// reasonOf is why, in one line, of a length that fits.
+// reasonOf is why, in one line of bounded length.
 func reasonOf(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if r := []rune(s); len(r) > 200 {

@@ -130,16 +130,16 @@ func TestDeeds(t *testing.T) {
 			t.Errorf("%s: asked %q, want %q", c.do, s.asked, c.want)
 		}
 	}
-	if page := v.body("/"); !strings.Contains(page, "Detach: asked for, for node 2.") {
+	if page := v.body("/"); !strings.Contains(page, "Detach requested for node 2.") {
 		t.Error("the page does not say what came of it")
 	}
-	if page := v.body("/"); strings.Contains(page, "asked for, for") {
+	if page := v.body("/"); strings.Contains(page, "requested for") {
 		t.Error("it says so twice")
 	}
 	s.refuse = &control.RefusedError{Code: "is-primary", Msg: "it would be a failover", Hint: "choose another"}
 	v.do(http.MethodPost, "/act/detach", form("node", "1", "token", token, "why", "x"))
 	if page := v.body("/"); !strings.Contains(page,
-		"Not done (is-primary): it would be a failover. What helps: choose another.") {
+		"Not done (is-primary): it would be a failover. To fix it: choose another.") {
 		t.Error("a refusal is not shown")
 	}
 	n := len(s.asked)

@@ -61,7 +61,7 @@ func filterOf(r *http.Request) (f history.Filter, err error) {
 	known := []string{"node", "kind", "code", "run", "since", "until", "limit"}
 	for key := range q {
 		if !slices.Contains(known, key) {
-			return f, fmt.Errorf("%q is none of %v", key, known)
+			return f, fmt.Errorf("%q is not one of %v", key, known)
 		}
 	}
 	f.Kind, f.Code, f.Run = q.Get("kind"), q.Get("code"), q.Get("run")

@@ -111,10 +111,10 @@ func TestPageStaysFresh(t *testing.T) {
 	b.Until(`document.querySelector("#s-head h1").innerText === "All 3 nodes are attached and healthy" && !document.getElementById("work-0")`)
 	srv.CloseClientConnections()
 	srv.Listener.Close()
-	b.Until(`document.getElementById("live").dataset.state === "lost" && document.getElementById("live-text").innerText.includes("what you see is old")`)
+	b.Until(`document.getElementById("live").dataset.state === "lost" && document.getElementById("live-text").innerText.includes("this page is out of date")`)
 }
 
-// TestWithoutScript: the page is whole, and loads itself anew.
+// TestWithoutScript: the page is complete, and reloads itself.
 func TestWithoutScript(t *testing.T) {
 	t.Parallel()
 	inner := New(resyncing(0.43).options(Login{}))
@@ -141,7 +141,7 @@ func TestWithoutScript(t *testing.T) {
 				t.Error("a script ran")
 			}
 		case <-time.After(30 * time.Second):
-			t.Fatal("the page does not load itself anew")
+			t.Fatal("the page does not reload itself")
 		}
 	}
 	b.Silent()
@@ -167,7 +167,7 @@ func TestPersonActs(t *testing.T) {
 	b.Until(`document.querySelector("input[name=why]")`)
 	b.Keys(`input[name=why]`, "new disk")
 	b.Keys(`form.sheet button`, "\r")
-	b.Until(`document.querySelector(".flash") && document.querySelector(".flash").innerText === "Hold: asked for, for node 1."`)
+	b.Until(`document.querySelector(".flash") && document.querySelector(".flash").innerText === "Hold requested for node 1."`)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if want := []string{`hold 1 "new disk" ann on the page until false`}; !slices.Equal(s.asked, want) {

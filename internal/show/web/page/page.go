@@ -19,7 +19,7 @@ import (
 	"github.com/repool/repool/internal/show/view"
 )
 
-// Source is where the page gets what it shows from.
+// Source is where the page's data comes from.
 type Source interface {
 	// Status is the newest published state; it never blocks.
 	Status() control.Status
@@ -30,7 +30,7 @@ type Source interface {
 type Options struct {
 	Source Source
 	Log    *slog.Logger
-	// Act does what a person asks for; nil: the page only shows.
+	// Act does what a person requests; nil: the page is read-only.
 	Act   Actor
 	Login Login
 }
@@ -38,9 +38,10 @@ type Options struct {
 //go:embed assets html
 var files embed.FS
 
-// policy lets the page load what this server has embedded, and nothing else
-// from anywhere; no script or style may stand in the page itself.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// policy lets the page load this server's own files and nothing else; inline
+// scripts and styles are refused.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 type server struct {
 	o      Options
@@ -84,18 +85,18 @@ func New(o Options) http.Handler {
 	})
 }
 
-// readFor is how long a browser may take to read one answer, or one event.
+// readFor is how long a browser may take to read one response, or one event.
 const readFor = 20 * time.Second
 
-// letGo bounds what is written next: a reader that does not read must not hold
-// an answer, and its memory, for ever.
+// letGo bounds the next write: a client that does not read must not keep a response
+// in memory for ever.
 func letGo(w http.ResponseWriter) {
 	// What cannot be bounded, such as a test's recorder, needs no bound.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(readFor))
 }
 
 // load parses the templates and gives each asset a name with its hash in it, so
-// that browsers may keep it for ever.
+// that browsers may cache it for ever.
 func (s *server) load() {
 	s.assets = map[string]asset{}
 	names := map[string]string{}
@@ -171,7 +172,7 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, status int, f fr
 	}
 	if err != nil {
 		s.o.Log.Error("page not rendered", "page", name, "err", err)
-		http.Error(w, "the page could not be made; the log says why", http.StatusInternalServerError)
+		http.Error(w, "the page could not be rendered; the log says why", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -186,7 +186,7 @@ func TestAPI(t *testing.T) {
 		"/api/v1/status":                        {200, `"decisions":[{"node":0`},
 		"/api/v1/history?node=2&code=parked":    {200, `"code":"parked"`},
 		"/api/v1/history?node=1&kind=run":       {200, `[]`},
-		"/api/v1/history?nod=1":                 {400, `"nod\" is none of`},
+		"/api/v1/history?nod=1":                 {400, `"nod\" is not one of`},
 		"/api/v1/history?since=yesterday":       {400, `want a time such as`},
 		"/api/v1/history?limit=0":               {400, `want a number`},
 		"/api/v1/runs":                          {200, `"id":"` + runID},

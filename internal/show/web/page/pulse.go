@@ -16,10 +16,10 @@ import (
 const (
 	// beat is how often a follower looks for something new.
 	beat = 250 * time.Millisecond
-	// stillEvery is how often a page is made anew while no pass has ended: only
-	// ages in it change then.
+	// stillEvery is how often the page is rendered while no pass ends: only ages
+	// change then.
 	stillEvery = time.Second
-	// quietEvery is how often a follower is told that the connection lives.
+	// quietEvery is how often a follower is told that the connection is alive.
 	quietEvery = 10 * time.Second
 	// pastDeadline bounds the wait for the history: its disk may be slow.
 	pastDeadline = time.Second
@@ -28,10 +28,10 @@ const (
 	lastRuns   = 300
 )
 
-// sections are the parts of the page that are sent anew when they change.
+// sections are the parts of the page that are sent when they change.
 var sections = []string{"s-head", "s-alarms", "s-picture", "s-work", "s-nodes", "s-events", "s-vault", "s-foot"}
 
-// moment is the page as it is now, made once for all who look.
+// moment is the page as it is now, rendered once for all readers.
 type moment struct {
 	view view.View
 	data *data
@@ -41,7 +41,7 @@ type moment struct {
 	n     uint64
 }
 
-// data is what the templates see.
+// data is the page's template data.
 type data struct {
 	*view.View
 	Shown, More  []view.Alarm
@@ -99,7 +99,7 @@ func (p *pulse) now(ctx context.Context) *moment {
 	return m
 }
 
-// readPast asks the history; what it had before stands where it does not answer.
+// readPast asks the history; if it does not answer, the last answer is used.
 func (s *server) readPast(ctx context.Context) view.Past {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pastDeadline)
 	defer cancel()

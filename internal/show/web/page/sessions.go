@@ -27,11 +27,11 @@ type Login struct {
 // On says whether there is a login at all.
 func (l Login) On() bool { return l.PasswordHash != "" || l.TokenFile != "" }
 
-// minSecret is the least length of a token file's secret.
+// minSecret is the minimum length of a token file's secret.
 const minSecret = 16
 
-// check says whether what was given is the password or the token. A token file
-// that cannot be used is an error, for the log only.
+// check says whether given is the password or the token. A token file that cannot
+// be used is an error, for the log only.
 func (l Login) check(given string) (bool, error) {
 	if l.PasswordHash != "" && bcrypt.CompareHashAndPassword([]byte(l.PasswordHash), []byte(given)) == nil {
 		return true, nil
@@ -65,15 +65,15 @@ const (
 	liveFor = 12 * time.Hour
 	// maxSessions are open at a time: the oldest gives way.
 	maxSessions = 32
-	// tries may be made at once, then one each tryEvery, by all together: behind
-	// a proxy all come from one address.
+	// tries attempts may be made at once, then one each tryEvery, by all clients
+	// together: behind a proxy all have one address.
 	tries    = 5
 	tryEvery = 10 * time.Second
 )
 
 // session is one login.
 type session struct {
-	token   string // stands in each form of it
+	token   string // is in each of its forms
 	who     string
 	made    time.Time
 	used    time.Time
@@ -178,7 +178,7 @@ func (s *sessions) open(w http.ResponseWriter, r *http.Request, who string) {
 		delete(s.all, oldest)
 	}
 	s.all[keyOf(cookie)] = &session{token: rand.Text(), who: who, made: now, used: now}
-	s.left = min(tries, s.left+1) // a good one is none
+	s.left = min(tries, s.left+1) // a good login does not count
 	s.mu.Unlock()
 	http.SetCookie(w, cookieOf(r, cookie, int(liveFor.Seconds())))
 }
@@ -192,8 +192,8 @@ func (s *sessions) close(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, cookieOf(r, "", -1))
 }
 
-// cookieOf is readable by no script, sent to this site alone, and only over
-// TLS where the browser came by it.
+// cookieOf is hidden from scripts, sent to this site only, and only over TLS if the
+// browser came by it.
 func cookieOf(r *http.Request, value string, age int) *http.Cookie {
 	return &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: age, HttpOnly: true,
 		SameSite: http.SameSiteStrictMode,

@@ -1,4 +1,4 @@
-// The page as it is served is complete; this keeps it fresh. The server sends
+// The page as served is complete; this keeps it up to date. The server sends
 // each section that has changed as HTML, and morph puts it in place piece by
 // piece, so that focus, selection, opened details and animations stay.
 "use strict";
@@ -13,7 +13,7 @@ function same(a, b) {
 
 function attributes(from, to) {
   for (const { name } of [...from.attributes]) {
-    if (name === "open" && from.nodeName === "DETAILS") continue; // the reader's own
+    if (name === "open" && from.nodeName === "DETAILS") continue; // the reader's choice
     if (!to.hasAttribute(name)) from.removeAttribute(name);
   }
   for (const { name, value } of to.attributes) {
@@ -36,7 +36,7 @@ function children(from, to) {
   let at = from.firstChild;
   for (const next of [...to.childNodes]) {
     let found = at;
-    if (next.id) { // one that has moved is taken along
+    if (next.id) { // moved: take it along
       while (found && !same(found, next)) found = found.nextSibling;
     }
     if (found && same(found, next)) {
@@ -56,7 +56,7 @@ function children(from, to) {
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 
-// The server prints UTC; here are the reader's own times.
+// The server prints UTC; the reader sees local times.
 function localTimes(root) {
   for (const t of root.querySelectorAll("time")) {
     const at = new Date(t.dateTime);
@@ -84,8 +84,8 @@ function say(state, text) {
 
 function age() {
   const s = Math.round((Date.now() - lastSeen) / 1000);
-  if (live.dataset.state === "lost") say("lost", `no connection for ${s} s: what you see is old`);
-  else if (s > 20) say("lost", `nothing new for ${s} s: what you see is old`);
+  if (live.dataset.state === "lost") say("lost", `no connection for ${s} s: this page is out of date`);
+  else if (s > 20) say("lost", `no update for ${s} s: this page is out of date`);
 }
 
 let stream = null;
@@ -97,7 +97,7 @@ function follow() {
   stream.addEventListener("view", e => { lastSeen = Date.now(); say("live", "live"); show(JSON.parse(e.data)); });
   stream.addEventListener("beat", () => { lastSeen = Date.now(); say("live", "live"); });
   stream.onerror = () => {
-    say("lost", "connection lost: what you see is old");
+    say("lost", "connection lost: this page is out of date");
     if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
   };
 }
@@ -106,7 +106,7 @@ if (live) {
   localTimes(document);
   follow();
   setInterval(age, 1000);
-  // A page that was left must not keep its connection; one that is come back to must have it.
+  // A page that is left closes its connection; one that is returned to opens it again.
   addEventListener("pagehide", () => stream.close());
   addEventListener("pageshow", e => { if (e.persisted) follow(); });
 } else {
