@@ -82,6 +82,12 @@ func (l *Lab) procs() []proc {
 	return out
 }
 
+// owns says whether p is one of procs.
+func (l *Lab) owns(p proc) bool {
+	return p.belongs(l.Dir) ||
+		slices.ContainsFunc(procsIn(l.allNetns()...), func(o proc) bool { return o.PID == p.PID })
+}
+
 // labProcs lists every process of the lab, whoever started it.
 func labProcs(dir string) []proc {
 	var out []proc

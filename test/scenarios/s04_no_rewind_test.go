@@ -9,6 +9,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/lab"
+	"github.com/repool/repool/test/testpool"
 )
 
 // S4, first cause: neither checksums nor wal_log_hints (hazard 15). The
@@ -16,7 +17,7 @@ import (
 // reserved before the copy (hazard 37), the vault filled first (P3), the old
 // directory there until the new one streams (P5, hazard 47).
 func TestS04NoChecksumsNoHintsBaseBackup(t *testing.T) {
-	p := up(t, lab.Options{NoWALLogHints: true, Layout: lab.LayoutDebian})
+	p := up(t, lab.Options{NoWALLogHints: true, Layout: lab.LayoutDebian, RepoolConfig: testpool.SlowCopies})
 	old := p.Primary()
 	lost, err := p.Diverge(p.Ctx, old, 20)
 	p.Must(err)

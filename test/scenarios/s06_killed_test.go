@@ -184,7 +184,7 @@ func (p *pool) onlyRun(node int, since time.Time, m topology.Method) {
 // S6: pg_rewind and pg_basebackup are killed, then the controller with its
 // agents in it while they are at work, then pg_basebackup again and again.
 func TestS06ProgramsKilled(t *testing.T) {
-	p := up(t, lab.Options{RepoolConfig: "policy: {max_attempts: 3, backoff_base: 1s}\n"})
+	p := up(t, lab.Options{RepoolConfig: "policy: {max_attempts: 3, backoff_base: 1s, max_rate: 8MB}\n"})
 	g := p.guarded()
 	for _, whole := range []bool{false, true} {
 		old := p.Primary()

@@ -59,7 +59,7 @@ func TestS07NewPrimaryDiesDuringResync(t *testing.T) {
 // S8: five nodes; the primary and two standbys fail at once and are resynced
 // side by side: each copy is held in mid-work until all three are under way.
 func TestS08FiveNodesThreeResyncs(t *testing.T) {
-	p := up(t, lab.Options{Standbys: 4})
+	p := up(t, lab.Options{Standbys: 4, RepoolConfig: testpool.SlowCopies})
 	p.guarded()
 	w := p.StartWriter(lab.WriterOptions{})
 	p.Must(w.WaitAcked(p.Ctx, 20))

@@ -12,13 +12,14 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/lab"
+	"github.com/repool/repool/test/testpool"
 )
 
 // S22: the controller is gone for the end of a run, which is the agent's and goes
 // on. The next one attaches the node, and has the run in history and metrics, with
 // what the node's journal says, once.
 func TestS22RunThatEndsUnseen(t *testing.T) {
-	p := up(t, lab.Options{Web: true, Standbys: 1, Agents: lab.AgentsSeparate, RepoolConfig: "policy: {max_rate: 8MB}\n"})
+	p := up(t, lab.Options{Web: true, Standbys: 1, Agents: lab.AgentsSeparate, RepoolConfig: testpool.SlowCopies})
 	n := p.Standbys()[0]
 	since := time.Now()
 	caught := p.Catch(1, p.BackupOf(n)...)

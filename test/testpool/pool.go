@@ -165,7 +165,7 @@ func (p *Pool) Workshop(node int) string { return p.Nodes[node].Workshop() }
 
 // Catch is the lab's Catch with the test's patience. It looks from now on: call it before what makes the program start,
 // which may be over in a moment. caught waits until the program is stopped; resume lets it go on.
-func (p *Pool) Catch(wrote int64, words ...string) (caught func() (resume func())) {
+func (p *Pool) Catch(wrote uint64, words ...string) (caught func() (resume func())) {
 	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
 	var resume func()
 	var err error
@@ -182,6 +182,9 @@ func (p *Pool) Catch(wrote int64, words ...string) (caught func() (resume func()
 		return resume
 	}
 }
+
+// SlowCopies in repool.yaml makes a base backup last for seconds, so that a test can act in the middle of it.
+const SlowCopies = "policy: {max_rate: 8MB}\n"
 
 // Copying is more than pg_rewind says before it overwrites its first byte, in
 // bytes: for Catch.
