@@ -46,7 +46,7 @@ var may = map[string]string{
 	// Doing, on the node.
 	"internal/node/vault":    "internal/core/topology internal/node/pgdata",
 	"internal/node/resync":   "internal/core/topology internal/node/journal",
-	"test/fakes/resynctest":  "internal/core/topology internal/node/resync", // only tests
+	"test/fakes/fakehost":    "internal/core/topology internal/node/agentapi internal/node/resync", // only tests
 	"internal/node/dbhost":   "internal/core/topology internal/node/process internal/node/pgdata internal/node/journal internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
 	"internal/node/bootgate": "internal/core/topology",
 	"internal/node/agent":    "internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi internal/node/postgres",
@@ -73,7 +73,7 @@ var may = map[string]string{
 	"lab/bench": "pcp internal/show/history internal/show/control lab internal/node/pgdata internal/node/process",
 	// A simulated one around the real parts; nothing imports it.
 	"test/sim": "internal/core/topology internal/show/event internal/node/journal internal/core/plan internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
-		"internal/show/control internal/core/controller internal/config internal/pgpool/hook", // only tests
+		"internal/show/control internal/core/controller internal/config internal/pgpool/hook test/fakes/fakehost", // only tests
 	// Wiring, and the command line over it: cli parses and prints.
 	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller internal/node/postgres " +
 		"internal/config internal/exit internal/admin/certs internal/pgpool/pgpoolconf internal/pgpool/hook " +

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/node/agent"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // agentProcess is one process of a node's agent. There may be several at once:
@@ -16,6 +17,7 @@ type agentProcess struct {
 	name  string
 	agent *agent.Agent
 	hands *actor
+	links []*link // to each node
 	// locking is the strand that waits for the node's lock.
 	locking *actor
 	// dead: its acts have no effect any more. gone ends with it.
@@ -35,8 +37,8 @@ func (p *agentProcess) die() {
 		return
 	}
 	p.dead = true
-	if p.child != "" && p.n.up {
-		p.n.stray = p.child
+	if p.child != "" && p.n.Up {
+		p.n.Stray = p.child
 	}
 	p.child, p.run = "", ""
 	p.end()
@@ -45,18 +47,17 @@ func (p *agentProcess) die() {
 // startAgent starts an agent process. Only the world's own strand may call it.
 func (w *World) startAgent(n *node) {
 	w.mu.Lock()
-	if !n.up {
+	if !n.Up {
 		w.mu.Unlock()
 		return
 	}
-	p := &agentProcess{n: n, name: fmt.Sprintf("agent %d.%d", n.id, len(n.agents)+1), done: make(chan struct{}), diesAt: n.nextDiesAt}
+	p := &agentProcess{n: n, name: fmt.Sprintf("agent %d.%d", n.ID, len(n.agents)+1), done: make(chan struct{}), diesAt: n.nextDiesAt}
 	w.mu.Unlock()
 	p.hands, p.locking = w.actor(p.name), w.actor(p.name+" lock")
 	p.gone, p.end = context.WithCancel(w.life)
-	h := &host{p: p, n: n, w: w}
-	up := &upstream{h: h}
+	h := &fakehost.Host{Pool: w.Pool, Node: n.Node, Process: p}
 	for _, m := range w.nodes {
-		up.links = append(up.links, w.link(fmt.Sprintf("%s to node %d", p.name, m.id), n.place(), m))
+		p.links = append(p.links, w.link(fmt.Sprintf("%s to node %d", p.name, m.ID), n.place(), m))
 	}
 	w.mu.Lock()
 	n.agents = append(n.agents, p)
@@ -64,7 +65,7 @@ func (w *World) startAgent(n *node) {
 	k := workshop{p}
 	w.strands.Go(func() {
 		defer close(p.done)
-		a, err := agent.New(agent.Options{Node: n.id, Keep: &agent.Workshop{Journal: k, Grants: grants{k}, Lock: k}, Host: h, Upstream: up,
+		a, err := agent.New(agent.Options{Node: n.ID, Keep: &agent.Workshop{Journal: k, Grants: grants{k}, Lock: k}, Host: h, Upstream: fakehost.Upstream{Pool: w.Pool, Process: p},
 			Version: "sim", Log: w.log, KeepEvery: 20 * time.Second, ShutdownLimit: 10 * time.Second, Points: p.point})
 		if err != nil {
 			w.mu.Lock()
@@ -86,7 +87,7 @@ func (p *agentProcess) point(name string) {
 	defer w.mu.Unlock()
 	w.cover.point(name)
 	if p.diesAt != "" && !p.dead && (p.diesAt == name || matches(p.diesAt, name)) {
-		w.note("node %d: its agent dies at %s", p.n.id, name)
+		w.note("node %d: its agent dies at %s", p.n.ID, name)
 		p.n.nextDiesAt = ""
 		p.die()
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agent"
 	"github.com/repool/repool/internal/node/agentapi"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // client is a controller's, or a hook's, way to a node's agent.
@@ -29,9 +30,9 @@ var _ agentapi.Agent = (*client)(nil)
 func (w *World) client(name string, from place, n *node, old bool) *client {
 	c := &client{w: w, n: n, from: from, old: old, strands: map[string]*actor{}}
 	for _, m := range []string{"Inspect", "ProbeWAL", "RecordEnding", "Run", "Acquire", "StartRun", "Watch", "Clear", "Cancel", "Fence", "Vault"} {
-		c.strands[m] = w.actor(fmt.Sprintf("%s %s on node %d", name, m, n.id))
+		c.strands[m] = w.actor(fmt.Sprintf("%s %s on node %d", name, m, n.ID))
 	}
-	c.silent = w.actor(fmt.Sprintf("%s waits for agent %d", name, n.id))
+	c.silent = w.actor(fmt.Sprintf("%s waits for agent %d", name, n.ID))
 	return c
 }
 
@@ -52,17 +53,17 @@ func call[T any](ctx context.Context, c *client, method string, f func(a *agent.
 	w.mu.Lock()
 	w.now(strand)
 	p := c.n.agentAt(c.old)
-	lost := w.cut(c.from, c.n.place()) || !c.n.up
+	lost := w.cut(c.from, c.n.place()) || !c.n.Up
 	w.mu.Unlock()
 	switch {
 	case lost:
 		return out, c.hang(ctx)
 	case p == nil:
-		return out, errRefused
+		return out, fakehost.ErrRefused
 	}
 	got, err := f(p.agent)
 	w.mu.Lock()
-	lost = w.cut(c.n.place(), c.from) || !c.n.up
+	lost = w.cut(c.n.place(), c.from) || !c.n.Up
 	dead := p.dead
 	w.did(strand, method)
 	w.mu.Unlock()
@@ -101,7 +102,9 @@ func (c *client) Vault(ctx context.Context) ([]topology.VaultEntry, error) {
 }
 
 // VaultReport is not asked for here.
-func (c *client) VaultReport(context.Context, string) ([]byte, error) { return nil, errRefused }
+func (c *client) VaultReport(context.Context, string) ([]byte, error) {
+	return nil, fakehost.ErrRefused
+}
 
 // Acquire passes on.
 func (c *client) Acquire(ctx context.Context, holder string) (topology.Token, error) {
@@ -117,7 +120,7 @@ func (c *client) stale(what string, token topology.Token, f func() error) error 
 	err := f()
 	if err == nil && token < newest {
 		c.w.mu.Lock()
-		c.w.violate("P6", "%s on node %d is accepted with token %d, the newest is %d", what, c.n.id, token, newest)
+		c.w.violate("P6", "%s on node %d is accepted with token %d, the newest is %d", what, c.n.ID, token, newest)
 		c.w.mu.Unlock()
 	}
 	return err
@@ -173,13 +176,13 @@ func (c *client) Watch(ctx context.Context, id string, see func(topology.RunStat
 	}
 	w.mu.Lock()
 	p := c.n.agentAt(c.old)
-	lost := w.cut(c.from, c.n.place()) || !c.n.up
+	lost := w.cut(c.from, c.n.place()) || !c.n.Up
 	w.mu.Unlock()
 	switch {
 	case lost:
 		return c.hang(ctx)
 	case p == nil:
-		return errRefused
+		return fakehost.ErrRefused
 	}
 	return c.forward(ctx, p, strand, id, see)
 }

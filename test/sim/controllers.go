@@ -14,6 +14,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/pgpool/hook"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // brain is one controller's host: its state directory outlives its process.
@@ -46,7 +47,7 @@ func (w *World) brain(number int) (*brain, error) {
 	b.conf = &config.Pool{Controller: config.Controller{StateDir: filepath.Join(w.scratch, fmt.Sprintf("state%d", number))}}
 	b.conf.Pgpool.WorkDir = w.scratch
 	for _, n := range w.nodes {
-		b.conf.Nodes = append(b.conf.Nodes, config.NodeConf{ID: n.id, Host: n.host, Port: n.port, AppName: appName(n.id), Slot: slotName(n.id)})
+		b.conf.Nodes = append(b.conf.Nodes, config.NodeConf{ID: n.ID, Host: n.Host, Port: n.Port, AppName: fakehost.AppName(n.ID), Slot: fakehost.SlotName(n.ID)})
 	}
 	return b, os.MkdirAll(b.conf.Controller.StateDir, 0o700)
 }
@@ -65,10 +66,10 @@ func (b *brain) start() error {
 	checkpoints := map[topology.NodeID]*link{}
 	for _, n := range w.nodes {
 		c := w.client(name, b.place, n, b.number > 0)
-		nodes = append(nodes, observe.Node{ID: n.id, Host: n.host, Port: n.port, AppName: appName(n.id),
-			SQL: prober{w.link(fmt.Sprintf("%s SQL %d", name, n.id), b.place, n)}, Agent: c})
-		agents[n.id] = c
-		checkpoints[n.id] = w.link(fmt.Sprintf("%s checkpoint %d", name, n.id), b.place, n)
+		nodes = append(nodes, observe.Node{ID: n.ID, Host: n.Host, Port: n.Port, AppName: fakehost.AppName(n.ID),
+			SQL: prober{w.link(fmt.Sprintf("%s SQL %d", name, n.ID), b.place, n)}, Agent: c})
+		agents[n.ID] = c
+		checkpoints[n.ID] = w.link(fmt.Sprintf("%s checkpoint %d", name, n.ID), b.place, n)
 	}
 	p := w.pgpool.door(name, b)
 	deps := w.hookDeps(name+" hook", b)
@@ -84,9 +85,9 @@ func (b *brain) start() error {
 			return hook.NotePrimary(b.conf.Controller.StateDir, hook.Primary{Node: node, SystemID: system, History: h, At: at})
 		},
 		Checkpoint: func(ctx context.Context, node topology.NodeID) error {
-			return checkpoints[node].ask(ctx, "checkpoint", func(s *server) error {
-				if s.primary {
-					w.checkpointNow(w.nodes[node])
+			return checkpoints[node].ask(ctx, "checkpoint", func(s *fakehost.Server) error {
+				if s.Primary {
+					w.CheckpointNow(w.nodes[node].Node)
 				}
 				return nil
 			})
@@ -203,14 +204,14 @@ func (w *World) hookDeps(name string, b *brain) hook.Deps {
 	links := map[topology.NodeID]*link{}
 	clients := map[topology.NodeID]*client{}
 	for _, n := range w.nodes {
-		links[n.id] = w.link(fmt.Sprintf("%s SQL %d", name, n.id), b.place, n)
-		clients[n.id] = w.client(name, b.place, n, false)
+		links[n.ID] = w.link(fmt.Sprintf("%s SQL %d", name, n.ID), b.place, n)
+		clients[n.ID] = w.client(name, b.place, n, false)
 	}
 	return hook.Deps{
 		Pool: b.conf,
 		Dial: func(ctx context.Context, id topology.NodeID) (hook.Server, error) {
 			l := links[id]
-			if err := l.ask(ctx, "connect", func(*server) error { return nil }); err != nil {
+			if err := l.ask(ctx, "connect", func(*fakehost.Server) error { return nil }); err != nil {
 				return nil, err
 			}
 			return session{link: l, onPromote: w.promotes}, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // soon is how long a pool may take to be whole when its faults have ended, and
@@ -25,9 +26,9 @@ func (w *World) heal(root *actor) {
 	w.cuts, w.latency, w.calm = map[way]int{}, normalLatency, true
 	w.burst, w.hooksTwice, w.dieUnderAttach, w.pgpool.killHook, w.pgpoolHeld, w.forget = false, false, false, false, 0, false
 	for _, n := range w.nodes {
-		n.full, n.slow, n.agentsHeld, n.nextDiesAt, n.troubled = false, false, 0, "", time.Now()
-		if n.srv != nil {
-			n.srv.frozen, n.srv.paused = false, false
+		n.Full, n.Slow, n.agentsHeld, n.nextDiesAt, n.troubled = false, false, 0, "", time.Now()
+		if n.Server != nil {
+			n.Server.Frozen, n.Server.Paused = false, false
 		}
 		for _, p := range n.agents {
 			p.diesAt = ""
@@ -144,34 +145,34 @@ func (w *World) bringPrimary(mem plan.Memory) {
 	defer w.mu.Unlock()
 	var best *node
 	for _, n := range w.nodes {
-		d := n.home()
-		if d == nil || d.content != whole || n.writes() {
+		d := n.Home()
+		if d == nil || d.Content != fakehost.Whole || n.Writes() {
 			continue
 		}
-		if n.srv == nil && !d.signal && (n.id == mem.Primary || best == nil) {
+		if n.Server == nil && !d.Signal && (n.ID == mem.Primary || best == nil) {
 			best = n
-			if n.id == mem.Primary {
+			if n.ID == mem.Primary {
 				break
 			}
 		}
 	}
 	if best != nil {
-		_ = w.start(best, false, time.Second)
+		_ = w.Start(best.Node, false, time.Second)
 		return
 	}
 	for _, n := range w.nodes {
-		if n.accepting() && !n.srv.primary && (best == nil || n.srv.d.tip.tli > best.srv.d.tip.tli ||
-			n.srv.d.tip.tli == best.srv.d.tip.tli && n.srv.d.tip.end > best.srv.d.tip.end) {
+		if n.Accepting() && !n.Server.Primary && (best == nil || n.Server.Dir.Tip.TLI > best.Server.Dir.Tip.TLI ||
+			n.Server.Dir.Tip.TLI == best.Server.Dir.Tip.TLI && n.Server.Dir.Tip.End > best.Server.Dir.Tip.End) {
 			best = n
 		}
 	}
 	if best != nil {
-		best.srv.promoteAt = time.Now()
+		best.Server.PromoteAt = time.Now()
 		return
 	}
 	for _, n := range w.nodes {
-		if n.srv == nil && n.home() != nil && n.home().content == whole {
-			_ = w.start(n, false, time.Second)
+		if n.Server == nil && n.Home() != nil && n.Home().Content == fakehost.Whole {
+			_ = w.Start(n.Node, false, time.Second)
 			best = n
 		}
 	}
@@ -181,9 +182,9 @@ func (w *World) bringPrimary(mem plan.Memory) {
 	// Nothing whole is at home anywhere. What an interrupted run has left aside is
 	// whole unless its journal says otherwise, and the person brings it back.
 	for _, n := range w.nodes {
-		if p, d := n.data(); p == resync.Aside && d.content == whole && n.srv == nil {
-			n.places[resync.Home], n.places[resync.Aside] = d, nil
-			_ = w.start(n, false, time.Second)
+		if p, d := n.Data(); p == resync.Aside && d.Content == fakehost.Whole && n.Server == nil {
+			n.Places[resync.Home], n.Places[resync.Aside] = d, nil
+			_ = w.Start(n.Node, false, time.Second)
 			return
 		}
 	}
@@ -195,17 +196,17 @@ func (w *World) settlePrimary(mem plan.Memory, code plan.Code) {
 	w.mu.Lock()
 	var keep *node
 	for _, n := range w.nodes {
-		if !n.writes() {
+		if !n.Writes() {
 			continue
 		}
-		if keep == nil || n.srv.d.tip.tli > keep.srv.d.tip.tli || n.id == w.pgpool.primary {
+		if keep == nil || n.Server.Dir.Tip.TLI > keep.Server.Dir.Tip.TLI || n.ID == w.pgpool.primary {
 			keep = n
 		}
 	}
 	var others []topology.NodeID
 	for _, n := range w.nodes {
-		if keep != nil && n != keep && (n.writes() || code == plan.CodePrimaryStale || n.id == mem.Primary) {
-			others = append(others, n.id)
+		if keep != nil && n != keep && (n.Writes() || code == plan.CodePrimaryStale || n.ID == mem.Primary) {
+			others = append(others, n.ID)
 		}
 	}
 	w.mu.Unlock()
@@ -219,10 +220,10 @@ func (w *World) settlePrimary(mem plan.Memory, code plan.Code) {
 func (w *World) moveAway(id topology.NodeID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n := w.nodes[id]; w.spare(n) && !n.writes() {
-		w.kill(n)
-		if p, d := n.data(); p == resync.Home || d.content == whole {
-			n.places[p] = nil
+	if n := w.nodes[id]; w.spare(n) && !n.Writes() {
+		w.Kill(n.Node)
+		if p, d := n.Data(); p == resync.Home || d.Content == fakehost.Whole {
+			n.Places[p] = nil
 		}
 	}
 }
@@ -231,7 +232,7 @@ func (w *World) moveAway(id topology.NodeID) {
 func (w *World) lookedAtOld(id topology.NodeID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.nodes[id].places[resync.Old] = nil
+	w.nodes[id].Places[resync.Old] = nil
 }
 
 // consent is `repool resync NODE --yes`.

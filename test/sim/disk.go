@@ -42,7 +42,7 @@ func (k workshop) in(writes bool, f func(d *disk) error) error {
 	switch {
 	case k.p.dead:
 		return errDead
-	case writes && k.p.n.full:
+	case writes && k.p.n.Full:
 		return fmt.Errorf("write journal: %w", syscall.ENOSPC)
 	}
 	return f(&k.p.n.disk)
@@ -173,7 +173,7 @@ func (g grants) Read() (out agent.Grant, err error) {
 func (g grants) Write(grant agent.Grant) error {
 	return g.in(true, func(d *disk) error {
 		if grant.Token <= d.grant.Token {
-			g.p.n.w.violate("P6", "node %d gives out token %d after %d", g.p.n.id, grant.Token, d.grant.Token)
+			g.p.n.w.violate("P6", "node %d gives out token %d after %d", g.p.n.ID, grant.Token, d.grant.Token)
 		}
 		d.grant = grant
 		return nil

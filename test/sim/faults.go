@@ -7,6 +7,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // Fault is one thing that goes wrong, or that a person does.
@@ -87,33 +88,33 @@ func named(name string, weight int, e effect) effect {
 
 // effects are all the kinds of faults.
 var effects = []effect{
-	{"kill server", 14, false, locked(func(w *World, n *node, _ Fault) { w.kill(n) }), nil},
-	{"stop server", 4, false, locked(func(w *World, n *node, _ Fault) { w.stop(n) }), nil},
-	{"start by hand", 9, false, locked(func(w *World, n *node, _ Fault) { _ = w.start(n, false, 400*time.Millisecond) }), nil},
+	{"kill server", 14, false, locked(func(w *World, n *node, _ Fault) { w.Kill(n.Node) }), nil},
+	{"stop server", 4, false, locked(func(w *World, n *node, _ Fault) { w.Stop(n.Node) }), nil},
+	{"start by hand", 9, false, locked(func(w *World, n *node, _ Fault) { _ = w.Start(n.Node, false, 400*time.Millisecond) }), nil},
 	{"demote by hand", 5, false, locked(func(w *World, n *node, _ Fault) {
 		// What a person does who has read half of the manual: standby.signal, where
 		// the primary is, start. Nobody asks what the directory holds.
-		if d := n.home(); d != nil && d.content == whole && n.srv == nil && w.pgpool.primary >= 0 && w.pgpool.primary != n.id {
-			d.signal, d.up, d.slot = true, w.pgpool.primary, ""
-			_ = w.start(n, false, 400*time.Millisecond)
+		if d := n.Home(); d != nil && d.Content == fakehost.Whole && n.Server == nil && w.pgpool.primary >= 0 && w.pgpool.primary != n.ID {
+			d.Signal, d.Upstream, d.Slot = true, w.pgpool.primary, ""
+			_ = w.Start(n.Node, false, 400*time.Millisecond)
 		}
 	}), nil},
 	{"promote by hand", 4, false, locked(func(_ *World, n *node, _ Fault) {
-		if n.accepting() && !n.srv.primary {
-			n.srv.promoteAt = time.Now()
+		if n.Accepting() && !n.Server.Primary {
+			n.Server.PromoteAt = time.Now()
 		}
 	}), nil},
-	{"attach by hand", 5, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.id, attach: true}) }), nil},
-	{"detach by hand", 4, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.id}) }), nil},
+	{"attach by hand", 5, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.ID, attach: true}) }), nil},
+	{"detach by hand", 4, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.ID}) }), nil},
 	{"power cut", 6, true, locked(func(w *World, n *node, _ Fault) { w.powerCut(n); n.troubled = time.Now() }), locked((*World).powerOn)},
 	{"freeze", 4, true, locked(func(_ *World, n *node, _ Fault) {
-		if n.srv != nil {
-			n.srv.frozen = true
+		if n.Server != nil {
+			n.Server.Frozen = true
 			n.troubled = time.Now()
 		}
 	}), locked(func(_ *World, n *node, _ Fault) {
-		if n.srv != nil {
-			n.srv.frozen = false
+		if n.Server != nil {
+			n.Server.Frozen = false
 			n.troubled = time.Now()
 		}
 	})},
@@ -155,39 +156,39 @@ var effects = []effect{
 		w.pgpoolHeld--
 		w.forget = f.Arg == "there"
 	}},
-	{"disk full", 4, true, locked(func(_ *World, n *node, _ Fault) { n.full = true }), locked(func(_ *World, n *node, _ Fault) { n.full = false })},
-	{"recycle WAL", 4, false, locked(func(w *World, n *node, f Fault) { w.recycle(n, f.Arg == "there") }), nil},
+	{"disk full", 4, true, locked(func(_ *World, n *node, _ Fault) { n.Full = true }), locked(func(_ *World, n *node, _ Fault) { n.Full = false })},
+	{"recycle WAL", 4, false, locked(func(w *World, n *node, f Fault) { w.Recycle(n.Node, f.Arg == "there") }), nil},
 	{"drop slots", 2, false, locked(func(_ *World, n *node, _ Fault) {
-		if _, d := n.data(); d != nil {
-			d.slots = map[string]*slot{}
+		if _, d := n.Data(); d != nil {
+			d.Slots = map[string]*fakehost.Slot{}
 		}
 	}), nil},
 	{"wipe directory", 3, false, locked(func(w *World, n *node, _ Fault) {
 		if w.spare(n) {
-			w.kill(n)
-			n.places[resync.Home] = nil
+			w.Kill(n.Node)
+			n.Places[resync.Home] = nil
 		}
 	}), nil},
 	{"ruin directory", 2, false, locked(func(w *World, n *node, _ Fault) {
-		if d := n.home(); d != nil && w.spare(n) {
-			w.kill(n)
-			d.content, d.proven = ruined, false
+		if d := n.Home(); d != nil && w.spare(n) {
+			w.Kill(n.Node)
+			d.Content, d.Proven = fakehost.Ruined, false
 		}
 	}), nil},
 	{"kill hook", 3, false, locked(func(w *World, _ *node, _ Fault) { w.pgpool.killHook = true }), nil},
 	{"hooks twice", 2, true, locked(func(w *World, _ *node, _ Fault) { w.hooksTwice = true }), locked(func(w *World, _ *node, _ Fault) { w.hooksTwice = false })},
 	{"burst of writes", 5, true, locked(func(w *World, _ *node, _ Fault) { w.burst = true }), locked(func(w *World, _ *node, _ Fault) { w.burst = false })},
-	{"slow replay", 4, true, locked(func(_ *World, n *node, _ Fault) { n.slow = true }), locked(func(_ *World, n *node, _ Fault) { n.slow = false })},
+	{"slow replay", 4, true, locked(func(_ *World, n *node, _ Fault) { n.Slow = true }), locked(func(_ *World, n *node, _ Fault) { n.Slow = false })},
 	{"pause replay", 2, true, locked(func(_ *World, n *node, _ Fault) {
-		if n.srv != nil {
-			n.srv.paused = true
+		if n.Server != nil {
+			n.Server.Paused = true
 		}
 	}), locked(func(_ *World, n *node, _ Fault) {
-		if n.srv != nil {
-			n.srv.paused = false
+		if n.Server != nil {
+			n.Server.Paused = false
 		}
 	})},
-	{"resync asked", 3, false, func(w *World, n *node, _ Fault) { w.consent(n.id) }, nil},
+	{"resync asked", 3, false, func(w *World, n *node, _ Fault) { w.consent(n.ID) }, nil},
 	// Drawn by its own schedule only.
 	{"die under an attach", 0, true, locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = true }), locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = false })},
 	{"watchdog flips", 2, true, locked(func(w *World, _ *node, _ Fault) { w.lead(1) }), locked(func(w *World, _ *node, _ Fault) { w.lead(0) })},
@@ -196,7 +197,7 @@ var effects = []effect{
 // spare says that something is left when this node's directory goes.
 func (w *World) spare(n *node) bool {
 	for _, m := range w.nodes {
-		if _, d := m.data(); m != n && d != nil && d.content == whole {
+		if _, d := m.Data(); m != n && d != nil && d.Content == fakehost.Whole {
 			return true
 		}
 	}

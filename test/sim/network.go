@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
+	"github.com/repool/repool/test/fakes/fakehost"
 	"time"
 )
 
@@ -17,7 +17,7 @@ const (
 	controllerPlace place = 200 // and one for each further controller
 )
 
-func (n *node) place() place { return place(n.id) }
+func (n *node) place() place { return place(n.ID) }
 
 func (p place) String() string {
 	switch {
@@ -44,10 +44,8 @@ func (w *World) cut(from, to place) bool {
 }
 
 var (
-	errDown    = errors.New("the host is down")
 	errTimeout = errors.New("connection timed out")
 	errLost    = errors.New("connection lost")
-	errRefused = fmt.Errorf("connect: %w", syscall.ECONNREFUSED)
 )
 
 // silence is how long a question without any answer is waited for.
@@ -76,7 +74,7 @@ func (l *link) hang(ctx context.Context) error {
 // ask carries a question to the node's server; act answers it there, under the
 // world's lock, and is only called where the server takes connections. An
 // answer can be lost after its effect.
-func (l *link) ask(ctx context.Context, what string, act func(s *server) error) error {
+func (l *link) ask(ctx context.Context, what string, act func(s *fakehost.Server) error) error {
 	w := l.w
 	if err := l.waitIn(ctx, w.latency, 3*w.latency); err != nil {
 		return err
@@ -85,14 +83,14 @@ func (l *link) ask(ctx context.Context, what string, act func(s *server) error) 
 	w.now(l.actor)
 	n := l.to
 	switch {
-	case w.cut(l.from, n.place()) || !n.up || n.srv != nil && n.srv.frozen:
+	case w.cut(l.from, n.place()) || !n.Up || n.Server != nil && n.Server.Frozen:
 		w.mu.Unlock()
 		return l.hang(ctx)
-	case !n.accepting():
+	case !n.Accepting():
 		w.mu.Unlock()
-		return errRefused
+		return fakehost.ErrRefused
 	}
-	err := act(n.srv)
+	err := act(n.Server)
 	w.did(l.actor, what)
 	lost := w.cut(n.place(), l.from)
 	w.mu.Unlock()

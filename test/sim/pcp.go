@@ -22,8 +22,8 @@ type door struct {
 func (p *pgpool) door(name string, b *brain) *door {
 	d := &door{p: p, b: b, reads: p.w.actor(name + " PCP reads"), sends: map[request]*actor{}, silent: p.w.actor(name + " PCP silent")}
 	for _, n := range p.w.nodes {
-		d.sends[request{node: n.id, attach: true}] = p.w.actor(fmt.Sprintf("%s PCP attach %d", name, n.id))
-		d.sends[request{node: n.id}] = p.w.actor(fmt.Sprintf("%s PCP detach %d", name, n.id))
+		d.sends[request{node: n.ID, attach: true}] = p.w.actor(fmt.Sprintf("%s PCP attach %d", name, n.ID))
+		d.sends[request{node: n.ID}] = p.w.actor(fmt.Sprintf("%s PCP detach %d", name, n.ID))
 	}
 	return d
 }

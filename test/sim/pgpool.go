@@ -173,14 +173,14 @@ func (p *pgpool) health(ctx context.Context, a *actor, n *node) {
 		}
 		p.w.mu.Lock()
 		p.w.now(a)
-		ok := n.accepting() && !p.w.cut(p.place(), n.place()) && !p.w.cut(n.place(), p.place())
+		ok := n.Accepting() && !p.w.cut(p.place(), n.place()) && !p.w.cut(n.place(), p.place())
 		failed++
 		if ok {
 			failed = 0
 		}
-		if failed > 1 && p.nodes[n.id].attached() {
-			p.w.note("Pgpool-II finds node %d dead", n.id)
-			p.enqueue(request{node: n.id})
+		if failed > 1 && p.nodes[n.ID].attached() {
+			p.w.note("Pgpool-II finds node %d dead", n.ID)
+			p.enqueue(request{node: n.ID})
 			failed = 0
 		}
 		p.w.mu.Unlock()

@@ -195,11 +195,11 @@ func (p *pgpool) search(ctx context.Context, a *actor) topology.NodeID {
 				continue
 			}
 			p.w.mu.Lock()
-			reached := n.up && !p.w.cut(p.place(), n.place()) && !p.w.cut(n.place(), p.place())
+			reached := n.Up && !p.w.cut(p.place(), n.place()) && !p.w.cut(n.place(), p.place())
 			switch {
-			case !reached || !n.accepting():
-			case n.srv.primary:
-				primaries = append(primaries, n.id)
+			case !reached || !n.Accepting():
+			case n.Server.Primary:
+				primaries = append(primaries, n.ID)
 			default:
 				standby = true
 			}
@@ -225,7 +225,7 @@ func (p *pgpool) search(ctx context.Context, a *actor) topology.NodeID {
 func (p *pgpool) thaw(ctx context.Context, a *actor, n *node) error {
 	for {
 		p.w.mu.Lock()
-		frozen := n.up && n.srv != nil && n.srv.frozen
+		frozen := n.Up && n.Server != nil && n.Server.Frozen
 		p.w.mu.Unlock()
 		if !frozen {
 			return nil

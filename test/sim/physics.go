@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // tick is how often servers, streams and clients move on.
@@ -21,8 +22,8 @@ func (w *World) physics() {
 			w.settleServer(n)
 		}
 		for _, m := range w.nodes {
-			w.stream(m, n)
-			w.replay(m, n)
+			w.Stream(m.Node, n)
+			w.Replay(m.Node, n)
 		}
 		w.clients(&rng)
 		w.prove()
@@ -33,130 +34,16 @@ func (w *World) physics() {
 // settleServer lets a promotion that was asked for happen, and a late
 // checkpoint.
 func (w *World) settleServer(n *node) {
-	s := n.srv
-	if s == nil || s.frozen || !n.up {
+	s := n.Server
+	if s == nil || s.Frozen || !n.Up {
 		return
 	}
-	if !s.promoteAt.IsZero() && !time.Now().Before(s.promoteAt) && !s.primary {
-		w.promote(n)
+	if !s.PromoteAt.IsZero() && !time.Now().Before(s.PromoteAt) && !s.Primary {
+		w.Promote(n.Node)
 	}
-	if s.primary && s.d.controlTLI != s.d.tip.tli && w.begun.Add(w.lazyCheckpoint).Before(time.Now()) {
-		w.checkpointNow(n)
+	if s.Primary && s.Dir.ControlTLI != s.Dir.Tip.TLI && w.begun.Add(w.lazyCheckpoint).Before(time.Now()) {
+		w.CheckpointNow(n.Node)
 		w.lazyCheckpoint = time.Since(w.begun) + 20*time.Second
-	}
-}
-
-// upstreamOf is the node that m's settings name, if its server can be reached.
-func (w *World) upstreamOf(m *node) *node {
-	if m.srv.d.up < 0 || m.srv.d.up == m.id {
-		return nil
-	}
-	u := w.nodes[m.srv.d.up]
-	if !u.accepting() || w.cut(m.place(), u.place()) || w.cut(u.place(), m.place()) {
-		return nil
-	}
-	return u
-}
-
-// stream moves WAL from a standby's upstream to it.
-func (w *World) stream(m *node, count int) {
-	s := m.srv
-	if s == nil || s.primary || !m.accepting() {
-		return
-	}
-	was := s.streaming
-	s.streaming = false
-	u := w.upstreamOf(m)
-	if u == nil {
-		s.from = topology.NoNode
-		return
-	}
-	ud, x := u.srv.d, s.d.tip
-	if ud.system != s.d.system || !mayFollow(ud, x) {
-		return
-	}
-	if s.d.slot != "" {
-		sl := ud.slots[s.d.slot]
-		if sl == nil || sl.lost {
-			return
-		}
-		sl.active = true
-		sl.restart = max(sl.restart, x.end)
-	}
-	s.from = u.id
-	next := ud.tip
-	switch {
-	case holds(ud.tip, x):
-		s.streaming, s.d.over = true, nil
-		for _, r := range path(x, next, 40) {
-			s.d.tip = r
-		}
-	default:
-		w.streamWrong(s, ud, x, count)
-		if s.streaming {
-			// The receiver begins with the segment, and writes over what was there.
-			s.d.over = ud.tip
-		}
-	}
-	if s.streaming && !was {
-		w.note("node %d streams from node %d", m.id, u.id)
-	}
-	if s.streaming && holds(ud.tip, s.d.tip) {
-		s.d.proven = true
-	}
-}
-
-// mayFollow is what PostgreSQL itself checks, and it checks numbers: the
-// upstream's history names the standby's timeline, and did not leave it before
-// the standby's end.
-func mayFollow(u *dir, x *record) bool {
-	h := u.history()
-	if h.TLI != x.tli {
-		sw, ok := h.SwitchPoint(x.tli)
-		if !ok || x.end > sw {
-			return false
-		}
-	} else if x.end > u.tip.end && segmentOf(x.end) != segmentOf(u.tip.end) {
-		return false
-	}
-	return u.from <= x.end
-}
-
-// streamWrong is a standby that holds WAL of its own under its upstream's
-// timeline number. Its receiver streams; the next record fits only where the
-// boundaries agree, and else the stream breaks and begins again (hazards 5, 7).
-func (w *World) streamWrong(s *server, u *dir, x *record, count int) {
-	if x.end >= u.tip.end {
-		s.streaming = true
-		return
-	}
-	r := after(u.tip, x.end)
-	if r != nil && r.prev() == x.start {
-		s.streaming = true
-		s.d.tip = graft(x, r)
-		return
-	}
-	s.streaming = (count/25)%2 == 0
-}
-
-// replay applies received WAL.
-func (w *World) replay(m *node, count int) {
-	s := m.srv
-	if s == nil || s.primary || !m.accepting() || s.paused || s.d.data == s.d.tip {
-		return
-	}
-	n := 20
-	if m.slow {
-		if count%15 != 0 {
-			return
-		}
-		n = 1
-	}
-	for _, r := range path(s.d.data, s.d.tip, n) {
-		s.d.data = r
-		if r.kind == checkpoint {
-			s.d.checkpointed, s.d.controlTLI = r, r.tli
-		}
 	}
 }
 
@@ -169,18 +56,18 @@ func (w *World) clients(rng *dice) {
 	}
 	for _, n := range w.nodes {
 		share := 3
-		if n.id == routed && !w.cut(w.pgpool.place(), n.place()) {
+		if n.ID == routed && !w.cut(w.pgpool.place(), n.place()) {
 			share = 35
 		}
 		size := uint64(rng.below(4000) + 64)
 		hit := rng.chance(share)
-		if !hit || !n.writes() || w.calm && n.id != routed {
+		if !hit || !n.Writes() || w.calm && n.ID != routed {
 			continue
 		}
-		if w.burst && n.id == routed {
+		if w.burst && n.ID == routed {
 			size += 96 << 10
 		}
-		n.srv.d.tip = w.write(n.srv.d.tip, commit, size)
-		n.srv.d.data = n.srv.d.tip
+		n.Server.Dir.Tip = w.Write(n.Server.Dir.Tip, fakehost.Commit, size)
+		n.Server.Dir.Data = n.Server.Dir.Tip
 	}
 }

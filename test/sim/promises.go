@@ -8,6 +8,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 	"github.com/repool/repool/internal/node/resync"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // lately is how old the truth may be that repool acts on: a fact may be as old
@@ -50,41 +51,25 @@ func (w *World) did(a *actor, what string) {
 	if w.tracing && what != "Inspect" && what != "Probe" && what != "Run" {
 		w.note("  %s: %s", a.name, what)
 	}
-	w.check()
-}
-
-// check looks at what must be true at every moment.
-func (w *World) check() {
-	for _, n := range w.nodes {
-		d := n.home()
-		if d == nil {
-			continue
-		}
-		if d.content == halfRewound || d.content == halfCopied {
-			w.violate("P4", "a %s directory stands at home of node %d", d.content, n.id)
-		}
-		if d.copied && !d.signal {
-			w.violate("P4", "%s, rewound or copied, stands at home of node %d without standby.signal", d.name, n.id)
-		}
-	}
+	w.Check()
 }
 
 // prove keeps when each node was last what P1 wants, and who led the pool.
 func (w *World) prove() {
 	led := topology.NoNode
-	if p := w.pgpool; p.primary >= 0 && w.nodes[p.primary].writes() {
+	if p := w.pgpool; p.primary >= 0 && w.nodes[p.primary].Writes() {
 		led = p.primary
 	}
 	for _, n := range w.nodes {
-		if n.writes() {
+		if n.Writes() {
 			n.wrote = time.Now()
-			if n.id == led {
+			if n.ID == led {
 				n.led = time.Now()
 			}
 		}
 		for _, u := range w.nodes {
-			if u.writes() && (led == topology.NoNode || led == u.id) && w.proven(n, u) {
-				n.proof = proof{time.Now(), u.id}
+			if u.Writes() && (led == topology.NoNode || led == u.ID) && w.proven(n, u) {
+				n.proof = proof{time.Now(), u.ID}
 			}
 		}
 	}
@@ -92,21 +77,21 @@ func (w *World) prove() {
 
 // proven is the truth of P1, for a standby and a primary.
 func (w *World) proven(n, u *node) bool {
-	if n == u || !n.accepting() || n.srv.primary || !n.srv.streaming || n.srv.from != u.id {
+	if n == u || !n.Accepting() || n.Server.Primary || !n.Server.Streaming || n.Server.From != u.ID {
 		return false
 	}
-	d, p := n.srv.d, u.srv.d
-	return d.system == p.system && !d.mixed && sameData(d.data, p.tip) && sameData(d.tip, p.tip) && p.tip.end.Minus(d.data.end) <= w.policy.MaxLagBytes
+	d, p := n.Server.Dir, u.Server.Dir
+	return d.System == p.System && !d.Mixed && fakehost.SameData(d.Data, p.Tip) && fakehost.SameData(d.Tip, p.Tip) && p.Tip.End.Minus(d.Data.End) <= w.policy.MaxLagBytes
 }
 
 // attaches is the controller asking for an attach (P1).
 func (w *World) attaches(b *brain, id topology.NodeID) {
 	w.prove()
 	n := w.nodes[id]
-	if n.writes() {
+	if n.Writes() {
 		for _, m := range w.nodes {
-			if m != n && m.writes() && time.Since(m.srv.ready) > lately && m.srv.d.history().Descends(n.srv.d.history()) && !w.cutLately(b.place, m) {
-				w.violate("P1", "controller %d attaches node %d, a primary on a line that node %d has left behind", b.number, id, m.id)
+			if m != n && m.Writes() && time.Since(m.Server.Ready) > lately && m.Server.Dir.History().Descends(n.Server.Dir.History()) && !w.cutLately(b.place, m) {
+				w.violate("P1", "controller %d attaches node %d, a primary on a line that node %d has left behind", b.number, id, m.ID)
 			}
 		}
 		return
@@ -125,58 +110,59 @@ func (w *World) attaches(b *brain, id topology.NodeID) {
 // content, two lines under one number, a hook cannot see.
 func (w *World) opens(r request) {
 	p, n := w.pgpool, w.nodes[r.node]
-	if r.asked.IsZero() || !r.asked.Before(p.promoted.at) || !n.accepting() || n.srv.primary {
+	if r.asked.IsZero() || !r.asked.Before(p.promoted.at) || !n.Accepting() || n.Server.Primary {
 		return
 	}
 	u := w.nodes[p.promoted.by]
-	if !u.writes() || sameData(n.srv.d.data, u.srv.d.tip) || strings.Contains(p.promoted.notes, fmt.Sprintf("detached standby %d ", n.id)) {
+	if !u.Writes() || fakehost.SameData(n.Server.Dir.Data, u.Server.Dir.Tip) || strings.Contains(p.promoted.notes, fmt.Sprintf("detached standby %d ", n.ID)) {
 		return
 	}
-	left, known := u.srv.d.history().SwitchPoint(n.srv.d.tip.tli)
-	if !known || n.srv.d.tip.end <= left {
+	left, known := u.Server.Dir.History().SwitchPoint(n.Server.Dir.Tip.TLI)
+	if !known || n.Server.Dir.Tip.End <= left {
 		return
 	}
 	w.violate("P1", "Pgpool-II attaches node %d, as was asked for %s before node %d was promoted, and it can be read and has what that one lost (%s)",
-		n.id, p.promoted.at.Sub(r.asked).Round(time.Millisecond), u.id, w.describe(n))
+		n.ID, p.promoted.at.Sub(r.asked).Round(time.Millisecond), u.ID, w.describe(n))
 }
 
-// overwrites is the moment at which a node's data begin to be overwritten (P2).
-func (w *World) overwrites(h *host, up topology.NodeID, how string) {
+// Overwrites is the moment at which a node's data begin to be overwritten (P2).
+func (p *agentProcess) Overwrites(up topology.NodeID, how string) {
+	w, n := p.n.w, p.n
 	w.prove()
-	n := h.n
 	if n.confirmedOf != up || time.Since(n.confirmed) > 5*time.Second || n.confirmed.Before(n.clearedAt) {
-		w.violate("P2", "node %d is %s from node %d without a fresh confirmation that it is the primary", n.id, how, up)
+		w.violate("P2", "node %d is %s from node %d without a fresh confirmation that it is the primary", n.ID, how, up)
 	}
-	if n.clearedRun != h.p.run {
-		w.violate("P2", "node %d is %s in run %s, which nobody has cleared", n.id, how, h.p.run)
+	if n.clearedRun != p.run {
+		w.violate("P2", "node %d is %s in run %s, which nobody has cleared", n.ID, how, p.run)
 	}
-	if n.srv != nil && n.srv.primary {
-		w.violate("P2", "node %d is %s while its server accepts writes", n.id, how)
+	if n.Server != nil && n.Server.Primary {
+		w.violate("P2", "node %d is %s while its server accepts writes", n.ID, how)
 	}
-	if b := w.pgpool.nodes[n.id]; b.attached() && time.Since(b.changed) > lately {
-		w.violate("P2", "node %d is %s while Pgpool-II routes to it", n.id, how)
+	if b := w.pgpool.nodes[n.ID]; b.attached() && time.Since(b.changed) > lately {
+		w.violate("P2", "node %d is %s while Pgpool-II routes to it", n.ID, how)
 	}
 	if u := w.nodes[up]; time.Since(u.led) > lately {
-		w.violate("P2", "node %d is %s from node %d, which was not the pool's primary for %s", n.id, how, up, time.Since(u.led).Round(time.Millisecond))
+		w.violate("P2", "node %d is %s from node %d, which was not the pool's primary for %s", n.ID, how, up, time.Since(u.led).Round(time.Millisecond))
 	}
 }
 
 // cleared notes a clearance that an agent has taken.
 func (w *World) cleared(n *node, run string) { n.clearedRun, n.clearedAt = run, time.Now() }
 
-// noteStop is repool stopping a server: never the pool's primary, unless another
-// has gone on from its line or a person agreed to have it overwritten.
-func (w *World) noteStop(n *node, s *server) {
-	if !s.primary || w.pgpool.primary != n.id || !w.pgpool.nodes[n.id].attached() || s.frozen || time.Since(w.pgpool.nodes[n.id].changed) < lately {
+// Stops is repool stopping a server: never the pool's primary, unless another has gone on from its line or a person
+// agreed to have it overwritten (P2).
+func (p *agentProcess) Stops(s *fakehost.Server) {
+	w, n := p.n.w, p.n
+	if !s.Primary || w.pgpool.primary != n.ID || !w.pgpool.nodes[n.ID].attached() || s.Frozen || time.Since(w.pgpool.nodes[n.ID].changed) < lately {
 		return
 	}
 	for _, m := range w.nodes {
-		if m != n && m.srv != nil && (!m.srv.promoteAt.IsZero() || m.srv.primary && m.srv.d.history().Descends(s.d.history())) {
+		if m != n && m.Server != nil && (!m.Server.PromoteAt.IsZero() || m.Server.Primary && m.Server.Dir.History().Descends(s.Dir.History())) {
 			return
 		}
 	}
-	if !w.agreed[n.id] {
-		w.violate("P2", "node %d is stopped, which Pgpool-II routes writes to and whose line nobody has continued", n.id)
+	if !w.agreed[n.ID] {
+		w.violate("P2", "node %d is stopped, which Pgpool-II routes writes to and whose line nobody has continued", n.ID)
 	}
 }
 
@@ -184,21 +170,21 @@ func (w *World) noteStop(n *node, s *server) {
 // of its own line that it could have seen.
 func (w *World) promotes(n *node) {
 	for _, m := range w.nodes {
-		if m == n || !m.writes() || time.Since(m.srv.ready) < 5*time.Second || time.Since(m.srv.promoted) < justNow || w.cutLately(pgpoolPlace, m) {
+		if m == n || !m.Writes() || time.Since(m.Server.Ready) < 5*time.Second || time.Since(m.Server.Promoted) < justNow || w.cutLately(pgpoolPlace, m) {
 			continue
 		}
-		if holds(m.srv.d.tip, n.srv.d.tip) {
-			w.violate("two writers", "a hook promotes node %d while node %d, which it can reach, is the primary of its line", n.id, m.id)
+		if fakehost.Holds(m.Server.Dir.Tip, n.Server.Dir.Tip) {
+			w.violate("two writers", "a hook promotes node %d while node %d, which it can reach, is the primary of its line", n.ID, m.ID)
 		}
 	}
 	// Of those that it can reach, none on this line has more WAL (hazard: the
 	// candidate by node id).
 	for _, m := range w.nodes {
-		if m == n || !m.accepting() || m.srv.primary || time.Since(m.srv.ready) < 5*time.Second || w.cutLately(pgpoolPlace, m) || !w.pgpool.attachedAtFailover[m.id] {
+		if m == n || !m.Accepting() || m.Server.Primary || time.Since(m.Server.Ready) < 5*time.Second || w.cutLately(pgpoolPlace, m) || !w.pgpool.attachedAtFailover[m.ID] {
 			continue
 		}
-		if holds(m.srv.d.tip, n.srv.d.tip) && m.srv.d.tip.end > n.srv.d.tip.end && m.srv.from == topology.NoNode {
-			w.violate("P3", "a hook promotes node %d at %s while node %d has WAL to %s", n.id, n.srv.d.tip.end, m.id, m.srv.d.tip.end)
+		if fakehost.Holds(m.Server.Dir.Tip, n.Server.Dir.Tip) && m.Server.Dir.Tip.End > n.Server.Dir.Tip.End && m.Server.From == topology.NoNode {
+			w.violate("P3", "a hook promotes node %d at %s while node %d has WAL to %s", n.ID, n.Server.Dir.Tip.End, m.ID, m.Server.Dir.Tip.End)
 		}
 	}
 }
@@ -218,7 +204,7 @@ func (w *World) seeRun(p *agentProcess, rec journal.Record) {
 		return
 	}
 	if p.run != "" && p.run != rec.Run.ID {
-		w.violate("P6", "run %s begins on node %d while run %s goes on", rec.Run.ID, p.n.id, p.run)
+		w.violate("P6", "run %s begins on node %d while run %s goes on", rec.Run.ID, p.n.ID, p.run)
 	}
 	p.run = rec.Run.ID
 }
@@ -227,26 +213,26 @@ func (w *World) seeRun(p *agentProcess, rec journal.Record) {
 func (w *World) converged() string {
 	var p *node
 	for _, n := range w.nodes {
-		if !n.writes() {
+		if !n.Writes() {
 			continue
 		}
 		if p != nil {
-			return fmt.Sprintf("nodes %d and %d both accept writes", p.id, n.id)
+			return fmt.Sprintf("nodes %d and %d both accept writes", p.ID, n.ID)
 		}
 		p = n
 	}
 	switch {
 	case p == nil:
 		return "no node accepts writes"
-	case w.pgpool.primary != p.id:
-		return fmt.Sprintf("Pgpool-II holds node %s for the primary, and it is node %d", w.pgpool.primary, p.id)
+	case w.pgpool.primary != p.ID:
+		return fmt.Sprintf("Pgpool-II holds node %s for the primary, and it is node %d", w.pgpool.primary, p.ID)
 	}
 	for _, n := range w.nodes {
 		switch {
-		case !w.pgpool.nodes[n.id].attached():
-			return fmt.Sprintf("node %d is not attached (%s)", n.id, w.describe(n))
+		case !w.pgpool.nodes[n.ID].attached():
+			return fmt.Sprintf("node %d is not attached (%s)", n.ID, w.describe(n))
 		case n != p && !w.proven(n, p):
-			return fmt.Sprintf("node %d is attached and no proven standby (%s)", n.id, w.describe(n))
+			return fmt.Sprintf("node %d is attached and no proven standby (%s)", n.ID, w.describe(n))
 		}
 	}
 	return ""
@@ -254,32 +240,32 @@ func (w *World) converged() string {
 
 // describe says what a node is, for a person.
 func (w *World) describe(n *node) string {
-	p, d := n.data()
+	p, d := n.Data()
 	text := "no directory"
 	if d != nil {
-		text = fmt.Sprintf("%s %s %s, timeline %d to %s", d.content, d.name, p, d.tip.tli, d.tip.end)
-		if d.mixed {
+		text = fmt.Sprintf("%s %s %s, timeline %d to %s", d.Content, d.Name, p, d.Tip.TLI, d.Tip.End)
+		if d.Mixed {
 			text += ", mixed"
 		}
-		if d.signal {
-			text += fmt.Sprintf(", follows node %s", d.up)
+		if d.Signal {
+			text += fmt.Sprintf(", follows node %s", d.Upstream)
 		}
 	}
 	for _, p := range []resync.Place{resync.Aside, resync.New, resync.Old} {
-		if n.places[p] != nil && n.places[p] != d {
+		if n.Places[p] != nil && n.Places[p] != d {
 			text += fmt.Sprintf(", %s there", p)
 		}
 	}
-	text += ", server " + string(n.serverState())
-	if n.srv != nil {
+	text += ", server " + string(n.State())
+	if n.Server != nil {
 		switch {
-		case n.srv.primary:
+		case n.Server.Primary:
 			text += " as a primary"
-		case n.srv.streaming:
-			text += fmt.Sprintf(", streams from node %d, replayed to %s", n.srv.from, n.srv.d.data.end)
+		case n.Server.Streaming:
+			text += fmt.Sprintf(", streams from node %d, replayed to %s", n.Server.From, n.Server.Dir.Data.End)
 		}
 	}
-	if !n.up {
+	if !n.Up {
 		text += ", host down"
 	}
 	return text

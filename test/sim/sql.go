@@ -3,63 +3,24 @@ package sim
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/pgpool/hook"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
-
-// facts is what a running server says of itself. w.mu is held.
-func (w *World) facts(n *node) topology.SQLFacts {
-	s := n.srv
-	d := s.d
-	f := topology.SQLFacts{InRecovery: !s.primary, SystemID: d.system, Version: 150018, Timeline: d.controlTLI, DatabaseBytes: databaseBytes,
-		Settings: settings}
-	if s.primary {
-		f.Timeline, f.Current = d.tip.tli, d.tip.end
-		for _, m := range w.nodes {
-			if m.srv != nil && m.srv.streaming && m.srv.from == n.id {
-				f.Senders = append(f.Senders, topology.WALSender{AppName: appName(m.id), State: "streaming", Flush: m.srv.d.tip.end, Replay: m.srv.d.data.end})
-			}
-		}
-		for _, m := range w.nodes { // in the order of the nodes, not of the map
-			name := slotName(m.id)
-			if sl := d.slots[name]; sl != nil {
-				status := "reserved"
-				if sl.lost {
-					status = "lost"
-				}
-				f.Slots = append(f.Slots, topology.Slot{Name: name, Active: sl.active, Physical: true, Restart: sl.restart, WALStatus: status})
-			}
-		}
-		return f
-	}
-	f.Receive, f.Replay, f.ReplayPaused = d.tip.end, d.data.end, s.paused
-	if s.streaming && s.from >= 0 {
-		u := w.nodes[s.from]
-		f.Timeline = d.tip.tli
-		f.Receiver = topology.WALReceiver{Status: "streaming", SenderHost: u.host, SenderPort: u.port, Timeline: d.tip.tli, Slot: d.slot}
-	}
-	return f
-}
-
-var settings = map[string]string{"max_connections": "100", "max_replication_slots": "10", "max_wal_senders": "10", "full_page_writes": "on"}
-
-func appName(id topology.NodeID) string  { return fmt.Sprintf("node%d", id) }
-func slotName(id topology.NodeID) string { return fmt.Sprintf("repool_node%d", id) }
 
 // prober is a controller's connection to one node.
 type prober struct{ *link }
 
 // Probe asks for everything.
 func (p prober) Probe(ctx context.Context) (f topology.SQLFacts) {
-	err := p.ask(ctx, "Probe", func(*server) error {
-		f = p.w.facts(p.to)
+	err := p.ask(ctx, "Probe", func(*fakehost.Server) error {
+		f = p.w.Facts(p.to.Node)
 		return nil
 	})
 	if err != nil {
-		f = topology.SQLFacts{Source: topology.Source{Err: err.Error()}, Refused: errors.Is(err, errRefused)}
+		f = topology.SQLFacts{Source: topology.Source{Err: err.Error()}, Refused: errors.Is(err, fakehost.ErrRefused)}
 	}
 	f.At = time.Now()
 	return f
@@ -73,11 +34,11 @@ type session struct {
 
 // Facts asks what a failover needs to know.
 func (s session) Facts(ctx context.Context) (f hook.Facts, err error) {
-	err = s.ask(ctx, "Facts", func(srv *server) error {
-		d := srv.d
-		f = hook.Facts{InRecovery: !srv.primary, SystemID: d.system, History: d.history()}
+	err = s.ask(ctx, "Facts", func(srv *fakehost.Server) error {
+		d := srv.Dir
+		f = hook.Facts{InRecovery: !srv.Primary, SystemID: d.System, History: d.History()}
 		if f.InRecovery {
-			f.Receive, f.Replay = d.tip.end, d.data.end
+			f.Receive, f.Replay = d.Tip.End, d.Data.End
 		}
 		return nil
 	})
@@ -86,14 +47,14 @@ func (s session) Facts(ctx context.Context) (f hook.Facts, err error) {
 
 // Promote asks for a promotion, which comes a little later.
 func (s session) Promote(ctx context.Context) error {
-	return s.ask(ctx, "Promote", func(srv *server) error {
-		if srv.primary {
+	return s.ask(ctx, "Promote", func(srv *fakehost.Server) error {
+		if srv.Primary {
 			return hook.ErrNotAsked
 		}
-		if srv.promoteAt.IsZero() {
+		if srv.PromoteAt.IsZero() {
 			s.onPromote(s.to)
-			srv.promoteAt = time.Now().Add(150 * time.Millisecond)
-			srv.byUs = true
+			srv.PromoteAt = time.Now().Add(150 * time.Millisecond)
+			srv.ByUs = true
 		}
 		return nil
 	})
@@ -101,9 +62,9 @@ func (s session) Promote(ctx context.Context) error {
 
 // Timeline is zero in recovery.
 func (s session) Timeline(ctx context.Context) (tli topology.TimelineID, err error) {
-	err = s.ask(ctx, "Timeline", func(srv *server) error {
-		if srv.primary {
-			tli = srv.d.tip.tli
+	err = s.ask(ctx, "Timeline", func(srv *fakehost.Server) error {
+		if srv.Primary {
+			tli = srv.Dir.Tip.TLI
 		}
 		return nil
 	})
@@ -112,10 +73,10 @@ func (s session) Timeline(ctx context.Context) (tli topology.TimelineID, err err
 
 // EnsureSlots makes the slots that are not there.
 func (s session) EnsureSlots(ctx context.Context, names []string) error {
-	return s.ask(ctx, "EnsureSlots", func(srv *server) error {
+	return s.ask(ctx, "EnsureSlots", func(srv *fakehost.Server) error {
 		for _, name := range names {
-			if srv.d.slots[name] == nil {
-				srv.d.slots[name] = &slot{restart: srv.d.tip.end}
+			if srv.Dir.Slots[name] == nil {
+				srv.Dir.Slots[name] = &fakehost.Slot{Restart: srv.Dir.Tip.End}
 			}
 		}
 		return nil
@@ -124,9 +85,9 @@ func (s session) EnsureSlots(ctx context.Context, names []string) error {
 
 // Checkpoint sends for one.
 func (s session) Checkpoint(ctx context.Context) error {
-	return s.ask(ctx, "Checkpoint", func(srv *server) error {
-		if srv.primary {
-			s.w.checkpointNow(s.to)
+	return s.ask(ctx, "Checkpoint", func(srv *fakehost.Server) error {
+		if srv.Primary {
+			s.w.CheckpointNow(s.to.Node)
 		}
 		return nil
 	})

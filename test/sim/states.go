@@ -3,6 +3,7 @@ package sim
 import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // The classes of what a node is in when something is decided about it. The table
@@ -37,53 +38,53 @@ func (w *World) stateOf(id topology.NodeID) string {
 		return ""
 	}
 	n := w.nodes[id]
-	p, d := n.data()
+	p, d := n.Data()
 	switch {
-	case !n.up:
+	case !n.Up:
 		return stateHostOff
 	case d == nil:
 		return stateNoDirectory
-	case d.content == ruined:
+	case d.Content == fakehost.Ruined:
 		return stateRuined
-	case d.content == halfRewound:
+	case d.Content == fakehost.HalfRewound:
 		return stateHalfRewound
-	case d.content == halfCopied:
+	case d.Content == fakehost.HalfCopied:
 		return stateHalfCopied
-	case n.srv == nil && p == resync.Aside:
+	case n.Server == nil && p == resync.Aside:
 		return stateAside
-	case n.srv != nil && n.srv.frozen:
+	case n.Server != nil && n.Server.Frozen:
 		return stateFrozen
-	case n.srv != nil && !n.accepting():
+	case n.Server != nil && !n.Accepting():
 		return stateStarting
 	}
 	return w.serverState(n, d)
 }
 
 // serverState is stateOf for a node whose directory is whole and at home.
-func (w *World) serverState(n *node, d *dir) string {
+func (w *World) serverState(n *node, d *fakehost.Dir) string {
 	var primary *node
 	for _, u := range w.nodes {
-		if u.writes() && (primary == nil || u.id == w.pgpool.primary) {
+		if u.Writes() && (primary == nil || u.ID == w.pgpool.primary) {
 			primary = u
 		}
 	}
 	switch {
 	case primary == n:
 		return statePrimary
-	case n.writes():
+	case n.Writes():
 		return stateSecond
 	case primary == nil:
 		return stateNoPrimary
 	}
-	own := !sameData(d.tip, primary.srv.d.tip)
+	own := !fakehost.SameData(d.Tip, primary.Server.Dir.Tip)
 	switch {
-	case n.srv != nil && n.srv.streaming && own:
+	case n.Server != nil && n.Server.Streaming && own:
 		return stateOver
-	case n.srv != nil && n.srv.streaming:
+	case n.Server != nil && n.Server.Streaming:
 		return stateStreams
-	case n.srv != nil && own:
+	case n.Server != nil && own:
 		return stateStandbyOwn
-	case n.srv != nil:
+	case n.Server != nil:
 		return stateStandby
 	case own:
 		return stateDownOwn

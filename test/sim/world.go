@@ -12,16 +12,17 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // World is a pool and all that surrounds it.
 type World struct {
+	*fakehost.Pool
 	seed    uint64
 	faults  []Fault
 	policy  plan.Policy
 	log     *slog.Logger
 	scratch string // a directory for what hooks keep
-	system  topology.SystemID
 	cover   *Coverage
 	begun   time.Time
 	life    context.Context
@@ -31,7 +32,6 @@ type World struct {
 
 	mu      sync.Mutex // guards what follows; never held while anybody waits
 	actors  uint64
-	records uint64
 	nodes   []*node
 	pgpool  *pgpool
 	brains  []*brain
@@ -102,28 +102,30 @@ func Run(o Options) Outcome {
 // build makes the world of a seed: a healthy pool that streams.
 func build(o Options) *World {
 	d := dice{mix(o.Seed)}
-	w := &World{seed: o.Seed, policy: policy(), log: o.Log, scratch: o.Scratch, system: 42, cover: newCoverage(), begun: time.Now(),
-		cuts: map[way]int{}, latency: normalLatency, tracing: o.Tracing, all: o.All, wanted: map[string]time.Time{}, agreed: map[topology.NodeID]bool{}, lazyCheckpoint: d.between(time.Second, time.Minute)}
+	w := &World{seed: o.Seed, policy: policy(), log: o.Log, scratch: o.Scratch, cover: newCoverage(), begun: time.Now(),
+		cuts: map[way]int{}, latency: normalLatency, tracing: o.Tracing, all: o.All, wanted: map[string]time.Time{},
+		agreed: map[topology.NodeID]bool{}, lazyCheckpoint: d.between(time.Second, time.Minute)}
+	w.Pool = &fakehost.Pool{WAL: fakehost.WAL{Seed: o.Seed}, System: 42, Startup: 300 * time.Millisecond, Violate: w.violate,
+		Note: w.note, Cut: func(from, to topology.NodeID) bool { return w.cut(place(from), place(to)) }}
 	if w.log == nil {
 		w.log = discard()
 	}
 	w.life, w.end = context.WithCancel(context.Background())
 	count := pick(&d, 3, 3, 3, 2, 4)
-	first := w.write(origin(w.system), checkpoint, 0x78)
+	first := w.Write(fakehost.Origin(w.System), fakehost.Checkpoint, 0x78)
 	for i := range count {
-		n := &node{w: w, id: topology.NodeID(i), host: fmt.Sprintf("db%d", i), port: 5432, up: true, places: map[resync.Place]*dir{},
-			vault: map[uint64]bool{}, config: true, autostart: d.chance(70)}
-		dd := n.newDir("data")
-		dd.system, dd.tip, dd.data, dd.checkpointed, dd.controlTLI, dd.from = w.system, first, first, first, 1, firstLSN
-		dd.ownConfig, dd.proven, dd.clean = true, true, true
+		n := &node{w: w, Node: fakehost.NewNode(topology.NodeID(i), fmt.Sprintf("db%d", i), 5432), autostart: d.chance(70)}
+		dd := n.NewDir("data")
+		dd.Begin(w.System, first)
+		dd.Clean = true
 		if i > 0 {
-			dd.signal, dd.up, dd.slot, dd.recovering = true, 0, slotName(n.id), true
+			dd.Signal, dd.Upstream, dd.Slot, dd.Recovering = true, 0, fakehost.SlotName(n.ID), true
 		}
-		n.places[resync.Home] = dd
-		w.nodes = append(w.nodes, n)
+		n.Places[resync.Home] = dd
+		w.nodes, w.Nodes = append(w.nodes, n), append(w.Nodes, n.Node)
 	}
 	for _, n := range w.nodes[1:] {
-		w.nodes[0].home().slots[slotName(n.id)] = &slot{restart: first.end}
+		w.nodes[0].Home().Slots[fakehost.SlotName(n.ID)] = &fakehost.Slot{Restart: first.End}
 	}
 	w.pgpool = newPgpool(w)
 	w.pgpool.watchdog, w.hooksAlwaysTwice = d.chance(15), d.chance(20)
@@ -170,7 +172,7 @@ func (w *World) play() {
 	root := w.actor("world")
 	for _, n := range w.nodes {
 		w.mu.Lock()
-		_ = w.start(n, false, 100*time.Millisecond) // cannot fail on a sound directory
+		_ = w.Start(n.Node, false, 100*time.Millisecond) // cannot fail on a sound directory
 		w.mu.Unlock()
 		w.startAgent(n)
 	}
@@ -246,7 +248,7 @@ func (w *World) befall(root *actor, m moment) {
 		e.undo(w, n, m.fault)
 	}
 	w.mu.Lock()
-	w.check()
+	w.Check()
 	w.mu.Unlock()
 	w.supervise()
 }
@@ -264,7 +266,7 @@ func (w *World) supervise() {
 		} else if n.alone.IsZero() {
 			n.alone = time.Now()
 		}
-		due := n.up && !alive && n.agentsHeld == 0 && time.Since(n.alone) > time.Second
+		due := n.Up && !alive && n.agentsHeld == 0 && time.Since(n.alone) > time.Second
 		w.mu.Unlock()
 		if due {
 			w.startAgent(n)
@@ -288,12 +290,12 @@ func (w *World) supervise() {
 // powerOn brings a host back, and where its service manager starts the server,
 // that too.
 func (w *World) powerOn(n *node, _ Fault) {
-	if n.up {
+	if n.Up {
 		return
 	}
-	n.up, n.troubled = true, time.Now()
+	n.Up, n.troubled = true, time.Now()
 	if n.autostart {
-		_ = w.start(n, false, time.Second) // nothing to start is no error here
+		_ = w.Start(n.Node, false, time.Second) // nothing to start is no error here
 	}
 }
 

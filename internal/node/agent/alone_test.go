@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/test/fakes/resynctest"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // clock is a clock that a test sets.
@@ -17,7 +17,7 @@ func (c *clock) since() time.Duration    { return time.Duration(c.now.Load()) }
 func (c *clock) forward(d time.Duration) { c.now.Add(int64(d)) }
 
 // aloneRig serves an agent whose primary runs, with a limit of 10 s on that clock.
-func aloneRig(t *testing.T, limit time.Duration, w *resynctest.World) (*Agent, *clock, *resynctest.World) {
+func aloneRig(t *testing.T, limit time.Duration, w *fakehost.Solo) (*Agent, *clock, *fakehost.Solo) {
 	t.Helper()
 	c := &clock{}
 	r := newRig(t, w)
@@ -73,8 +73,8 @@ func stays(t *testing.T, a *Agent, want topology.ServerState) {
 	serverIs(t, a, want)
 }
 
-func runningPrimary() *resynctest.World {
-	w := resynctest.New(resynctest.CrashedPrimary(true))
+func runningPrimary() *fakehost.Solo {
+	w := fakehost.NewSolo(fakehost.CrashedPrimary(true))
 	w.OutsideStart()
 	return w
 }
@@ -108,7 +108,7 @@ func TestWithoutThePolicyAPrimaryIsKept(t *testing.T) {
 
 func TestStandbyOnItsOwnIsKept(t *testing.T) {
 	t.Parallel()
-	w := resynctest.New(resynctest.StoppedStandby())
+	w := fakehost.NewSolo(fakehost.StoppedStandby())
 	w.OutsideStart()
 	a, c, _ := aloneRig(t, 10*time.Second, w)
 	serverIs(t, a, topology.ServerRunning)

@@ -9,43 +9,43 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
-	"github.com/repool/repool/test/fakes/resynctest"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // situation is a world in which a method is the right one.
 type situation struct {
 	name   string
 	method topology.Method
-	make   func() *resynctest.World
+	make   func() *fakehost.Solo
 	// before brings the node there through its agent, if the world alone cannot.
 	before func(r *rig)
 }
 
 func situations() []situation {
-	world := func(d func() *resynctest.Dir) func() *resynctest.World {
-		return func() *resynctest.World { return resynctest.New(d()) }
+	world := func(d func() *fakehost.Dir) func() *fakehost.Solo {
+		return func() *fakehost.Solo { return fakehost.NewSolo(d()) }
 	}
-	crashed := func() *resynctest.Dir { return resynctest.CrashedPrimary(false) }
-	lost := func() *resynctest.Dir { return resynctest.CrashedPrimary(true) }
-	ruined := func() *resynctest.Dir {
+	crashed := func() *fakehost.Dir { return fakehost.CrashedPrimary(false) }
+	lost := func() *fakehost.Dir { return fakehost.CrashedPrimary(true) }
+	ruined := func() *fakehost.Dir {
 		d := lost()
-		d.Content, d.Unsaved, d.Proven = resynctest.Ruined, false, false
+		d.Content, d.Proven = fakehost.Ruined, false
 		return d
 	}
 	return []situation{
-		{"a stopped standby", topology.MethodStart, world(resynctest.StoppedStandby), nil},
-		{"a standby of another node", topology.MethodFollow, world(resynctest.StoppedStandby), func(r *rig) { r.w.OutsideStart() }},
+		{"a stopped standby", topology.MethodStart, world(fakehost.StoppedStandby), nil},
+		{"a standby of another node", topology.MethodFollow, world(fakehost.StoppedStandby), func(r *rig) { r.w.OutsideStart() }},
 		{"a crashed primary that lost nothing", topology.MethodAdopt, world(crashed), nil},
 		{"a crashed primary with lost commits", topology.MethodRewind, world(lost), nil},
 		{"a second primary that runs", topology.MethodRewind, world(lost), func(r *rig) { r.w.OutsideStart() }},
 		{"a crashed primary to copy anew", topology.MethodBaseBackup, world(lost), nil},
-		{"a standby to copy anew", topology.MethodBaseBackup, world(resynctest.StoppedStandby), nil},
-		{"no directory", topology.MethodBaseBackup, world(func() *resynctest.Dir { return nil }), nil},
+		{"a standby to copy anew", topology.MethodBaseBackup, world(fakehost.StoppedStandby), nil},
+		{"no directory", topology.MethodBaseBackup, world(func() *fakehost.Dir { return nil }), nil},
 		{"a ruined directory", topology.MethodBaseBackup, world(ruined), func(r *rig) { r.oldKept = true }},
 		{"a half-rewound directory aside", topology.MethodBaseBackup, world(lost), diesAt("rewind:rewind:progress", topology.MethodRewind)},
 		{"a rewound directory aside", topology.MethodRewind, world(lost), diesAt("rewind:restore-config:before", topology.MethodRewind)},
 		{"a whole directory aside", topology.MethodRewind, world(lost), diesAt("rewind:settle:before", topology.MethodRewind)},
-		{"a stopped standby aside", topology.MethodBaseBackup, world(resynctest.StoppedStandby), diesAt("base-backup:copy:progress", topology.MethodBaseBackup)},
+		{"a stopped standby aside", topology.MethodBaseBackup, world(fakehost.StoppedStandby), diesAt("base-backup:copy:progress", topology.MethodBaseBackup)},
 		{"a new copy at home, the old one aside", topology.MethodBaseBackup, world(lost), diesAt("base-backup:start-server:before", topology.MethodBaseBackup)},
 		{"a new copy to start, the old one aside", topology.MethodStart, world(lost), diesAt("base-backup:start-server:before", topology.MethodBaseBackup)},
 		{"a new copy that runs, the old one aside", topology.MethodFollow, world(lost), func(r *rig) {
@@ -74,9 +74,9 @@ func situations() []situation {
 func later(lost bool) func(r *rig) {
 	return func(r *rig) {
 		diesAt("base-backup:start-server:before", topology.MethodBaseBackup)(r)
-		d := resynctest.CrashedPrimary(lost)
-		d.Name, d.Proven = "later", true
-		r.w.Places[resync.Home] = d
+		d := fakehost.CrashedPrimary(lost)
+		d.Name = "later"
+		r.w.Put(resync.Home, d)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestKilledWhileUndoing(t *testing.T) {
 		for _, part := range []string{":undo:before", ":undo:effect", ":end:before", ":end:after"} {
 			for _, hand := range []bool{false, true} {
 				synctest.Test(t, func(t *testing.T) {
-					r := newRig(t, resynctest.New(resynctest.CrashedPrimary(m != topology.MethodAdopt)))
+					r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(m != topology.MethodAdopt)))
 					r.failAfterAside()
 					r.killAt = string(m) + part
 					r.run(m)
@@ -223,7 +223,7 @@ func (r *rig) failAfterAside() {
 	check := r.w.OnOp
 	r.w.OnOp = func(op string) {
 		check(op)
-		if op == "Move home aside" && r.w.FailAt == 0 {
+		if op == "Move home to aside" && r.w.FailAt == 0 {
 			r.w.FailAt = r.w.Ops + 2
 		}
 	}

@@ -1,13 +1,14 @@
 package agent
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 	"github.com/repool/repool/internal/node/resync"
-	"github.com/repool/repool/test/fakes/resynctest"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // opsOf counts the operations of an undisturbed run of s.
@@ -72,7 +73,7 @@ func failsAt(t *testing.T, s situation, n int, late bool) {
 	if st.Damaged && (v.Home != nil || v.Aside == nil) {
 		t.Errorf("damaged, with home %+v and aside %+v", v.Home, v.Aside)
 	}
-	if v.Aside != nil && v.Home == nil && v.Aside.Content != resynctest.Whole && !st.Damaged {
+	if v.Aside != nil && v.Home == nil && v.Aside.Content != fakehost.Whole && !st.Damaged {
 		t.Errorf("a %s directory is aside, and the run does not say so: %+v", v.Aside.Content, st)
 	}
 	r.w.FailAt = 0
@@ -187,24 +188,24 @@ func TestShutdownAtEveryPoint(t *testing.T) {
 }
 
 // half says that all the node has is half rewound.
-func half(v resynctest.View) bool {
-	return v.Home == nil && v.Aside != nil && v.Aside.Content == resynctest.HalfRewound
+func half(v fakehost.View) bool {
+	return v.Home == nil && v.Aside != nil && v.Aside.Content == fakehost.HalfRewound
 }
 
 // TestPrimaryGone: nothing is changed for a primary that does not answer or is
 // no longer the one asked for (P2, hazard 26).
 func TestPrimaryGone(t *testing.T) {
 	t.Parallel()
-	for code, set := range map[string]func(*resynctest.World){
-		resync.CodeUpstreamLost:    func(w *resynctest.World) { w.Gone = true },
-		resync.CodeUpstreamChanged: func(w *resynctest.World) { w.Changed = true },
+	for code, set := range map[string]func(*fakehost.Solo){
+		resync.CodeUpstreamLost:    func(w *fakehost.Solo) { w.SetPrimary(false) },
+		resync.CodeUpstreamChanged: func(w *fakehost.Solo) { w.SetChanged(true) },
 	} {
 		for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup, topology.MethodAdopt} {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, resynctest.New(resynctest.CrashedPrimary(m != topology.MethodAdopt)))
+				r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(m != topology.MethodAdopt)))
 				set(r.w)
 				st := r.run(m)
-				if v := r.w.View(); st.Code != code || v.Home == nil || v.Home.Name != "original" || r.w.Fences > 0 {
+				if v := r.w.View(); st.Code != code || v.Home == nil || v.Home.Name != "original" || slices.Contains(r.w.Trace, "StopServer") {
 					t.Errorf("%s: %+v, home %+v", m, st, v.Home)
 				}
 				r.unbroken()
@@ -219,15 +220,15 @@ func TestPrimaryChangesWhileWaiting(t *testing.T) {
 	t.Parallel()
 	for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
+			r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
 			step := map[topology.Method]string{topology.MethodRewind: "rewind:rewind:intent", topology.MethodBaseBackup: "base-backup:copy:intent"}[m]
-			r.at(step, func() { r.w.Changed = true })
+			r.at(step, func() { r.w.SetChanged(true) })
 			st := r.run(m)
 			v := r.w.View()
 			if st.Code != resync.CodeUpstreamChanged || st.Damaged || v.Home == nil || v.Home.Name != "original" || v.Aside != nil {
 				t.Errorf("%s: %+v, home %+v", m, st, v.Home)
 			}
-			r.w.Changed = false
+			r.w.SetChanged(false)
 			r.heal()
 		})
 	}
@@ -239,26 +240,26 @@ func TestRefusals(t *testing.T) {
 	tests := []struct {
 		name   string
 		method topology.Method
-		dir    *resynctest.Dir
-		set    func(*resynctest.World)
+		dir    *fakehost.Dir
+		set    func(*fakehost.Solo)
 		code   string
 	}{
-		{"a mount point cannot be rewound (hazard 48)", topology.MethodRewind, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.Mount = true }, resync.CodeMountPoint},
-		{"a mount point cannot be replaced (hazard 48)", topology.MethodBaseBackup, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.Mount = true }, resync.CodeMountPoint},
-		{"no space for a copy (hazard 50)", topology.MethodBaseBackup, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.Free = 1 << 20 }, resync.CodeNoSpace},
-		{"a diverged primary is not adopted (hazard 3)", topology.MethodAdopt, resynctest.CrashedPrimary(true), nil, resync.CodeNotOnLine},
-		{"a running primary is not adopted (hazard 54)", topology.MethodAdopt, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart() }, resync.CodeServerRunning},
-		{"a stopped standby cannot follow", topology.MethodFollow, resynctest.StoppedStandby(), nil, resync.CodeServerStopped},
-		{"a starting primary cannot follow", topology.MethodFollow, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart(); w.Starting = true }, resync.CodeServerStopped},
-		{"a running primary cannot follow", topology.MethodFollow, resynctest.CrashedPrimary(false), func(w *resynctest.World) { w.OutsideStart() }, resync.CodeServerRunning},
+		{"a mount point cannot be rewound (hazard 48)", topology.MethodRewind, fakehost.CrashedPrimary(true), func(w *fakehost.Solo) { w.Node.Mount = true }, resync.CodeMountPoint},
+		{"a mount point cannot be replaced (hazard 48)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true), func(w *fakehost.Solo) { w.Node.Mount = true }, resync.CodeMountPoint},
+		{"no space for a copy (hazard 50)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true), func(w *fakehost.Solo) { w.Node.Free = 1 << 20 }, resync.CodeNoSpace},
+		{"a diverged primary is not adopted (hazard 3)", topology.MethodAdopt, fakehost.CrashedPrimary(true), nil, resync.CodeNotOnLine},
+		{"a running primary is not adopted (hazard 54)", topology.MethodAdopt, fakehost.CrashedPrimary(false), func(w *fakehost.Solo) { w.OutsideStart() }, resync.CodeServerRunning},
+		{"a stopped standby cannot follow", topology.MethodFollow, fakehost.StoppedStandby(), nil, resync.CodeServerStopped},
+		{"a starting primary cannot follow", topology.MethodFollow, fakehost.CrashedPrimary(false), func(w *fakehost.Solo) { w.OutsideStart(); w.SetStarting() }, resync.CodeServerStopped},
+		{"a running primary cannot follow", topology.MethodFollow, fakehost.CrashedPrimary(false), func(w *fakehost.Solo) { w.OutsideStart() }, resync.CodeServerRunning},
 		{"nothing to start", topology.MethodStart, nil, nil, resync.CodeNoData},
-		{"a blind pg_rewind is not believed (hazards 1 and 2)", topology.MethodRewind, resynctest.CrashedPrimary(true), func(w *resynctest.World) { w.RewindBlind = true }, resync.CodeRewindRefused},
+		{"a blind pg_rewind is not believed (hazards 1 and 2)", topology.MethodRewind, fakehost.CrashedPrimary(true), func(w *fakehost.Solo) { w.Node.Home().OnPrimarysTimeline() }, resync.CodeRewindRefused},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, resynctest.New(tt.dir))
+				r := newRig(t, fakehost.NewSolo(tt.dir))
 				if tt.set != nil {
 					tt.set(r.w)
 				}
@@ -268,7 +269,7 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("got %s %s: %s (hint %q), want %s", st.Outcome, st.Code, st.Error, st.Hint, tt.code)
 				}
 				after := r.w.View()
-				if before.Home != nil && (after.Home == nil || after.Home.Content != resynctest.Whole || after.Home.FromUpstream) || after.Aside != nil {
+				if before.Home != nil && (after.Home == nil || after.Home.Content != fakehost.Whole || after.Home.Copied) || after.Aside != nil {
 					t.Errorf("home was %+v, is %+v; aside %+v", before.Home, after.Home, after.Aside)
 				}
 				r.unbroken()
@@ -281,8 +282,8 @@ func TestRefusals(t *testing.T) {
 func TestMountPointAdoptedInPlace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(resynctest.CrashedPrimary(false)))
-		r.w.Mount = true
+		r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(false)))
+		r.w.Node.Mount = true
 		if st := r.run(topology.MethodAdopt); st.Outcome != topology.RunDone {
 			t.Errorf("%+v", st)
 		}
@@ -295,10 +296,9 @@ func TestMountPointAdoptedInPlace(t *testing.T) {
 func TestUnknownDirectoryAside(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(nil))
-		d := resynctest.CrashedPrimary(true)
-		d.Unsaved = false
-		r.w.Places[resync.Aside] = d
+		r := newRig(t, fakehost.NewSolo(nil))
+		d := fakehost.CrashedPrimary(true)
+		r.w.Put(resync.Aside, d)
 		st := r.run(topology.MethodRewind)
 		if st.Code != resync.CodeDamaged || !st.Damaged {
 			t.Errorf("%+v", st)
@@ -313,9 +313,9 @@ func TestUnknownDirectoryAside(t *testing.T) {
 func TestOccupiedHome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
+		r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
 		diesAt("rewind:settle:before", topology.MethodRewind)(r)
-		r.w.Places[resync.Home] = resynctest.CrashedPrimary(true)
+		r.w.Put(resync.Home, fakehost.CrashedPrimary(true))
 		for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup} {
 			if st := r.run(m); st.Code != resync.CodeHomeOccupied {
 				t.Errorf("%s: %+v", m, st)

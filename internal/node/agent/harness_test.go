@@ -14,13 +14,13 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/node/journal"
-	"github.com/repool/repool/test/fakes/resynctest"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // rig is one node's world with an agent process that can die.
 type rig struct {
 	t        *testing.T
-	w        *resynctest.World
+	w        *fakehost.Solo
 	workshop string
 	a        *Agent
 	seq      int
@@ -42,7 +42,7 @@ type rig struct {
 	oldKept bool
 }
 
-func newRig(t *testing.T, w *resynctest.World) *rig {
+func newRig(t *testing.T, w *fakehost.Solo) *rig {
 	t.Helper()
 	r := &rig{t: t, w: w, workshop: filepath.Join(memoryDir(t), "data.repool"), reached: map[string]bool{}, clears: true}
 	w.OnOp = r.intent
@@ -82,7 +82,7 @@ func (r *rig) open() {
 }
 
 func (r *rig) options() Options {
-	return Options{Node: 0, Workshop: r.workshop, Host: r.w, Upstream: resynctest.Link{World: r.w}, Version: "test", Points: r.point}
+	return Options{Node: 0, Workshop: r.workshop, Host: r.w, Upstream: r.w.Link(), Version: "test", Points: r.point}
 }
 
 // point is the hook in the engine: here the process dies, in the goroutine of
@@ -126,16 +126,16 @@ func (r *rig) reopen() {
 
 // stepsOf says in which steps an operation may happen.
 var stepsOf = map[string][]string{
-	"Move home aside": {"move-aside"},
-	"Move new home":   {"move-home"},
-	"Move aside old":  {"make-room", "retire"},
-	"Remove old":      {"make-room", "retire", "discard-old"},
-	"Rewind":          {"rewind"},
-	"BaseBackup":      {"copy"},
-	"RestoreConfig":   {"restore-config"},
-	"WriteStandby":    {"write-standby", "write-settings"},
-	"Settle":          {"settle"},
-	"Custom":          {"custom"},
+	"Move home to aside": {"move-aside"},
+	"Move new to home":   {"move-home"},
+	"Move aside to old":  {"make-room", "retire"},
+	"Remove old":         {"make-room", "retire", "discard-old"},
+	"Rewind":             {"rewind"},
+	"BaseBackup":         {"copy"},
+	"RestoreConfig":      {"restore-config"},
+	"WriteStandby":       {"write-standby", "write-settings"},
+	"Settle":             {"settle"},
+	"Custom":             {"custom"},
 }
 
 // intent checks, before each operation, that what is about to happen is on
@@ -164,9 +164,9 @@ func (r *rig) intent(op string) {
 // request is a valid one for the world's primary.
 func (r *rig) request(m topology.Method, token topology.Token) topology.RunRequest {
 	r.seq++
-	req := topology.RunRequest{ID: fmt.Sprintf("run-%d", r.seq), Node: 0, Method: m, Upstream: resynctest.Upstream(),
+	req := topology.RunRequest{ID: fmt.Sprintf("run-%d", r.seq), Node: 0, Method: m, Upstream: fakehost.UpstreamOf(),
 		Slot: "repool_node0", AppName: "node0", Token: token, Code: "test"}
-	if v := r.w.View(); v.Home != nil && v.Home.Diverged || v.Home == nil && v.Aside != nil && v.Aside.Diverged {
+	if v := r.w.View(); v.Home != nil && v.Home.IsDiverged() || v.Home == nil && v.Aside != nil && v.Aside.IsDiverged() {
 		req.Divergence, req.DivergenceTLI = 0x5000000, 1
 	}
 	return req
@@ -232,11 +232,11 @@ func (r *rig) choose() topology.Method {
 		dir = v.Aside
 	}
 	switch {
-	case in.Run != nil && in.Run.Damaged, dir == nil, dir.Content != resynctest.Whole:
+	case in.Run != nil && in.Run.Damaged, dir == nil, dir.Content != fakehost.Whole:
 		return topology.MethodBaseBackup
-	case dir.Diverged:
+	case dir.IsDiverged():
 		return topology.MethodRewind
-	case !dir.Signal && !dir.FromUpstream:
+	case !dir.Signal && !dir.Copied:
 		return topology.MethodAdopt
 	case !dir.Signal:
 		return topology.MethodRewind
@@ -280,7 +280,7 @@ func (r *rig) healed() {
 	}
 	r.noRun = false
 	v := r.w.View()
-	if v.Home == nil || v.Home.Content != resynctest.Whole || !v.Home.Signal || !v.Home.OwnConfig {
+	if v.Home == nil || v.Home.Content != fakehost.Whole || !v.Home.Signal || !v.Home.OwnConfig {
 		r.t.Errorf("home is no whole standby with its own configuration: %+v", v.Home)
 	}
 	if v.Aside != nil || v.New != nil || v.Old != nil && !r.oldKept {

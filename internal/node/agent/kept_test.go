@@ -6,7 +6,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
-	"github.com/repool/repool/test/fakes/resynctest"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // TestUnsavedDirectoryIsKept is P3: a directory of which not all is in the vault
@@ -16,21 +16,21 @@ import (
 func TestUnsavedDirectoryIsKept(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		set   func(w *resynctest.World, d *resynctest.Dir)
+		set   func(d *fakehost.Dir)
 		keep  bool
 		vault bool
 	}{
-		"the vault is incomplete":         {set: func(w *resynctest.World, _ *resynctest.Dir) { w.VaultPart = true }, vault: true},
-		"the planner doubts its WAL":      {set: func(*resynctest.World, *resynctest.Dir) {}, keep: true},
-		"its WAL is seen to be another's": {set: func(_ *resynctest.World, d *resynctest.Dir) { d.Over = true }},
+		"the vault is incomplete":         {set: (*fakehost.Dir).LoseWAL, vault: true},
+		"the planner doubts its WAL":      {set: func(*fakehost.Dir) {}, keep: true},
+		"its WAL is seen to be another's": {set: (*fakehost.Dir).Overwrite},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				d := resynctest.CrashedPrimary(true)
-				r := newRig(t, resynctest.New(d))
+				d := fakehost.CrashedPrimary(true)
+				r := newRig(t, fakehost.NewSolo(d))
 				r.oldKept = true
-				tt.set(r.w, d)
+				tt.set(d)
 				st := r.backup(tt.keep)
 				if st.Outcome != topology.RunDone || (st.Vault != nil) != tt.vault {
 					t.Errorf("%s %s: %s; vault %+v", st.Outcome, st.Code, st.Error, st.Vault)
@@ -40,19 +40,19 @@ func TestUnsavedDirectoryIsKept(t *testing.T) {
 					t.Errorf("old is %+v", v.Old)
 				}
 
-				newer := resynctest.CrashedPrimary(true)
-				newer.Name, newer.Proven = "newer", true
-				tt.set(r.w, newer)
+				newer := fakehost.CrashedPrimary(true)
+				newer.Name = "newer"
+				tt.set(newer)
 				if _, err := r.a.Fence(t.Context(), r.token()); err != nil {
 					t.Fatal(err)
 				}
-				r.w.Places[resync.Home] = newer
+				r.w.Put(resync.Home, newer)
 				st = r.backup(tt.keep)
 				if st.Outcome != topology.RunFailed || st.Code != resync.CodeVaultFailed || st.Hint == "" {
 					t.Errorf("a second one: %s %s (hint %q): %s", st.Outcome, st.Code, st.Hint, st.Error)
 				}
 				v := r.w.View()
-				if v.Old == nil || v.Old.Name != "original" || v.Home == nil || v.Home.Name != "newer" || v.Home.Content != resynctest.Whole {
+				if v.Old == nil || v.Old.Name != "original" || v.Home == nil || v.Home.Name != "newer" || v.Home.Content != fakehost.Whole {
 					t.Errorf("old is %+v, home %+v", v.Old, v.Home)
 				}
 				r.unbroken()
@@ -66,13 +66,13 @@ func TestUnsavedDirectoryIsKept(t *testing.T) {
 func TestNoRewindOverForeignWAL(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := resynctest.CrashedPrimary(true)
-		d.Over = true
-		r := newRig(t, resynctest.New(d))
+		d := fakehost.CrashedPrimary(true)
+		d.Overwrite()
+		r := newRig(t, fakehost.NewSolo(d))
 		if st := r.run(topology.MethodRewind); st.Outcome != topology.RunFailed || st.Code != resync.CodeRewindRefused {
 			t.Errorf("%s %s: %s", st.Outcome, st.Code, st.Error)
 		}
-		if v := r.w.View(); v.Home == nil || v.Home.Name != "original" || v.Home.Content != resynctest.Whole {
+		if v := r.w.View(); v.Home == nil || v.Home.Name != "original" || v.Home.Content != fakehost.Whole {
 			t.Errorf("home is %+v", v.Home)
 		}
 		r.unbroken()

@@ -14,13 +14,13 @@ import (
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/node/journal"
 	"github.com/repool/repool/internal/node/resync"
-	"github.com/repool/repool/test/fakes/resynctest"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // waiting starts a rewind that waits for clearance nobody has given yet.
 func waiting(t *testing.T) (*rig, topology.Token, string) {
 	t.Helper()
-	r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
+	r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
 	token := r.token()
 	req := r.request(topology.MethodRewind, token)
 	if err := r.a.StartRun(t.Context(), req); err != nil {
@@ -57,7 +57,7 @@ func TestClearanceTimeout(t *testing.T) {
 		if took := time.Since(begin).Round(time.Second); took != 30*time.Second {
 			t.Errorf("waited %s", took)
 		}
-		if v := r.w.View(); v.Home == nil || v.Home.FromUpstream || v.Aside != nil {
+		if v := r.w.View(); v.Home == nil || v.Home.Copied || v.Aside != nil {
 			t.Errorf("home is %+v, aside %+v", v.Home, v.Aside)
 		}
 		r.unbroken()
@@ -139,7 +139,7 @@ func TestOneAtATime(t *testing.T) {
 func TestSurvivorTakesOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
+		r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
 		r.noRun = true
 		second, err := New(r.options())
 		if err != nil {
@@ -168,7 +168,7 @@ func TestSurvivorTakesOver(t *testing.T) {
 func TestStartRunIsIdempotent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(resynctest.StoppedStandby()))
+		r := newRig(t, fakehost.NewSolo(fakehost.StoppedStandby()))
 		token := r.token()
 		req := r.request(topology.MethodStart, token)
 		for range 3 {
@@ -203,7 +203,7 @@ func TestStartRunIsIdempotent(t *testing.T) {
 func TestRunOutlivesItsCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(resynctest.StoppedStandby()))
+		r := newRig(t, fakehost.NewSolo(fakehost.StoppedStandby()))
 		token := r.token()
 		req := r.request(topology.MethodStart, token)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -221,7 +221,7 @@ func TestRunOutlivesItsCaller(t *testing.T) {
 func TestFence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
+		r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
 		r.w.OutsideStart()
 		old := r.token()
 		token := r.token()
@@ -237,7 +237,7 @@ func TestFence(t *testing.T) {
 // TestBadRequests are refused before anything is touched.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
+	r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
 	token := r.token()
 	for name, spoil := range map[string]func(*topology.RunRequest){
 		"id with a path":         func(q *topology.RunRequest) { q.ID = "../../etc/x" },
@@ -280,7 +280,7 @@ func TestGarbledFiles(t *testing.T) {
 	t.Parallel()
 	t.Run("token counter", func(t *testing.T) {
 		t.Parallel()
-		r := newRig(t, resynctest.New(nil))
+		r := newRig(t, fakehost.NewSolo(nil))
 		r.token()
 		path := filepath.Join(r.workshop, "tokens.json")
 		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
@@ -296,7 +296,7 @@ func TestGarbledFiles(t *testing.T) {
 	t.Run("journal of the run that moved the directory aside", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
+			r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
 			diesAt("rewind:settle:before", topology.MethodRewind)(r)
 			path := filepath.Join(r.workshop, "journal", "run-1.json")
 			if err := os.WriteFile(path, []byte("garbage"), 0o600); err != nil {
@@ -321,7 +321,7 @@ func TestGarbledFiles(t *testing.T) {
 func TestServe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(resynctest.StoppedStandby()))
+		r := newRig(t, fakehost.NewSolo(fakehost.StoppedStandby()))
 		r.noRun = true
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -349,15 +349,16 @@ func TestServe(t *testing.T) {
 // TestReads go to the host as they are.
 func TestReads(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, resynctest.New(resynctest.CrashedPrimary(true)))
-	p, err := r.a.ProbeWAL(t.Context(), resynctest.Upstream().History)
+	r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
+	p, err := r.a.ProbeWAL(t.Context(), fakehost.UpstreamOf().History)
 	if err != nil || !p.Beyond {
 		t.Errorf("probe: %+v, %v", p, err)
 	}
-	rec, err := r.a.RecordEnding(t.Context(), 0x100)
-	if err != nil || rec.End != 0x100 {
+	rec, err := r.a.RecordEnding(t.Context(), fakehost.Diverged)
+	if err != nil || rec.End != fakehost.Diverged {
 		t.Errorf("record: %+v, %v", rec, err)
 	}
+	r.w.Node.Kept = []topology.VaultEntry{{ID: "v1"}}
 	b, err := r.a.VaultReport(t.Context(), "v1")
 	if err != nil || string(b) != `{"id":"v1"}` {
 		t.Errorf("report: %s, %v", b, err)

@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/test/fakes/resynctest"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // TestStartingStandbyFollows: a standby that is short of a consistent point answers
@@ -14,9 +14,9 @@ import (
 func TestStartingStandbyFollows(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, resynctest.New(resynctest.StoppedStandby()))
+		r := newRig(t, fakehost.NewSolo(fakehost.StoppedStandby()))
 		r.w.OutsideStart()
-		r.w.Starting = true
+		r.w.SetStarting()
 		if st := r.run(topology.MethodFollow); st.Outcome != topology.RunDone {
 			t.Errorf("%s %s: %s", st.Outcome, st.Code, st.Error)
 		}

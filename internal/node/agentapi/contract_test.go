@@ -15,7 +15,7 @@ import (
 	"github.com/repool/repool/internal/node/agent"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/test/fakes/agentapitest"
-	"github.com/repool/repool/test/fakes/resynctest"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // newFake is a fake whose server runs on diverged data.
@@ -28,10 +28,10 @@ func newFake(*testing.T) agentapi.Agent {
 
 // newReal is the real agent over a world in memory.
 func newReal(t *testing.T) agentapi.Agent {
-	w := resynctest.New(resynctest.CrashedPrimary(true))
+	w := fakehost.NewSolo(fakehost.CrashedPrimary(true))
 	w.OutsideStart()
 	a, err := agent.New(agent.Options{Workshop: filepath.Join(t.TempDir(), "data.repool"), Host: w,
-		Upstream: resynctest.Link{World: w}, Version: "test", Points: func(string) {}})
+		Upstream: w.Link(), Version: "test", Points: func(string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 	"github.com/repool/repool/internal/node/resync"
-	"github.com/repool/repool/test/fakes/resynctest"
+	"github.com/repool/repool/test/fakes/fakehost"
 )
 
 // memoryLog is a Log whose n-th Put fails.
@@ -37,7 +37,7 @@ func (l *memoryLog) Put(rec journal.Record) error {
 }
 
 func request(m topology.Method) topology.RunRequest {
-	return topology.RunRequest{ID: "r", Method: m, Upstream: resynctest.Upstream(), Slot: "repool_node0", Divergence: 0x5000000, DivergenceTLI: 1}
+	return topology.RunRequest{ID: "r", Method: m, Upstream: fakehost.UpstreamOf(), Slot: "repool_node0", Divergence: 0x5000000, DivergenceTLI: 1}
 }
 
 func cleared(context.Context, string) error { return nil }
@@ -52,13 +52,13 @@ func TestJournalFails(t *testing.T) {
 			for n := 1; ; n++ {
 				over := false
 				synctest.Test(t, func(t *testing.T) {
-					w := resynctest.New(resynctest.CrashedPrimary(m != topology.MethodAdopt))
+					w := fakehost.NewSolo(fakehost.CrashedPrimary(m != topology.MethodAdopt))
 					log := &memoryLog{failAt: n, from: from}
-					rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: resynctest.Link{World: w}, Log: log, Clearance: cleared}, request(m))
+					rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: log, Clearance: cleared}, request(m))
 					for _, b := range w.Broken() {
 						t.Errorf("%s, write %d: %s", m, n, b)
 					}
-					half := w.View().Aside != nil && w.View().Aside.Content != resynctest.Whole
+					half := w.View().Aside != nil && w.View().Aside.Content != fakehost.Whole
 					if half && (!log.last.Run.Damaged || !rec.Run.Damaged) {
 						t.Errorf("%s, write %d: the directory is half done, the journal says %+v", m, n, log.last)
 					}
@@ -74,7 +74,7 @@ func TestJournalFails(t *testing.T) {
 
 // streamer is a world whose server answers what the test wants.
 type streamer struct {
-	*resynctest.World
+	*fakehost.Solo
 	facts func(since time.Duration) (topology.SQLFacts, error)
 	begin time.Time
 }
@@ -89,7 +89,7 @@ func (s *streamer) LogTail() string { return "FATAL: could not connect to the pr
 // stream, not by the clock and not by the server being up.
 func TestWaitStreaming(t *testing.T) {
 	t.Parallel()
-	up := resynctest.Upstream()
+	up := fakehost.UpstreamOf()
 	right := topology.WALReceiver{Status: "streaming", SenderHost: up.Host, SenderPort: up.Port, Timeline: up.History.TLI}
 	with := func(f func(*topology.WALReceiver)) topology.WALReceiver { r := right; f(&r); return r }
 	standby := func(at topology.LSN, r topology.WALReceiver) (topology.SQLFacts, error) {
@@ -133,8 +133,8 @@ func TestWaitStreaming(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := &streamer{World: resynctest.New(resynctest.StoppedStandby()), facts: tt.facts, begin: time.Now()}
-				rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: resynctest.Link{World: w.World}, Log: &memoryLog{}}, request(topology.MethodStart))
+				w := &streamer{Solo: fakehost.NewSolo(fakehost.StoppedStandby()), facts: tt.facts, begin: time.Now()}
+				rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: &memoryLog{}}, request(topology.MethodStart))
 				if tt.code == "" && rec.Run.Outcome != topology.RunDone || tt.code != "" && rec.Run.Code != tt.code {
 					t.Errorf("%+v", rec.Run)
 				}
@@ -153,16 +153,16 @@ func TestWaitStreaming(t *testing.T) {
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &copier{World: resynctest.New(nil)}
+		w := &copier{Solo: fakehost.NewSolo(nil)}
 		log := &memoryLog{}
 		var shown []uint64
-		rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: resynctest.Link{World: w.World}, Log: log, Clearance: cleared,
+		rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: log, Clearance: cleared,
 			See: func(st topology.RunState) {
 				if st.Step() == "copy" && st.BytesDone > 0 && st.Steps[len(st.Steps)-1].Ended.IsZero() {
 					shown = append(shown, st.BytesDone)
 				}
 			}}, request(topology.MethodBaseBackup))
-		if rec.Run.Outcome != topology.RunDone || rec.Run.BytesDone != 10000 || rec.Run.BytesTotal != w.Size {
+		if rec.Run.Outcome != topology.RunDone || rec.Run.BytesDone != 10000 || rec.Run.BytesTotal != fakehost.DatabaseBytes {
 			t.Errorf("%+v", rec.Run)
 		}
 		if len(shown) < 35 || len(shown) > 41 { // 10 s
@@ -175,10 +175,10 @@ func TestProgress(t *testing.T) {
 }
 
 // copier reports each of 10000 bytes, one a millisecond.
-type copier struct{ *resynctest.World }
+type copier struct{ *fakehost.Solo }
 
 func (c *copier) BaseBackup(ctx context.Context, up topology.Upstream, slot string, see resync.Progress) error {
-	err := c.World.BaseBackup(ctx, up, slot, func(uint64, uint64) {})
+	err := c.Solo.BaseBackup(ctx, up, slot, func(uint64, uint64) {})
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for i := range uint64(10000) {
