@@ -70,7 +70,7 @@ func (c *Controller) detachedNow(ctx context.Context, last *topology.Snapshot, n
 	}
 	ctx, cancel := context.WithTimeout(ctx, agentDeadline)
 	defer cancel()
-	snap := c.o.Observer.ObserveAnew(ctx)
+	snap := c.o.Observer.ObserveFresh(ctx)
 	return len(poolsWhere(&snap, detached)) > 0
 }
 
@@ -96,7 +96,7 @@ func (c *Controller) Detach(ctx context.Context, r control.NodeRequest) error {
 	}()
 	octx, cancel := context.WithTimeout(ctx, agentDeadline)
 	defer cancel()
-	snap := c.o.Observer.ObserveAnew(octx)
+	snap := c.o.Observer.ObserveFresh(octx)
 	pools := poolsWhere(&snap, attachedIn(r.Node))
 	if err := c.mayDetach(&snap, r.Node, len(pools)); err != nil {
 		return err

@@ -54,7 +54,7 @@ func final(err error) bool {
 func (x *executor) clearOnce(ctx context.Context, l led, s topology.RunState) error {
 	ctx, cancel := context.WithTimeout(ctx, agentDeadline)
 	defer cancel()
-	snap := x.o.Observer.ObserveAnew(ctx)
+	snap := x.o.Observer.ObserveFresh(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
 	}

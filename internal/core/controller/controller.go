@@ -21,8 +21,8 @@ import (
 type Observer interface {
 	// Observe returns what is known now; it may join queries already in flight.
 	Observe(ctx context.Context) topology.Snapshot
-	// ObserveAnew returns only answers to queries sent after the call began.
-	ObserveAnew(ctx context.Context) topology.Snapshot
+	// ObserveFresh returns only answers to queries sent after the call began.
+	ObserveFresh(ctx context.Context) topology.Snapshot
 }
 
 // Pool changes what one Pgpool-II routes to. Both calls return when Pgpool-II

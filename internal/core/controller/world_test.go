@@ -219,8 +219,8 @@ func (w *world) Observe(ctx context.Context) topology.Snapshot {
 	return w.snapshot(ctx)
 }
 
-// ObserveAnew is the same, for a step that waits to be cleared.
-func (w *world) ObserveAnew(ctx context.Context) topology.Snapshot {
+// ObserveFresh is the same, for a step that waits to be cleared.
+func (w *world) ObserveFresh(ctx context.Context) topology.Snapshot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.anew++

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// background asks a question of its own accord now and then, while callers take
-// the newest answer and never wait.
+// background sends a query now and then. Callers get the newest answer and never
+// wait.
 type background[T any] struct {
-	every    time.Duration // from one question to the next; zero: it is never asked
+	every    time.Duration // from one query to the next; zero: never
 	deadline time.Duration
 	ask      func(context.Context) T
 
@@ -19,8 +19,8 @@ type background[T any] struct {
 	open   bool
 }
 
-// newest gives the newest answer, and asks anew where that is due. The zero T
-// says that there is none yet.
+// newest returns the newest answer, and starts a query if one is due. The zero T:
+// there is no answer yet.
 func (b *background[T]) newest(ctx context.Context) T {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -31,7 +31,7 @@ func (b *background[T]) newest(ctx context.Context) T {
 	return b.answer
 }
 
-// run is bound by its own deadline, and by nothing that the caller waits for.
+// run has its own deadline, independent of the caller's.
 func (b *background[T]) run(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, b.deadline)
 	defer cancel()

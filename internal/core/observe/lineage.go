@@ -10,11 +10,11 @@ import (
 	"github.com/repool/repool/internal/node/agentapi"
 )
 
-// lineages compares the WAL of each node that is not known to be on the line
-// with the likely primary's. It does not decide who the primary is, only whom
-// to compare with: the verdict names that node, and the planner ignores a
-// verdict against any other than its own primary.
-func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew bool) {
+// lineages compares the WAL of each node that is not known to be on the line with
+// the likely primary's. It does not decide which node is the primary, only which one
+// to compare with: the verdict names it, and the planner ignores a verdict about any
+// other than its own primary.
+func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, fresh bool) {
 	p := likelyPrimary(snap)
 	if p == nil {
 		return
@@ -29,11 +29,11 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew b
 	}
 	line := p.ID.String() + " " + history.Text()
 	walFrom := askedOnce(func() topology.LSN {
-		from, _ := o.walFrom.get(context.WithoutCancel(ctx), want[topology.LSN]{key: line, anew: anew,
+		from, _ := o.walFrom.get(context.WithoutCancel(ctx), want[topology.LSN]{key: line, fresh: fresh,
 			ask: func(ctx context.Context) topology.LSN {
 				own, err := pa.ProbeWAL(ctx, history)
 				if err != nil {
-					return 0 // unknown: then no gap is proven
+					return 0 // unknown: no gap is proven
 				}
 				return own.WALFrom
 			}})
@@ -47,7 +47,7 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew b
 		}
 		c := comparison{primary: p.ID, history: history, node: o.inspectorOf(n.ID), with: pa, walFrom: walFrom}
 		wg.Go(func() {
-			l, answered := o.nodes[i].lineage.get(ctx, want[topology.Lineage]{key: line, anew: anew, ask: c.make})
+			l, answered := o.nodes[i].lineage.get(ctx, want[topology.Lineage]{key: line, fresh: fresh, ask: c.make})
 			if !answered {
 				l = topology.Lineage{Source: unanswered(), Primary: p.ID}
 			}
@@ -58,9 +58,9 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, anew b
 	wg.Wait()
 }
 
-// askedOnce calls ask when the first caller wants its answer. Unlike with
-// sync.OnceValue nobody holds a lock while the network is waited for: who comes
-// meanwhile waits on a channel, which virtual time can see.
+// askedOnce calls ask when the first caller wants its answer. Unlike sync.OnceValue
+// it holds no lock while it waits for the network: the others wait on a channel,
+// which works with virtual time.
 func askedOnce[T any](ask func() T) func() T {
 	var once sync.Once
 	var answer T
@@ -127,8 +127,8 @@ func (o *Observer) inspectorOf(id topology.NodeID) agentapi.Inspector {
 	return nil
 }
 
-// likelyPrimary is the node out of recovery on the highest timeline, and nil
-// where two such nodes share it.
+// likelyPrimary is the node out of recovery on the highest timeline; nil: none, or
+// two of them.
 func likelyPrimary(snap *topology.Snapshot) *topology.Node {
 	var best *topology.Node
 	tie := false
@@ -150,10 +150,10 @@ func likelyPrimary(snap *topology.Snapshot) *topology.Node {
 	return best
 }
 
-// wantsLineage is false for the one case that needs no reading of WAL: an
-// attached standby that has streamed without a break since it was compared. An
-// equal timeline number alone proves nothing: a node of another content can
-// stream as long as the record boundaries happen to agree (hazard 1).
+// wantsLineage is false if there is nothing to read, and for an attached standby that
+// has streamed without a break since it was compared. An equal timeline number alone
+// proves nothing: a node with other content can stream as long as the record
+// boundaries happen to agree (hazard 1).
 func (o *Observer) wantsLineage(snap *topology.Snapshot, n, p *topology.Node, line string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -184,8 +184,8 @@ func (o *Observer) noteProof(n, p *topology.Node, line string) {
 	}
 }
 
-// streams says that n streams on p's timeline from p's port: enough to tell
-// that the stream goes on, not to tell from whom it comes.
+// streams says that n streams on p's timeline from p's port. That shows that the
+// stream continues, not where it comes from.
 func streams(n, p *topology.Node) bool {
 	r := n.SQL.Receiver
 	return n.SQL.OK() && n.SQL.InRecovery && r.Status == "streaming" && r.SenderPort == p.Port &&

@@ -14,7 +14,7 @@ type PoolReader interface {
 	// Endpoint names the Pgpool-II.
 	Endpoint() string
 	View(ctx context.Context) topology.PoolView
-	// Detail asks for what nothing is decided by.
+	// Detail asks for what people want to know and no decision depends on.
 	Detail(ctx context.Context) topology.PoolDetail
 }
 
@@ -32,22 +32,22 @@ type Node struct {
 	AlwaysPrimary bool
 	NoFailover    bool
 	SQL           Prober
-	// Agent is nil where no agent can be reached at all; AgentErr says why.
+	// Agent is nil if no agent is configured or can be reached; AgentErr says why.
 	Agent    agentapi.Inspector
 	AgentErr string
 }
 
 // Options bound how long an Observe may take.
 type Options struct {
-	// Patience is how long Observe waits for a source that answered last time;
-	// SickPatience for one that did not. A question still open after that goes
-	// on in the background and is not asked twice. Zero: 2 s and 250 ms.
+	// Patience is how long Observe waits for a source that answered last time, and
+	// SickPatience for one that did not. A query that takes longer goes on in the
+	// background and is not sent twice. Zero: 2 s and 250 ms.
 	Patience, SickPatience time.Duration
-	// Deadline ends a question for good; WALDeadline one that reads WAL, of
-	// which there can be much. Zero: 5 s and 30 s.
+	// Deadline ends a query for good, and WALDeadline one that reads WAL, of which
+	// there can be much. Zero: 5 s and 30 s.
 	Deadline, WALDeadline time.Duration
-	// DetailEvery is how often a pool's details are asked for, beside everything
-	// else. Zero: never.
+	// DetailEvery is how often a pool's details are read, in the background. Zero:
+	// never.
 	DetailEvery time.Duration
 	// Promoted reads the failover hook's record of the last primary. Nil: none.
 	Promoted func() topology.Promotion
@@ -67,8 +67,8 @@ func (o *Options) fill() {
 	}
 }
 
-// Observer asks all sources. Create it with New. Its methods may be called
-// from several goroutines.
+// Observer asks all sources. Create it with New; it may be used by several
+// goroutines.
 type Observer struct {
 	opts  Options
 	pools []poolSource
@@ -77,10 +77,8 @@ type Observer struct {
 	walFrom *source[topology.LSN]
 
 	mu sync.Mutex // guards what follows
-	// last is each node's replay position in the pass before.
-	last map[topology.NodeID]topology.LSN
-	// proven names the line that an attached, streaming node was compared with;
-	// forgotten when its stream breaks.
+	// proven is the line that an attached, streaming node was compared with. It is
+	// forgotten when the stream breaks.
 	proven map[topology.NodeID]string
 }
 
@@ -97,11 +95,11 @@ type nodeSource struct {
 	lineage *source[topology.Lineage]
 }
 
-// New makes an Observer of these pools and nodes. The first pool is the one
+// New returns an Observer of these pools and nodes. The first pool is the one
 // beside the controller.
 func New(pools []PoolReader, nodes []Node, opts Options) *Observer {
 	opts.fill()
-	o := &Observer{opts: opts, last: map[topology.NodeID]topology.LSN{}, proven: map[topology.NodeID]string{},
+	o := &Observer{opts: opts, proven: map[topology.NodeID]string{},
 		walFrom: &source[topology.LSN]{opts: opts, deadline: opts.WALDeadline,
 			ok: func(l topology.LSN) bool { return l != 0 }}}
 	for _, p := range pools {
@@ -123,9 +121,8 @@ func New(pools []PoolReader, nodes []Node, opts Options) *Observer {
 	return o
 }
 
-// Observe asks every source and returns what is known now. A question that an
-// earlier call left open is joined, so a fact may have been asked for up to
-// Options.Deadline ago.
+// Observe asks every source and returns what is known now. It joins queries that an
+// earlier call left running, so a fact may be up to Options.Deadline old.
 func (o *Observer) Observe(ctx context.Context) topology.Snapshot {
 	snap := o.observe(ctx, false)
 	for i := range snap.Pools {
@@ -133,15 +130,14 @@ func (o *Observer) Observe(ctx context.Context) topology.Snapshot {
 			snap.Pools[i].Detail = o.pools[i].detail.newest(ctx)
 		}
 	}
-	o.progress(&snap)
 	return snap
 }
 
-// ObserveAnew is Observe without any fact that was asked for before the call:
-// what a destructive step is cleared by (P2). ReplayProgressed is left unset.
-func (o *Observer) ObserveAnew(ctx context.Context) topology.Snapshot { return o.observe(ctx, true) }
+// ObserveFresh is Observe with answers only to queries sent after the call began.
+// Destructive steps are cleared by it (P2).
+func (o *Observer) ObserveFresh(ctx context.Context) topology.Snapshot { return o.observe(ctx, true) }
 
-func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
+func (o *Observer) observe(ctx context.Context, fresh bool) topology.Snapshot {
 	snap := topology.Snapshot{
 		Pools: make([]topology.PoolView, len(o.pools)),
 		Nodes: make([]topology.Node, len(o.nodes)),
@@ -152,7 +148,7 @@ func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
 	var wg sync.WaitGroup
 	for i, p := range o.pools {
 		wg.Go(func() {
-			v, answered := p.view.get(ctx, want[topology.PoolView]{anew: anew, ask: p.reader.View})
+			v, answered := p.view.get(ctx, want[topology.PoolView]{fresh: fresh, ask: p.reader.View})
 			if !answered {
 				v = topology.PoolView{Source: unanswered(), Endpoint: p.reader.Endpoint(), Primary: topology.NoNode}
 			}
@@ -163,14 +159,14 @@ func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
 		snap.Nodes[i] = topology.Node{ID: n.ID, Host: n.Host, Port: n.Port, AppName: n.AppName,
 			AlwaysPrimary: n.AlwaysPrimary, NoFailover: n.NoFailover}
 		wg.Go(func() {
-			f, answered := n.sql.get(ctx, want[topology.SQLFacts]{anew: anew, ask: n.SQL.Probe})
+			f, answered := n.sql.get(ctx, want[topology.SQLFacts]{fresh: fresh, ask: n.SQL.Probe})
 			if !answered {
 				f = topology.SQLFacts{Source: unanswered()}
 			}
 			snap.Nodes[i].SQL = f
 		})
 		wg.Go(func() {
-			a, answered := n.inspect.get(ctx, want[topology.Inspection]{anew: anew, ask: n.ask})
+			a, answered := n.inspect.get(ctx, want[topology.Inspection]{fresh: fresh, ask: n.ask})
 			if !answered {
 				a = topology.Inspection{Source: unanswered()}
 			}
@@ -178,12 +174,12 @@ func (o *Observer) observe(ctx context.Context, anew bool) topology.Snapshot {
 		})
 	}
 	wg.Wait()
-	o.lineages(ctx, &snap, anew)
+	o.lineages(ctx, &snap, fresh)
 	snap.Taken = time.Now()
 	return snap
 }
 
-// ask turns an agent's answer, or the lack of one, into a fact.
+// ask asks the node's agent; no answer is a fact too.
 func (n *nodeSource) ask(ctx context.Context) topology.Inspection {
 	if n.Agent == nil {
 		why := n.AgentErr
@@ -201,20 +197,5 @@ func (n *nodeSource) ask(ctx context.Context) topology.Inspection {
 }
 
 func unanswered() topology.Source {
-	return topology.Source{At: time.Now(), Err: "no answer yet: the question is still open"}
-}
-
-// progress marks the nodes whose replay position moved since the pass before.
-func (o *Observer) progress(snap *topology.Snapshot) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for i := range snap.Nodes {
-		n := &snap.Nodes[i]
-		if !n.SQL.OK() {
-			continue
-		}
-		before, seen := o.last[n.ID]
-		n.SQL.ReplayProgressed = seen && n.SQL.Replay > before
-		o.last[n.ID] = n.SQL.Replay
-	}
+	return topology.Source{At: time.Now(), Err: "no answer yet"}
 }

@@ -160,26 +160,7 @@ func TestSilentSourcesDelayNobodyForLong(t *testing.T) {
 	})
 }
 
-func TestReplayProgress(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newTrio()
-		o := w.observer()
-		if snap := o.Observe(t.Context()); snap.Nodes[1].SQL.ReplayProgressed {
-			t.Error("progress before anything was seen")
-		}
-		w.sql[1].facts.Replay += 8
-		o.ObserveAnew(t.Context()) // looks on the side, and takes no progress away
-		if snap := o.Observe(t.Context()); !snap.Nodes[1].SQL.ReplayProgressed || snap.Nodes[2].SQL.ReplayProgressed {
-			t.Error("want progress on node 1 only")
-		}
-		if snap := o.Observe(t.Context()); snap.Nodes[1].SQL.ReplayProgressed {
-			t.Error("progress where nothing moved")
-		}
-	})
-}
-
-func TestObserveAnewAsksAgain(t *testing.T) {
+func TestObserveFreshAsksAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newTrio()
@@ -188,7 +169,7 @@ func TestObserveAnewAsksAgain(t *testing.T) {
 		go o.Observe(t.Context())
 		time.Sleep(100 * time.Millisecond)
 		begun := time.Now()
-		snap := o.ObserveAnew(t.Context())
+		snap := o.ObserveFresh(t.Context())
 		if at := snap.Nodes[0].SQL.At; at.Sub(begun) < w.sql[0].takes {
 			t.Errorf("the primary's facts came %s after the call, and take %s to get", at.Sub(begun), w.sql[0].takes)
 		}

@@ -11,24 +11,23 @@ import (
 	"github.com/repool/repool/pcp"
 )
 
-// PCPReader reads one Pgpool-II's view over PCP, with one short connection for
-// each view: a connection left open freezes failover in 4.3 and 4.4.
+// PCPReader reads one Pgpool-II's view over PCP. Each view has its own short
+// connection: one left open freezes failover in 4.3 and 4.4.
 type PCPReader struct {
 	conf  pcp.Config
 	nodes []topology.NodeID
 
 	mu sync.Mutex
-	// alone is until when Pgpool-II is taken to run without a watchdog: it said
+	// alone is until when Pgpool-II is assumed to run without a watchdog: it said
 	// so, and has answered ever since.
 	alone time.Time
 }
 
-// aloneFor is how long "watchdog is not enabled" is believed. Only a restart
-// changes it, and a Pgpool-II that restarts misses a question or two. It writes
-// an error into its log each time it is asked.
+// aloneFor is how long "watchdog is not enabled" is believed. Only a restart changes
+// it, and then a query or two fail. Pgpool-II logs an error each time it is asked.
 const aloneFor = time.Minute
 
-// NewPCPReader makes a reader that asks for these nodes.
+// NewPCPReader returns a reader that asks about these nodes.
 func NewPCPReader(conf pcp.Config, nodes []topology.NodeID) *PCPReader {
 	return &PCPReader{conf: conf, nodes: nodes}
 }
@@ -77,7 +76,7 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 	v.At = time.Now()
 	if err != nil {
 		r.setAlone(time.Time{})
-		// Half a view is none: a node that is missing in it is not detached.
+		// Half a view counts as none: a node that is missing from it is not detached.
 		v.Err, v.Nodes, v.Primary, v.Watchdog = err.Error(), nil, topology.NoNode, topology.Watchdog{}
 	}
 	return v

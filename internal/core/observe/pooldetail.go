@@ -12,10 +12,9 @@ import (
 	"github.com/repool/repool/pcp"
 )
 
-// Detail asks once for what Pgpool-II knows of itself beside its nodes' state.
-// Both commands are answered from its shared memory. Node info, which has weight
-// and delay too, is not asked for: Pgpool-II connects to the node to answer it,
-// and up to 4.4 no failover begins while the question is open.
+// Detail asks Pgpool-II about itself. Both commands are answered from shared memory.
+// Node info, which has weight and delay too, is avoided: Pgpool-II connects to the
+// node to answer it, and up to 4.4 no failover begins until it has.
 func (r *PCPReader) Detail(ctx context.Context) topology.PoolDetail {
 	var d topology.PoolDetail
 	err := pcp.With(ctx, r.conf, func(c *pcp.Conn) error {
@@ -61,7 +60,7 @@ func detailOf(settings []pcp.Setting, processes []pcp.ProcessInfo, nodes []topol
 	return d
 }
 
-// number is lenient: these are figures to look at.
+// number is lenient: these figures are only shown.
 func number(s string) (float64, bool) {
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
@@ -70,8 +69,8 @@ func number(s string) (float64, bool) {
 	return v, true
 }
 
-// countProcesses counts each process once: it has a record for each connection
-// that it keeps, and the client's is told by Connected.
+// countProcesses counts each process once. A process has a record for each
+// connection that it keeps; Connected marks the one with a client.
 func countProcesses(list []pcp.ProcessInfo) topology.ProcessCounts {
 	status := map[int]string{}
 	for _, p := range list {

@@ -56,7 +56,7 @@ func TestDetailNeverHoldsALookUp(t *testing.T) {
 		for range 60 {
 			time.Sleep(time.Second)
 			o.Observe(t.Context())
-			o.ObserveAnew(t.Context())
+			o.ObserveFresh(t.Context())
 		}
 		if n := w.pool.details.Load(); n != 5 {
 			t.Errorf("asked %d times in 65 s, want each 15 s", n)

@@ -6,43 +6,43 @@ import (
 	"time"
 )
 
-// source is one thing that can be asked. A question that outlives the
-// caller's patience stays open, and the next caller joins it instead of asking
-// again: a frozen server holds one connection, not one for each pass.
+// source is something to query. A query that outlives its caller's patience goes
+// on, and the next caller joins it instead of sending another: a frozen server
+// holds one connection, not one for each pass.
 type source[T any] struct {
 	ok       func(T) bool
-	deadline time.Duration // ends a question for good
+	deadline time.Duration // ends a query for good
 	opts     Options
 
 	mu   sync.Mutex
-	open *question[T] // nil: none
-	// late is the newest answer that came when its callers had given up.
-	late *question[T]
-	sick bool // the newest question was answered late, or by an error, or is open still
+	open *query[T] // nil: none
+	// late is the newest answer that came after its callers had given up.
+	late *query[T]
+	sick bool // the newest query failed, was answered late, or is still open
 }
 
-// question is one call of ask. Its answer is there when done is closed.
-type question[T any] struct {
+// query is one call of ask. Its answer is there once done is closed.
+type query[T any] struct {
 	key    string
 	asked  time.Time
 	done   chan struct{}
 	answer T
-	lost   bool // a caller has given it up
+	lost   bool // a caller has given up on it
 }
 
-// want is what a caller takes for an answer.
+// want says which answer a caller accepts.
 type want[T any] struct {
-	// key names what is asked; an open question under another key is waited for
-	// and not taken.
+	// key names what is asked. An open query with another key is waited for, but its
+	// answer is not accepted.
 	key string
-	// anew: nothing that was asked before this call is an answer.
-	anew bool
-	ask  func(context.Context) T
+	// fresh accepts only the answer to a query sent after this call began.
+	fresh bool
+	ask   func(context.Context) T
 }
 
-// get asks, or joins the open question, and waits as long as the source's
-// record deserves. answered is false when there is no answer in that time, nor
-// one that came too late for the call before.
+// get sends a query, or joins the open one, and waits: less long for a source that
+// did not answer last time. Not answered: there is no answer in that time, nor one
+// that came too late for the previous call.
 func (s *source[T]) get(ctx context.Context, w want[T]) (answer T, answered bool) {
 	began := time.Now()
 	timer := time.NewTimer(s.patience(w))
@@ -51,7 +51,7 @@ func (s *source[T]) get(ctx context.Context, w want[T]) (answer T, answered bool
 		q := s.join(ctx, w)
 		select {
 		case <-q.done:
-			if q.key == w.key && (!w.anew || !q.asked.Before(began)) {
+			if q.key == w.key && (!w.fresh || !q.asked.Before(began)) {
 				s.taken(q)
 				return q.answer, true
 			}
@@ -66,25 +66,25 @@ func (s *source[T]) get(ctx context.Context, w want[T]) (answer T, answered bool
 func (s *source[T]) patience(w want[T]) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sick && !w.anew {
+	if s.sick && !w.fresh {
 		return s.opts.SickPatience
 	}
 	return s.opts.Patience
 }
 
-// join gives the open question, and opens one where there is none. The answer
-// is not bound to the caller's context: the source's own deadline ends it.
-func (s *source[T]) join(ctx context.Context, w want[T]) *question[T] {
+// join returns the open query, or starts one. It does not depend on the caller's
+// context: the source's own deadline ends it.
+func (s *source[T]) join(ctx context.Context, w want[T]) *query[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
-		s.open = &question[T]{key: w.key, asked: time.Now(), done: make(chan struct{})}
+		s.open = &query[T]{key: w.key, asked: time.Now(), done: make(chan struct{})}
 		go s.run(context.WithoutCancel(ctx), s.open, w.ask)
 	}
 	return s.open
 }
 
-func (s *source[T]) run(ctx context.Context, q *question[T], ask func(context.Context) T) {
+func (s *source[T]) run(ctx context.Context, q *query[T], ask func(context.Context) T) {
 	ctx, cancel := context.WithTimeout(ctx, s.deadline)
 	defer cancel()
 	q.answer = ask(ctx)
@@ -98,8 +98,8 @@ func (s *source[T]) run(ctx context.Context, q *question[T], ask func(context.Co
 	close(q.done)
 }
 
-// taken notes that somebody got q's answer after all.
-func (s *source[T]) taken(q *question[T]) {
+// taken notes that a caller got q's answer after all.
+func (s *source[T]) taken(q *query[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.late == q {
@@ -107,17 +107,18 @@ func (s *source[T]) taken(q *question[T]) {
 	}
 }
 
-// giveUp leaves q open and takes, once, what came too late for the call before.
-func (s *source[T]) giveUp(q *question[T], w want[T]) (answer T, answered bool) {
+// giveUp leaves q open. It returns, once, an answer that came too late for the
+// previous call.
+func (s *source[T]) giveUp(q *query[T], w want[T]) (answer T, answered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == q {
 		q.lost, s.sick = true, true
 	} else if s.late == nil {
-		s.late = q // answered in this very moment
+		s.late = q // answered at this very moment
 	}
 	late := s.late
-	if late == nil || w.anew || late.key != w.key {
+	if late == nil || w.fresh || late.key != w.key {
 		return answer, false
 	}
 	s.late = nil

@@ -14,7 +14,7 @@ type answerer struct {
 	bad    bool
 	asked  atomic.Int32
 	open   atomic.Int32
-	cutOff atomic.Int32 // questions that met their deadline
+	cutOff atomic.Int32 // querys that met their deadline
 }
 
 func (a *answerer) ask(ctx context.Context) int {
@@ -56,14 +56,14 @@ func TestQuickAnswer(t *testing.T) {
 		s := a.source()
 		for want := 1; want <= 3; want++ {
 			if v, ok := s.get(t.Context(), a.want()); !ok || v != want {
-				t.Errorf("got %d, %v, want the answer of question %d", v, ok, want)
+				t.Errorf("got %d, %v, want the answer of query %d", v, ok, want)
 			}
 		}
 	})
 }
 
 // TestFrozenSourceHoldsOneQuestion: an hour of passes against something that
-// never answers leaves one question open, and costs little of each pass.
+// never answers leaves one query open, and costs little of each pass.
 func TestFrozenSourceHoldsOneQuestion(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -83,23 +83,23 @@ func TestFrozenSourceHoldsOneQuestion(t *testing.T) {
 				t.Fatalf("a later get took %s, want at most the patience with the sick", d)
 			}
 			if n := a.open.Load(); n > 1 {
-				t.Fatalf("%d questions open", n)
+				t.Fatalf("%d querys open", n)
 			}
 			time.Sleep(time.Second)
 		}
 		if n := a.asked.Load(); n > 260 {
-			t.Errorf("%d questions in 1250 s with a deadline of 5 s each", n)
+			t.Errorf("%d querys in 1250 s with a deadline of 5 s each", n)
 		}
 		time.Sleep(testOptions.Deadline)
 		synctest.Wait()
 		if a.open.Load() != 0 {
-			t.Error("a question outlives its deadline")
+			t.Error("a query outlives its deadline")
 		}
 	})
 }
 
 // TestSlowAnswerIsJoined: what takes longer than the patience is answered in a
-// later pass, by the question that is open already.
+// later pass, by the query that is open already.
 func TestSlowAnswerIsJoined(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestSlowAnswerIsJoined(t *testing.T) {
 			t.Fatal("answered before its time")
 		}
 		if v, ok := s.get(t.Context(), a.want()); !ok || v != 1 {
-			t.Errorf("got %d, %v, want the answer of the open question", v, ok)
+			t.Errorf("got %d, %v, want the answer of the open query", v, ok)
 		}
 		a.takes = time.Second
 		if v, ok := s.get(t.Context(), a.want()); ok {
@@ -139,7 +139,7 @@ func TestLateAnswerIsNotLost(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		w := a.want()
-		w.anew = true
+		w.fresh = true
 		if v, ok := s.get(t.Context(), w); ok {
 			t.Errorf("got %d, which was asked for before the call", v)
 		}
@@ -157,14 +157,14 @@ func TestAnewTakesNoOpenQuestion(t *testing.T) {
 		go s.get(t.Context(), a.want())
 		time.Sleep(400 * time.Millisecond)
 		w := a.want()
-		w.anew = true
+		w.fresh = true
 		d := took(func() {
 			if v, ok := s.get(t.Context(), w); !ok || v != 2 {
-				t.Errorf("got %d, %v, want the answer of a second question", v, ok)
+				t.Errorf("got %d, %v, want the answer of a second query", v, ok)
 			}
 		})
 		if d != 600*time.Millisecond {
-			t.Errorf("took %s, want the rest of the open question and all of the new one", d)
+			t.Errorf("took %s, want the rest of the open query and all of the new one", d)
 		}
 	})
 }
@@ -177,7 +177,7 @@ func TestQuestionUnderAnotherKeyIsNoAnswer(t *testing.T) {
 		go s.get(t.Context(), want[int]{key: "node 1 on 2", ask: a.ask})
 		time.Sleep(time.Millisecond)
 		if v, ok := s.get(t.Context(), want[int]{key: "node 2 on 3", ask: a.ask}); !ok || v != 2 {
-			t.Errorf("got %d, %v, want the answer of a question of its own", v, ok)
+			t.Errorf("got %d, %v, want the answer of a query of its own", v, ok)
 		}
 	})
 }
@@ -193,7 +193,7 @@ func TestCallerWhoLeavesSaysNothingOfTheSource(t *testing.T) {
 			t.Errorf("a caller who is told to stop stayed %s", d)
 		}
 		if v, ok := s.get(t.Context(), a.want()); !ok || v != 1 {
-			t.Errorf("got %d, %v: the source was given less patience, or the question was cut off", v, ok)
+			t.Errorf("got %d, %v: the source was given less patience, or the query was cut off", v, ok)
 		}
 	})
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/repool/repool/internal/node/postgres"
 )
 
-// SQLProber asks one PostgreSQL over one kept connection, made anew when it
-// breaks. It speaks to the node itself, never through Pgpool-II.
+// SQLProber asks one PostgreSQL over a connection that it keeps, and replaces when it
+// breaks. It connects to the node itself, never through Pgpool-II.
 type SQLProber struct {
 	conf *pgx.ConnConfig
-	// slowEvery is how often settings and database sizes are read again.
+	// slowEvery is how often settings and database sizes are read.
 	slowEvery time.Duration
 
-	// turn is held (by its one element) by whoever uses the fields below it.
+	// turn has room for one element, put in by whoever uses the fields below.
 	turn chan struct{}
 	conn *pgx.Conn
 	slow slowFacts
@@ -36,27 +36,26 @@ func NewSQLProber(l postgres.Login, host string, port int) (*SQLProber, error) {
 	return &SQLProber{conf: conf, slowEvery: time.Minute, turn: make(chan struct{}, 1)}, nil
 }
 
-// statementTimeout and sizesTimeout bound the server's side. The sizes may be
-// given up; the facts wait for nothing.
+// statementTimeout and sizesTimeout bound the server's side. Sizes may be missing.
 const (
 	statementTimeout = 4 * time.Second
 	sizesTimeout     = time.Second
 )
 
-// Probe asks for everything at once. The role needs pg_monitor: without it
-// PostgreSQL hides WAL receivers and senders, which must not read as "none".
+// Probe asks for everything in one round trip. The role needs pg_monitor: without it
+// PostgreSQL hides WAL receivers and senders, which must not count as "none".
 func (p *SQLProber) Probe(ctx context.Context) topology.SQLFacts {
 	select {
 	case p.turn <- struct{}{}:
 	case <-ctx.Done():
-		return topology.SQLFacts{Source: topology.Source{At: time.Now(), Err: "another question to the node is still open"}}
+		return topology.SQLFacts{Source: topology.Source{At: time.Now(), Err: "a previous query is still running"}}
 	}
 	defer func() { <-p.turn }()
 	kept := p.conn != nil
 	f, err := p.probe(ctx)
 	if err != nil && kept && p.conn.IsClosed() && ctx.Err() == nil {
-		// The kept connection had broken; whether the node is there is another
-		// question, and its answer should not wait for the next pass.
+		// The kept connection had broken. That says nothing about the server, which
+		// should not wait for the next pass.
 		p.drop(ctx)
 		f, err = p.probe(ctx)
 	}
@@ -68,19 +67,18 @@ func (p *SQLProber) Probe(ctx context.Context) topology.SQLFacts {
 	return f
 }
 
-// drop ends the connection, so that the next question makes a new one.
+// drop ends the connection, so that the next query makes a new one.
 func (p *SQLProber) drop(ctx context.Context) {
 	if p.conn == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 100*time.Millisecond)
 	defer cancel()
-	_ = p.conn.Close(ctx) // nothing of ours is lost with it
+	_ = p.conn.Close(ctx) // it carries nothing that could be lost
 	p.conn = nil
 }
 
-// Close ends the kept connection. It waits for a question under way until ctx
-// is done.
+// Close ends the connection. It waits for a running query until ctx is done.
 func (p *SQLProber) Close(ctx context.Context) error {
 	select {
 	case p.turn <- struct{}{}:
@@ -116,5 +114,5 @@ func (p *SQLProber) probe(ctx context.Context) (topology.SQLFacts, error) {
 	return f, nil
 }
 
-// oneLine is the error's text without the line breaks that pgx puts into it.
+// oneLine is the error's text without line breaks.
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

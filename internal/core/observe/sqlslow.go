@@ -12,7 +12,7 @@ import (
 	"github.com/repool/repool/internal/node/postgres"
 )
 
-// slowFacts change seldom and cost more.
+// slowFacts rarely change, and are expensive to read.
 type slowFacts struct {
 	settings   map[string]string // nil: not read on this connection
 	settingsAt time.Time
@@ -20,15 +20,15 @@ type slowFacts struct {
 	bytesAt    time.Time
 }
 
-// watched are the settings that decisions and checks rest on.
+// watched are the settings that decisions and metrics depend on.
 var watched = []string{"max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
 	"max_locks_per_transaction", "wal_log_hints", "data_checksums", "full_page_writes", "wal_level", "wal_keep_size",
 	"max_slot_wal_keep_size", "max_replication_slots", "hot_standby", "synchronous_standby_names", "synchronous_commit",
 	"archive_mode", "restore_command", "primary_conninfo", "primary_slot_name", "recovery_min_apply_delay",
 	"data_directory", "config_file", "hba_file", "port", "wal_segment_size", "recovery_target_timeline"}
 
-// refresh reads again what is older than every. The map of settings is never
-// changed after it was made: snapshots share it.
+// refresh rereads what is older than every. A map of settings is never changed:
+// snapshots share it.
 func (s *slowFacts) refresh(ctx context.Context, conn *pgx.Conn, every time.Duration) error {
 	if s.settings == nil || time.Since(s.settingsAt) >= every {
 		settings, err := readSettings(ctx, conn)
@@ -63,9 +63,9 @@ func readSettings(ctx context.Context, conn *pgx.Conn) (map[string]string, error
 	return settings, nil
 }
 
-// readSizes gives 0 where the server takes too long to count: a big cluster's
-// estimate may be missing, its facts may not. One simple query, so that the
-// changed timeout ends with it, however it ends.
+// readSizes returns 0 if the server takes too long: of a big cluster the sizes may be
+// missing, but not the facts. It is one simple query, so the changed timeout ends
+// with it however it ends.
 func readSizes(ctx context.Context, conn *pgx.Conn) (uint64, error) {
 	set := func(d time.Duration) string { return fmt.Sprintf("SET statement_timeout = %d;", d.Milliseconds()) }
 	res, err := conn.PgConn().Exec(ctx, set(sizesTimeout)+`
@@ -87,13 +87,13 @@ func readSizes(ctx context.Context, conn *pgx.Conn) (uint64, error) {
 	return bytes, nil
 }
 
-// passwords are the places of a password in a connection string or a command:
-// password, sslpassword or PGPASSWORD with its value, quoted or not, or in a URI.
+// passwords matches a password in a connection string or a command: password,
+// sslpassword or PGPASSWORD with its value, quoted or not, or in a URI.
 var passwords = regexp.MustCompile(`(?i)(\w*password\s*=\s*)('(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|[^\s\\&])*)` +
 	`|(://[^:@/\s]*:)[^@\s]*@`)
 
-// maskPasswords takes passwords out of a setting, so that they can never reach
-// a log, the API or a page (P10).
+// maskPasswords removes passwords from a setting, so that they cannot reach a log,
+// the API or a page (P10).
 func maskPasswords(value string) string {
 	return passwords.ReplaceAllStringFunc(value, func(s string) string {
 		m := passwords.FindStringSubmatch(s)

@@ -170,8 +170,6 @@ type SQLFacts struct {
 	Senders  []WALSender       `json:"senders,omitempty"`
 	Slots    []Slot            `json:"slots,omitempty"`
 	Settings map[string]string `json:"settings,omitempty"`
-	// ReceiveProgressed says that Replay moved since the snapshot before.
-	ReplayProgressed bool `json:"replay_progressed,omitempty"`
 	// DatabaseBytes is the sum of pg_database_size, as last read. Zero: unknown.
 	DatabaseBytes uint64 `json:"database_bytes,omitempty"`
 }
