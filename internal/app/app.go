@@ -26,7 +26,7 @@ const Version = "0.1.0"
 type Options struct {
 	Pool *config.Pool
 	Log  *slog.Logger
-	// HookOut is where hooks write that the controller finishes after their
+	// HookOut gets the output of hooks that the controller finishes after their
 	// process was killed.
 	HookOut io.Writer
 }
@@ -82,7 +82,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		Observer: a.parts.observer, Pools: a.parts.pools, Agents: a.parts.agents.all(), Policy: p.Policy,
 		Store: store, Holds: history.CopyAt(dir, history.HoldsFile), Log: o.Log,
 		Interval: p.Controller.Interval, Version: Version,
-		Audience: a.audience.list(), Unfinished: &unfinished{deps: deps, log: o.Log}, Checkpoint: checkpointOn(p),
+		Audience: a.audience.list(), Unfinished: &unfinished{deps: deps, log: o.Log},
+		Checkpoint: func(ctx context.Context, node topology.NodeID) error { return checkpoint(ctx, p, node) },
 		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
 			return hook.NotePrimary(dir, hook.Primary{Node: node, SystemID: system, History: h, At: at})
 		},

@@ -14,10 +14,10 @@ import (
 	"github.com/repool/repool/internal/show/trace"
 )
 
-// audience is everybody that hears what a controller does.
+// audience is what hears of everything that a controller does.
 type audience struct {
 	metrics  *metrics.Metrics
-	notifier *notify.Notifier // nil: nobody is to be told
+	notifier *notify.Notifier // nil: no receiver is configured
 	tracer   *trace.Tracer    // nil: no collector
 }
 
@@ -50,7 +50,7 @@ func newAudience(ctx context.Context, p *config.Pool, store *history.Store, log 
 	return a, nil
 }
 
-// receiversOf are those that the configuration names.
+// receiversOf makes the receivers that the configuration names.
 func receiversOf(c config.Notify) ([]notify.Receiver, error) {
 	var out []notify.Receiver
 	if c.OnEvent != "" {
@@ -66,7 +66,7 @@ func receiversOf(c config.Notify) ([]notify.Receiver, error) {
 	return out, nil
 }
 
-// receivers is what the metrics tell of the notifications.
+// receivers are the metrics of the notifications.
 func (a *audience) receivers() []metrics.Receiver {
 	var out []metrics.Receiver
 	for _, s := range a.notifier.Stats() {
@@ -76,7 +76,7 @@ func (a *audience) receivers() []metrics.Receiver {
 	return out
 }
 
-// list is the audience as the controller knows it.
+// list is the audience as the controller wants it.
 func (a *audience) list() []controller.Audience {
 	all := []controller.Audience{a.metrics}
 	if a.notifier != nil {
@@ -88,7 +88,7 @@ func (a *audience) list() []controller.Audience {
 	return all
 }
 
-// run starts what works beside the controller.
+// run starts what works in the background.
 func (a *audience) run(ctx context.Context, start func(func() error)) {
 	if a.notifier != nil {
 		start(func() error { return a.notifier.Run(ctx) })

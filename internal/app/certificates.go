@@ -10,8 +10,8 @@ import (
 )
 
 // certificatesOf gives the certificates of this controller, as they are on disk
-// now, and those that the agents have shown. A file that cannot be read has no
-// series; a check tells why.
+// now, and those that agents have presented. A file that cannot be read has no
+// series; repool check says why.
 func certificatesOf(p *config.Pool, have *agents) func() []metrics.Certificate {
 	if p.TLS.Cert == "" {
 		return nil
@@ -19,7 +19,7 @@ func certificatesOf(p *config.Pool, have *agents) func() []metrics.Certificate {
 	files := certFiles(p)
 	return func() []metrics.Certificate {
 		var out []metrics.Certificate
-		own, _ := files.Expiries() // what could be read is given all the same
+		own, _ := files.Expiries() // gives what could be read; repool check reports the rest
 		for _, c := range own {
 			holder := "controller"
 			if c.Path == files.CA {

@@ -17,8 +17,8 @@ import (
 	"github.com/repool/repool/internal/show/history"
 )
 
-// NewHook wires a hook's process: only what a promotion needs, so that it starts
-// fast. done ends what was started to reach agents: nothing of a hook outlives it.
+// NewHook wires the process of a hook: only what a promotion needs, so that it starts
+// fast. done ends what was started to reach agents: nothing may outlive a hook.
 func NewHook(p *config.Pool, log *slog.Logger, out io.Writer) (d hook.Deps, done func()) {
 	own := newAgents(p, log, readWrite)
 	return hookDeps(p, own, out), own.hangUp
@@ -41,7 +41,7 @@ func held(stateDir string, node topology.NodeID, now time.Time) (bool, error) {
 	return slices.ContainsFunc(holds, func(h plan.Hold) bool { return h.Covers(node, now) }), nil
 }
 
-// unfinished takes up promotions whose hook was killed.
+// unfinished finishes promotions whose hook was killed.
 type unfinished struct {
 	deps hook.Deps
 	log  *slog.Logger
@@ -53,7 +53,7 @@ func (u *unfinished) Pending() bool {
 	return err == nil && len(events) > 0
 }
 
-// Resume goes on with each event whose hook is no longer there.
+// Resume continues each event whose hook has ended.
 func (u *unfinished) Resume(ctx context.Context) (int, error) {
 	events, err := hook.Pending(u.deps.Pool.Controller.StateDir)
 	if err != nil {
@@ -70,7 +70,7 @@ func (u *unfinished) Resume(ctx context.Context) (int, error) {
 			continue
 		}
 		n++
-		u.log.Info("took up a hook", "event", e.String(), "code", string(r.Code), "text", r.Text)
+		u.log.Info("finished a hook", "event", e.String(), "code", string(r.Code), "text", r.Text)
 	}
 	return n, errors.Join(errs...)
 }

@@ -11,9 +11,9 @@ import (
 )
 
 // namedControllers are the names in agent.controllers, read again when the file
-// changes: a name that is taken out is refused with its next call. While the file
-// cannot be read, or says something impossible, the names of before hold. Its
-// methods may be called from several goroutines.
+// changes: a controller whose name is removed is refused from its next call on. While
+// the file cannot be read or is not valid, the previous names stay. The methods may
+// be called from several goroutines.
 type namedControllers struct {
 	path string
 	log  *slog.Logger
@@ -24,13 +24,13 @@ type namedControllers struct {
 	time  time.Time
 }
 
-// newNamedControllers begins with the names of p, which was read from its file
-// just now; without a file they stay.
+// newNamedControllers starts with the names of p, just read from its file; without a
+// file they never change.
 func newNamedControllers(p *config.Pool, log *slog.Logger) *namedControllers {
 	return &namedControllers{path: p.File, log: log, names: p.Agent.Controllers}
 }
 
-// now gives the names that hold now. The caller must not change them.
+// now gives the current names. The caller must not change them.
 func (c *namedControllers) now() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,7 +44,7 @@ func (c *namedControllers) now() []string {
 	c.size, c.time = info.Size(), info.ModTime()
 	l, err := config.LoadOrDefault(c.path, true, "")
 	if err != nil {
-		c.log.Error("agent.controllers is not read again: the names of before go on to hold", "path", c.path, "err", err)
+		c.log.Error("cannot read agent.controllers again, so the previous names stay", "path", c.path, "err", err)
 		return c.names
 	}
 	if names := l.Config.Agent.Controllers; !slices.Equal(names, c.names) {

@@ -16,24 +16,22 @@ import (
 	"github.com/repool/repool/internal/pgpool/hook"
 )
 
-// parts are what talks to the pool.
+// parts are what talks to the pool: to Pgpool-II, PostgreSQL and the agents.
 type parts struct {
 	observer *observe.Observer
 	pools    []controller.Pool
 	agents   *agents
-	// unreached says, where nothing is to be changed, why a node has no agent.
-	unreached map[topology.NodeID]error
-	probers   []*observe.SQLProber
+	probers  []*observe.SQLProber
 }
 
 // detailEvery is how often a controller asks Pgpool-II for what only people and
 // metrics want to know: each PCP connection costs it a process.
 const detailEvery = 15 * time.Second
 
-// newParts connects nothing yet: it makes the parts, and finds what can be found
-// wrong without asking anybody. With readWrite, every node has an agent.
+// newParts makes the parts and finds the errors that need no connection; nothing is
+// connected yet. With readWrite, every node has an agent.
 func newParts(p *config.Pool, log *slog.Logger, acc access) (*parts, error) {
-	w := &parts{agents: newAgents(p, log, acc), unreached: map[topology.NodeID]error{}}
+	w := &parts{agents: newAgents(p, log, acc)}
 	var ids []topology.NodeID
 	for i := range p.Nodes {
 		ids = append(ids, p.Nodes[i].ID)
@@ -62,7 +60,7 @@ func newParts(p *config.Pool, log *slog.Logger, acc access) (*parts, error) {
 		case err == nil:
 			on.Agent = a
 		case acc == readOnly:
-			on.AgentErr, w.unreached[n.ID] = err.Error(), err
+			on.AgentErr = err.Error()
 		default:
 			return nil, errors.Join(err, w.close())
 		}
@@ -96,26 +94,19 @@ func lastPromotion(p *config.Pool) topology.Promotion {
 	return topology.Promotion{Node: last.Node, SystemID: last.SystemID, History: last.History}
 }
 
-// checkpointOn runs a checkpoint on one node and waits for it.
-func checkpointOn(p *config.Pool) func(context.Context, topology.NodeID) error {
-	return func(ctx context.Context, id topology.NodeID) error {
-		n := p.Node(id)
-		if n == nil {
-			return fmt.Errorf("checkpoint: there is no node %d", id)
-		}
-		return sqlOn(ctx, p, n, "CHECKPOINT")
+// checkpoint runs a checkpoint on a node and waits for it.
+func checkpoint(ctx context.Context, p *config.Pool, id topology.NodeID) (err error) {
+	n := p.Node(id)
+	if n == nil {
+		return fmt.Errorf("checkpoint: there is no node %d", id)
 	}
-}
-
-// sqlOn runs one statement on a node as repool's role.
-func sqlOn(ctx context.Context, p *config.Pool, n *config.NodeConf, sql string) (err error) {
 	conn, err := p.Database.Connect(ctx, n.Host, n.Port, postgres.Session{Connect: 3 * time.Second})
 	if err != nil {
 		return fmt.Errorf("node %d: %w", n.ID, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-	if _, err := conn.Exec(ctx, sql); err != nil {
-		return fmt.Errorf("node %d: %s: %w", n.ID, sql, err)
+	if _, err := conn.Exec(ctx, "CHECKPOINT"); err != nil {
+		return fmt.Errorf("node %d: CHECKPOINT: %w", n.ID, err)
 	}
 	return nil
 }

@@ -21,9 +21,9 @@ import (
 // server is an HTTP server on a listener that is open.
 type server struct {
 	http *http.Server
-	// begin is one of http's methods to serve; it returns when http is shut down.
+	// begin is one of http's Serve methods; it returns when http is shut down.
 	begin func() error
-	// breakOff ends requests with serve's context: those that go on for ever.
+	// breakOff cancels requests with serve's context: event streams never end.
 	breakOff bool
 }
 
@@ -81,7 +81,7 @@ func listenWeb(ctx context.Context, address string) (net.Listener, error) {
 func webServer(l net.Listener, p *config.Pool, c *controller.Controller, m *metrics.Metrics, log *slog.Logger) *server {
 	login := page.Login{PasswordHash: p.Page.PasswordHash, TokenFile: p.Page.TokenFile}
 	o := page.Options{Source: c, Log: log, Login: login}
-	if login.On() { // only those act whom repool.yaml lets
+	if login.On() { // nobody may act where no login is configured
 		o.Act = c
 	}
 	srv := &http.Server{
@@ -90,5 +90,5 @@ func webServer(l net.Listener, p *config.Pool, c *controller.Controller, m *metr
 		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	return &server{http: srv, begin: func() error { return srv.Serve(l) }, breakOff: true} // for its event streams
+	return &server{http: srv, begin: func() error { return srv.Serve(l) }, breakOff: true}
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/repool/repool/internal/node/process"
 )
 
-// HoldStart returns when the server of a node on this host may be started, and why.
-// Until then, say is told once for each reason why it is held. It only looks at the
-// node's directory, and must run as its owner.
+// HoldStart returns, with the reason, when the server of a node on this host may be
+// started. Until then, say is called with each reason for holding it. It only looks at
+// the node's directory, and must run as its owner.
 func HoldStart(ctx context.Context, p *config.Pool, id topology.NodeID, log *slog.Logger,
 	say func(why string)) (why string, err error) {
 	h, err := ownDirectory(p, id, log)
@@ -32,15 +32,15 @@ func HoldStart(ctx context.Context, p *config.Pool, id topology.NodeID, log *slo
 	return gate.Wait(ctx)
 }
 
-// AllowStart lets a held start go on, and returns why it was held. exit.Refused:
-// none is held.
+// AllowStart allows a held start, and returns why it was held. exit.Refused: none
+// is held.
 func AllowStart(p *config.Pool, id topology.NodeID, log *slog.Logger, who string) (why string, err error) {
 	h, err := ownDirectory(p, id, log)
 	if err != nil {
 		return "", err
 	}
 	defer h.Close()
-	why, err = bootgate.Let(h.Workshop(), who, holdsStart)
+	why, err = bootgate.Allow(h.Workshop(), who, holdsStart)
 	if errors.Is(err, bootgate.ErrNotHeld) {
 		err = exit.With(exit.Refused, err,
 			`"repool agent hold-start" before the server's own start holds it: see docs/operations.md`)
@@ -55,7 +55,7 @@ func holdsStart(pid int) bool {
 	return err == nil && oerr == nil && p.Program() == filepath.Base(own)
 }
 
-// ownDirectory is the node's directory, to look at, by its owner.
+// ownDirectory gives read access to the node's directory, to its owner only.
 func ownDirectory(p *config.Pool, id topology.NodeID, log *slog.Logger) (*dbhost.Host, error) {
 	n := p.Node(id)
 	if err := mayWorkOn(n); err != nil {

@@ -50,6 +50,7 @@ EXIT STATUS
 		RunE: func(cmd *cobra.Command, _ []string) error { return g.runAgent(cmd.Context(), o) },
 	}
 	o.nodeFlag(c)
+	g.logFlag(c.PersistentFlags())
 	c.Flags().StringVar(&o.socket, "socket", "",
 		"listen on this unix `socket` (default: the one that repool.yaml gives for the node)")
 	c.Flags().BoolVar(&o.stdio, "stdio", false, "join standard input and output to the agent that runs on this host")
@@ -79,9 +80,9 @@ func (g *globals) runAgent(ctx context.Context, o agentOptions) error {
 // agentPool reads the configuration of an agent: its own section, or, beside
 // Pgpool-II, the pool. It fills in what the flags leave open.
 func (g *globals) agentPool(o *agentOptions) (*config.Pool, error) {
-	l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
+	l, err := g.load()
 	if err != nil {
-		return nil, exit.With(exit.Usage, err)
+		return nil, err
 	}
 	if l.IsAgent() {
 		p, err := l.ResolveAgent()

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/admin/certs"
-	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/terminal"
 )
@@ -88,9 +87,9 @@ func (g *globals) runCertsShow(paths []string, now time.Time) error {
 
 // configuredCerts are the files that the tls section names.
 func (g *globals) configuredCerts() ([]string, error) {
-	l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
+	l, err := g.load()
 	if err != nil {
-		return nil, exit.With(exit.Usage, err)
+		return nil, err
 	}
 	t := l.Config.TLS
 	if !t.Set() {

@@ -69,9 +69,9 @@ func (g *globals) runCheck(ctx context.Context, o checkOptions) error {
 
 // facts gathers for check, from the configuration files that the flags name.
 func (g *globals) facts(ctx context.Context, timeout time.Duration) (*check.Facts, error) {
-	l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
+	l, err := g.load()
 	if err != nil {
-		return nil, exit.With(exit.Usage, err)
+		return nil, err
 	}
 	p, err := l.ResolveForHook()
 	if err != nil {

@@ -11,9 +11,17 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
 )
+
+// logFlag gives a command --log-format.
+func (g *globals) logFlag(f *pflag.FlagSet) {
+	f.StringVar(&g.logFormat, "log-format", "",
+		"`format` of the log: text or json (default: log.format of repool.yaml, else text)")
+}
 
 // log writes to standard error, in the given format unless --log-format names
 // another.
@@ -26,12 +34,12 @@ func (g *globals) log(format string) (*slog.Logger, error) {
 		format = g.logFormat
 	}
 	if !slices.Contains(config.LogFormats, format) {
-		return nil, exit.New(exit.Usage, "log format %q is none of %s", format, strings.Join(config.LogFormats, ", "))
+		return nil, exit.New(exit.Usage, "log format %q is not one of %s", format, strings.Join(config.LogFormats, ", "))
 	}
 	return slog.New(newLogHandler(g.err, format, level, toJournal(g.err, os.Getenv("JOURNAL_STREAM")))), nil
 }
 
-// quiet logs problems only: for commands whose output is their answer.
+// quiet logs errors only: for commands whose output is their answer.
 func (g *globals) quiet() *slog.Logger {
 	level := slog.LevelError
 	if g.verbose {
@@ -40,8 +48,8 @@ func (g *globals) quiet() *slog.Logger {
 	return slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: level}))
 }
 
-// toJournal says whether w is what systemd connected to its journal: the
-// variable names that file by device and inode.
+// toJournal says whether w is connected to systemd's journal: stream, from the
+// environment, names that file by device and inode.
 func toJournal(w io.Writer, stream string) bool {
 	f, ok := w.(*os.File)
 	if !ok || stream == "" {
@@ -120,7 +128,7 @@ func (h journalHandler) each(f func(slog.Handler) slog.Handler) slog.Handler {
 	return out
 }
 
-// prefixed puts its prefix before each line, in one write with it.
+// prefixed writes its prefix before each line, in the same write.
 type prefixed struct {
 	w      io.Writer
 	prefix string

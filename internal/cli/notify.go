@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/app"
-	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/terminal"
 )
@@ -29,9 +28,9 @@ EXIT STATUS
 }
 
 func (g *globals) runNotify(ctx context.Context) error {
-	l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
+	l, err := g.load()
 	if err != nil {
-		return exit.With(exit.Usage, err)
+		return err
 	}
 	all, failed := 0, 0
 	err = app.TestNotify(ctx, l.Config.Notify, func(receiver string, err error) {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -19,46 +20,47 @@ import (
 const (
 	// hashCost makes one guess take about a quarter of a second.
 	hashCost = 12
-	// shortest password that is taken; bcrypt uses no more than 72 bytes.
+	// The length of a password in bytes; bcrypt uses no more than 72.
 	shortest, longest = 10, 72
 )
 
 func newPasswordCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "password",
-		Short: "Make the hash of a password for those who may act on the page",
-		Long: `Asks for a password twice, or reads it from standard input where that is no
-terminal, and prints the lines for repool.yaml. The password itself is written
-nowhere.
+		Short: "Make the password hash that allows acting on the page",
+		Long: `Asks for a password twice, or reads it from standard input where that is not a
+terminal, and prints the lines for repool.yaml. The password itself is not stored.
 
 EXIT STATUS
   0 printed   2 the password cannot be used`,
 		Example: "  repool setup password",
 		Args:    terminal.Args,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			password, err := g.askPassword(cmd)
-			if err != nil {
-				return err
-			}
-			defer clear(password)
-			if n := len(password); n < shortest || n > longest {
-				return exit.New(exit.Usage, "the password has %d bytes; it must have %d to %d", n, shortest, longest)
-			}
-			hash, err := bcrypt.GenerateFromPassword(password, hashCost)
-			if err != nil {
-				return fmt.Errorf("hash the password: %w", err)
-			}
-			_, err = fmt.Fprintf(g.out, "page:\n  password_hash: %q\n", hash)
-			return err
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return g.runPassword(cmd.InOrStdin()) },
 	}
 }
 
+func (g *globals) runPassword(in io.Reader) error {
+	password, err := g.askPassword(in)
+	if err != nil {
+		return err
+	}
+	defer clear(password)
+	if n := len(password); n < shortest || n > longest {
+		return exit.New(exit.Usage, "the password has %d bytes; it must have %d to %d", n, shortest, longest)
+	}
+	hash, err := bcrypt.GenerateFromPassword(password, hashCost)
+	if err != nil {
+		return fmt.Errorf("hash the password: %w", err)
+	}
+	_, err = fmt.Fprintf(g.out, "page:\n  password_hash: %q\n", hash)
+	return err
+}
+
 // askPassword reads a password without showing it.
-func (g *globals) askPassword(cmd *cobra.Command) ([]byte, error) {
-	in, terminal := cmd.InOrStdin().(*os.File)
-	if !terminal || !term.IsTerminal(int(in.Fd())) {
-		line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+func (g *globals) askPassword(in io.Reader) ([]byte, error) {
+	f, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		line, err := bufio.NewReader(in).ReadString('\n')
 		if err != nil && line == "" {
 			return nil, exit.With(exit.Usage, fmt.Errorf("read the password: %w", err))
 		}
@@ -68,14 +70,14 @@ func (g *globals) askPassword(cmd *cobra.Command) ([]byte, error) {
 	for i, ask := range []string{"Password: ", "Once more: "} {
 		fmt.Fprint(g.err, ask)
 		var err error
-		typed[i], err = term.ReadPassword(int(in.Fd()))
+		typed[i], err = term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(g.err)
 		if err != nil {
 			return nil, exit.With(exit.Usage, fmt.Errorf("read the password: %w", err))
 		}
 	}
 	if !bytes.Equal(typed[0], typed[1]) {
-		return nil, exit.With(exit.Usage, errors.New("the two differ"))
+		return nil, exit.With(exit.Usage, errors.New("the two passwords differ"))
 	}
 	return typed[0], nil
 }

@@ -25,10 +25,8 @@ func TestSetupPassword(t *testing.T) {
 	} {
 		var out, errOut bytes.Buffer
 		g := &globals{out: &out, err: &errOut}
-		cmd := newPasswordCommand(g)
-		cmd.SetIn(strings.NewReader(c.in))
-		err := cmd.RunE(cmd, nil)
-		if code := exitCode(err); code != c.code {
+		err := g.runPassword(strings.NewReader(c.in))
+		if code := exit.Code(err); code != c.code {
 			t.Errorf("%s: status %d: %v", name, code, err)
 		}
 		m := regexp.MustCompile(`password_hash: "(.+)"`).FindStringSubmatch(out.String())
@@ -40,11 +38,4 @@ func TestSetupPassword(t *testing.T) {
 			t.Errorf("%s: the password is shown", name)
 		}
 	}
-}
-
-func exitCode(err error) int {
-	if err == nil {
-		return exit.OK
-	}
-	return exit.Code(err)
 }

@@ -19,19 +19,18 @@ import (
 	"github.com/repool/repool/internal/terminal"
 )
 
-// patience is how many looks in a row must refuse before waiting ends: one
-// refusal may be of the moment, such as facts that are just being gathered.
+// patience is how many looks in a row must refuse before waiting ends: a single
+// refusal may pass, such as while facts are being gathered.
 const patience = 6
 
-// progress tells how a node fares. On a terminal one line is written over and
-// over; elsewhere a line is written when the text but for its figures changes,
-// and every ten seconds.
+// progress shows what happens to a node. On a terminal it rewrites one line;
+// elsewhere it prints a line when its key changes, and every ten seconds.
 type progress struct {
 	w        io.Writer
 	terminal bool
 	key      string
 	told     time.Time
-	open     bool // a line without its end is on the terminal
+	open     bool // the line on the terminal has no newline yet
 }
 
 func (p *progress) say(key, line string, now time.Time) {
@@ -68,7 +67,7 @@ func (p *progress) end() {
 	}
 }
 
-// waitHealthy follows a node until it is healthy or refused for good.
+// waitHealthy waits until a node is healthy, or refused for good.
 func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topology.NodeID) error {
 	p := &progress{w: g.err, terminal: terminal.IsTerminal(g.err)}
 	defer p.end()
@@ -79,7 +78,7 @@ func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topol
 		select {
 		case <-ctx.Done():
 			return exit.With(exit.Unfinished, fmt.Errorf("stopped waiting for node %d", node),
-				"the resync goes on: repool status shows how far it is")
+				"the resync continues: repool status shows its progress")
 		case <-tick.C:
 		}
 		st, err := c.Status(ctx)
@@ -94,7 +93,7 @@ func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topol
 		key, line := string(d.Code), fmt.Sprintf("node %d: %s (%s)", node, d.Reason, d.Code)
 		if n := st.Snapshot.Node(node); n != nil && n.Agent.Run != nil && !n.Agent.Run.Outcome.Ended() {
 			r := *n.Agent.Run
-			key, line = r.ID+r.Step(), fmt.Sprintf("node %d: %s", node, runLine(r, now))
+			key, line = r.ID+r.Step(), fmt.Sprintf("node %d: %s", node, view.RunOf(r, now).Line())
 			if bar := runBarFor(r, now, p.width()); p.terminal && bar != "" {
 				line = bar
 			}
@@ -118,15 +117,12 @@ func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topol
 	}
 }
 
-// runLine is one run's progress with an estimate of what is left.
-func runLine(r topology.RunState, now time.Time) string { return view.RunOf(r, now).Line() }
-
-// barTemplate is a bar between what is done and what is left.
+// barTemplate is pb's: what runs, bytes, bar, rate and what is left.
 const barTemplate = `{{string . "what"}}  {{counters . }} {{bar . "[" "█" "█" "░" "]"}} {{percent . "%.0f%%"}}` +
 	`  {{string . "rate"}}  {{string . "left"}}`
 
-// runBarFor is a progress bar that fills a terminal's line of that width; empty
-// where no bytes are on the move.
+// runBarFor is a progress bar of the given width; empty where nothing is being
+// copied.
 func runBarFor(r topology.RunState, now time.Time, width int) string {
 	v := view.RunOf(r, now)
 	if !v.Moving {

@@ -230,7 +230,7 @@ func TestRunLine(t *testing.T) {
 		{1 << 20, 4 << 20, "rewind from node 0, step rewind, 10s elapsed, 1.0 MiB of 4.0 MiB (25%), 102 KiB/s, 30 s left"},
 	} {
 		r.BytesDone, r.BytesTotal = c.done, c.total
-		if got := runLine(r, noon); got != c.want {
+		if got := view.RunOf(r, noon).Line(); got != c.want {
 			t.Errorf("got  %q\nwant %q", got, c.want)
 		}
 	}

@@ -13,22 +13,22 @@ import (
 	"github.com/repool/repool/internal/terminal"
 )
 
-// globals are the flags that every command has, and where it prints.
+// globals are the flags of every command, and where it prints.
 type globals struct {
 	configFile string
 	pgpoolConf string
 	json       bool
 	verbose    bool
-	logFormat  string
+	logFormat  string // of serve and agent; empty: log.format of repool.yaml
 	out, err   io.Writer
-	// prepare makes the process fit to be one that Pgpool-II has started; it is
-	// run before anything of a hook. Nil: nothing.
+	// prepare is called before a hook, to clean up what its process has inherited
+	// from Pgpool-II. May be nil.
 	prepare func() error
 }
 
 // Main runs one command line and returns the exit status.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
-	// Few objects live long here; a tight collector keeps an idle controller small.
+	// Few objects live long here: collecting more often keeps an idle controller small.
 	debug.SetGCPercent(50)
 	g := &globals{out: out, err: errOut, prepare: hook.Prepare}
 	return g.main(ctx, args)
@@ -61,8 +61,6 @@ EXIT STATUS
 		"Pgpool-II's configuration `file` (default "+config.DefaultPgpoolConf+")")
 	f.BoolVar(&g.json, "json", false, "print state as JSON")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more on standard error")
-	f.StringVar(&g.logFormat, "log-format", "",
-		"`form` of the log of serve and agent: text or json (default: log.format of repool.yaml, else text)")
 	terminal.Setup(root, g.out, g.err,
 		terminal.Group{Title: "Look at the pool:", Commands: []*cobra.Command{
 			newStatusCommand(g), newPlanCommand(g), newHistoryCommand(g), newVaultCommand(g)}},
@@ -77,11 +75,18 @@ EXIT STATUS
 	return root
 }
 
-// pool loads both configuration files.
-func (g *globals) pool() (*config.Pool, error) {
+// load reads repool.yaml: the file of --config, or else the default one, which may
+// be missing.
+func (g *globals) load() (*config.Loaded, error) {
 	l, err := config.LoadOrDefault(g.configFile, g.configFile != "", g.pgpoolConf)
+	return l, exit.With(exit.Usage, err)
+}
+
+// pool reads both configuration files.
+func (g *globals) pool() (*config.Pool, error) {
+	l, err := g.load()
 	if err != nil {
-		return nil, exit.With(exit.Usage, err)
+		return nil, err
 	}
 	p, err := l.Resolve()
 	return p, exit.With(exit.Usage, err)

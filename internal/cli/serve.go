@@ -12,7 +12,7 @@ import (
 )
 
 func newServeCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the controller beside Pgpool-II",
 		Long: `Watches the pool and brings failed nodes back. Run it beside each Pgpool-II, as
@@ -29,6 +29,8 @@ EXIT STATUS
 		Args:    terminal.Args,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return g.runServe(cmd.Context()) },
 	}
+	g.logFlag(c.Flags())
+	return c
 }
 
 func (g *globals) runServe(ctx context.Context) error {

@@ -11,7 +11,7 @@ import (
 const (
 	// OK: done, or there was nothing to do.
 	OK = 0
-	// Internal: a bug of repool, or an error that nobody gave a status.
+	// Internal: a bug in repool, or an error without a status of its own.
 	Internal = 1
 	// Usage: wrong arguments, or a wrong configuration file.
 	Usage = 2
@@ -19,7 +19,7 @@ const (
 	Refused = 3
 	// Unreachable: Pgpool-II, PostgreSQL, an agent or the controller did not answer.
 	Unreachable = 4
-	// Unfinished: not done before the deadline; it may still be under way.
+	// Unfinished: not done before the deadline; it may still be in progress.
 	Unfinished = 5
 	// Problems: a check ran to its end and found problems.
 	Problems = 6
@@ -29,7 +29,7 @@ const (
 	Interrupted = 130
 )
 
-// Error is an error with the status that the program shall exit with.
+// Error is an error with the status that the program exits with.
 type Error struct {
 	// Code is one of the exit statuses.
 	Code int
@@ -45,8 +45,8 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap gives the wrapped error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// With gives err the status code and an optional hint. It returns nil for nil,
-// so that it can stand around a call.
+// With gives err the status code and an optional hint. It returns nil for nil, so
+// that a call's result can be passed to it.
 func With(code int, err error, hint ...string) error {
 	if err == nil {
 		return nil

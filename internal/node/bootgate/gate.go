@@ -24,17 +24,17 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// The gate's files in the node's workshop: that a start is held, and the word that
-// lets it go on.
+// The gate's files in the node's workshop: that a start is held, and that it is
+// allowed.
 const (
-	heldFile = "start-held.json"
-	letFile  = "start-let.json"
+	heldFile    = "start-held.json"
+	allowedFile = "start-allowed.json"
 )
 
 // every is how often the gate looks.
 const every = 250 * time.Millisecond
 
-// ErrNotHeld: no gate waits, so there is nothing to let through.
+// ErrNotHeld: no gate waits, so there is nothing to allow.
 var ErrNotHeld = errors.New("no start is held on this host")
 
 // Gate is one start that may have to wait.
@@ -54,22 +54,22 @@ type held struct {
 	Why   string    `json:"why"`
 }
 
-// let is who let it go on.
-type let struct {
+// allowed is who has allowed it.
+type allowed struct {
 	Who string    `json:"who"`
 	At  time.Time `json:"at"`
 }
 
 // Wait returns when the server may be started, and why; the error is ctx's, or one
-// of the workshop. What was let through before Wait began does not count.
+// of the workshop. What was allowed before Wait began does not count.
 func (g *Gate) Wait(ctx context.Context) (why string, err error) {
 	if why, ok := g.free(ctx); ok {
 		return why, nil
 	}
-	if err := os.Remove(g.path(letFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(g.path(allowedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("hold the start: %w", err)
 	}
-	defer func() { _ = os.Remove(g.path(heldFile)) }() // it names a process that is gone: Let looks
+	defer func() { _ = os.Remove(g.path(heldFile)) }() // it names a process that is gone: Allow looks
 	began, told := time.Now(), ""
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -78,8 +78,8 @@ func (g *Gate) Wait(ctx context.Context) (why string, err error) {
 		if ok {
 			return why, nil
 		}
-		if l, ok := g.letBy(); ok {
-			return "let through by " + l.Who, os.Remove(g.path(letFile))
+		if l, ok := g.allowedBy(); ok {
+			return "allowed by " + l.Who, os.Remove(g.path(allowedFile))
 		}
 		if why != told {
 			told = why
@@ -126,16 +126,16 @@ func write(path string, value any) error {
 	return renameio.WriteFile(path, append(b, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o600))
 }
 
-// letBy reads the word that lets the start go on. What is no such word is none.
-func (g *Gate) letBy() (l let, ok bool) {
-	b, err := os.ReadFile(g.path(letFile))
+// allowedBy reads who has allowed the start. An unreadable file counts as none.
+func (g *Gate) allowedBy() (l allowed, ok bool) {
+	b, err := os.ReadFile(g.path(allowedFile))
 	return l, err == nil && json.Unmarshal(b, &l) == nil && l.Who != ""
 }
 
-// Let lets the start go on that is held on the host with this workshop, and says
+// Allow allows the start that is held on the host with this workshop, and says
 // why it was held. ErrNotHeld: none is. Only a person may call it, who knows that
 // the pool has no other primary.
-func Let(workshop, who string, alive func(pid int) bool) (why string, err error) {
+func Allow(workshop, who string, alive func(pid int) bool) (why string, err error) {
 	b, err := os.ReadFile(filepath.Join(workshop, heldFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", ErrNotHeld
@@ -150,8 +150,8 @@ func Let(workshop, who string, alive func(pid int) bool) (why string, err error)
 	if !alive(h.PID) {
 		return "", ErrNotHeld
 	}
-	if err := write(filepath.Join(workshop, letFile), let{who, time.Now()}); err != nil {
-		return "", fmt.Errorf("let the start go on: %w", err)
+	if err := write(filepath.Join(workshop, allowedFile), allowed{who, time.Now()}); err != nil {
+		return "", fmt.Errorf("allow the start: %w", err)
 	}
 	return h.Why, nil
 }

@@ -103,11 +103,11 @@ func TestPersonLetsItThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := gate(t, primary())
 		alive := func(pid int) bool { return pid == os.Getpid() }
-		if _, err := Let(g.Workshop, "ann", alive); !errors.Is(err, ErrNotHeld) {
+		if _, err := Allow(g.Workshop, "ann", alive); !errors.Is(err, ErrNotHeld) {
 			t.Errorf("before it is held: %v", err)
 		}
 		// A word of an earlier boot is none.
-		if err := write(g.path(letFile), let{"bob", time.Now()}); err != nil {
+		if err := write(g.path(allowedFile), allowed{"bob", time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		done, why, err := wait(t.Context(), g)
@@ -118,14 +118,14 @@ func TestPersonLetsItThrough(t *testing.T) {
 			t.Fatalf("%q, %v: bob's word was of another start", *why, *err)
 		default:
 		}
-		if _, err := Let(g.Workshop, "ann", func(int) bool { return false }); !errors.Is(err, ErrNotHeld) {
+		if _, err := Allow(g.Workshop, "ann", func(int) bool { return false }); !errors.Is(err, ErrNotHeld) {
 			t.Errorf("its process is gone: %v", err)
 		}
-		if was, err := Let(g.Workshop, "ann", alive); err != nil || !strings.Contains(was, "as a primary") {
+		if was, err := Allow(g.Workshop, "ann", alive); err != nil || !strings.Contains(was, "as a primary") {
 			t.Errorf("%q, %v", was, err)
 		}
 		<-done
-		if *err != nil || *why != "let through by ann" {
+		if *err != nil || *why != "allowed by ann" {
 			t.Errorf("%q, %v", *why, *err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(g.Workshop, "*")); len(left) != 0 {
@@ -134,7 +134,7 @@ func TestPersonLetsItThrough(t *testing.T) {
 	})
 }
 
-// A start that nobody can be told of is not let through either.
+// A start that nobody can be told of is not allowed either.
 func TestNoWorkshop(t *testing.T) {
 	g, _ := gate(t, primary())
 	g.Workshop = filepath.Join(g.Workshop, "none")
