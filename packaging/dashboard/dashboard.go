@@ -102,9 +102,11 @@ func (p panel) build() cog.Builder[dashboard.Panel] {
 				"excludeByName": map[string]bool{"Time": true, "__name__": true, "instance": true, "job": true},
 			}})
 	}
+	legend := common.NewVizLegendOptionsBuilder().ShowLegend(true).DisplayMode(common.LegendDisplayModeList).
+		Placement(common.LegendPlacementBottom)
 	b := timeseries.NewPanelBuilder().Title(p.title).Description(p.about).Unit(p.unit).Span(p.width).Height(p.height).
 		Datasource(source).Targets(p.targets()).
-		Min(0).Legend(common.NewVizLegendOptionsBuilder().ShowLegend(true).DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom))
+		Min(0).Legend(legend)
 	if p.kind == stack {
 		b.Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal)).FillOpacity(40)
 	}

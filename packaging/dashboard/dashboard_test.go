@@ -34,7 +34,7 @@ func TestFileIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Error("packaging/grafana/repool.json is not what the code builds: run go test ./internal/dashboard -update")
+		t.Error("packaging/grafana/repool.json is not what the code builds: run go test ./packaging/dashboard -update")
 	}
 }
 
@@ -56,9 +56,9 @@ func TestFileIsADashboard(t *testing.T) {
 	}
 }
 
-// TestPanelsReadWhatIsThere: no panel reads a metric that repool does not have,
-// and no two have one title in a row.
-func TestPanelsReadWhatIsThere(t *testing.T) {
+// TestPanelsReadKnownMetrics: no panel reads a metric that repool does not have, and
+// titles are unique within a row.
+func TestPanelsReadKnownMetrics(t *testing.T) {
 	t.Parallel()
 	names := regexp.MustCompile(`\brepool_[a-z0-9_]+`)
 	for _, r := range rows {
@@ -72,7 +72,7 @@ func TestPanelsReadWhatIsThere(t *testing.T) {
 			for _, q := range p.queries {
 				for _, name := range names.FindAllString(q.expr, -1) {
 					if !strings.Contains(metrics.Table(), "| `"+strings.TrimSuffix(name, "_bucket")+"` |") {
-						t.Errorf("%s: %s reads %s, which is not there", r.title, p.title, name)
+						t.Errorf("%s: %s reads %s, which does not exist", r.title, p.title, name)
 					}
 				}
 			}
@@ -83,7 +83,7 @@ func TestPanelsReadWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestEveryPanelHasItsPlace: none lies upon another.
+// TestEveryPanelHasItsPlace: no two overlap.
 func TestEveryPanelHasItsPlace(t *testing.T) {
 	t.Parallel()
 	b, err := JSON()
@@ -104,7 +104,7 @@ func TestEveryPanelHasItsPlace(t *testing.T) {
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 				if by := taken[[2]int{x, y}]; by != "" || x >= 24 {
-					t.Fatalf("%s lies upon %q at %d, %d", p.Title, by, x, y)
+					t.Fatalf("%s overlaps %q at %d, %d", p.Title, by, x, y)
 				}
 				taken[[2]int{x, y}] = p.Title
 			}

@@ -2,7 +2,7 @@ package metrics
 
 import "time"
 
-// Certificate is one by which controller and agents know each other.
+// Certificate is one that controller and agents authenticate with.
 type Certificate struct {
 	// Holder is "controller", "authority", or "agent" for one that an agent has
 	// shown on the connection that is open now.
@@ -14,7 +14,8 @@ type certFamilies struct{ expiry *family }
 
 func newCertFamilies(f *families) certFamilies {
 	return certFamilies{expiry: f.gauge("repool_certificate_expiry_timestamp_seconds",
-		"When a certificate for TLS between controller and agents ends. The holder is controller, authority or agent; no series where the agents are reached otherwise, and for an agent that is not connected.", "holder", "name")}
+		"When a TLS certificate of controller or agents expires. holder is controller, authority or agent;"+
+			" an agent that is not connected has no series.", "holder", "name")}
 }
 
 func (f *certFamilies) collect(s sink, certificates []Certificate) {

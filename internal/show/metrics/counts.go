@@ -15,8 +15,8 @@ import (
 // outcomes are the ends of a run, as labels.
 var outcomes = []topology.Outcome{topology.RunDone, topology.RunFailed, topology.RunCancelled, topology.RunInterrupted}
 
-// asked are the events that are requests to Pgpool-II or to a node, each with
-// the codes under which it counts as refused.
+// asked are the kinds of events that are requests to Pgpool-II or to a node, each
+// with the code that means it was refused.
 var asked = map[string]string{"attach": "attach-refused", "detach": "detach-refused", "fence": "fence-failed"}
 
 // counts are what this process has counted since its start.
@@ -37,21 +37,21 @@ func newCounts(f *families) counts {
 	return counts{
 		passes: f.histogram("repool_pass_duration_seconds", "Duration of the passes: observe, plan, act, publish.",
 			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}),
-		runs: f.count("repool_resyncs_total", "Runs that ended, by result: done, failed, cancelled or interrupted.",
+		runs: f.count("repool_resyncs_total", "Finished runs, by result: done, failed, cancelled or interrupted.",
 			"node", "result"),
-		durations: f.histogram("repool_resync_duration_seconds", "Duration of the runs that ended.",
+		durations: f.histogram("repool_resync_duration_seconds", "Duration of finished runs.",
 			[]float64{.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400}, "method", "result"),
-		copied:  f.count("repool_resync_copied_bytes_total", "Bytes that ended runs have moved.", "node"),
-		vaulted: f.count("repool_vaulted_bytes_total", "Bytes put into the node's vault.", "node"),
-		lost:    f.count("repool_lost_commits_total", "Commits that the pool has lost and the node's vault keeps.", "node"),
+		copied:  f.count("repool_resync_copied_bytes_total", "Bytes copied by finished runs.", "node"),
+		vaulted: f.count("repool_vaulted_bytes_total", "Bytes copied into the node's vault.", "node"),
+		lost:    f.count("repool_lost_commits_total", "Commits that the pool has lost; the node's vault keeps them.", "node"),
 		requests: f.count("repool_requests_total",
-			"Requests made, by what was asked (attach, detach or fence) and result: taken or refused.", "node", "request",
+			"Requests by kind (attach, detach or fence) and result: taken or refused.", "node", "request",
 			"result"),
 		decisions: f.count("repool_decision_changes_total",
-			"How often a decision with this code has taken the place of another.", "code"),
-		events: f.count("repool_events_total", "Events of the history, by kind.", "kind"),
+			"How often a node's decision has changed to this code.", "code"),
+		events: f.count("repool_events_total", "Events in the history, by kind.", "kind"),
 		primaries: f.count("repool_primary_changes_total",
-			"How often another node has become the primary that Pgpool-II agrees on."),
+			"How often another node has become the primary, as agreed by Pgpool-II."),
 	}
 }
 
@@ -101,7 +101,7 @@ func (c *counts) vault(v topology.VaultEntry) {
 	c.lost.WithLabelValues(v.Node.String()).Add(float64(v.Commits))
 }
 
-// primary counts a primary that is another than the one before.
+// primary counts a change of the primary.
 func (c *counts) primary(before, now *plan.Memory) {
 	n := c.primaries.WithLabelValues() // the series is there from the first pass on
 	if before.History.Known() && now.History.Known() && before.Primary != now.Primary {
@@ -111,13 +111,13 @@ func (c *counts) primary(before, now *plan.Memory) {
 
 func (c *counts) pass(st *control.Status) { c.passes.WithLabelValues().Observe(st.PassTook.Seconds()) }
 
-// shortOf keeps for how long the pool was short of a node.
+// shortOf adds up how long a node was missing.
 type shortOf struct {
 	total time.Duration
-	since time.Time // zero: it is not now
+	since time.Time // zero: none is missing now
 }
 
-// seen takes one look; between two looks the state is that of the first.
+// seen takes one observation; until the next one the state stays.
 func (s *shortOf) seen(missing, known bool, now time.Time) {
 	if !s.since.IsZero() {
 		s.total += max(0, now.Sub(s.since))

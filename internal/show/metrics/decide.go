@@ -7,7 +7,7 @@ import (
 	"github.com/repool/repool/internal/show/control"
 )
 
-// decideFamilies are what repool decides, and the runs under way.
+// decideFamilies are the decisions, and the runs in progress.
 type decideFamilies struct {
 	nodes, missing                    *family
 	decision, parked, failed, hold    *family
@@ -20,22 +20,25 @@ func newDecideFamilies(f *families) decideFamilies {
 		build:   f.gauge("repool_build_info", "The running version, always 1.", "version"),
 		started: f.gauge("repool_controller_start_timestamp_seconds", "When the controller started."),
 		acting: f.gauge("repool_controller_acting",
-			"Whether this controller may change anything; 0 where it only looks, as beside a Pgpool-II that does not lead."),
+			"Whether this controller acts; 0 if its Pgpool-II is not the watchdog leader, or does not answer."),
 		passAt: f.gauge("repool_pass_timestamp_seconds", "When the newest pass ended."),
-		nodes:  f.gauge("repool_nodes", "Nodes of the pool."),
+		nodes:  f.gauge("repool_nodes", "Nodes in the pool."),
 		missing: f.gauge("repool_nodes_missing",
-			"Nodes that the pool is short of: not attached, not answering, or neither primary nor streaming from it. No series while Pgpool-II does not answer."),
-		decision: f.gauge("repool_decision", "The newest decision on the node, always 1. Codes are those of the runbook; severity is ok, work or refused.", "node", "code", "action", "method", "severity"),
+			"Nodes that are detached, do not answer, or are neither the primary nor streaming from it."+
+				" No series while Pgpool-II does not answer."),
+		decision: f.gauge("repool_decision",
+			"The newest decision on the node, always 1. The runbook explains the codes; severity is ok, work or refused.",
+			"node", "code", "action", "method", "severity"),
 		parked: f.gauge("repool_node_parked", "Whether repool has given up on the node until a person releases it.",
 			"node"),
 		failed: f.gauge("repool_node_failed_runs", "Failed runs since the node was last healthy.", "node"),
-		hold: f.gauge("repool_hold", "An operator's hold, always 1; the node is \"pool\" where it is on the whole pool.",
+		hold: f.gauge("repool_hold", "An operator's hold, always 1; node is \"pool\" for a hold on the whole pool.",
 			"node"),
-		running: f.gauge("repool_resync_running", "A run under way, always 1.", "node", "method"),
+		running: f.gauge("repool_resync_running", "A run in progress, always 1.", "node", "method"),
 		step: f.gauge("repool_resync_step",
-			"The step that the run is at, always 1; waiting is yes while it waits for clearance.", "node", "step", "waiting"),
-		done:  f.gauge("repool_resync_done_bytes", "Bytes that the run has moved so far.", "node"),
-		total: f.gauge("repool_resync_expected_bytes", "Bytes that the run has to move, where that is known.", "node"),
+			"The run's current step, always 1; waiting is yes while it waits for clearance.", "node", "step", "waiting"),
+		done:  f.gauge("repool_resync_done_bytes", "Bytes that the run has copied so far.", "node"),
+		total: f.gauge("repool_resync_expected_bytes", "Bytes that the run has to copy, if known.", "node"),
 		begun: f.gauge("repool_resync_start_timestamp_seconds", "When the run began.", "node"),
 	}
 }

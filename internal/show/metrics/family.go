@@ -13,8 +13,8 @@ type family struct {
 	at               int // its place among families.told; unused for those that are counted
 }
 
-// families is the catalogue: each group adds its own. Those of told are filled
-// from the published status, the others count what happens.
+// families is the catalogue: each group adds its own. Those in told are filled from
+// the published status, the others count events.
 type families struct{ all, told []*family }
 
 func (f *families) add(kind, name, help string, labels []string) *family {
@@ -34,7 +34,7 @@ func (f *families) gauge(name, help string, labels ...string) *family {
 	return f.tell("gauge", name, help, labels)
 }
 
-// counter is of a value that somebody else counts; see count for ours.
+// counter is for a value counted elsewhere; see count for our own.
 func (f *families) counter(name, help string, labels ...string) *family {
 	return f.tell("counter", name, help, labels)
 }
@@ -50,7 +50,7 @@ func (f *families) histogram(name, help string, buckets []float64, labels ...str
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 }
 
-// empty makes the exposition of each family that is told, without series.
+// empty makes the exposition of each family in told, without series.
 func (f *families) empty() []*dto.MetricFamily {
 	out := make([]*dto.MetricFamily, len(f.told))
 	for i, m := range f.told {

@@ -18,8 +18,8 @@ import (
 	"github.com/repool/repool/internal/show/history"
 )
 
-// Metrics hears what the controller does and answers scrapes. Create it with
-// New; its methods may be called from several goroutines.
+// Metrics is an audience of the controller and answers scrapes. Create it with New;
+// it is safe for concurrent use.
 type Metrics struct {
 	pool     poolFamilies
 	node     nodeFamilies
@@ -30,21 +30,21 @@ type Metrics struct {
 	counts   counts
 	families families
 	registry *prometheus.Registry
-	// receivers gives the accounts of notifications; it never blocks. Nil: none.
+	// receivers gives the counts of notifications; it never blocks. Nil: none.
 	receivers func() []Receiver
-	// certificates gives those of now; nil: none.
+	// certificates gives the present ones; nil: none.
 	certificates func() []Certificate
 
 	mu     sync.Mutex // guards what follows
 	status control.Status
 	lack   shortOf
 	begun  map[topology.NodeID]bool
-	// vaults is the newest vault entry counted of each node: the next run may
-	// find it there again.
+	// vaults is the newest vault entry counted for each node: the next run may report
+	// it again.
 	vaults map[topology.NodeID]string
 }
 
-// New makes metrics with their own registry. receivers gives the accounts of
+// New makes metrics with a registry of their own. receivers gives the counts of
 // notifications; it may be nil.
 func New(receivers func() []Receiver) *Metrics {
 	m := &Metrics{receivers: receivers, registry: prometheus.NewRegistry(), begun: map[topology.NodeID]bool{},
@@ -52,7 +52,7 @@ func New(receivers func() []Receiver) *Metrics {
 	f := &m.families
 	m.decide = newDecideFamilies(f)
 	m.short = f.counter("repool_redundancy_lost_seconds_total",
-		"Seconds since the controller's start in which the pool was short of a node.")
+		"Seconds since the controller's start in which a node was missing.")
 	m.counts = newCounts(f)
 	m.node = newNodeFamilies(f)
 	m.pool = newPoolFamilies(f)
@@ -63,12 +63,11 @@ func New(receivers func() []Receiver) *Metrics {
 	return m
 }
 
-// Certificates sets who gives the certificates with each scrape, before the first
-// one; it must not ask the network.
+// Certificates sets what gives the certificates at each scrape. Call it before the
+// first one; give must not use the network.
 func (m *Metrics) Certificates(give func() []Certificate) { m.certificates = give }
 
-// Handler serves scrapes. What it answers is not compressed: over a local wire
-// that would cost more than all the rest.
+// Handler serves scrapes, uncompressed: compressing would cost more than the rest.
 func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m, promhttp.HandlerOpts{
 		EnableOpenMetrics: true, DisableCompression: true, MaxRequestsInFlight: 8,
@@ -76,7 +75,7 @@ func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	})
 }
 
-// Gather gives the series of the newest published status, and what was counted.
+// Gather gives the series of the newest published status, and the counters.
 func (m *Metrics) Gather() ([]*dto.MetricFamily, error) {
 	all, err := m.registry.Gather()
 	all = append(all, m.told(time.Now())...)
@@ -90,7 +89,7 @@ func (m *Metrics) told(now time.Time) []*dto.MetricFamily {
 	st, lack := m.status, m.lack.at(now)
 	m.mu.Unlock()
 	if st.Pass == 0 {
-		return nil // nothing was seen yet
+		return nil // nothing is known yet
 	}
 	s := sink(m.families.empty())
 	m.decide.collect(s, &st, now)

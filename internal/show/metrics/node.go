@@ -11,11 +11,11 @@ import (
 )
 
 // maxSlots is how many replication slots of one node have series, those that
-// retain most first: who makes slots is not repool alone.
+// retain most first: not only repool creates slots.
 const maxSlots = 64
 
-// nodeFamilies are what repool sees of each node: over SQL, through its agent,
-// and by comparing its WAL with the primary's.
+// nodeFamilies are the facts of each node: over SQL, from its agent, and from the
+// comparison of its WAL with the primary's.
 type nodeFamilies struct {
 	info, version, factUp, factAt                      *family
 	recovery, timeline, position, lag, lagTime, paused *family
@@ -31,9 +31,10 @@ func newNodeFamilies(f *families) nodeFamilies {
 			"application_name"),
 		version: f.gauge("repool_node_server_version", "PostgreSQL's server_version_num.", "node"),
 		factUp: f.gauge("repool_node_source_up",
-			"Whether the source gave its facts in the newest pass: sql, agent or lineage (the comparison with the primary's WAL, where one was made).", "node", "source"),
+			"Whether the source answered in the newest pass: sql, agent, or lineage (the comparison with the primary's WAL).",
+			"node", "source"),
 		factAt: f.gauge("repool_node_source_timestamp_seconds",
-			"When the source answered, or failed to, last: the age of what is known is the time since.", "node", "source"),
+			"When the source last answered or failed to.", "node", "source"),
 		recovery: f.gauge("repool_node_in_recovery", "Whether the server is a standby (pg_is_in_recovery).", "node"),
 		timeline: f.gauge("repool_node_timeline", "The timeline that the server writes or receives.", "node"),
 		position: f.gauge("repool_node_wal_position_bytes",
@@ -43,7 +44,7 @@ func newNodeFamilies(f *families) nodeFamilies {
 		lagTime: f.gauge("repool_node_replay_lag_seconds",
 			"Age of the last transaction that the standby replayed; grows while the primary is idle.", "node"),
 		paused:    f.gauge("repool_node_replay_paused", "Whether replay is paused on the standby.", "node"),
-		streaming: f.gauge("repool_node_streaming", "Whether the standby's WAL receiver streams.", "node"),
+		streaming: f.gauge("repool_node_streaming", "Whether the standby's WAL receiver is streaming.", "node"),
 		receiver: f.gauge("repool_node_wal_receiver", "The standby's WAL receiver, always 1: its status.", "node",
 			"status"),
 		replication: f.gauge("repool_node_replication", "The standby in the primary's pg_stat_replication, always 1.", "node",
@@ -51,21 +52,22 @@ func newNodeFamilies(f *families) nodeFamilies {
 		databases: f.gauge("repool_node_database_bytes", "Sum of the sizes of the databases.", "node"),
 		slots:     f.gauge("repool_node_slots", "Replication slots on the node.", "node"),
 		retained: f.gauge("repool_slot_retained_bytes",
-			"WAL that the slot keeps from being removed (the 64 slots of a node that retain most).", "node", "slot"),
-		slotActive: f.gauge("repool_slot_active", "Whether somebody streams through the slot.", "node", "slot"),
-		slotLost: f.gauge("repool_slot_lost", "Whether WAL that the slot needs is gone (wal_status is lost or unreserved).",
+			"WAL that the slot retains (for the 64 slots of a node that retain most).", "node", "slot"),
+		slotActive: f.gauge("repool_slot_active", "Whether the slot is in use.", "node", "slot"),
+		slotLost: f.gauge("repool_slot_lost", "Whether the slot has lost WAL it needs (wal_status is lost or unreserved).",
 			"node", "slot"),
 		server: f.gauge("repool_node_server",
 			"The server process as the agent sees it, always 1: stopped, starting, running, stopping or frozen.", "node",
 			"state"),
 		dir: f.gauge("repool_node_directory",
-			"What is at the place of the data directory, always 1: present, missing, empty, foreign or aside (in the workshop).",
+			"State of the data directory, always 1: present, missing, empty, foreign or "+string(topology.DirAside)+
+				" (in repair).",
 			"node", "state"),
 		dataBytes: f.gauge("repool_node_data_bytes", "Size of the data directory without pg_wal.", "node"),
 		walBytes:  f.gauge("repool_node_wal_bytes", "Size of pg_wal.", "node"),
 		freeBytes: f.gauge("repool_node_free_bytes", "Free space on the data directory's file system.", "node"),
 		verdict: f.gauge("repool_node_lineage",
-			"How the node's data relate to the primary's, always 1: on-line, diverged or foreign.", "node", "verdict"),
+			"The node's WAL compared with the primary's, always 1: on-line, diverged or foreign.", "node", "verdict"),
 		ownWAL: f.gauge("repool_node_diverged_bytes", "WAL of a diverged node that the primary does not have.", "node"),
 		streamGap: f.gauge("repool_node_stream_gap", "Whether the primary no longer has the WAL that the node needs next.",
 			"node"),
@@ -124,7 +126,7 @@ func (f *nodeFamilies) sql(s sink, n, primary *topology.Node) {
 	for _, w := range primary.SQL.Senders {
 		if w.AppName == n.AppName && n.AppName != "" {
 			s.put(f.replication, 1, id, w.State, w.SyncState)
-			return // one name twice would be one series twice
+			return // the same name again would be the same series again
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/repool/repool/internal/show/control"
 )
 
-// poolFamilies are what each Pgpool-II says over PCP. The label pool is its
+// poolFamilies are the facts from each Pgpool-II over PCP. The label pool is its
 // address.
 type poolFamilies struct {
 	up, attached, status, primary, changed     *family
@@ -23,17 +23,17 @@ func newPoolFamilies(f *families) poolFamilies {
 		attached: f.gauge("repool_pgpool_node_attached", "Whether Pgpool-II routes to the node.", "pool", "node"),
 		status: f.gauge("repool_pgpool_node_status",
 			"Pgpool-II's status of the node, always 1: waiting, up, down, unused or quarantine.", "pool", "node", "status"),
-		primary: f.gauge("repool_pgpool_node_primary", "Whether Pgpool-II holds the node for the primary.", "pool",
+		primary: f.gauge("repool_pgpool_node_primary", "Whether Pgpool-II considers the node the primary.", "pool",
 			"node"),
 		changed: f.gauge("repool_pgpool_node_status_change_timestamp_seconds",
 			"When Pgpool-II last set the node's status.", "pool", "node"),
-		weight: f.gauge("repool_pgpool_node_weight_ratio", "The node's share of the load balanced reads.", "pool",
+		weight: f.gauge("repool_pgpool_node_weight_ratio", "The node's share of load-balanced reads.", "pool",
 			"node"),
 		delayBytes: f.gauge("repool_pgpool_node_delay_bytes", "Replication delay of the node as Pgpool-II measures it.",
 			"pool", "node"),
 		delaySeconds: f.gauge("repool_pgpool_node_delay_seconds",
 			"The same, where Pgpool-II measures it in time (delay_threshold_by_time).", "pool", "node"),
-		connects: f.gauge("repool_pgpool_node_connections", "Connections to the node that Pgpool-II's processes keep.",
+		connects: f.gauge("repool_pgpool_node_connections", "Connections to the node in Pgpool-II's processes.",
 			"pool", "node"),
 		checks: f.counter("repool_pgpool_health_checks_total",
 			"Pgpool-II's health checks of the node since Pgpool-II started, by result: success, fail or skip.", "pool", "node",
@@ -53,18 +53,20 @@ func newPoolFamilies(f *families) poolFamilies {
 		lastFail: f.gauge("repool_pgpool_health_check_fail_timestamp_seconds",
 			"When a health check of the node last failed.", "pool", "node"),
 		processes: f.gauge("repool_pgpool_processes",
-			"Pgpool-II's processes for clients by what they do: free, idle, idle_in_transaction or active. Their sum is num_init_children.", "pool", "state"),
+			"Pgpool-II's client processes by state: free, idle, idle_in_transaction or active; num_init_children in all.",
+			"pool", "state"),
 		detailAt: f.gauge("repool_pgpool_detail_timestamp_seconds",
-			"When processes, weights, delays and connections were last asked for.", "pool"),
+			"When processes, weights, delays and connections were last queried.", "pool"),
 		watchdog: f.gauge("repool_pgpool_watchdog_enabled", "Whether Pgpool-II runs with a watchdog.", "pool"),
 		leader:   f.gauge("repool_pgpool_watchdog_leader", "Whether this Pgpool-II leads its watchdog cluster.", "pool"),
 		quorum: f.gauge("repool_pgpool_watchdog_quorum",
-			"The watchdog's quorum: 1 held, 0 on the edge, -1 lost, -2 unknown.", "pool"),
+			"The watchdog's quorum: 1 exists, 0 on the edge, -1 absent, -2 unknown.", "pool"),
 		escalated: f.gauge("repool_pgpool_watchdog_escalated", "Whether this Pgpool-II holds the virtual address.", "pool"),
 		members:   f.gauge("repool_pgpool_watchdog_remote_members", "Other members of the watchdog cluster.", "pool"),
-		alive: f.gauge("repool_pgpool_watchdog_remote_members_alive", "Those of them that live, as the leader counts.",
+		alive: f.gauge("repool_pgpool_watchdog_remote_members_alive",
+			"Other members that are alive, as the leader counts them.",
 			"pool"),
-		required: f.gauge("repool_pgpool_watchdog_quorum_members", "Live members that the quorum needs.", "pool"),
+		required: f.gauge("repool_pgpool_watchdog_quorum_members", "Members that must be alive for a quorum.", "pool"),
 	}
 }
 
@@ -72,7 +74,7 @@ func (f *poolFamilies) collect(s sink, st *control.Status) {
 	for i := range st.Snapshot.Pools {
 		p := &st.Snapshot.Pools[i]
 		if p.Endpoint == "" {
-			continue // it was not heard of yet
+			continue // not asked yet
 		}
 		s.flag(f.up, p.OK(), p.Endpoint)
 		if !p.OK() {

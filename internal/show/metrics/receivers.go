@@ -1,10 +1,10 @@
 package metrics
 
-// Receiver is the account of one receiver of notifications since the start.
+// Receiver counts the notifications of one receiver since the start.
 type Receiver struct {
 	Name string
-	// Sent counts events, Failed attempts, Lost the events that were given up or
-	// had no room in the queue.
+	// Sent counts events, Failed attempts, Lost events that were given up or did not
+	// fit into the queue.
 	Sent, Failed, Lost uint64
 	Queued             int
 }
@@ -14,12 +14,12 @@ type receiverFamilies struct{ sent, failed, lost, queued *family }
 func newReceiverFamilies(f *families) receiverFamilies {
 	return receiverFamilies{
 		sent: f.counter("repool_notifications_sent_total",
-			"Notifications that the receiver (on_event or webhook) has taken.", "receiver"),
+			"Notifications delivered to the receiver (on_event or webhook).", "receiver"),
 		failed: f.counter("repool_notification_failures_total",
-			"Attempts that the receiver did not take; each is made again.", "receiver"),
-		lost: f.counter("repool_notifications_lost_total", "Notifications that were given up, or had no room in the queue.",
+			"Failed attempts to deliver a notification; each is retried.", "receiver"),
+		lost: f.counter("repool_notifications_lost_total", "Notifications given up, or dropped because the queue was full.",
 			"receiver"),
-		queued: f.gauge("repool_notifications_queued", "Notifications that wait for the receiver.", "receiver"),
+		queued: f.gauge("repool_notifications_queued", "Notifications waiting for the receiver.", "receiver"),
 	}
 }
 

@@ -7,10 +7,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// sink takes the series of one scrape, by family. It makes no use of the
-// library's constant metrics: these are checked and sorted one by one in each
-// scrape, which with 60 nodes costs more than all the rest. The tests do that
-// once for all.
+// sink takes the series of one scrape, by family. It does not use the library's
+// constant metrics: they are checked and sorted one by one in each scrape, which
+// with 60 nodes costs more than all the rest. The tests do those checks.
 type sink []*dto.MetricFamily
 
 // put adds a series. It keeps the labels.
@@ -38,15 +37,15 @@ func (s sink) flag(f *family, is bool, labels ...string) {
 	s.put(f, v, labels...)
 }
 
-// when is a point in time; one that never was has no series.
+// when is a point in time; the zero time has no series.
 func (s sink) when(f *family, t time.Time, labels ...string) {
 	if !t.IsZero() {
 		s.put(f, float64(t.UnixMilli())/1000, labels...)
 	}
 }
 
-// as is a value that stands in the last label: 1 for what is so now, no series
-// for what is not. An empty text has none either.
+// as is a state named by the last label: 1 for the present one, no series for the
+// others or an empty text.
 func (s sink) as(f *family, labels ...string) {
 	if labels[len(labels)-1] != "" {
 		s.put(f, 1, labels...)

@@ -11,18 +11,17 @@ func Table() string {
 	b.WriteString(`# Metrics
 
 ` + "`repool serve`" + ` answers ` + "`/metrics`" + ` at the address that ` + "`controller.listen`" + ` gives (none by
-default), in Prometheus' text format or OpenMetrics. No other exporter is needed for
-Pgpool-II: what PCP knows is here too. A scrape asks nobody; it tells what the newest pass
-saw, so it takes the same time while nodes are dead. What a source did not answer has no
-series: look at ` + "`repool_pgpool_up`" + ` and ` + "`repool_node_source_up`" + `.
+default), in Prometheus' text format or OpenMetrics. Pgpool-II needs no other exporter: what
+it reports over PCP is here too. A scrape asks no node: it returns what the newest pass saw,
+so it is as fast when nodes are dead. A source that did not answer has no series: see
+` + "`repool_pgpool_up`" + ` and ` + "`repool_node_source_up`" + `.
 
-Pgpool-II's node info is the one PCP command that is not used: Pgpool-II connects to the
-node to answer it, and up to 4.4 no failover begins meanwhile. Weight and delay come from
-its pool status, and what PostgreSQL says from repool's own connections.
+The one PCP command that is not used is node info: Pgpool-II connects to the node to answer
+it, and up to 4.4 no failover can start meanwhile. Weight and delay come from pool status,
+PostgreSQL's state from repool's own connections.
 
-This page is made from the program's tables
-(` + "`go test ./internal/metrics -run Table -update`" + `). Beside these, the usual ` + "`process_*`" + ` and
-` + "`go_*`" + ` metrics are there.
+This page is generated (` + "`go test ./internal/show/metrics -run Table -update`" + `). The usual
+` + "`process_*` and `go_*`" + ` metrics are exported as well.
 
 | metric | kind | labels | meaning |
 |---|---|---|---|
