@@ -106,7 +106,7 @@ func JoinAgent(ctx context.Context, in io.ReadCloser, out io.Writer, socket stri
 // selfOf is what the agent tells of itself in each call.
 func selfOf(n *config.NodeConf, h *dbhost.Host, a *agent.Agent, named *namedControllers) *agentapi.Self {
 	return &agentapi.Self{
-		Node: n.ID, Version: Version, Heard: a.Heard,
+		Node: n.ID, Version: Version, ControllerCalled: a.ControllerCalled,
 		Controllers: named.now,
 		System: func() topology.SystemID {
 			for _, place := range []resync.Place{resync.Home, resync.Aside} {

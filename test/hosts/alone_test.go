@@ -27,7 +27,7 @@ func (p *pool) stopped(node int) {
 }
 
 // An agent that may do so stops a primary on a host that is cut off, and again
-// when somebody starts it there (hazard 27), until a controller is heard of.
+// when somebody starts it there (hazard 27), until a controller calls again.
 func TestPrimaryOfACutOffHostIsStopped(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsTLS, AgentSettings: map[string]string{"when_alone": "stop", "alone_after": "6s"}})
 	old := p.Primary()
@@ -44,7 +44,7 @@ func TestPrimaryOfACutOffHostIsStopped(t *testing.T) {
 	}
 	p.Wait("the agent to stop it once more", func(context.Context) error {
 		log, err := os.ReadFile(p.AgentLog(old))
-		if n := strings.Count(string(log), "no controller has been heard of"); err == nil && n < 2 {
+		if n := strings.Count(string(log), "no controller has called"); err == nil && n < 2 {
 			err = fmt.Errorf("stopped %d times so far", n)
 		}
 		return err

@@ -17,16 +17,16 @@ import (
 // Node is what the agent needs of the host it runs on.
 type Node interface {
 	resync.Host
-	// Inspect gives the facts of directory and server; the agent adds Run, Lock
-	// and AgentVersion.
+	// Inspect returns the facts about directory and server; the agent adds Run,
+	// Lock and AgentVersion.
 	Inspect(ctx context.Context) (topology.Inspection, error)
 	// Sending says whether the node's server has WAL senders: standbys that a
 	// fast stop would still bring level.
 	Sending() (bool, error)
-	// RecordEnding reads the record of the node's line that ends at lsn;
+	// RecordEnding reads the WAL record of the node's timeline that ends at lsn;
 	// agentapi.ErrNoWAL when the segment is gone.
 	RecordEnding(lsn topology.LSN) (topology.WALRecord, error)
-	// VaultEntries lists the vault, VaultReport gives one entry's JSON report.
+	// VaultEntries lists the vault, VaultReport returns one entry's JSON report.
 	VaultEntries() ([]topology.VaultEntry, error)
 	VaultReport(id string) ([]byte, error)
 }
@@ -45,21 +45,21 @@ type Options struct {
 	ClearanceWait time.Duration
 	Patience      time.Duration
 	Headroom      uint64
-	// ShutdownLimit is how long Close waits for a step that must not be broken
-	// off, such as a rewind; zero: 60 s.
+	// ShutdownLimit is how long Close waits for a step that should not be
+	// interrupted, such as a rewind; zero: 60 s.
 	ShutdownLimit time.Duration
 	// KeepEvery is how often Serve saves the configuration; zero: a minute.
 	KeepEvery time.Duration
-	// StopAlone is the time without a word of any controller (see Heard) after
-	// which Serve stops a server that is a primary; zero: never.
+	// StopAlone is the time without a call of any controller (see ControllerCalled)
+	// after which Serve stops a server that is a primary; zero: never.
 	StopAlone time.Duration
 	// SinceBoot is the clock for that; nil: the machine's.
 	SinceBoot func() time.Duration
-	// ReadOnly: for questions alone. New makes nothing, no run is taken over, and
+	// ReadOnly is for questions only: New creates nothing, no run is taken over, and
 	// no order may be given.
 	ReadOnly bool
-	// Points is called at each of resync.AllPoints; nil: resync.CrashPoint, which does nothing in the program that is
-	// shipped.
+	// Points is called at each of resync.AllPoints; nil: resync.CrashPoint, which
+	// does nothing in a program built without crash points.
 	Points func(string)
 }
 
@@ -70,13 +70,13 @@ type Agent struct {
 	journal Journal
 	tokens  tokens
 	lock    Lock
-	// turn is held (by its one element) by whoever changes the node or the
-	// fields below it; a run holds only the file lock.
+	// turn is a semaphore: an order holds it while it changes the node or the
+	// fields below. A run holds only the file lock.
 	turn chan struct{}
 
-	runs  runs
-	alone solitude
-	// ctx is the runs' context; stop ends it. closing is closed first.
+	runs    runs
+	contact controllerContact
+	// ctx is the context of runs; stop cancels it. closing is closed before that.
 	ctx     context.Context
 	stop    context.CancelFunc
 	closing chan struct{}
@@ -85,7 +85,7 @@ type Agent struct {
 var _ agentapi.Agent = (*Agent)(nil)
 
 // New opens the workshop, takes over what a dead agent left unfinished, and
-// returns an agent ready for orders. It begins no goroutine.
+// returns an agent ready for orders. It starts no goroutine.
 func New(o Options) (*Agent, error) {
 	if o.Host == nil || o.Upstream == nil || o.Workshop == "" && o.Keep == nil || o.Node < 0 {
 		return nil, errors.New("new agent: node, workshop, host and upstream must be given")
@@ -118,11 +118,11 @@ func New(o Options) (*Agent, error) {
 		turn:    make(chan struct{}, 1),
 		closing: make(chan struct{}),
 	}
-	a.alone.limit, a.alone.now = o.StopAlone, o.SinceBoot
+	a.contact.limit, a.contact.now = o.StopAlone, o.SinceBoot
 	if o.SinceBoot == nil {
-		a.alone.now = sinceBoot
+		a.contact.now = sinceBoot
 	}
-	a.alone.hear()
+	a.contact.touch()
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	if o.ReadOnly {
 		return a, nil
@@ -130,8 +130,8 @@ func New(o Options) (*Agent, error) {
 	if _, err := a.tokens.Read(); err != nil {
 		return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
 	}
-	// Another agent process may own the node at the moment: then it is that
-	// one's run, and taken over when its lock is free.
+	// Another agent process may have the node at the moment. Its run is then taken
+	// over when its lock is free.
 	err := a.withNodeIn(context.Background(), 0, func() error { return nil })
 	if err != nil && !errors.Is(err, agentapi.ErrLocked) {
 		return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
@@ -143,7 +143,7 @@ func New(o Options) (*Agent, error) {
 // watches whether the host is cut off, until ctx ends; then it closes the agent.
 func (a *Agent) Serve(ctx context.Context) error {
 	var watch sync.WaitGroup
-	watch.Go(func() { a.watchAlone(ctx) })
+	watch.Go(func() { a.watchContact(ctx) })
 	defer watch.Wait()
 	tick := time.NewTicker(a.opts.KeepEvery)
 	defer tick.Stop()
@@ -159,10 +159,9 @@ func (a *Agent) Serve(ctx context.Context) error {
 	}
 }
 
-// Close asks a run under way to stop where that is safe, waits for it up to
-// ShutdownLimit, then breaks it off, and returns when it has ended. The run is
-// "interrupted"; the next agent's planner decides what follows. A second call
-// does nothing.
+// Close asks a run in progress to stop where that is safe, waits for it up to
+// ShutdownLimit, then interrupts it, and returns when it has ended. The planner
+// decides what follows an interrupted run. Close is idempotent.
 func (a *Agent) Close() error {
 	a.runs.mu.Lock()
 	select {
@@ -179,14 +178,14 @@ func (a *Agent) Close() error {
 		select {
 		case <-active.done:
 		case <-limit.C:
-			a.log.Warn("breaking off a run that does not end", "run", active.id)
+			a.log.Warn("interrupting a run that does not end", "run", active.id)
 		}
 	}
 	a.stop()
 	if active != nil {
 		<-active.done
 	}
-	a.turn <- struct{}{} // an order under way ends first
+	a.turn <- struct{}{} // wait for an order in progress
 	<-a.turn
 	return nil
 }
@@ -194,14 +193,14 @@ func (a *Agent) Close() error {
 // turnWait is how long an order waits for another one to finish.
 const turnWait = 5 * time.Second
 
-// withNode calls f while no other order, of this process or another, can
-// change the node. It does not exclude a run of this agent: f looks for one.
-// agentapi.ErrLocked: somebody else has the node.
+// withNode calls f while no other order, of this process or another, can change
+// the node. A run of this agent may be in progress; f checks for one.
+// agentapi.ErrLocked: another process has the node.
 func (a *Agent) withNode(ctx context.Context, f func() error) error {
 	return a.withNodeIn(ctx, lockWait, f)
 }
 
-// withNodeIn is withNode with the patience for other processes.
+// withNodeIn is withNode that waits as long as patience for other processes.
 func (a *Agent) withNodeIn(ctx context.Context, patience time.Duration, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err // select would choose at random
@@ -222,7 +221,7 @@ func (a *Agent) withNodeIn(ctx context.Context, patience time.Duration, f func()
 	default:
 	}
 	if a.runs.current() != nil {
-		return f() // the run holds the file lock for this process
+		return f() // the run holds the file lock
 	}
 	if err := a.lock.Take(ctx, patience); err != nil {
 		return err
@@ -232,13 +231,13 @@ func (a *Agent) withNodeIn(ctx context.Context, patience time.Duration, f func()
 		err = f()
 	}
 	if a.runs.current() != nil {
-		return err // the lock is the new run's now
+		return err // f has started a run, which holds the lock now
 	}
 	return errors.Join(err, a.lock.Release())
 }
 
-// takeOver closes the records of runs whose process has died and kills what
-// they left running. The lock is held, so none of them can be alive.
+// takeOver ends the records of runs whose process has died, and kills the
+// programs that they left. The lock is held, so no such run can be alive.
 func (a *Agent) takeOver(ctx context.Context) error {
 	recs, err := a.records()
 	if err != nil {
@@ -248,7 +247,7 @@ func (a *Agent) takeOver(ctx context.Context) error {
 		if !rec.Live() {
 			continue
 		}
-		// The lock falls with its process, but a child may outlive it.
+		// The lock is released when its process dies, but a child may outlive it.
 		if err := a.opts.Host.KillStrays(ctx); err != nil {
 			return fmt.Errorf("kill what run %s left running: %w", rec.Run.ID, err)
 		}
@@ -261,7 +260,7 @@ func (a *Agent) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// records reads the journal; garbled files are logged, not an error here.
+// records reads the journal; garbled files are logged and left out.
 func (a *Agent) records() ([]journal.Record, error) {
 	recs, err := a.journal.List()
 	var garbled *journal.GarbledError
@@ -272,7 +271,7 @@ func (a *Agent) records() ([]journal.Record, error) {
 	return recs, err
 }
 
-// prior is what the journal knows for the next run. The lock is held.
+// prior is what the next run needs from the journal. The lock is held.
 func (a *Agent) prior() (resync.Prior, error) {
 	rec, _, err := a.journal.Newest()
 	var garbled *journal.GarbledError

@@ -15,8 +15,8 @@ import (
 // pollEvery is how often Watch reads the journal of another process's run.
 const pollEvery = 250 * time.Millisecond
 
-// Inspect gives the host's facts with the run in progress, or the last one
-// when it did not end well, and who holds the node.
+// Inspect returns the host's facts, with the run in progress, or the last one if
+// it did not end well, and who has the node.
 func (a *Agent) Inspect(ctx context.Context) (topology.Inspection, error) {
 	in, err := a.opts.Host.Inspect(ctx)
 	if err != nil {
@@ -41,7 +41,7 @@ func (a *Agent) Inspect(ctx context.Context) (topology.Inspection, error) {
 	return in, nil
 }
 
-// newest is the newest run of any process, as the journal has it.
+// newest is the newest run of any process, from the journal.
 func (a *Agent) newest(ctx context.Context) (topology.RunState, bool, error) {
 	recs, err := a.records()
 	if err != nil || len(recs) == 0 {
@@ -50,8 +50,8 @@ func (a *Agent) newest(ctx context.Context) (topology.RunState, bool, error) {
 	return a.settled(ctx, recs[0]), true, nil
 }
 
-// settled gives a record's state, after taking the run over where its process
-// has died since this agent began.
+// settled returns the state of a record, after taking over a run whose process
+// has died since this agent was started.
 func (a *Agent) settled(ctx context.Context, rec journal.Record) topology.RunState {
 	if r := a.runs.find(rec.Run.ID); r != nil {
 		st, _ := r.look()
@@ -71,7 +71,7 @@ func (a *Agent) settled(ctx context.Context, rec journal.Record) topology.RunSta
 	return rec.Run
 }
 
-// Run reads the state of one run; an empty id means the newest. ErrNoRun when
+// Run returns the state of one run; an empty id means the newest. ErrNoRun when
 // there is none.
 func (a *Agent) Run(ctx context.Context, id string) (topology.RunState, error) {
 	if id == "" {
@@ -100,8 +100,8 @@ func (a *Agent) Run(ctx context.Context, id string) (topology.RunState, error) {
 }
 
 // Watch calls see with each change of the run until it has ended or ctx is
-// done. States that follow one another faster than see returns are left out,
-// the last one never is.
+// done. States that follow one another faster than see returns are left out, but
+// never the last.
 func (a *Agent) Watch(ctx context.Context, id string, see func(topology.RunState)) error {
 	act := a.runs.find(id)
 	if id == "" {
@@ -127,7 +127,7 @@ func (a *Agent) Watch(ctx context.Context, id string, see func(topology.RunState
 	}
 }
 
-// watchJournal is Watch for a run that is not of this process.
+// watchJournal is Watch for the run of another process.
 func (a *Agent) watchJournal(ctx context.Context, id string, see func(topology.RunState)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -157,27 +157,27 @@ func (a *Agent) ProbeWAL(_ context.Context, primary topology.History) (topology.
 	return a.opts.Host.ProbeWAL(primary)
 }
 
-// RecordEnding reads the record of this node's line that ends at lsn.
+// RecordEnding reads the WAL record of this node's timeline that ends at lsn.
 func (a *Agent) RecordEnding(_ context.Context, lsn topology.LSN) (topology.WALRecord, error) {
 	return a.opts.Host.RecordEnding(lsn)
 }
 
-// Vault lists what is kept of this node's lost lines.
+// Vault lists what is kept of this node's lost timelines.
 func (a *Agent) Vault(context.Context) ([]topology.VaultEntry, error) {
 	return a.opts.Host.VaultEntries()
 }
 
-// VaultReport gives the JSON report of one entry. An id that could name
-// anything but an entry is refused.
+// VaultReport returns the JSON report of one entry. An id that could be a path is
+// refused.
 func (a *Agent) VaultReport(_ context.Context, id string) ([]byte, error) {
 	if !journal.ValidID(id) {
-		return nil, fmt.Errorf("vault entry %q: no such name is possible: %w", id, agentapi.ErrRefused)
+		return nil, fmt.Errorf("vault entry %q is not a valid name: %w", id, agentapi.ErrRefused)
 	}
 	return a.opts.Host.VaultReport(id)
 }
 
-// keep saves the node's own configuration while its directory is at home and
-// whole, and puts away what an interrupted run left beside one that streams.
+// keep saves the node's own configuration while its directory is in place and
+// whole, and removes what an interrupted run left beside one that streams.
 func (a *Agent) keep(ctx context.Context) error {
 	return a.withNode(ctx, func() error {
 		if a.runs.current() != nil {

@@ -14,11 +14,11 @@ import (
 	"github.com/repool/repool/internal/node/agentapi"
 )
 
-// lockWait is how long another process may hold the node for a short order.
+// lockWait is how long an order waits for one of another process.
 const lockWait = 2 * time.Second
 
 // fileLock is the workshop's lock file: flock excludes other agent processes,
-// and falls by itself when its process dies. Child processes do not inherit it.
+// and is released when its process dies. Child processes do not inherit it.
 type fileLock struct {
 	path string
 	file *os.File // nil: not held
@@ -28,8 +28,8 @@ func newFileLock(workshop string) *fileLock {
 	return &fileLock{path: filepath.Join(workshop, "lock")}
 }
 
-// Take waits that long for the lock; agentapi.ErrLocked names who has it. The
-// caller must not hold it already.
+// Take waits as long as patience for the lock; agentapi.ErrLocked names who has
+// it. The caller must not hold it already.
 func (l *fileLock) Take(ctx context.Context, patience time.Duration) error {
 	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -53,7 +53,7 @@ func (l *fileLock) Take(ctx context.Context, patience time.Duration) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	// Only for people who look: the lock itself is the kernel's.
+	// The pid is for people and Owner; the lock itself is the kernel's.
 	if err := f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 		if err != nil {
@@ -64,14 +64,14 @@ func (l *fileLock) Take(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// Release gives the lock up.
+// Release gives up the lock.
 func (l *fileLock) Release() error {
 	f := l.file
 	l.file = nil
 	if f == nil {
 		return nil
 	}
-	// Closing alone would not do: a child between fork and exec has the file too.
+	// Closing is not enough: a child between fork and exec has the file open too.
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN); err != nil {
 		return errors.Join(fmt.Errorf("unlock %s: %w", l.path, err), f.Close())
 	}
@@ -92,7 +92,7 @@ func (l *fileLock) Busy() bool {
 	return errors.Is(err, syscall.EWOULDBLOCK)
 }
 
-// Owner names the holder as far as the file tells.
+// Owner names the holder, as far as the file tells.
 func (l *fileLock) Owner() string {
 	b, err := os.ReadFile(l.path)
 	if pid := strings.TrimSpace(string(b)); err == nil && pid != "" {

@@ -12,10 +12,10 @@ import (
 	"github.com/repool/repool/internal/node/resync"
 )
 
-// fenceLimit bounds a fence: long enough for fast, immediate and SIGKILL.
+// fenceLimit bounds a fence. It is long enough for fast, immediate and SIGKILL.
 const fenceLimit = 2 * time.Minute
 
-// Acquire gives holder the next token. ErrLocked while a run of another
+// Acquire returns the next token for holder. ErrLocked while a run of another
 // holder is in progress.
 func (a *Agent) Acquire(ctx context.Context, holder string) (topology.Token, error) {
 	if !printable(holder, 200) || holder == "" {
@@ -33,8 +33,9 @@ func (a *Agent) Acquire(ctx context.Context, holder string) (topology.Token, err
 	return token, err
 }
 
-// StartRun begins a run, which from then on belongs to the agent. Asking again
-// with the same id is no second run, whatever became of the first.
+// StartRun begins a run, which belongs to the agent from then on. It is
+// idempotent: a second request with one id starts no second run, whatever became
+// of the first.
 func (a *Agent) StartRun(ctx context.Context, req topology.RunRequest) error {
 	if err := a.validate(req); err != nil {
 		return err
@@ -62,8 +63,8 @@ func (a *Agent) StartRun(ctx context.Context, req topology.RunRequest) error {
 	})
 }
 
-// knownRun says whether that run was asked for before; ErrRefused when the id
-// stood for something else.
+// knownRun says whether that run was requested before; ErrRefused when the id
+// names a run of another method.
 func (a *Agent) knownRun(req topology.RunRequest) (bool, error) {
 	var method topology.Method
 	if r := a.runs.find(req.ID); r != nil {
@@ -120,7 +121,7 @@ func (a *Agent) execute(act *running, prior resync.Prior) {
 		Patience:      a.opts.Patience,
 		Headroom:      a.opts.Headroom,
 	}, act.req)
-	a.turn <- struct{}{} // no order may rely on this run's lock while it goes
+	a.turn <- struct{}{} // no order may rely on the run's lock while it is released
 	a.runs.mu.Lock()
 	if err := a.lock.Release(); err != nil {
 		a.log.Warn("release the node's lock", "err", err)
@@ -135,7 +136,7 @@ func (a *Agent) execute(act *running, prior resync.Prior) {
 		"step", rec.Run.Step(), "err", rec.Run.Error)
 }
 
-// Clear lets a waiting run pass its step. Clearing a step twice is fine.
+// Clear lets a waiting run carry out its step. It is idempotent.
 func (a *Agent) Clear(_ context.Context, token topology.Token, id, step string) error {
 	if _, err := a.tokens.check(token); err != nil {
 		return err
@@ -146,7 +147,8 @@ func (a *Agent) Clear(_ context.Context, token topology.Token, id, step string) 
 	}
 	if !act.clear(step) {
 		st, _ := act.look()
-		return fmt.Errorf("clear step %q of run %s: it is %s at step %q: %w", step, id, st.Outcome, st.Step(), agentapi.ErrRefused)
+		return fmt.Errorf("clear step %q of run %s: it is %s at step %q: %w",
+			step, id, st.Outcome, st.Step(), agentapi.ErrRefused)
 	}
 	return nil
 }
@@ -165,8 +167,8 @@ func (a *Agent) Cancel(ctx context.Context, token topology.Token, id string) err
 	return err
 }
 
-// Fence stops the node's server and proves that it is gone. It goes on to its
-// end when ctx ends first.
+// Fence stops the node's server and proves that it is gone. Once begun, it
+// continues when ctx ends.
 func (a *Agent) Fence(ctx context.Context, token topology.Token) (topology.Fenced, error) {
 	type result struct {
 		fenced topology.Fenced
@@ -184,9 +186,9 @@ func (a *Agent) Fence(ctx context.Context, token topology.Token) (topology.Fence
 			}
 			limited, cancel := context.WithTimeout(a.ctx, fenceLimit)
 			defer cancel()
-			// A primary with standbys ends politely: a fast stop sends them all
-			// its WAL, and nothing is lost. A lone one is a second primary:
-			// its shutdown checkpoint could recycle WAL that a rewind needs.
+			// A fast stop of a primary with standbys sends them all its WAL, and
+			// nothing is lost. A primary without standbys is a second one: its
+			// shutdown checkpoint could recycle WAL that a rewind needs.
 			sending, err := a.opts.Host.Sending()
 			if err != nil {
 				return fmt.Errorf("fence node %s: %w", a.opts.Node, err)

@@ -7,11 +7,12 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// runs is what this process knows of its own runs.
+// runs are this process's own runs.
 type runs struct {
 	mu     sync.Mutex
 	active *running
-	// last is the newest ended one; the journal has it too, unless its disk failed.
+	// last is the newest that has ended. The journal has it too, unless its disk
+	// failed.
 	last *running
 }
 
@@ -21,12 +22,12 @@ func (r *runs) current() *running {
 	return r.active
 }
 
-// find returns the run of that id if it is this process's active or last one.
+// find returns the run with that id if it is active or last, else nil.
 func (r *runs) find(id string) *running {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, x := range []*running{r.active, r.last} {
-		if x != nil && (id == x.id) {
+		if x != nil && x.id == id {
 			return x
 		}
 	}
@@ -38,10 +39,11 @@ type running struct {
 	id     string
 	holder string
 	req    topology.RunRequest
-	// soft asks it to stop; ask cancels it with the reason.
+	// soft is done when the run should stop at a safe point; ask cancels it with the
+	// reason.
 	soft context.Context
 	ask  context.CancelCauseFunc
-	// done is closed when it has ended and the lock is free again.
+	// done is closed when the run has ended and the lock is free.
 	done chan struct{}
 
 	mu      sync.Mutex
@@ -67,8 +69,8 @@ func newRunning(ctx context.Context, holder string, req topology.RunRequest) *ru
 	return r
 }
 
-// publish makes st the newest state. The ended state is kept back by the
-// caller until the node is free for the next order.
+// publish makes st the newest state. The caller publishes an ended state only
+// when the node is free for the next order.
 func (r *running) publish(st topology.RunState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,14 +79,14 @@ func (r *running) publish(st topology.RunState) {
 	r.changed = make(chan struct{})
 }
 
-// look gives the newest state and a channel that is closed with the next one.
+// look returns the newest state, and a channel that is closed at the next change.
 func (r *running) look() (topology.RunState, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.state, r.changed
 }
 
-// clear lets the step pass, if the run waits at it or has passed it cleared.
+// clear allows the step, if the run waits at it or was allowed it before.
 func (r *running) clear(step string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,7 +102,7 @@ func (r *running) clear(step string) bool {
 	return true
 }
 
-// waitCleared is the run's side of clear.
+// waitCleared waits until the step is allowed.
 func (r *running) waitCleared(ctx context.Context, step string) error {
 	for {
 		r.mu.Lock()

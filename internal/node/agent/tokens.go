@@ -14,7 +14,7 @@ import (
 	"github.com/repool/repool/internal/node/journal"
 )
 
-// Grant is a right to change this node, as it was given out.
+// Grant records who was given a token, and when.
 type Grant struct {
 	Token  topology.Token `json:"token"`
 	Holder string         `json:"holder"`
@@ -30,7 +30,7 @@ func newGrantFile(workshop string) *grantFile {
 	return &grantFile{path: filepath.Join(workshop, "tokens.json")}
 }
 
-// Read gives the newest grant; the zero value when none was ever given.
+// Read returns the newest grant; the zero value when there has been none.
 func (f *grantFile) Read() (Grant, error) {
 	data, err := os.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -46,7 +46,7 @@ func (f *grantFile) Read() (Grant, error) {
 	return g, nil
 }
 
-// Write replaces it; durable on return.
+// Write replaces the grant. It is durable on return.
 func (f *grantFile) Write(g Grant) error {
 	data, err := json.Marshal(g)
 	if err == nil {
@@ -55,11 +55,11 @@ func (f *grantFile) Write(g Grant) error {
 	return err
 }
 
-// tokens counts the rights to change this node, on disk, so that no number is
-// ever given twice (P6). Reading and writing happen under the node's lock.
+// tokens counts the tokens on disk, so that no number is given twice (P6). The
+// caller of next holds the node's lock.
 type tokens struct{ Grants }
 
-// next gives holder the next token; it is on disk before it is given.
+// next returns the next token for holder, after it was written to disk.
 func (t tokens) next(holder string) (topology.Token, error) {
 	g, err := t.Read()
 	if err != nil {

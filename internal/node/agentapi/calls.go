@@ -91,19 +91,22 @@ func (c call[Req, Res]) client(h connect.HTTPClient, url string) *connect.Client
 
 // handle serves the call with answer.
 func (c call[Req, Res]) handle(mux *http.ServeMux, answer func(context.Context, Req) (Res, error)) {
-	simple := func(ctx context.Context, req *Req) (*Res, error) {
+	path := servicePath + string(c)
+	mux.Handle(path, connect.NewUnaryHandlerSimple(path, func(ctx context.Context, req *Req) (*Res, error) {
 		res, err := answer(ctx, *req)
 		return &res, wireError(err)
-	}
-	mux.Handle(servicePath+string(c), connect.NewUnaryHandlerSimple(servicePath+string(c), simple, serverOptions()))
+	}, serverOptions()))
 }
 
 // stream serves a call with many responses.
-func (c call[Req, Res]) stream(mux *http.ServeMux, answer func(ctx context.Context, req Req, send func(Res) error) error) {
-	simple := func(ctx context.Context, req *Req, out *connect.ServerStream[Res]) error {
-		return wireError(answer(ctx, *req, func(res Res) error { return out.Send(&res) }))
-	}
-	mux.Handle(servicePath+string(c), connect.NewServerStreamHandlerSimple(servicePath+string(c), simple, serverOptions()))
+func (c call[Req, Res]) stream(
+	mux *http.ServeMux, answer func(ctx context.Context, req Req, send func(Res) error) error,
+) {
+	path := servicePath + string(c)
+	mux.Handle(path, connect.NewServerStreamHandlerSimple(path,
+		func(ctx context.Context, req *Req, out *connect.ServerStream[Res]) error {
+			return wireError(answer(ctx, *req, func(res Res) error { return out.Send(&res) }))
+		}, serverOptions()))
 }
 
 func serverOptions() connect.HandlerOption {

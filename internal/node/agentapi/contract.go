@@ -13,31 +13,31 @@ type Inspector interface {
 	Inspect(ctx context.Context) (topology.Inspection, error)
 	// ProbeWAL reads the node's own WAL against the primary's history.
 	ProbeWAL(ctx context.Context, primary topology.History) (topology.WALProbe, error)
-	// RecordEnding reads the record of this node's line that ends at lsn.
-	// ErrNoWAL: the segment is gone.
+	// RecordEnding reads the WAL record of this node's timeline that ends at lsn.
+	// ErrNoWAL means that the segment is gone.
 	RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error)
 	// Run reads the journal of one run; an empty id means the newest.
 	Run(ctx context.Context, id string) (topology.RunState, error)
-	// Vault lists what is kept of this node's lost lines.
+	// Vault lists what is kept of this node's lost timelines.
 	Vault(ctx context.Context) ([]topology.VaultEntry, error)
-	// VaultReport gives the JSON report of one vault entry, with each lost commit.
+	// VaultReport returns the JSON report of one vault entry, with each lost commit.
 	VaultReport(ctx context.Context, id string) ([]byte, error)
 }
 
-// Operator is the half that changes the node. Every call but Acquire needs the
-// token that Acquire gave; a lower one than the newest is ErrStaleToken.
+// Operator is the half that changes the node. Every order carries the token that
+// Acquire returned; one lower than the newest is ErrStaleToken.
 type Operator interface {
-	// Acquire gives holder a new token, unless a run is in progress under
-	// another holder's token that is still alive (ErrLocked).
+	// Acquire returns a new token for holder. ErrLocked while a run of another
+	// holder is in progress.
 	Acquire(ctx context.Context, holder string) (topology.Token, error)
 	// StartRun begins a run and returns at once; the run belongs to the agent
 	// and survives its caller. ErrLocked while another run is in progress.
 	StartRun(ctx context.Context, req topology.RunRequest) error
 	// Watch calls see with each change of the run's state until it has ended,
 	// and then returns nil, or until ctx is done. States that follow one another
-	// fast may be left out, the ended one never is. An empty id means the newest.
+	// fast may be left out, but never the last. An empty id means the newest run.
 	Watch(ctx context.Context, id string, see func(topology.RunState)) error
-	// Clear lets a waiting run pass its destructive step: the caller has just
+	// Clear lets a waiting run carry out its destructive step: the caller has just
 	// confirmed the primary over fresh connections and asked Pgpool-II (P2).
 	Clear(ctx context.Context, token topology.Token, id, step string) error
 	// Cancel stops a run at its next safe point.
@@ -48,7 +48,7 @@ type Operator interface {
 }
 
 // Agent is the whole contract. It is reached in-process, over a unix socket, over
-// TLS or over ssh; all ways pass one contract suite.
+// TLS or over ssh; every transport passes one contract suite.
 type Agent interface {
 	Inspector
 	Operator

@@ -11,23 +11,23 @@ import (
 // SSH says how to reach an agent over the system's ssh, with the operator's own
 // configuration, keys, jump hosts and known_hosts.
 type SSH struct {
-	// User may be empty: ssh's own choice. Host is a name, an address or an alias
-	// of the operator's configuration. Port 0: ssh's own choice.
+	// User may be empty and Port 0; ssh then chooses. Host is a name, an address or
+	// an alias from the operator's configuration.
 	User, Host string
 	Port       int
-	// Program is ssh itself; empty: "ssh" from PATH. ConfigFile is given with -F.
+	// Program is ssh itself; empty means "ssh" from PATH. ConfigFile is for its -F.
 	Program, ConfigFile string
-	// Node is asked for where the key has no forced command.
+	// Node is the node to ask for; a forced command of the key may name another.
 	Node int
 }
 
-// DialSSH reaches an agent through `ssh … repool agent --stdio`, one process for
-// all calls. Nothing is started before the first call; Close ends it.
+// DialSSH reaches an agent through `ssh … repool agent --stdio`, with one process
+// for all calls. Nothing is started before the first call; Close ends it.
 func DialSSH(s SSH, expect *Expect) Agent {
 	return newClient(s.String(), &link{open: s.open}, expect)
 }
 
-// String is the form that stands in repool.yaml.
+// String is the address as repool.yaml has it.
 func (s SSH) String() string {
 	host := s.Host
 	if s.Port != 0 {
@@ -39,7 +39,7 @@ func (s SSH) String() string {
 	return "ssh://" + host
 }
 
-// open starts ssh and waits for the far side's greeting.
+// open starts ssh and waits for the greeting.
 func (s SSH) open(ctx context.Context) (carrier, net.Conn, *bufio.Reader, error) {
 	p, err := startSSH(s)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s SSH) open(ctx context.Context) (carrier, net.Conn, *bufio.Reader, error)
 	r := bufio.NewReader(p.conn)
 	err = readGreeting(r)
 	if !stop() {
-		err = errors.Join(fmt.Errorf("ssh has connected and says nothing, after %s", dialLimit), err)
+		err = errors.Join(fmt.Errorf("ssh has connected, but nothing answers after %s", dialLimit), err)
 	}
 	if err != nil {
 		err = p.explain(err)

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// DialTLS reaches an agent over TLS 1.3 at addr, host:port. conf is asked anew
-// for each connection, so certificates may be renewed meanwhile. Nothing is
-// opened before the first call; Close ends the connection.
+// DialTLS reaches an agent over TLS 1.3 at addr, host:port. conf is called for
+// each connection, so that certificates can be renewed. Nothing is opened before
+// the first call; Close closes the connection.
 func DialTLS(addr string, conf func() (*tls.Config, error), expect *Expect) Agent {
 	d := &tlsDialer{addr: addr, conf: conf}
 	l := &link{open: d.open}
@@ -21,9 +21,10 @@ func DialTLS(addr string, conf func() (*tls.Config, error), expect *Expect) Agen
 	return c
 }
 
-// Peer is the name and the end of the certificate that the agent has shown on
-// the connection that is open now. A zero time: none is, or the agent is not
-// reached over TLS. It never connects, and may be called at any time.
+// Peer returns the name and the expiry of the certificate that the agent
+// presented on the connection that is open now. The time is zero when none is
+// open, or when the agent is not reached over TLS. Peer never connects, and may
+// be called at any time.
 func Peer(a Agent) (name string, notAfter time.Time) {
 	if c, ok := a.(*client); ok && c.peer != nil {
 		return c.peer()
@@ -49,7 +50,7 @@ type tlsDialer struct {
 	conf func() (*tls.Config, error)
 }
 
-// tlsConn is a carrier until the far side's certificate expires.
+// tlsConn is a carrier until the agent's certificate expires.
 type tlsConn struct {
 	*tls.Conn
 	name    string
@@ -58,11 +59,12 @@ type tlsConn struct {
 
 func (c *tlsConn) alive() bool { return time.Now().Before(c.expires) }
 
-func (c *tlsConn) end() { _ = c.NetConn().Close() } // closed already is as good
+func (c *tlsConn) end() { _ = c.NetConn().Close() } // it may be closed already
 
 func (c *tlsConn) explain(err error) error {
 	if !c.alive() {
-		return fmt.Errorf("the agent's certificate has expired on %s: %w", c.expires.UTC().Format(time.DateOnly), ErrCertificate)
+		return fmt.Errorf("the agent's certificate expired on %s: %w",
+			c.expires.UTC().Format(time.DateOnly), ErrCertificate)
 	}
 	return err
 }
@@ -86,8 +88,8 @@ func (d *tlsDialer) open(ctx context.Context) (carrier, net.Conn, *bufio.Reader,
 	c := tls.Client(raw, own)
 	first := bufio.NewReader(c)
 	if err = c.HandshakeContext(ctx); err == nil {
-		// In TLS 1.3 a client's handshake ends before the server has looked at its
-		// certificate. A server that takes it speaks first in HTTP/2.
+		// In TLS 1.3 a client's handshake ends before the server has checked its
+		// certificate. A server that accepts it speaks first in HTTP/2.
 		stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 		_, err = first.Peek(1)
 		stop()

@@ -16,33 +16,33 @@ var (
 	ErrRefused    = errors.New("the agent refused the request")
 )
 
-// What the handshake refuses, and what keeps two sides from coming together at
-// all. Each has a code of the same meaning: see Code.
+// What the handshake refuses, and what prevents a connection. Each has a code of
+// the same meaning: see Code.
 var (
 	ErrVersionSkew   = errors.New("the two programs are more than one release apart")
 	ErrWrongNode     = errors.New("this is another node's agent")
-	ErrForeignSystem = errors.New("this is an agent of another cluster")
+	ErrForeignSystem = errors.New("this is another cluster's agent")
 	ErrNotAllowed    = errors.New("the agent does not serve this caller")
 	ErrCertificate   = errors.New("the certificate is not accepted")
 	ErrHostKey       = errors.New("the host's key is not the known one")
-	ErrNotRunning    = errors.New("the host answers, and no agent runs there")
+	ErrNotRunning    = errors.New("the host answers, but no agent runs there")
 )
 
-// errNoCertificate: a TLS connection without a configuration of its own.
+// errNoCertificate is for a TLS connection without a configuration of its own.
 var errNoCertificate = errors.New("no certificate")
 
-// codes names for ever what an agent could not be reached for; they are the
-// planner's codes.
+// codes are the planner's codes for an agent that cannot be used.
 var codes = []struct {
 	err  error
 	code string
 }{
-	{ErrVersionSkew, "agent-version-skew"}, {ErrWrongNode, "agent-wrong-node"}, {ErrForeignSystem, "agent-foreign-system"},
-	{ErrNotAllowed, "agent-not-allowed"}, {ErrCertificate, "agent-certificate"}, {ErrHostKey, "agent-host-key"}, {ErrNotRunning, "agent-not-running"},
+	{ErrVersionSkew, "agent-version-skew"}, {ErrWrongNode, "agent-wrong-node"},
+	{ErrForeignSystem, "agent-foreign-system"}, {ErrNotAllowed, "agent-not-allowed"},
+	{ErrCertificate, "agent-certificate"}, {ErrHostKey, "agent-host-key"}, {ErrNotRunning, "agent-not-running"},
 }
 
-// Code says why an agent could not be asked, as the code of a decision. Empty:
-// err has no such reason; the agent just does not answer.
+// Code says why an agent could not be used, as the code of a decision. It is
+// empty for any other error: the agent just does not answer.
 func Code(err error) string {
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
@@ -62,6 +62,6 @@ func isCertificate(err error) bool {
 	if errors.As(err, &verify) || errors.As(err, &host) || errors.As(err, &authority) || errors.As(err, &invalid) {
 		return true
 	}
-	var op *net.OpError // an alert of the far side: it does not take ours
+	var op *net.OpError // an alert from the peer, which does not accept ours
 	return errors.As(err, &op) && op.Op == "remote error"
 }

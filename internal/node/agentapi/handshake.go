@@ -26,8 +26,8 @@ const Protocol = 4
 // firstProtocol is what a peer speaks that names no protocol.
 const firstProtocol = 1
 
-// Headers of the handshake, on each request and answer. A connection may be
-// used for hours and the far side replaced meanwhile, so nothing is remembered.
+// Headers of the handshake, on each request and response. A connection may be
+// used for hours and the peer be replaced meanwhile, so nothing is remembered.
 const (
 	headerProtocol = "Repool-Protocol"
 	headerVersion  = "Repool-Version"
@@ -36,35 +36,36 @@ const (
 	headerCaller   = "Repool-Caller"
 )
 
-// Expect is what a caller knows of the agent that it means. nil: nothing.
+// Expect is what a caller knows about the agent that it wants to reach. nil
+// means nothing.
 type Expect struct {
 	// Node is the node that the agent must have.
 	Node topology.NodeID
-	// System is the pool's system identifier, 0 while it is not known; nil: never
-	// known. An agent with another cluster's data refuses every order.
+	// System returns the pool's system identifier, 0 while it is unknown; nil means
+	// always unknown. An agent with another cluster's data refuses every order.
 	System func() topology.SystemID
-	// Version is the caller's own, for the agent's log.
+	// Version is the caller's own; the agent names it when the versions do not fit.
 	Version string
-	// Controller: the caller is a controller at its work, and not a person's
-	// command: an agent that hears of none may take itself for cut off.
+	// Controller is set by a running controller, not by a command: an agent that no
+	// controller has called for a while may conclude that its host is cut off.
 	Controller bool
 }
 
-// Self is what an agent knows of itself, and whom it serves. nil in NewHandler:
-// everybody who can reach it, whatever node they mean.
+// Self is what an agent says about itself, and whom it serves. A nil Self serves
+// everybody who can reach it, whatever node they expect.
 type Self struct {
 	Node    topology.NodeID
 	Version string
-	// System is the system identifier of the data directory, 0 when there is none.
+	// System returns the system identifier of the data directory, 0 without one.
 	System func() topology.SystemID
-	// Controllers are the names of which a caller's certificate must have one.
-	// It is asked with each call that came over TLS; nil: TLS is not served.
+	// Controllers returns the names of which a caller's certificate must have one,
+	// for each call that comes over TLS. nil refuses all of them.
 	Controllers func() []string
-	// Heard is called with each call of a controller; nil: nobody wants to know.
-	Heard func()
+	// ControllerCalled is told of each call that a controller makes; it may be nil.
+	ControllerCalled func()
 }
 
-// controllerCalls is what a controller says of itself in headerCaller.
+// controllerCalls is the value of headerCaller that a controller sends.
 const controllerCalls = "controller"
 
 // understood says whether the two sides' protocols are at most one apart.
@@ -78,7 +79,7 @@ func protocolOf(h http.Header) int {
 	return n
 }
 
-// guard lets in whom the handshake allows, and tells who we are.
+// guard serves what the handshake allows, and says who this agent is.
 func (s *Self) guard(next http.Handler) http.Handler {
 	refuse := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,13 +90,13 @@ func (s *Self) guard(next http.Handler) http.Handler {
 		}
 		if err := s.admit(r); err != nil {
 			if errors.Is(err, ErrNotAllowed) {
-				w.Header().Set("Connection", "close") // the next one may have a better certificate
+				w.Header().Set("Connection", "close") // the next connection may bring a better certificate
 			}
-			_ = refuse.Write(w, r, wireError(err)) // a caller that has gone needs no answer
+			_ = refuse.Write(w, r, wireError(err)) // the caller may have gone
 			return
 		}
-		if s != nil && s.Heard != nil && r.Header.Get(headerCaller) == controllerCalls {
-			s.Heard()
+		if s != nil && s.ControllerCalled != nil && r.Header.Get(headerCaller) == controllerCalls {
+			s.ControllerCalled()
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -104,8 +105,7 @@ func (s *Self) guard(next http.Handler) http.Handler {
 // admit says why a request is not served.
 func (s *Self) admit(r *http.Request) error {
 	if far := protocolOf(r.Header); !understood(far) {
-		return fmt.Errorf("the caller (repool %s) speaks protocol %d, this agent speaks %d and understands %d to %d: upgrade the older of the two: %w",
-			orUnknown(r.Header.Get(headerVersion)), far, Protocol, Protocol-1, Protocol+1, ErrVersionSkew)
+		return skew("the caller", r.Header, far)
 	}
 	if s == nil {
 		return nil
@@ -116,27 +116,29 @@ func (s *Self) admit(r *http.Request) error {
 		}
 	}
 	if want := r.Header.Get(headerNode); want != "" && want != s.Node.String() {
-		return fmt.Errorf("the caller means node %s, this agent has node %s: %w", want, s.Node, ErrWrongNode)
+		return fmt.Errorf("the caller expects node %s, this agent has node %s: %w", want, s.Node, ErrWrongNode)
 	}
 	want := r.Header.Get(headerSystem)
 	if want == "" || s.System == nil || !slices.Contains(orders, path.Base(r.URL.Path)) {
 		return nil
 	}
 	if own := s.System(); own != 0 && own.String() != want {
-		return fmt.Errorf("the caller's pool has system identifier %s, the data of this agent have %s: they are another cluster's: %w", want, own, ErrForeignSystem)
+		return fmt.Errorf("the caller's pool has system identifier %s, this agent's data directory has %s: %w",
+			want, own, ErrForeignSystem)
 	}
 	return nil
 }
 
 // named says why the certificate of a TLS caller does not let it in. The chain
-// was verified when the connection was made; that may be long ago.
+// was verified when the connection was made, which may be long ago.
 func (s *Self) named(chain []*x509.Certificate) error {
 	if len(chain) == 0 || s.Controllers == nil {
-		return fmt.Errorf("a caller without a certificate: %w", ErrNotAllowed)
+		return fmt.Errorf("the caller has no certificate: %w", ErrNotAllowed)
 	}
 	cert := chain[0]
 	if now := time.Now(); now.After(cert.NotAfter) {
-		return fmt.Errorf("the caller's certificate has expired on %s: %w", cert.NotAfter.UTC().Format(time.DateOnly), ErrNotAllowed)
+		return fmt.Errorf("the caller's certificate expired on %s: %w",
+			cert.NotAfter.UTC().Format(time.DateOnly), ErrNotAllowed)
 	}
 	names := append(slices.Clone(cert.DNSNames), cert.Subject.CommonName)
 	for _, n := range s.Controllers() {
@@ -144,17 +146,21 @@ func (s *Self) named(chain []*x509.Certificate) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the caller's certificate is for %q, and none of that is among this agent's controllers: %w", names, ErrNotAllowed)
+	return fmt.Errorf("the caller's certificate is for %q, which this agent's list of controllers does not have: %w",
+		names, ErrNotAllowed)
 }
 
-func orUnknown(s string) string {
-	if s == "" {
-		return "of an unknown version"
+// skew is the error for a peer whose protocol is too far from this program's.
+func skew(peer string, h http.Header, far int) error {
+	version := h.Get(headerVersion)
+	if version == "" {
+		version = "of an unknown version"
 	}
-	return s
+	return fmt.Errorf("%s (repool %s) speaks protocol %d, this program understands %d to %d: upgrade the older of the two: %w",
+		peer, version, far, Protocol-1, Protocol+1, ErrVersionSkew)
 }
 
-// handshake tells a far agent whom we mean, and looks at what answers.
+// handshake tells an agent which one is expected, and checks which one answers.
 type handshake struct {
 	next   http.RoundTripper
 	expect *Expect
@@ -187,20 +193,19 @@ func (h *handshake) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if err := h.accept(resp); err != nil {
-		_ = resp.Body.Close() // nothing of it is believed
+		_ = resp.Body.Close() // it is not used
 		return nil, err
 	}
 	return resp, nil
 }
 
-// accept says why an answer is not believed.
+// accept says why a response is not used.
 func (h *handshake) accept(resp *http.Response) error {
 	if far := protocolOf(resp.Header); !understood(far) {
-		return fmt.Errorf("the agent (repool %s) speaks protocol %d, this program speaks %d and understands %d to %d: upgrade the older of the two: %w",
-			orUnknown(resp.Header.Get(headerVersion)), far, Protocol, Protocol-1, Protocol+1, ErrVersionSkew)
+		return skew("the agent", resp.Header, far)
 	}
 	if got := resp.Header.Get(headerNode); h.expect != nil && got != "" && got != h.expect.Node.String() {
-		return fmt.Errorf("the agent has node %s, node %s was meant: %w", got, h.expect.Node, ErrWrongNode)
+		return fmt.Errorf("the agent has node %s, expected node %s: %w", got, h.expect.Node, ErrWrongNode)
 	}
 	return nil
 }

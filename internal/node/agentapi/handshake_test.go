@@ -40,7 +40,7 @@ func TestVersionSkew(t *testing.T) {
 			t.Errorf("a controller of protocol %d: %v", far, err)
 		}
 	}
-	// A peer that names no protocol is no repool, or one of before the handshake.
+	// A peer that names no protocol is not repool, or older than the handshake.
 	path := filepath.Join(t.TempDir(), "agent.sock")
 	serve(t, path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Repool-Protocol")
@@ -134,17 +134,17 @@ func TestAgentOfAnotherNodeOrCluster(t *testing.T) {
 	}
 }
 
-func TestOnlyControllersAreHeard(t *testing.T) {
+func TestOnlyControllersCount(t *testing.T) {
 	t.Parallel()
-	heard := 0
-	self := &agentapi.Self{Node: 0, Heard: func() { heard++ }}
+	calls := 0
+	self := &agentapi.Self{Node: 0, ControllerCalled: func() { calls++ }}
 	socket, _ := served(t, newFake(t), self, nil)
 	for _, e := range []*agentapi.Expect{nil, {Node: 0}, {Node: 0, Controller: true}} {
 		if _, err := agentapi.DialUnix(socket, e).Inspect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if heard != 1 {
-		t.Errorf("heard of a controller %d times, want 1", heard)
+	if calls != 1 {
+		t.Errorf("%d calls count as a controller's, want 1", calls)
 	}
 }

@@ -10,37 +10,37 @@ import (
 )
 
 // Limits of a connection to another host. A call's own deadline may be shorter;
-// these hold where nobody waits for the connection any more.
+// these hold when nobody waits for the connection any more.
 const (
 	dialLimit = 10 * time.Second
-	// pingAfter and pingWait find a far side that has gone without a word: a host
-	// that lost its power, a network that swallows everything.
+	// pingAfter and pingWait find a peer that has gone silently: a host that lost
+	// power, a network that drops everything.
 	pingAfter = 3 * time.Second
 	pingWait  = 3 * time.Second
 )
 
-// carrier is an open way to an agent: a TLS connection, an ssh process.
+// carrier is what a connection to an agent runs over: TLS, or an ssh process.
 type carrier interface {
 	// alive says whether it can still carry anything.
 	alive() bool
-	// end ends it and waits for its end; it may be called again.
+	// end closes it and waits for its end. It is idempotent.
 	end()
-	// explain adds to an error what the carrier itself knows of it.
+	// explain adds to an error what the carrier itself knows about it.
 	explain(err error) error
 }
 
-// link carries all calls to one agent over one HTTP/2 connection, and makes
-// another when that has ended. It is an http.RoundTripper.
+// link carries all calls to one agent over one HTTP/2 connection, and opens
+// another when that one has ended. It is an http.RoundTripper.
 type link struct {
-	// open makes a carrier with the bytes that go over it; first are those read
-	// from it already. ctx ends the try, not the carrier.
+	// open opens a carrier and the byte stream over it; first holds what has been
+	// read from the stream already. ctx ends the attempt, not the carrier.
 	open func(ctx context.Context) (c carrier, conn net.Conn, first *bufio.Reader, err error)
 
 	mu   sync.Mutex
 	live *linked
-	next *linking // under way; nil: none
-	// failed counts tries in a row that came to nothing, the last of them at
-	// failedAt with lastErr: a host that turns us away is not asked all the time.
+	next *linking // the attempt under way, or nil
+	// failed counts the failed attempts in a row; the last was at failedAt, with
+	// lastErr. A host that refuses us is not asked all the time.
 	failed   int
 	failedAt time.Time
 	lastErr  error
@@ -59,7 +59,7 @@ func (c *linked) close() {
 	c.end()
 }
 
-// linking is one try to connect, which goes on when its caller has gone.
+// linking is one attempt to connect, which goes on when its caller has gone.
 type linking struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -80,8 +80,8 @@ func (l *link) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// CloseIdleConnections ends the connection, also one that is being made: when it
-// returns, nothing is left that was started for it.
+// CloseIdleConnections closes the connection, also one that is being opened; when
+// it returns, nothing that was started for it is left.
 func (l *link) CloseIdleConnections() {
 	l.mu.Lock()
 	d := l.next
@@ -108,10 +108,10 @@ func (l *link) drop(c *linked) {
 	c.close()
 }
 
-// retryPause is how long after the n-th failure in a row none is tried.
+// retryPause is how long no attempt is made after the n-th failure in a row.
 func retryPause(n int) time.Duration { return min(time.Second/2<<min(n-1, 4), 5*time.Second) }
 
-// get gives the live connection, or waits for a new one.
+// get returns the live connection, or waits for a new one.
 func (l *link) get(ctx context.Context) (*linked, error) {
 	l.mu.Lock()
 	if c := l.live; c != nil {
@@ -128,7 +128,7 @@ func (l *link) get(ctx context.Context) (*linked, error) {
 			defer l.mu.Unlock()
 			return nil, l.lastErr
 		}
-		// The try goes on when its caller has gone, for the next one.
+		// The attempt goes on when its caller has gone, for the next caller.
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialLimit)
 		d = &linking{cancel: cancel, done: make(chan struct{})}
 		l.next = d
@@ -143,7 +143,7 @@ func (l *link) get(ctx context.Context) (*linked, error) {
 	}
 }
 
-// dial makes one connection; it ends by itself after dialLimit.
+// dial opens one connection; it gives up after dialLimit.
 func (l *link) dial(ctx context.Context, d *linking) {
 	defer d.cancel()
 	d.conn, d.err = l.connect(ctx)
@@ -163,7 +163,7 @@ func (l *link) connect(ctx context.Context) (*linked, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Whatever carries it: what goes over it is HTTP/2 from the first byte.
+	// Over every carrier it is HTTP/2 from the first byte.
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
 	tr := &http.Transport{
@@ -181,7 +181,7 @@ func (l *link) connect(ctx context.Context) (*linked, error) {
 	return &linked{carrier: c, http: h}, nil
 }
 
-// begun is a connection of which something has been read already.
+// begun is a connection from which something has been read already.
 type begun struct {
 	net.Conn
 	first *bufio.Reader

@@ -222,7 +222,7 @@ func TestSSHThatHangsAfterConnecting(t *testing.T) {
 	a = agentapi.DialSSH(sshTo(s), nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if _, err := a.Inspect(ctx); err == nil || !strings.Contains(err.Error(), "says nothing") {
+	if _, err := a.Inspect(ctx); err == nil || !strings.Contains(err.Error(), "nothing answers") {
 		t.Errorf("in the end: %v", err)
 	}
 	if err := a.(io.Closer).Close(); err != nil {

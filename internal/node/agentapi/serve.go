@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// NewServer is the HTTP server for an agent's listeners: a unix socket, over
-// which programs of this host and `repool agent --stdio` come, and, where conf
-// is not nil, TLS. conf is asked for each connection.
+// NewServer returns the HTTP server for an agent's listeners: a unix socket for
+// programs on this host and `repool agent --stdio`, and TLS unless conf is nil.
+// conf is called for each connection.
 func NewServer(a Agent, self *Self, conf func() (*tls.Config, error), log *slog.Logger) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(NewHandler(a, self))
@@ -22,20 +22,21 @@ func NewServer(a Agent, self *Self, conf func() (*tls.Config, error), log *slog.
 		Protocols:         &protocols,
 		HTTP2:             &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWait},
 		ReadHeaderTimeout: 5 * time.Second,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn), // whose handshakes fail
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn), // failed TLS handshakes
 	}
 	if conf != nil {
-		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
+		protos := []string{"h2", "http/1.1"}
+		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: protos,
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 				c, err := conf()
 				if err != nil {
 					return nil, err
 				}
 				c = c.Clone()
-				c.MinVersion, c.NextProtos, c.ClientAuth = tls.VersionTLS13, []string{"h2", "http/1.1"}, tls.RequireAndVerifyClientCert
+				c.MinVersion, c.NextProtos, c.ClientAuth = tls.VersionTLS13, protos, tls.RequireAndVerifyClientCert
 				return c, nil
 			},
-			// A server wants one to begin with; it is never used.
+			// http.Server demands one; it is never used.
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoCertificate },
 		}
 	}

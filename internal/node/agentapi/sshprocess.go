@@ -2,6 +2,7 @@ package agentapi
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -25,8 +26,8 @@ type sshProcess struct {
 	once  sync.Once
 }
 
-// sshArguments never turn anything off that protects: known_hosts counts, and
-// what would need a person ends at once.
+// sshArguments weaken no check, known_hosts included; where ssh would ask a
+// person, it fails at once.
 func sshArguments(s SSH) []string {
 	args := []string{"-T", "-a", "-x", "-e", "none"}
 	if s.ConfigFile != "" {
@@ -45,7 +46,7 @@ func sshArguments(s SSH) []string {
 	return append(args, "--", s.Host, "repool agent --stdio --node "+strconv.Itoa(s.Node))
 }
 
-// sshEnvironment is what ssh needs of ours, and no password.
+// sshEnvironment is what ssh needs from our environment, without any password.
 func sshEnvironment() []string {
 	env := []string{"LC_ALL=C", "SSH_ASKPASS_REQUIRE=never"}
 	for _, k := range []string{"HOME", "USER", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "KRB5CCNAME", "REPOOL_LAB"} {
@@ -59,31 +60,30 @@ func sshEnvironment() []string {
 // startSSH starts ssh in a process group of its own, so that a jump host's ssh
 // ends with it.
 func startSSH(s SSH) (*sshProcess, error) {
-	program := s.Program
-	if program == "" {
-		program = "ssh"
-	}
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("make a pipe to ssh: %w", err)
+		return nil, fmt.Errorf("open a socket pair for ssh: %w", err)
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "ssh"), os.NewFile(uintptr(fds[1]), "ssh")
 	defer theirs.Close()
 	conn, err := net.FileConn(ours)
-	_ = ours.Close() // conn has a descriptor of its own
+	_ = ours.Close() // conn has its own descriptor
 	if err != nil {
-		return nil, fmt.Errorf("make a pipe to ssh: %w", err)
+		return nil, fmt.Errorf("open a socket pair for ssh: %w", err)
 	}
-	p := &sshProcess{cmd: exec.Command(program, sshArguments(s)...), conn: conn, said: &tail{}, ended: make(chan struct{})}
+	p := &sshProcess{
+		cmd:  exec.Command(cmp.Or(s.Program, "ssh"), sshArguments(s)...),
+		conn: conn, said: &tail{}, ended: make(chan struct{}),
+	}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs, theirs, p.said
 	p.cmd.Env = sshEnvironment()
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.WaitDelay = time.Second // a connection master of the operator's may hold its standard error
+	p.cmd.WaitDelay = time.Second // a connection master of the operator may hold its standard error
 	if err := p.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start ssh: %w", err), conn.Close())
 	}
 	go func() {
-		_ = p.cmd.Wait() // how it ended is in what it said
+		_ = p.cmd.Wait() // its standard error says how it ended
 		close(p.ended)
 	}()
 	return p, nil
@@ -98,20 +98,20 @@ func (p *sshProcess) alive() bool {
 	}
 }
 
-// end ends ssh and what it has started, and waits for its end.
+// end kills ssh and what it has started, and waits for it.
 func (p *sshProcess) end() {
 	p.once.Do(func() {
-		_ = p.conn.Close()                                    // it may have ended by itself
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // which is as good
+		_ = p.conn.Close()                                    // both may fail:
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // it may have ended by itself
 	})
 	<-p.ended
 }
 
-// explain says what ssh said of its end, if it has ended.
+// explain adds what ssh wrote to its standard error, if it has ended.
 func (p *sshProcess) explain(err error) error {
 	select {
 	case <-p.ended:
-	case <-time.After(100 * time.Millisecond): // its last words may be on their way
+	case <-time.After(100 * time.Millisecond): // its last output may be on the way
 	}
 	said := p.said.text()
 	if said == "" {

@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// The greeting is the first thing that `repool agent --stdio` writes: one line,
-// so that what a login shell says before it is skipped, and a far side that says
-// nothing is told from one that is slow.
+// The greeting is the first line that `repool agent --stdio` writes. Whatever a
+// login shell writes before it is skipped.
 const (
 	greeting   = "repool-agent-stdio 1 "
 	greetReady = "ready"
@@ -35,19 +34,19 @@ func readGreeting(r *bufio.Reader) error {
 			case greetNone:
 				return ErrNotRunning
 			}
-			return fmt.Errorf("the far repool says %q: %w", word, ErrVersionSkew)
+			return fmt.Errorf("the remote repool greets with %q: %w", word, ErrVersionSkew)
 		}
 		if err != nil {
-			// Not wrapped: an end of file would be taken for the answer's.
+			// Not wrapped: an end of file would be taken for that of a response.
 			return fmt.Errorf("no repool agent --stdio has answered (%v)", err) //nolint:errorlint // see above
 		}
 	}
-	return errors.New("no repool agent --stdio has answered, only other text")
+	return errors.New("no repool agent --stdio has answered, only other output")
 }
 
-// Stdio joins in and out to the resident agent on the unix socket, until either
-// side ends or ctx is done. It speaks for nobody: what is asked comes from the
-// far side of in, and the resident agent decides. ErrNotRunning: there is none.
+// Stdio connects in and out to the resident agent on the unix socket, until
+// either side ends or ctx is done. It adds nothing: the calls come in, and the
+// resident agent decides about them. ErrNotRunning: no agent listens there.
 func Stdio(ctx context.Context, in io.ReadCloser, out io.Writer, socket string) error {
 	d := net.Dialer{Timeout: 2 * time.Second}
 	conn, err := d.DialContext(ctx, "unix", socket)
@@ -66,7 +65,7 @@ func Stdio(ctx context.Context, in io.ReadCloser, out io.Writer, socket string) 
 	case <-ctx.Done():
 		err = nil
 	}
-	// Reading a terminal or a pipe cannot be broken off everywhere: the process
-	// ends next, and with it the other copy.
+	// A read from a terminal or a pipe cannot always be interrupted. The process
+	// ends next, and the other copy with it.
 	return errors.Join(err, conn.Close())
 }

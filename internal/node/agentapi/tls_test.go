@@ -73,7 +73,7 @@ func TestSchemeIsNotBelieved(t *testing.T) {
 		}
 		text, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if resp.StatusCode == http.StatusOK || !strings.Contains(string(text), "none of that is among") {
+		if resp.StatusCode == http.StatusOK || !strings.Contains(string(text), "list of controllers does not have") {
 			t.Errorf("%s: %s %s", scheme, resp.Status, text)
 		}
 	}

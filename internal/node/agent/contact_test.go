@@ -16,14 +16,15 @@ type clock struct{ now atomic.Int64 }
 func (c *clock) since() time.Duration    { return time.Duration(c.now.Load()) }
 func (c *clock) forward(d time.Duration) { c.now.Add(int64(d)) }
 
-// aloneRig serves an agent whose primary runs, with a limit of 10 s on that clock.
-func aloneRig(t *testing.T, limit time.Duration, w *fakehost.Solo) (*Agent, *clock, *fakehost.Solo) {
+// contactRig serves an agent whose primary runs, with that limit and a clock of the
+// test's own.
+func contactRig(t *testing.T, limit time.Duration, w *fakehost.Solo) (*Agent, *clock, *fakehost.Solo) {
 	t.Helper()
 	c := &clock{}
 	r := newRig(t, w)
 	o := r.options()
 	r.a.stop()
-	r.noRun = true // what it does, it does on its own account
+	r.noRun = true // the agent acts without a run
 	o.StopAlone, o.SinceBoot, o.Points = limit, c.since, func(string) {}
 	a, err := New(o)
 	if err != nil {
@@ -62,11 +63,11 @@ func serverIs(t *testing.T, a *Agent, want topology.ServerState) {
 	}
 }
 
-// stays says that the server is as it was after a number of looks of the watch.
+// stays asserts that the server is still as it was after a few checks.
 func stays(t *testing.T, a *Agent, want topology.ServerState) {
 	t.Helper()
 	for range 5 {
-		if err := a.stopIfAlone(t.Context()); err != nil {
+		if err := a.stopIfCutOff(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -79,38 +80,38 @@ func runningPrimary() *fakehost.Solo {
 	return w
 }
 
-func TestPrimaryOnItsOwnIsStopped(t *testing.T) {
+func TestPrimaryWithoutControllerIsStopped(t *testing.T) {
 	t.Parallel()
-	a, c, w := aloneRig(t, 10*time.Second, runningPrimary())
+	a, c, w := contactRig(t, 10*time.Second, runningPrimary())
 	serverIs(t, a, topology.ServerRunning)
 	c.forward(9 * time.Second)
 	stays(t, a, topology.ServerRunning)
-	a.Heard()
+	a.ControllerCalled()
 	c.forward(9 * time.Second)
 	stays(t, a, topology.ServerRunning)
 	c.forward(time.Second)
 	serverIs(t, a, topology.ServerStopped)
-	// A service manager that starts it again does not win (hazard 27).
+	// It is stopped again when a service manager starts it (hazard 27).
 	w.OutsideStart()
 	serverIs(t, a, topology.ServerStopped)
-	// With a controller back it may run.
-	a.Heard()
+	// When a controller calls again, it may run.
+	a.ControllerCalled()
 	w.OutsideStart()
 	stays(t, a, topology.ServerRunning)
 }
 
-func TestWithoutThePolicyAPrimaryIsKept(t *testing.T) {
+func TestPrimaryIsKeptWithoutALimit(t *testing.T) {
 	t.Parallel()
-	a, c, _ := aloneRig(t, 0, runningPrimary())
+	a, c, _ := contactRig(t, 0, runningPrimary())
 	c.forward(1000 * time.Hour)
 	stays(t, a, topology.ServerRunning)
 }
 
-func TestStandbyOnItsOwnIsKept(t *testing.T) {
+func TestStandbyWithoutControllerIsKept(t *testing.T) {
 	t.Parallel()
 	w := fakehost.NewSolo(fakehost.StoppedStandby())
 	w.OutsideStart()
-	a, c, _ := aloneRig(t, 10*time.Second, w)
+	a, c, _ := contactRig(t, 10*time.Second, w)
 	serverIs(t, a, topology.ServerRunning)
 	c.forward(time.Hour)
 	stays(t, a, topology.ServerRunning)
