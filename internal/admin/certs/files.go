@@ -21,8 +21,7 @@ type Files struct {
 	stamps [3]stamp
 }
 
-// stamp tells whether a file has changed. A certificate that is replaced has
-// another size or time, or is another file.
+// stamp shows whether a file has changed: a replaced one has another size or time.
 type stamp struct {
 	size int64
 	time time.Time
@@ -31,12 +30,12 @@ type stamp struct {
 // Client is the configuration for connecting to an agent. It must not be changed.
 func (f *Files) Client() (*tls.Config, error) { return f.load() }
 
-// Server is the configuration of an agent: every client must have a certificate
-// that CA vouches for. It must not be changed.
+// Server is the configuration of an agent: every client must have a certificate from
+// CA. It must not be changed.
 func (f *Files) Server() (*tls.Config, error) { return f.load() }
 
-// load reads the files again where they have changed. While that fails, as in
-// the middle of a renewal, what was read before goes on to hold.
+// load rereads the files if they have changed. While that fails, as in the middle of
+// a renewal, the previous configuration stays in use.
 func (f *Files) load() (*tls.Config, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,7 +67,7 @@ func (f *Files) keep(err error) (*tls.Config, error) {
 
 func (f *Files) read() (*tls.Config, error) {
 	if info, err := os.Stat(f.Key); err == nil && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("the key %s is open to others (mode %04o): chmod 600 it", f.Key, info.Mode().Perm())
+		return nil, fmt.Errorf("others can read the key %s (mode %04o): chmod 600 it", f.Key, info.Mode().Perm())
 	}
 	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
@@ -80,7 +79,7 @@ func (f *Files) read() (*tls.Config, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, errors.New("no certificate in " + f.CA)
+		return nil, errors.New("there is no certificate in " + f.CA)
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair},
@@ -89,15 +88,15 @@ func (f *Files) read() (*tls.Config, error) {
 	}, nil
 }
 
-// Expiry is when a certificate file's certificate ends.
+// Expiry is when the certificate in a file expires.
 type Expiry struct {
 	Path     string    `json:"path"`
 	Name     string    `json:"name"`
 	NotAfter time.Time `json:"not_after"`
 }
 
-// Expiries reads the certificates of f: its own and the first of its authority.
-// The error joins what could not be read; the others are given all the same.
+// Expiries reads the certificates of f: its own and the first of its authority. The
+// error joins what could not be read; the others are returned all the same.
 func (f *Files) Expiries() ([]Expiry, error) {
 	var out []Expiry
 	var errs []error
@@ -112,7 +111,7 @@ func (f *Files) Expiries() ([]Expiry, error) {
 	return out, errors.Join(errs...)
 }
 
-// State is how a certificate stands in time.
+// State is the state of a certificate: valid, expiring or expired.
 type State string
 
 // The states.
@@ -122,10 +121,10 @@ const (
 	Expired State = "expired"
 )
 
-// warnBefore is when there is still time to renew at leisure.
+// warnBefore leaves time enough to renew without hurry.
 const warnBefore = 30 * 24 * time.Hour
 
-// StateAt says how a certificate that ends at notAfter stands.
+// StateAt is the state of a certificate that expires at notAfter.
 func StateAt(notAfter, now time.Time) State {
 	switch {
 	case now.After(notAfter):
@@ -136,7 +135,7 @@ func StateAt(notAfter, now time.Time) State {
 	return Good
 }
 
-// Use says what a certificate is good for.
+// Use says what a certificate is for.
 func Use(c *x509.Certificate) string {
 	if c.IsCA {
 		return "authority"

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// Role says what a certificate is good for.
+// Role says what a certificate is for.
 type Role string
 
 // The roles.
 const (
-	Controller Role = "controller" // a client's: it gives orders to agents
-	Agent      Role = "agent"      // a server's
+	Controller Role = "controller" // for clients: it gives orders to agents
+	Agent      Role = "agent"      // for servers
 )
 
 // Names of the authority's files in its directory.
@@ -31,20 +31,20 @@ const (
 	caKey  = "ca.key"
 )
 
-// Lifetimes, where none is asked for.
+// The default lifetimes.
 const (
 	DefaultCALife = 10 * 365 * 24 * time.Hour
 	DefaultLife   = 365 * 24 * time.Hour
 )
 
-// skew is how far clocks of two hosts may be apart: certificates begin earlier.
+// skew is how far the clocks of two hosts may differ: certificates begin earlier.
 const skew = 5 * time.Minute
 
 // Request says what to issue.
 type Request struct {
 	Role Role
-	// Name is the certificate's own, and the name of its files. Hosts are further
-	// DNS names and addresses that a server answers under.
+	// Name is the common name, and the name of the files. Hosts are further DNS names
+	// and addresses of the server.
 	Name  string
 	Hosts []string
 	// Life is the time from now until it expires; zero: DefaultLife.
@@ -54,7 +54,7 @@ type Request struct {
 // Paths are the two files of a certificate.
 type Paths struct{ Cert, Key string }
 
-// Init makes an authority in dir. It never replaces one.
+// Init creates an authority in dir. It never replaces one.
 func Init(dir, name string, life time.Duration) (Paths, error) {
 	out := Paths{filepath.Join(dir, caCert), filepath.Join(dir, caKey)}
 	for _, p := range []string{out.Cert, out.Key} {
@@ -64,7 +64,7 @@ func Init(dir, name string, life time.Duration) (Paths, error) {
 		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return out, fmt.Errorf("make the authority's directory: %w", err)
+		return out, fmt.Errorf("create the authority's directory: %w", err)
 	}
 	if life <= 0 {
 		life = DefaultCALife
@@ -80,41 +80,41 @@ func Init(dir, name string, life time.Duration) (Paths, error) {
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return out, fmt.Errorf("make a key: %w", err)
+		return out, fmt.Errorf("create a key: %w", err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	if err != nil {
-		return out, fmt.Errorf("make the authority's certificate: %w", err)
+		return out, fmt.Errorf("create the authority's certificate: %w", err)
 	}
 	return out, write(out, der, key)
 }
 
-// Issue makes a certificate with the authority in dir, beside it.
+// Issue creates a certificate from the authority in dir, in the same directory.
 func Issue(dir string, r Request) (Paths, error) {
 	if err := r.check(); err != nil {
 		return Paths{}, err
 	}
 	out := Paths{filepath.Join(dir, r.Name+".crt"), filepath.Join(dir, r.Name+".key")}
 	if _, err := os.Lstat(out.Cert); err == nil {
-		return out, fmt.Errorf("%s is there already: repool certs renew makes it anew", out.Cert)
+		return out, fmt.Errorf("%s already exists: use repool certs renew to replace it", out.Cert)
 	}
 	return out, issue(dir, out, r)
 }
 
-// Renew makes the certificate at path anew with the authority in dir: same role,
-// names and lifetime, another key.
+// Renew replaces the certificate at path with one from the authority in dir: same
+// role, names and lifetime, another key.
 func Renew(dir, path string, life time.Duration) (Paths, error) {
 	old, err := Read(path)
 	if err != nil {
 		return Paths{}, err
 	}
 	if old.IsCA {
-		return Paths{}, errors.New("an authority is not renewed: make a new one in another directory, trust both (ca may " +
-			"hold several certificates), and issue anew")
+		return Paths{}, errors.New("an authority cannot be renewed: create a new one in another directory, " +
+			"trust both (ca may hold several certificates), and issue new certificates from it")
 	}
 	r := Request{Role: roleOf(old), Name: old.Subject.CommonName, Life: life}
 	if r.Role == "" {
-		return Paths{}, fmt.Errorf("%s is neither a controller's certificate nor an agent's: renew it where it was made",
+		return Paths{}, fmt.Errorf("%s is neither a controller's certificate nor an agent's: renew it where it was issued",
 			path)
 	}
 	for _, n := range old.DNSNames {
@@ -135,10 +135,10 @@ func Renew(dir, path string, life time.Duration) (Paths, error) {
 func (r Request) check() error {
 	switch {
 	case r.Role != Controller && r.Role != Agent:
-		return fmt.Errorf("role %q: want %s or %s", r.Role, Controller, Agent)
+		return fmt.Errorf("role %q: must be %s or %s", r.Role, Controller, Agent)
 	case r.Name == "" || strings.ContainsAny(r.Name, "/\x00 ") || strings.HasPrefix(r.Name, "-") ||
 		strings.HasPrefix(r.Name, ".") || r.Name == "ca":
-		return fmt.Errorf("name %q: want a host's name", r.Name)
+		return fmt.Errorf("name %q: must be a host name", r.Name)
 	}
 	return nil
 }
@@ -176,16 +176,16 @@ func issue(dir string, out Paths, r Request) error {
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return fmt.Errorf("make a key: %w", err)
+		return fmt.Errorf("create a key: %w", err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, ca, key.Public(), signer)
 	if err != nil {
-		return fmt.Errorf("make the certificate of %s: %w", r.Name, err)
+		return fmt.Errorf("create the certificate of %s: %w", r.Name, err)
 	}
 	return write(out, der, key)
 }
 
-// roleOf is empty for a certificate that repool has not made.
+// roleOf is empty for a certificate that repool did not issue.
 func roleOf(c *x509.Certificate) Role {
 	if len(c.ExtKeyUsage) != 1 {
 		return ""
@@ -203,7 +203,7 @@ func roleOf(c *x509.Certificate) Role {
 func serialNumber() (*big.Int, error) {
 	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return nil, fmt.Errorf("make a serial number: %w", err)
+		return nil, fmt.Errorf("create a serial number: %w", err)
 	}
 	return n, nil
 }

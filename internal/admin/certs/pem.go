@@ -16,8 +16,8 @@ import (
 
 const certType = "CERTIFICATE"
 
-// write replaces both files. The key comes first: a reader that meets the new
-// key with the old certificate keeps what it had, see Files.
+// write replaces both files, the key first: a reader that finds the new key with the
+// old certificate keeps what it had, see Files.
 func write(p Paths, der []byte, key *ecdsa.PrivateKey) error {
 	k, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -50,17 +50,17 @@ func Read(path string) (*x509.Certificate, error) {
 		}
 		return c, nil
 	}
-	return nil, fmt.Errorf("read certificate %s: there is none in it", path)
+	return nil, fmt.Errorf("read certificate %s: the file contains none", path)
 }
 
 func readAuthority(dir string) (*x509.Certificate, crypto.PrivateKey, error) {
 	p := Paths{filepath.Join(dir, caCert), filepath.Join(dir, caKey)}
 	pair, err := tls.LoadX509KeyPair(p.Cert, p.Key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the authority in %s (repool certs init makes one): %w", dir, err)
+		return nil, nil, fmt.Errorf("read the authority in %s (repool certs init creates one): %w", dir, err)
 	}
 	if !pair.Leaf.IsCA {
-		return nil, nil, errors.New(p.Cert + " is no authority's certificate")
+		return nil, nil, errors.New(p.Cert + " is not an authority's certificate")
 	}
 	return pair.Leaf, pair.PrivateKey, nil
 }

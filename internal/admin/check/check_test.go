@@ -163,7 +163,7 @@ var changes = []change{
 		severity: Problem, subject: "node 1", found: "PostgreSQL 16"},
 	{name: "another cluster, and it is down", do: func(f *Facts) {
 		f.Nodes[1].SQL = SQLFacts{Login: Login{Tried: true, Err: "refused"}, Refused: true}
-		f.Nodes[1].Local.Control = &topology.Control{SystemID: 9}
+		f.Nodes[1].Local.SystemID = 9
 	}, id: "same-cluster", severity: Problem, subject: "node 1"},
 	{name: "behind on an old timeline", do: func(f *Facts) { f.Nodes[2].SQL.Timeline = 2 }, id: "timeline",
 		severity: Warning, subject: "node 2"},

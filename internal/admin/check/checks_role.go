@@ -96,8 +96,8 @@ func checkSameCluster(f *Facts, r *results) {
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		id, major := n.SQL.SystemID, n.SQL.Version/10000
-		if !n.SQL.OK() && n.Local != nil && n.Local.Control != nil {
-			id, major = n.Local.Control.SystemID, n.Local.Major
+		if !n.SQL.OK() && n.Local != nil {
+			id, major = n.Local.SystemID, n.Local.Major
 		}
 		if id == 0 || n == p {
 			continue

@@ -11,7 +11,6 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
-	"github.com/repool/repool/pcp"
 )
 
 // Facts is everything the checks look at. An unknown fact is nil or empty, or has
@@ -160,9 +159,9 @@ const PromoteFunction = "pg_catalog.pg_promote(boolean,integer)"
 type LocalFacts struct {
 	Dir    string
 	Exists bool
-	// Control is nil when it cannot be read.
-	Control *topology.Control
-	Major   int
+	// SystemID and Major are zero if unknown.
+	SystemID topology.SystemID
+	Major    int
 
 	MountPoint  bool
 	Tablespaces int
@@ -188,7 +187,6 @@ type PgpoolFacts struct {
 	Watchdog topology.Watchdog
 	// Running are the settings in effect, by name; empty: unknown.
 	Running map[string]string
-	Nodes   []pcp.NodeInfo
 	Peers   []PeerFacts
 	// User runs Pgpool-II, and so its hooks.
 	User Identity
@@ -207,8 +205,6 @@ type Identity struct {
 	Name string
 	UID  uint32
 	GIDs []uint32
-	// Guessed says that nothing shows who it is, so this is Debian's user.
-	Guessed bool
 }
 
 // Program is the first word of a hook's command line.

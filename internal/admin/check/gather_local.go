@@ -59,9 +59,13 @@ func (g *gatherer) local(ctx context.Context, n config.NodeConf) (*LocalFacts, s
 }
 
 func fromInspection(in topology.Inspection, dir string) *LocalFacts {
-	return &LocalFacts{Dir: dir, Exists: in.Dir == topology.DirPresent, Control: in.Control, Major: in.Version,
+	f := &LocalFacts{Dir: dir, Exists: in.Dir == topology.DirPresent, Major: in.Version,
 		MountPoint: in.MountPoint, Tablespaces: in.Tablespaces, Odd: in.Odd,
 		DataBytes: in.DataBytes, WALBytes: in.WALBytes, FreeBytes: in.FreeBytes}
+	if in.Control != nil {
+		f.SystemID = in.Control.SystemID
+	}
+	return f
 }
 
 // lookInto reads a data directory. A missing one is a fact, an unreadable one an
@@ -83,8 +87,7 @@ func lookInto(n config.NodeConf, scripts []string) (*LocalFacts, error) {
 		return nil, err
 	}
 	if c, err := pgdata.ReadControl(n.DataDir); err == nil {
-		f.Control = &topology.Control{SystemID: c.SystemID, State: c.State.String(), Timeline: c.Timeline,
-			WALLogHints: c.WALLogHints, Checksums: c.DataChecksums}
+		f.SystemID = c.SystemID
 	}
 	if f.MountPoint, err = pgdata.IsMountPoint(n.DataDir); err != nil {
 		return nil, err

@@ -30,8 +30,7 @@ func (g *gatherer) pgpool(ctx context.Context, f *PgpoolFacts) {
 		for _, s := range settings {
 			f.Running[s.Name] = s.Value
 		}
-		f.Nodes, err = c.Nodes(ctx)
-		return err
+		return nil
 	})
 	for _, p := range g.pool.Peers {
 		f.Peers = append(f.Peers, PeerFacts{Endpoint: p.Name(), PCP: g.pcp(ctx, p, func(c *pcp.Conn) error {

@@ -50,7 +50,7 @@ func pgpoolIdentity(file *pgpoolconf.File) Identity {
 			}
 		}
 	}
-	id := Identity{Name: "postgres", Guessed: true}
+	id := Identity{Name: "postgres"}
 	if u, err := user.Lookup("postgres"); err == nil {
 		uid, _ := strconv.ParseUint(u.Uid, 10, 32) // the system's own number
 		id.UID = uint32(uid)
@@ -115,7 +115,7 @@ func (id Identity) mayRun(path string) string {
 func PgpoolOwner(conf string) Identity {
 	file, err := pgpoolconf.Load(conf)
 	if err != nil {
-		return Identity{Name: "postgres", Guessed: true}
+		return Identity{Name: "postgres"}
 	}
 	return pgpoolIdentity(file)
 }

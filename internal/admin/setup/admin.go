@@ -21,15 +21,15 @@ import (
 	"github.com/repool/repool/internal/node/postgres"
 )
 
-// connect opens superuser connections to the nodes, as far as that works, and
-// learns from them what the database role could not see.
+// connect opens superuser connections to the nodes, where that works, and reads what
+// the database role could not see.
 func (m *maker) connect(ctx context.Context) {
 	for i := range m.facts.Nodes {
 		n := &m.facts.Nodes[i]
 		m.logins[n.Conf.ID] = n.SQL.Login
 		conn, err := m.dial(ctx, n.Conf, m.facts.Pool.Database.DBName)
 		if err != nil {
-			continue // what is missing because of it becomes a manual item
+			continue // what it leaves missing becomes a manual item
 		}
 		m.admin[n.Conf.ID] = conn
 		if !n.SQL.OK() {
@@ -44,14 +44,14 @@ func (m *maker) connect(ctx context.Context) {
 func (m *maker) disconnect() {
 	for id, conn := range m.admin {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		_ = conn.Close(ctx) // every statement was answered
+		_ = conn.Close(ctx) // every statement has been answered
 		cancel()
 		delete(m.admin, id)
 	}
 }
 
-// dial connects as the administrator: over --admin-host, else over the socket
-// of a node on this machine, else over its host.
+// dial connects as the administrator: to --admin-host, or else to the socket of a
+// node on this machine, or else to its host.
 func (m *maker) dial(ctx context.Context, n config.NodeConf, db string) (*pgx.Conn, error) {
 	hosts := []string{n.Host}
 	if n.Agent.Kind == config.AgentLocal {
@@ -88,9 +88,9 @@ func (m *maker) dialHost(ctx context.Context, host string, port int, db string) 
 	return postgres.Connect(ctx, conf)
 }
 
-// dialAs connects to a unix socket as another user of this system, for root:
-// "peer" asks the kernel who called connect. Only one thread changes its user,
-// and it ends with the goroutine that is locked to it.
+// dialAs connects to a unix socket as another user of this system, for root: "peer"
+// asks the kernel who called connect. Only one thread changes its user, and it ends
+// with the goroutine that is locked to it.
 func dialAs(uid int) pgconn.DialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		type result struct {
@@ -99,7 +99,7 @@ func dialAs(uid int) pgconn.DialFunc {
 		}
 		done := make(chan result, 1)
 		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread must not serve anybody else
+			runtime.LockOSThread() // never unlocked: the thread must not be reused
 			same := ^uintptr(0)
 			if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, same, uintptr(uid), same); errno != 0 {
 				done <- result{nil, fmt.Errorf("connect as user %d: %w", uid, errno)}

@@ -13,7 +13,7 @@ import (
 	"github.com/repool/repool/internal/node/pgdata"
 )
 
-// fileEdit is a whole file as it shall be.
+// fileEdit is a file before and after the edit.
 type fileEdit struct {
 	path          string
 	before, after string
@@ -21,7 +21,7 @@ type fileEdit struct {
 	// perm and owner are for a new file.
 	perm  os.FileMode
 	owner owner
-	// inPlace keeps the file itself: somebody has it open and goes on reading it.
+	// inPlace writes into the existing file, which somebody keeps open.
 	inPlace bool
 }
 
@@ -51,7 +51,7 @@ func (e *fileEdit) appendLine(line string) {
 	e.after += line + "\n"
 }
 
-// write brings the file to what it shall be, keeping the old text beside it.
+// write edits the file, with a backup of the old one beside it.
 func (e *fileEdit) write(suffix string) (backup string, err error) {
 	if e.exists {
 		now, err := os.ReadFile(e.path)
@@ -59,7 +59,7 @@ func (e *fileEdit) write(suffix string) (backup string, err error) {
 			return "", err
 		}
 		if string(now) != e.before {
-			return "", fmt.Errorf("%s has changed meanwhile: run setup again", e.path)
+			return "", fmt.Errorf("%s has changed in the meantime: run setup again", e.path)
 		}
 		backup, err = keep(e.path, now, suffix)
 		if err != nil {
@@ -79,8 +79,8 @@ func (e *fileEdit) write(suffix string) (backup string, err error) {
 	return "", errors.Join(e.owner.take(e.path), os.Chmod(e.path, e.perm))
 }
 
-// overwrite writes into the file that is there. What is only added is written in
-// one piece, so that a reader sees the old file or the new one.
+// overwrite writes into the existing file. Added text is written in one piece, so
+// that a reader sees either the old file or the new one.
 func (e *fileEdit) overwrite() error {
 	text, how := e.after, os.O_WRONLY|os.O_TRUNC
 	if added, ok := strings.CutPrefix(e.after, e.before); ok {
@@ -94,7 +94,7 @@ func (e *fileEdit) overwrite() error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// take gives a file to the owner. Only root can, and only root has to.
+// take gives a file to the owner. Only root can, and only root needs to.
 func (o owner) take(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -120,8 +120,8 @@ func keep(path string, text []byte, suffix string) (string, error) {
 	return backup, errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close())
 }
 
-// edit adds the item that writes a file, unless nothing changes. Lines are what
-// is shown of it.
+// edit adds the item that writes a file, unless nothing changes. Lines are shown to
+// people.
 func (m *maker) edit(id, subject, what string, e *fileEdit, lines []string) {
 	if e.after == e.before && e.exists {
 		return

@@ -15,13 +15,13 @@ import (
 	"github.com/repool/repool/internal/config"
 )
 
-// The block of ours in a pg_hba.conf.
+// repool's block in a pg_hba.conf.
 const (
 	hbaBegin = "# repool: begin (made by repool setup)"
 	hbaEnd   = "# repool: end"
 )
 
-// hba lets repool and the standbys in on every node, from every other one and
+// hba lets repool and the standbys connect to every node, from every other node and
 // from here.
 func (m *maker) hba(context.Context) error {
 	for i := range m.facts.Nodes {
@@ -66,8 +66,8 @@ func (m *maker) missingRules(n *check.NodeFacts) []string {
 	return lines
 }
 
-// hbaMethod is scram-sha-256, or md5 for a role whose password is stored that
-// way (md5 takes both).
+// hbaMethod is scram-sha-256, or md5 for a role whose password is stored that way
+// (md5 accepts both).
 func (m *maker) hbaMethod(user string) string {
 	if m.md5[user] {
 		return "md5"
@@ -75,8 +75,8 @@ func (m *maker) hbaMethod(user string) string {
 	return "scram-sha-256"
 }
 
-// here is where connections from this machine to a node come from. Nothing is
-// sent: a UDP socket only looks the route up.
+// here is the address of connections from this machine to a node. Nothing is sent: a
+// UDP socket only looks up the route.
 func here(n config.NodeConf) []netip.Addr {
 	if n.Host == "" || filepath.IsAbs(n.Host) {
 		return []netip.Addr{{}}
@@ -93,7 +93,7 @@ func here(n config.NodeConf) []netip.Addr {
 	return []netip.Addr{addr.Addr().Unmap()}
 }
 
-// hbaItem edits a file on this machine, or tells what to do on another.
+// hbaItem edits a file on this machine, or says what to do on another.
 func (m *maker) hbaItem(n *check.NodeFacts, lines []string) error {
 	path := n.SQL.Settings["hba_file"]
 	if path == "" && len(n.HBA) > 0 {
@@ -112,7 +112,7 @@ func (m *maker) hbaItem(n *check.NodeFacts, lines []string) error {
 		return err
 	}
 	e.after = withBlock(e.after, lines)
-	m.add(Item{ID: "hba", Subject: n.Subject(), What: "let repool and the standbys in from every node", File: path,
+	m.add(Item{ID: "hba", Subject: n.Subject(), What: "let repool and the standbys connect from every node", File: path,
 		Lines: plus(strings.Join(lines, "\n")), SQL: []string{"SELECT pg_reload_conf()"},
 		do: func(ctx context.Context, i *Item) (err error) {
 			if i.Backup, err = e.write(m.o.Suffix); err != nil {
@@ -126,7 +126,7 @@ func (m *maker) hbaItem(n *check.NodeFacts, lines []string) error {
 				return err
 			}
 			if bad != "" {
-				return fmt.Errorf("%s has errors, so it is not reloaded: %s", path, bad)
+				return fmt.Errorf("%s has errors, so it was not reloaded: %s", path, bad)
 			}
 			_, err = conn.Exec(ctx, "SELECT pg_reload_conf()")
 			return err
@@ -134,8 +134,8 @@ func (m *maker) hbaItem(n *check.NodeFacts, lines []string) error {
 	return nil
 }
 
-// withBlock puts lines into the block of ours, which stands before the first
-// rule: the first rule that fits decides.
+// withBlock puts lines into repool's block, before the first rule: the first matching
+// rule decides.
 func withBlock(text string, lines []string) string {
 	ours := strings.Join(lines, "\n") + "\n"
 	at, first, inBlock := 0, -1, false

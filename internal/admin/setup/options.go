@@ -16,7 +16,7 @@ import (
 // value has a sensible default.
 type Options struct {
 	Loaded *config.Loaded
-	// ConfigFile is the repool.yaml that is written when Loaded came from none.
+	// ConfigFile is the repool.yaml that is written if there was none to load.
 	ConfigFile string
 	// Program is the path of repool that hooks and the unit call.
 	Program string
@@ -24,8 +24,8 @@ type Options struct {
 	// AdminUser is a superuser of PostgreSQL; default postgres. AdminHost is a
 	// host or socket directory; default: the node's own socket, or its host.
 	AdminUser, AdminHost string
-	// ServiceUser runs repool and owns its files; default: Pgpool-II's user for
-	// root, else oneself.
+	// ServiceUser runs repool and owns its files; default: Pgpool-II's user when run
+	// by root, or else the current user.
 	ServiceUser string
 	// StateDir, PGPass and PCPPass are for a new repool.yaml.
 	StateDir, PGPass, PCPPass string
@@ -40,18 +40,17 @@ type Options struct {
 	Recovery bool
 	// UnitDir is where the systemd unit goes; empty: no unit.
 	UnitDir string
-	// ResetPassword gives existing roles a new password where the present one is
-	// not known.
+	// ResetPassword gives existing roles a new password if the current one is unknown.
 	ResetPassword bool
 	// NoReload leaves the reload of Pgpool-II to a person.
 	NoReload bool
 	// Suffix is appended to the names of backups.
 	Suffix string
-	// Timeout bounds each question; zero: 5 s.
+	// Timeout bounds each query; zero: 5 s.
 	Timeout time.Duration
 }
 
-// owner is a user of this system to whom new files are given.
+// owner is the user of this system who gets new files.
 type owner struct {
 	name     string
 	home     string
@@ -95,7 +94,7 @@ func (o *Options) findOwner() (owner, error) {
 	}
 	u, err := user.Lookup(o.ServiceUser)
 	if err != nil {
-		return owner{}, fmt.Errorf("find the user that shall run repool: %w", err)
+		return owner{}, fmt.Errorf("find the user who is to run repool: %w", err)
 	}
 	uid, err := strconv.Atoi(u.Uid)
 	if err != nil {

@@ -28,8 +28,7 @@ func passLine(fields ...string) string {
 	return strings.Join(fields, ":")
 }
 
-// passwordInFile is the role's password as it stands in its passfile; unknown
-// when there is none.
+// passwordInFile is the role's password from its passfile; unknown if it has none.
 func (m *maker) passwordInFile(l postgres.Login) (secret, error) {
 	e, err := m.file(l.Passfile, 0o600)
 	if err != nil {
@@ -49,8 +48,8 @@ func (m *maker) passwordInFile(l postgres.Login) (secret, error) {
 	return secret{}, nil
 }
 
-// passHosts are the names under which clients look a node up: for a socket
-// localhost, and its directory for those that were built with another one.
+// passHosts are the names by which clients look up a node: for a socket localhost,
+// and its directory for clients built with another default.
 func passHosts(host string) []string {
 	if filepath.IsAbs(host) {
 		return []string{"localhost", host}
@@ -69,7 +68,7 @@ func (m *maker) passfileItems(roles []*role) {
 		}
 		path := r.login.Passfile
 		e := m.files[path]
-		entries, _ := pgpassfile.ParsePassfile(strings.NewReader(e.after)) // was parsed before
+		entries, _ := pgpassfile.ParsePassfile(strings.NewReader(e.after)) // it was parsed before
 		if _, seen := shown[path]; !seen {
 			paths, shown[path] = append(paths, path), nil
 		}
@@ -102,8 +101,8 @@ func pcpHost(host string) string {
 	return host
 }
 
-// pcpPassword is the password for the Pgpool-II beside repool, made anew where
-// the passfile has none, with the item that writes it down.
+// pcpPassword is the password for the Pgpool-II beside repool. If the passfile has
+// none, it makes one and adds the item that writes it there.
 func (m *maker) pcpPassword() (secret, error) {
 	end := m.facts.Pool.PCP
 	conf, err := end.Config()

@@ -19,8 +19,8 @@ func (m *maker) set(name, value string) {
 	m.settings = append(m.settings, [2]string{name, value})
 }
 
-// pcpUser makes repool a user of PCP. pcp.conf may have several lines for one
-// user and keeps no clear password, so that a line is added and none replaced.
+// pcpUser makes repool a user of PCP. pcp.conf may have several lines for a user and
+// holds only hashes, so a line is added and none is replaced.
 func (m *maker) pcpUser(context.Context) error {
 	if m.facts.Pgpool.PCP.OK() {
 		return nil
@@ -37,7 +37,7 @@ func (m *maker) pcpUser(context.Context) error {
 	line := user + ":" + pcpHash(s)
 	for have := range strings.Lines(e.before) {
 		if strings.TrimSpace(have) == line {
-			return nil // it is the connection that fails, then
+			return nil // so it is the connection that fails
 		}
 	}
 	e.appendLine(line)
@@ -88,7 +88,7 @@ func (m *maker) checkFails(kind string) bool {
 	return false
 }
 
-// setForAll sets a parameter, and its forms with a node index where they are used.
+// setForAll sets a parameter, and its forms with a node index if they are used.
 func (m *maker) setForAll(name, value string) {
 	have, isSet := m.facts.File.Lookup(name)
 	if value != have.Value || !isSet && value != "" {
@@ -102,14 +102,14 @@ func (m *maker) setForAll(name, value string) {
 	}
 }
 
-// poolPassword puts a role's password into pool_passwd, in the form that works
-// with every method of authentication.
+// poolPassword puts a role's password into pool_passwd, in the form that works with
+// every authentication method.
 func (m *maker) poolPassword(path, user string, s secret) error {
 	e, err := m.file(path, 0o600)
 	if err != nil {
 		return err
 	}
-	e.inPlace = true // Pgpool-II's processes have opened it at their start
+	e.inPlace = true // Pgpool-II's processes keep it open
 	line := user + ":TEXT" + s.clear
 	var out []string
 	for have := range strings.Lines(e.after) {
@@ -126,7 +126,7 @@ func (m *maker) poolPassword(path, user string, s secret) error {
 	return nil
 }
 
-// simple are settings that one value puts right.
+// simple are findings that one setting fixes.
 var simple = []struct{ check, name, value string }{
 	{"sr-check-off", "sr_check_period", "5"},
 	{"auto-failback", "auto_failback", "off"},
@@ -163,7 +163,7 @@ func (m *maker) pgpoolConf(context.Context) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	m.add(Item{ID: "pgpool-conf", Subject: pgpoolSubject, What: "call repool, and do nothing behind its back",
+	m.add(Item{ID: "pgpool-conf", Subject: pgpoolSubject, What: "let Pgpool-II call repool, and do nothing on its own",
 		File: m.facts.Pool.PgpoolConf, Lines: changeLines(changes),
 		do: func(_ context.Context, i *Item) error {
 			written, err := edit.Write(m.o.Suffix)
@@ -193,7 +193,7 @@ func changeLines(changes []pgpoolconf.Change) []string {
 	return lines
 }
 
-// healthPeriods turns health checks on for the nodes that have none.
+// healthPeriods turns on health checks for nodes without them.
 func (m *maker) healthPeriods() {
 	general := false
 	for _, n := range m.facts.Pool.Pgpool.Backends {
@@ -212,7 +212,7 @@ func (m *maker) healthPeriods() {
 	}
 }
 
-// hookSettings has pgpool.conf call repool, or the shims.
+// hookSettings makes pgpool.conf call repool, or the shims.
 func (m *maker) hookSettings() {
 	for _, h := range []struct{ check, name, shim string }{
 		{"failover-command", "failover_command", "failover.sh"},
@@ -227,14 +227,14 @@ func (m *maker) hookSettings() {
 			value = m.shimLine(h.shim)
 		}
 		if have, _ := m.facts.File.Lookup(h.name); have.Value == value {
-			m.handled[h.check] = false // it is the program itself that cannot be run
+			m.handled[h.check] = false // so it is the program that cannot be run
 			continue
 		}
 		m.set(h.name, value)
 	}
 }
 
-// nodeSettings fills in what pgpool.conf does not say about nodes.
+// nodeSettings fills in what pgpool.conf lacks about nodes.
 func (m *maker) nodeSettings() {
 	var used []string
 	for i := range m.facts.Nodes {

@@ -17,12 +17,12 @@ type Item struct {
 	Subject string `json:"subject"`
 	// What is one sentence.
 	What string `json:"what"`
-	// File is what is edited or made; Lines are "- old" and "+ new".
+	// File is edited or created; Lines are "- old" and "+ new".
 	File  string   `json:"file,omitempty"`
 	Lines []string `json:"lines,omitempty"`
-	// SQL are the statements, passwords replaced by ***.
+	// SQL are the statements, with passwords replaced by ***.
 	SQL []string `json:"sql,omitempty"`
-	// Manual: Apply leaves it to a person.
+	// Manual says that Apply leaves it to a person.
 	Manual bool `json:"manual,omitempty"`
 	// Done and Backup are set by Apply.
 	Done   bool   `json:"done,omitempty"`
@@ -51,8 +51,8 @@ func (p *Plan) ToDo() int {
 // Close ends the connections that the plan holds.
 func (p *Plan) Close() { p.close() }
 
-// Apply does all that is not manual and not done, and stops at the first error:
-// what follows may rest on it. Running setup again takes up the rest.
+// Apply does every item that is neither manual nor done, and stops at the first
+// error: later items may depend on it. Running setup again does the rest.
 func (p *Plan) Apply(ctx context.Context, told func(Item)) error {
 	for i := range p.Items {
 		item := &p.Items[i]
@@ -75,25 +75,25 @@ type maker struct {
 	facts *check.Facts
 	// admin are superuser connections to the database of the role's grants.
 	admin map[topology.NodeID]*pgx.Conn
-	// logins are the database role's, before an administrator's took their place.
+	// logins are those of the database role, from before the administrator's.
 	logins map[topology.NodeID]check.Login
 	items  []Item
 	// files are the edits planned so far, by path: several parts may add to one.
 	files map[string]*fileEdit
-	// secrets are the passwords of roles, as far as they are known.
+	// secrets are the known passwords of roles.
 	secrets map[string]secret
-	// md5 are the roles whose stored password is no SCRAM verifier.
+	// md5 are the roles whose stored password is not a SCRAM verifier.
 	md5 map[string]bool
-	// settings are what pgpool.conf shall say, in this order.
+	// settings are the changes to pgpool.conf, in order.
 	settings [][2]string
-	// reload: something changed that Pgpool-II must read again.
+	// reload says that Pgpool-II must reread something.
 	reload bool
-	// handled are the checks whose findings have an item of their own, by id, or
-	// by id and subject with a blank between.
+	// handled are the checks whose findings have an item of their own, by id, or by
+	// "id subject".
 	handled map[string]bool
 }
 
-// Make looks at the pool and says what has to be done.
+// Make looks at the pool and returns what has to be done.
 func Make(ctx context.Context, o Options) (*Plan, error) {
 	own, err := o.fill()
 	if err != nil {
@@ -104,7 +104,7 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 		return nil, err
 	}
 	if facts.Pool.File == "" {
-		facts.Pool.File = o.ConfigFile // the one that is going to be written
+		facts.Pool.File = o.ConfigFile // the one that will be written
 	}
 	m := &maker{o: o, own: own, facts: facts, admin: map[topology.NodeID]*pgx.Conn{}, files: map[string]*fileEdit{},
 		secrets: map[string]secret{}, md5: map[string]bool{}, logins: map[topology.NodeID]check.Login{},
@@ -131,8 +131,7 @@ func (m *maker) manual(id, subject, format string, args ...any) {
 	m.add(Item{ID: id, Subject: subject, What: fmt.Sprintf(format, args...), Manual: true})
 }
 
-// bad says whether a check has findings other than OK on a subject; an empty
-// subject means any.
+// bad says whether a check has findings other than OK about a subject; empty: any.
 func (m *maker) bad(id, subject string) bool {
 	for _, f := range m.report().Findings {
 		if f.ID == id && f.Severity != check.OK && (subject == "" || f.Subject == subject) {
@@ -144,7 +143,7 @@ func (m *maker) bad(id, subject string) bool {
 
 func (m *maker) report() check.Report { return check.Run(m.facts) }
 
-// rest lists the findings that no item stands for.
+// rest adds the findings that have no item of their own.
 func (m *maker) rest() {
 	for _, f := range m.report().Findings {
 		if f.Severity == check.OK || m.handled[f.ID] || m.handled[f.ID+" "+f.Subject] {

@@ -11,7 +11,7 @@ import (
 	"github.com/repool/repool/pcp"
 )
 
-// reloadPgpool is the last item when Pgpool-II has to read something again.
+// reloadPgpool adds the last item if Pgpool-II must reread something.
 func (m *maker) reloadPgpool() {
 	m.handled["reload-pending"] = m.reload
 	if !m.reload {
@@ -21,14 +21,14 @@ func (m *maker) reloadPgpool() {
 		m.manual("reload", pgpoolSubject, "reload Pgpool-II: pcp_reload_config -w, or systemctl reload pgpool2")
 		return
 	}
-	m.add(Item{ID: "reload", Subject: pgpoolSubject, What: "have Pgpool-II read its configuration again", do: m.doReload})
+	m.add(Item{ID: "reload", Subject: pgpoolSubject, What: "reload Pgpool-II", do: m.doReload})
 	if m.facts.Pool.Pgpool.UseWatchdog {
 		m.manual("reload", pgpoolSubject, "make the same changes beside every other member of the watchdog cluster "+
 			"(repool setup --apply there)")
 	}
 }
 
-// doReload asks over PCP, and waits until the settings in effect are the new ones.
+// doReload asks over PCP, and waits until the new settings are in effect.
 func (m *maker) doReload(ctx context.Context, _ *Item) error {
 	if err := m.checksWork(ctx); err != nil {
 		return err
@@ -71,9 +71,9 @@ func (m *maker) reloadPending(ctx context.Context, conf pcp.Config) (pending boo
 	return pending, err
 }
 
-// checksWork waits until Pgpool-II's checks, with the new settings, could log in
-// to every node that answers. With a health check that cannot, Pgpool-II would
-// detach every node the moment it has read its configuration.
+// checksWork waits until Pgpool-II's checks can log in to every node that answers
+// with the new settings. Otherwise Pgpool-II would detach every node as soon as it
+// is reloaded.
 func (m *maker) checksWork(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
@@ -86,7 +86,7 @@ func (m *maker) checksWork(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("Pgpool-II is not reloaded, since it would detach nodes: %w", err)
+			return fmt.Errorf("Pgpool-II was not reloaded, because it would detach nodes: %w", err)
 		case <-time.After(300 * time.Millisecond): // a standby has to replay the new role
 		}
 	}

@@ -12,21 +12,21 @@ import (
 	"github.com/repool/repool/internal/node/postgres"
 )
 
-// role is one role that repool uses, and what pg_authid says of it.
+// role is a role that repool uses, and what pg_authid says about it.
 type role struct {
 	login postgres.Login
-	// database: it asks the nodes and promotes. standbys: standbys stream as it.
+	// database: repool queries and promotes with it; standbys: they stream with it.
 	database, standbys bool
 
 	exists, canLogin, replication, super bool
-	// password: one is stored; scram: as a SCRAM verifier.
+	// password: one is stored; scram: it is a SCRAM verifier.
 	password, scram bool
 	monitor         bool
-	checkpoint      bool // or the server has no such role
+	checkpoint      bool // also if the server has no pg_checkpoint
 	functions       map[string]bool
 }
 
-// wanted are the roles by name; both may be one.
+// wanted are the roles; one may serve both purposes.
 func (m *maker) wanted() []*role {
 	d, s := m.facts.Pool.Database, m.facts.Pool.Replication
 	roles := []*role{{login: d, database: true}}
@@ -37,14 +37,13 @@ func (m *maker) wanted() []*role {
 	return append(roles, &role{login: s, standbys: true})
 }
 
-// roles makes the roles, their grants, and the lines of the passfiles. The
-// passwords go to disk first: a role whose password nobody wrote down would have
-// to be made anew.
+// roles creates the roles, their grants, and the lines of the passfiles. Passwords
+// go to disk first: otherwise one could be lost after the role was created.
 func (m *maker) roles(ctx context.Context) error {
 	node, conn := m.primary()
 	if conn == nil {
 		if m.bad("node-login", "") || m.bad("replication-login", "") || m.bad("role-rewind", "") {
-			m.manual("database-role", "pool", "no primary was reached as %s, so roles and grants are left to a person: say "+
+			m.manual("database-role", "pool", "no primary was reached as %s, so roles and grants are left to you: set "+
 				"--admin-user and --admin-host, or run the statements shown below", m.o.AdminUser)
 		}
 		return nil
@@ -80,8 +79,9 @@ func (m *maker) roleItem(node string, conn *pgx.Conn, sql, shown []string) {
 	if len(sql) == 0 {
 		return
 	}
-	m.add(Item{ID: "database-role", Subject: "node " + node, What: "give repool's roles what they need, and no more",
-		SQL: shown,
+	m.add(Item{ID: "database-role", Subject: "node " + node,
+		What: "give repool's roles the privileges they need, and no more",
+		SQL:  shown,
 		do: func(ctx context.Context, _ *Item) error {
 			return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 				for i, s := range sql {
@@ -94,7 +94,7 @@ func (m *maker) roleItem(node string, conn *pgx.Conn, sql, shown []string) {
 		}})
 }
 
-// read asks pg_authid, which only superusers may.
+// read reads pg_authid, which only superusers may.
 func (r *role) read(ctx context.Context, conn *pgx.Conn) error {
 	var oid uint32
 	err := conn.QueryRow(ctx, `SELECT oid, rolcanlogin, rolreplication, rolsuper, rolpassword IS NOT NULL,
@@ -132,8 +132,8 @@ func (r *role) read(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// password finds or makes the role's password, and says whether the server has
-// to be told. What it cannot decide becomes a manual item.
+// password finds or makes the role's password, and says whether it must be set on
+// the server. What it cannot decide becomes a manual item.
 func (m *maker) password(r *role) (set bool, err error) {
 	s, err := m.passwordInFile(r.login)
 	if err != nil {
@@ -149,18 +149,17 @@ func (m *maker) password(r *role) (set bool, err error) {
 			}
 		}
 	case failed && !s.known():
-		m.manual("database-role", "pool", "role %s exists, and its password is not in %s: put it there, or say "+
+		m.manual("database-role", "pool", "role %s exists, and its password is not in %s: put it there, or use "+
 			"--reset-password to give it a new one", r.login.User, r.login.Passfile)
 	case failed && m.wrongPassword(r):
-		m.manual("database-role", "pool", "the password of role %s in %s is wrong: correct it, or say --reset-password to "+
-			"make the server take it", r.login.User, r.login.Passfile)
+		m.manual("database-role", "pool", "the password of role %s in %s is wrong: correct it, or use --reset-password to "+
+			"set it on the server", r.login.User, r.login.Passfile)
 	}
 	m.secrets[r.login.User] = s
 	return set, nil
 }
 
-// loginsFail says whether any of the roles cannot log in somewhere where a
-// server answers.
+// loginsFail says whether a role cannot log in to a server that answers.
 func (m *maker) loginsFail(roles []*role) bool {
 	return m.anyLogin(roles, func(l check.Login) bool { return l.Tried && l.Err != "" })
 }
@@ -184,7 +183,7 @@ func (m *maker) anyLogin(roles []*role, is func(check.Login) bool) bool {
 	return false
 }
 
-// statements are the SQL that a role lacks, and the same for people to see.
+// statements are the missing SQL for a role, and the same without secrets.
 func (r *role) statements(s secret, setPassword bool) (sql, shown []string, err error) {
 	name := pgx.Identifier{r.login.User}.Sanitize()
 	say := func(format string, args ...any) {

@@ -12,12 +12,8 @@ import (
 	"io"
 )
 
-// secret is a password. It prints as nothing.
-type secret struct {
-	clear string
-	// fresh: made by us just now, so nothing knows it yet.
-	fresh bool
-}
+// secret is a password. It prints as ***.
+type secret struct{ clear string }
 
 // String keeps a secret out of messages.
 func (secret) String() string { return "***" }
@@ -27,14 +23,13 @@ func (s secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String(
 
 func (s secret) known() bool { return s.clear != "" }
 
-// newSecret makes a password of 160 random bits, in letters that need no
-// escaping anywhere.
+// newSecret makes a password of 160 random bits, in characters that need no escaping.
 func newSecret() (secret, error) {
 	var b [20]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return secret{}, fmt.Errorf("make a password: %w", err)
 	}
-	return secret{clear: hex.EncodeToString(b[:]), fresh: true}, nil
+	return secret{clear: hex.EncodeToString(b[:])}, nil
 }
 
 // scramIterations is PostgreSQL's own default.
@@ -64,6 +59,6 @@ func scramVerifier(s secret) (string, error) {
 
 // pcpHash is what pcp.conf stores for a password.
 func pcpHash(s secret) string {
-	sum := md5.Sum([]byte(s.clear)) // Pgpool-II knows no other
+	sum := md5.Sum([]byte(s.clear)) // Pgpool-II knows no other hash
 	return hex.EncodeToString(sum[:])
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/repool/repool/packaging"
 )
 
-// stateDir makes the controller's state directory.
+// stateDir creates the controller's state directory.
 func (m *maker) stateDir(context.Context) error {
 	if !m.bad("state-directory", "") {
 		return nil
 	}
 	dir := m.facts.Pool.Controller.StateDir
 	m.handled["state-directory"] = true
-	m.add(Item{ID: "state-directory", Subject: "controller", What: "make the state directory, for " + m.own.name,
+	m.add(Item{ID: "state-directory", Subject: "controller", What: "create the state directory for " + m.own.name,
 		File: dir, Lines: []string{"+ " + dir + "/"},
 		do: func(context.Context, *Item) error {
 			return errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700), m.own.take(dir))
@@ -31,7 +31,7 @@ func (m *maker) stateDir(context.Context) error {
 	return nil
 }
 
-// configPath is the --config that hooks need; empty where the default is right.
+// configPath is the --config that hooks need; empty: the default.
 func (m *maker) configPath() string {
 	if m.facts.Pool.File == config.DefaultPath {
 		return ""
@@ -43,7 +43,7 @@ func (m *maker) shimLine(name string) string {
 	return filepath.Join(m.o.ShimDir, name) + " " + hook.KeyValueForm
 }
 
-// shims installs the older names beside pgpool.conf, and those of online
+// shims installs the older script names beside pgpool.conf, and those of online
 // recovery in the data directories on this machine.
 func (m *maker) shims(context.Context) error {
 	var hooks, data []string
@@ -121,7 +121,7 @@ func (m *maker) recovery(ctx context.Context) error {
 			p.SQL.Version/10000)
 	default:
 		m.add(Item{ID: "recovery-extension", Subject: p.Subject(),
-			What: "make the functions of online recovery, in database " + r.Database,
+			What: "create the functions of online recovery in database " + r.Database,
 			SQL:  []string{"CREATE EXTENSION pgpool_recovery"},
 			do: func(ctx context.Context, _ *Item) error {
 				conn, err := m.dial(ctx, p.Conf, r.Database)
@@ -135,12 +135,12 @@ func (m *maker) recovery(ctx context.Context) error {
 	return nil
 }
 
-// repoolYAML writes repool.yaml where there is none.
+// repoolYAML writes repool.yaml if there is none.
 func (m *maker) repoolYAML(context.Context) error {
 	for _, n := range m.facts.Pool.Nodes {
 		if n.Agent.Kind == config.AgentNone {
-			m.manual("agent", subject(n.ID), "it is on another machine: install repool there, and say how its agent is "+
-				"reached by \"- {id: %s, agent: ssh://%s@%s}\" (or https://%s:7411) under nodes in %s", n.ID, m.own.name, n.Host,
+			m.manual("agent", subject(n.ID), "it is on another machine: install repool there, and add its agent's address "+
+				"as \"- {id: %s, agent: ssh://%s@%s}\" (or https://%s:7411) under nodes in %s", n.ID, m.own.name, n.Host,
 				n.Host, m.facts.Pool.File)
 		}
 	}
@@ -159,19 +159,19 @@ func (m *maker) repoolYAML(context.Context) error {
 	}
 	e.after = m.yaml()
 	m.handled["config"] = true
-	m.edit("repool-yaml", "controller", "say where everything is", e, plus(e.after))
+	m.edit("repool-yaml", "controller", "write repool.yaml", e, plus(e.after))
 	return nil
 }
 
-// emptyPassfile makes a passfile that would have no line yet: repool.yaml may
-// only name files that exist.
+// emptyPassfile creates a passfile without lines: repool.yaml may name only files
+// that exist.
 func (m *maker) emptyPassfile(path string) error {
 	e, err := m.file(path, 0o600)
 	if err != nil || e.exists || e.after != "" {
 		return err
 	}
 	e.after = "# host:port:database:user:password\n"
-	m.edit("pgpass", "files", "make the file for passwords, still without one", e, plus(e.after))
+	m.edit("pgpass", "files", "create the passfile, still empty", e, plus(e.after))
 	return nil
 }
 
@@ -209,7 +209,7 @@ func quoteYAML(s string) string {
 	return strconv.Quote(s)
 }
 
-// unit installs the systemd unit of the controller.
+// unit installs the controller's systemd unit.
 func (m *maker) unit(context.Context) error {
 	if m.o.UnitDir == "" {
 		return nil
@@ -229,7 +229,7 @@ func (m *maker) unit(context.Context) error {
 		return err
 	}
 	if e.exists {
-		return nil // the administrator's, or made before
+		return nil // the administrator's, or from an earlier run
 	}
 	e.after, e.owner = text, owner{}
 	m.handled["controller"] = true

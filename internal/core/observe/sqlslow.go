@@ -3,7 +3,6 @@ package observe
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -20,12 +19,10 @@ type slowFacts struct {
 	bytesAt    time.Time
 }
 
-// watched are the settings that decisions and metrics depend on.
+// watched are the settings that decisions depend on. None can hold a password, as
+// primary_conninfo can: facts reach logs, the API and pages (P10).
 var watched = []string{"max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
-	"max_locks_per_transaction", "wal_log_hints", "data_checksums", "full_page_writes", "wal_level", "wal_keep_size",
-	"max_slot_wal_keep_size", "max_replication_slots", "hot_standby", "synchronous_standby_names", "synchronous_commit",
-	"archive_mode", "restore_command", "primary_conninfo", "primary_slot_name", "recovery_min_apply_delay",
-	"data_directory", "config_file", "hba_file", "port", "wal_segment_size", "recovery_target_timeline"}
+	"max_locks_per_transaction", "max_replication_slots", "full_page_writes"}
 
 // refresh rereads what is older than every. A map of settings is never changed:
 // snapshots share it.
@@ -55,7 +52,7 @@ func readSettings(ctx context.Context, conn *pgx.Conn) (map[string]string, error
 	settings := map[string]string{}
 	var name, value string
 	if _, err := pgx.ForEachRow(rows, []any{&name, &value}, func() error {
-		settings[name] = maskPasswords(value)
+		settings[name] = value
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
@@ -85,21 +82,4 @@ func readSizes(ctx context.Context, conn *pgx.Conn) (uint64, error) {
 		return 0, fmt.Errorf("read database sizes: %w", err)
 	}
 	return bytes, nil
-}
-
-// passwords matches a password in a connection string or a command: password,
-// sslpassword or PGPASSWORD with its value, quoted or not, or in a URI.
-var passwords = regexp.MustCompile(`(?i)(\w*password\s*=\s*)('(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|[^\s\\&])*)` +
-	`|(://[^:@/\s]*:)[^@\s]*@`)
-
-// maskPasswords removes passwords from a setting, so that they cannot reach a log,
-// the API or a page (P10).
-func maskPasswords(value string) string {
-	return passwords.ReplaceAllStringFunc(value, func(s string) string {
-		m := passwords.FindStringSubmatch(s)
-		if m[3] != "" {
-			return m[3] + "***@"
-		}
-		return m[1] + "***"
-	})
 }
