@@ -64,7 +64,7 @@ func TestS20PageThroughAFailover(t *testing.T) {
 			t.Errorf("the page never showed %q; it showed\n%s", want, shown)
 		}
 	}
-	if n := len(lost); !strings.Contains(b.Text(`document.getElementById("s-alarms").innerText`), "commits lost, kept in the vault of node") || n == 0 {
+	if n := len(lost); !strings.Contains(b.Text(`document.getElementById("s-alarms").innerText`), "lost commits, kept in the vault of node") || n == 0 {
 		t.Errorf("%d lost commits are no alarm", n)
 	}
 	b.Go(strings.TrimSpace(b.Text(`document.querySelector(".vault a").href`)))
