@@ -142,7 +142,7 @@ func certFiles(p *config.Pool) *certs.Files {
 func Inspect(ctx context.Context, p *config.Pool, n *config.NodeConf) (topology.Inspection, error) {
 	a := dial(p, n, readOnly)
 	if c, ok := a.(io.Closer); ok {
-		defer c.Close() //nolint:errcheck // only looked
+		defer c.Close()
 	}
 	return a.Inspect(ctx)
 }

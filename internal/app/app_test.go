@@ -147,7 +147,7 @@ func TestNewUndoesWhatItHasDone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close() //nolint:errcheck // nothing was written
+	defer taken.Close()
 	for name, spoil := range map[string]func(p *config.Pool){
 		"no password for PCP":                    func(p *config.Pool) { p.PCP.Passfile = "/nowhere" },
 		"no way to the agent":                    func(p *config.Pool) { p.Nodes[0].Agent.Kind = "" },

@@ -19,7 +19,7 @@ import (
 
 // ask calls f with a client of the running controller, and gives its errors their
 // exit status.
-func (g *globals) ask(ctx context.Context, f func(*control.Client) error) error {
+func (g *globals) ask(f func(*control.Client) error) error {
 	p, err := g.pool()
 	if err != nil {
 		return err

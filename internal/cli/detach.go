@@ -42,7 +42,7 @@ func (g *globals) runDetach(ctx context.Context, o detachOptions) error {
 	if err != nil {
 		return err
 	}
-	err = g.ask(ctx, func(c *control.Client) error {
+	err = g.ask(func(c *control.Client) error {
 		// The controller judges by its last look, so it must have had one.
 		if _, err := firstLook(ctx, c); err != nil {
 			return err

@@ -55,7 +55,7 @@ func (g *globals) runHold(ctx context.Context, o holdOptions) error {
 		r.Until = time.Now().Add(o.length)
 		until = "until " + r.Until.Format(time.DateTime)
 	}
-	err = g.ask(ctx, func(c *control.Client) error { return c.Hold(ctx, r) })
+	err = g.ask(func(c *control.Client) error { return c.Hold(ctx, r) })
 	if err == nil {
 		_, err = fmt.Fprintf(g.out, "%s is on hold %s: repool release %s ends it\n", nodeText(node), until, o.node)
 	}

@@ -30,7 +30,7 @@ func (g *globals) runRelease(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	err = g.ask(ctx, func(c *control.Client) error { return c.Release(ctx, node, who()) })
+	err = g.ask(func(c *control.Client) error { return c.Release(ctx, node, who()) })
 	if err == nil {
 		_, err = fmt.Fprintf(g.out, "%s is released\n", nodeText(node))
 	}

@@ -61,7 +61,7 @@ func (g *globals) runResync(ctx context.Context, o resyncOptions) error {
 	if err := knownMethod(o.method); err != nil {
 		return err
 	}
-	return g.ask(ctx, func(c *control.Client) error {
+	return g.ask(func(c *control.Client) error {
 		if err := g.showDecision(ctx, c, node); err != nil || o.dryRun {
 			return err
 		}

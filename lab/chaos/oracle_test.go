@@ -148,6 +148,11 @@ func (p *planted) attachedAstray(old int) {
 	p.readers.mu.Lock()
 	p.readers.limit = 3 * time.Second
 	p.readers.mu.Unlock()
+	p.eventually("the node seen to be down", func() (string, bool) {
+		p.readers.mu.Lock()
+		defer p.readers.mu.Unlock()
+		return p.readers.pool[old], p.readers.pool[old] == "down"
+	})
 	p.must(p.lab.Attach(p.ctx, old))
 	problem := func(part string) func() (string, bool) {
 		return func() (string, bool) {

@@ -38,6 +38,7 @@ var may = map[string]string{
 	"internal/show/event":     "internal/core/topology",
 	"internal/show/history":   "internal/core/topology internal/show/event",
 	"internal/node/agentapi":  "internal/core/topology",
+	"test/fakes/virtual":      "",
 	"test/fakes/agentapitest": "internal/core/topology internal/node/agentapi", // only tests
 	// Deciding and looking.
 	"internal/core/plan":    "internal/core/topology",
@@ -72,7 +73,7 @@ var may = map[string]string{
 	"lab/chaos": "internal/core/topology internal/show/history internal/show/control internal/core/plan lab lab/proof",
 	"lab/bench": "pcp internal/show/history internal/show/control lab internal/node/pgdata internal/node/process",
 	// A simulated one around the real parts; nothing imports it.
-	"test/sim": "internal/core/topology internal/show/event internal/node/journal internal/core/plan internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
+	"test/sim": "test/fakes/virtual internal/core/topology internal/show/event internal/node/journal internal/core/plan internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
 		"internal/show/control internal/core/controller internal/config internal/pgpool/hook test/fakes/fakehost", // only tests
 	// Wiring, and the command line over it: cli parses and prints.
 	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller internal/node/postgres " +

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // instants is how many nanoseconds the classes of instants are apart. It divides
@@ -61,7 +63,7 @@ func (a *actor) free(end int64) {
 // wait lets a time in [lo, hi] go by.
 func (a *actor) wait(lo, hi time.Duration) {
 	d, end := a.delay(lo, hi)
-	time.Sleep(d) //nolint:forbidigo // in virtual time this is how time goes by
+	virtual.Sleep(d)
 	a.free(end)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/test/fakes/fakehost"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // World is a pool and all that surrounds it.
@@ -95,7 +96,7 @@ func Run(o Options) Outcome {
 	}
 	out := Outcome{Seed: w.seed, Faults: w.faults, Violation: w.violation, Events: w.events, Trail: w.trail, Took: time.Since(w.begun), Trace: w.trace, Cover: w.cover}
 	w.strands.Wait()
-	time.Sleep(2 * time.Minute) //nolint:forbidigo // virtual: questions still open end by their own deadlines
+	virtual.Sleep(2 * time.Minute) // questions still open end by their own deadlines
 	return out
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/test/fakes/agentapitest"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 func TestHealthyPoolIsLeftAlone(t *testing.T) {
@@ -267,7 +268,7 @@ func TestLookNeverBlocksNorRacesTheLoop(t *testing.T) {
 		before = w.seen()
 		for range 10_000 {
 			c.Look("storm")
-			time.Sleep(time.Millisecond)
+			virtual.Sleep(time.Millisecond)
 		}
 		if n := w.seen() - before; n < 100 || n > 201 {
 			t.Errorf("%d passes in 10 s of asking all the time", n)

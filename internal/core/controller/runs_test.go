@@ -10,6 +10,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/test/fakes/agentapitest"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // TestRunOfAnEarlierControllerIsTakenOver: killed and started again, it is let
@@ -177,7 +178,7 @@ func TestAgentThatStallsGetsNoOldOrder(t *testing.T) {
 		w.agents[2].Fail = func(call string) error {
 			if call == "Acquire" && stalls > 0 {
 				stalls--
-				time.Sleep(4 * time.Second)
+				virtual.Sleep(4 * time.Second)
 				w.change(func() { // meanwhile somebody else has started it
 					w.streams(2)
 				})

@@ -17,6 +17,7 @@ import (
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/test/fakes/agentapitest"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // world is a pool in memory: node 0 is the primary on timeline 2, nodes 1 and
@@ -139,7 +140,7 @@ func (w *world) runOn(s Store) (c *Controller, stop func()) {
 
 // pass lets time go by, and then everything come to rest.
 func (w *world) pass(d time.Duration) {
-	time.Sleep(d)
+	virtual.Sleep(d)
 	synctest.Wait()
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agentapi"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // detach marks a node detached in the pool.
@@ -167,7 +168,7 @@ func TestLongReadingOfWALDelaysOnePass(t *testing.T) {
 		w.agent[1].Fail = func(call string) error {
 			if call == "ProbeWAL" {
 				n.Add(1)
-				time.Sleep(10 * time.Second)
+				virtual.Sleep(10 * time.Second)
 			}
 			return nil
 		}
@@ -186,7 +187,7 @@ func TestLongReadingOfWALDelaysOnePass(t *testing.T) {
 		if d := time.Since(begun); n.Load() > 2 || d > 11*time.Second {
 			t.Errorf("the WAL was read %d times in %s", n.Load(), d)
 		}
-		time.Sleep(10 * time.Second)
+		virtual.Sleep(10 * time.Second)
 	})
 }
 
@@ -199,7 +200,7 @@ func TestVerdictAgainstTheLastPrimaryIsNotTaken(t *testing.T) {
 		w.detach(1)
 		w.agent[1].Fail = func(call string) error {
 			if call == "ProbeWAL" {
-				time.Sleep(3 * time.Second)
+				virtual.Sleep(3 * time.Second)
 			}
 			return nil
 		}
@@ -216,11 +217,11 @@ func TestVerdictAgainstTheLastPrimaryIsNotTaken(t *testing.T) {
 				t.Fatalf("after the change: %+v", l)
 			}
 			if l.Verdict != topology.LineageUnknown {
-				time.Sleep(3 * time.Second)
+				virtual.Sleep(3 * time.Second)
 				return
 			}
 		}
 		t.Errorf("never compared with the new primary: %+v", o.Observe(t.Context()).Nodes[1].Lineage)
-		time.Sleep(10 * time.Second)
+		virtual.Sleep(10 * time.Second)
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/test/fakes/agentapitest"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // fixedPool, fixedSQL answer always the same, after a while; the time of the
@@ -156,7 +157,7 @@ func TestSilentSourcesDelayNobodyForLong(t *testing.T) {
 			!snap.Nodes[0].SQL.OK() {
 			t.Errorf("what is not answered must be unknown: %+v", snap)
 		}
-		time.Sleep(5 * time.Second) // the open questions meet their deadline
+		virtual.Sleep(5 * time.Second) // the open questions meet their deadline
 	})
 }
 
@@ -167,7 +168,7 @@ func TestObserveFreshAsksAgain(t *testing.T) {
 		w.sql[0].takes = 300 * time.Millisecond
 		o := w.observer()
 		go o.Observe(t.Context())
-		time.Sleep(100 * time.Millisecond)
+		virtual.Sleep(100 * time.Millisecond)
 		begun := time.Now()
 		snap := o.ObserveFresh(t.Context())
 		if at := snap.Nodes[0].SQL.At; at.Sub(begun) < w.sql[0].takes {
@@ -189,6 +190,6 @@ func TestCallerWhoGoesGetsHisSnapshotAtOnce(t *testing.T) {
 		if d := took(func() { w.observer().Observe(ctx) }); d != 50*time.Millisecond {
 			t.Errorf("took %s", d)
 		}
-		time.Sleep(5 * time.Second)
+		virtual.Sleep(5 * time.Second)
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/pcp"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 func TestDetailOfReplies(t *testing.T) {
@@ -49,12 +50,12 @@ func TestDetailNeverHoldsALookUp(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("three looks took %s", took)
 		}
-		time.Sleep(5 * time.Second)
+		virtual.Sleep(5 * time.Second)
 		if d := o.Observe(t.Context()).Pools[0].Detail; !d.OK() || d.Processes.Free != 7 {
 			t.Errorf("the answer: %+v", d)
 		}
 		for range 60 {
-			time.Sleep(time.Second)
+			virtual.Sleep(time.Second)
 			o.Observe(t.Context())
 			o.ObserveFresh(t.Context())
 		}
@@ -65,7 +66,7 @@ func TestDetailNeverHoldsALookUp(t *testing.T) {
 		if d := o.Observe(t.Context()).Pools[0].Detail; d.OK() {
 			t.Errorf("details of a Pgpool-II that does not answer: %+v", d)
 		}
-		time.Sleep(time.Minute)
+		virtual.Sleep(time.Minute)
 	})
 }
 
@@ -75,7 +76,7 @@ func TestDetailIsNotAskedForUnlessWanted(t *testing.T) {
 		w := newTrio()
 		o := w.observer()
 		o.Observe(t.Context())
-		time.Sleep(time.Minute)
+		virtual.Sleep(time.Minute)
 		o.Observe(t.Context())
 		if n := w.pool.details.Load(); n != 0 {
 			t.Errorf("asked %d times", n)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // answerer is something to ask that takes its time.
@@ -85,12 +87,12 @@ func TestFrozenSourceHoldsOneQuestion(t *testing.T) {
 			if n := a.open.Load(); n > 1 {
 				t.Fatalf("%d querys open", n)
 			}
-			time.Sleep(time.Second)
+			virtual.Sleep(time.Second)
 		}
 		if n := a.asked.Load(); n > 260 {
 			t.Errorf("%d querys in 1250 s with a deadline of 5 s each", n)
 		}
-		time.Sleep(testOptions.Deadline)
+		virtual.Sleep(testOptions.Deadline)
 		synctest.Wait()
 		if a.open.Load() != 0 {
 			t.Error("a query outlives its deadline")
@@ -115,7 +117,7 @@ func TestSlowAnswerIsJoined(t *testing.T) {
 		if v, ok := s.get(t.Context(), a.want()); ok {
 			t.Errorf("got %d: after a slow answer it is sick", v)
 		}
-		time.Sleep(a.takes)
+		virtual.Sleep(a.takes)
 		if v, ok := s.get(t.Context(), a.want()); !ok || v != 3 {
 			t.Errorf("got %d, %v: an answer within all patience heals", v, ok)
 		}
@@ -130,20 +132,20 @@ func TestLateAnswerIsNotLost(t *testing.T) {
 		a := &answerer{takes: 3 * time.Second}
 		s := a.source()
 		s.get(t.Context(), a.want())
-		time.Sleep(2 * time.Second)
+		virtual.Sleep(2 * time.Second)
 		if v, ok := s.get(t.Context(), a.want()); !ok || v != 1 {
 			t.Errorf("got %d, %v, want the late answer", v, ok)
 		}
 		if v, ok := s.get(t.Context(), a.want()); ok {
 			t.Errorf("got %d: the late answer is given once", v)
 		}
-		time.Sleep(5 * time.Second)
+		virtual.Sleep(5 * time.Second)
 		w := a.want()
 		w.fresh = true
 		if v, ok := s.get(t.Context(), w); ok {
 			t.Errorf("got %d, which was asked for before the call", v)
 		}
-		time.Sleep(5 * time.Second)
+		virtual.Sleep(5 * time.Second)
 	})
 }
 
@@ -155,7 +157,7 @@ func TestAnewTakesNoOpenQuestion(t *testing.T) {
 		a := &answerer{takes: 500 * time.Millisecond}
 		s := a.source()
 		go s.get(t.Context(), a.want())
-		time.Sleep(400 * time.Millisecond)
+		virtual.Sleep(400 * time.Millisecond)
 		w := a.want()
 		w.fresh = true
 		d := took(func() {
@@ -175,7 +177,7 @@ func TestQuestionUnderAnotherKeyIsNoAnswer(t *testing.T) {
 		a := &answerer{takes: 500 * time.Millisecond}
 		s := a.source()
 		go s.get(t.Context(), want[int]{key: "node 1 on 2", ask: a.ask})
-		time.Sleep(time.Millisecond)
+		virtual.Sleep(time.Millisecond)
 		if v, ok := s.get(t.Context(), want[int]{key: "node 2 on 3", ask: a.ask}); !ok || v != 2 {
 			t.Errorf("got %d, %v, want the answer of a query of its own", v, ok)
 		}
@@ -210,6 +212,6 @@ func TestBadAnswerIsAnAnswer(t *testing.T) {
 		if d := took(func() { s.get(t.Context(), a.want()) }); d != testOptions.SickPatience {
 			t.Errorf("after a bad answer it was given %s", d)
 		}
-		time.Sleep(time.Second)
+		virtual.Sleep(time.Second)
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/repool/repool/internal/node/journal"
 	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/test/fakes/fakehost"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // waiting starts a rewind that waits for clearance nobody has given yet.
@@ -326,7 +327,7 @@ func TestServe(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.a.Serve(ctx) }()
-		time.Sleep(150 * time.Second) // in the bubble: three ticks, no waiting
+		virtual.Sleep(150 * time.Second) // in the bubble: three ticks, no waiting
 		synctest.Wait()
 		saves := 0
 		for _, op := range r.w.Trace {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // node is a directory that can change while the gate waits.
@@ -88,9 +89,9 @@ func TestRepairedNodeGoesThrough(t *testing.T) {
 		n := primary()
 		g, said := gate(t, n)
 		done, why, err := wait(t.Context(), g)
-		time.Sleep(time.Minute) //nolint:forbidigo // virtual
+		virtual.Sleep(time.Minute)
 		n.in.Dir = topology.DirAside
-		time.Sleep(time.Minute) //nolint:forbidigo // virtual
+		virtual.Sleep(time.Minute)
 		n.in.Dir, n.in.StandbySignal = topology.DirPresent, true
 		<-done
 		if *err != nil || *why != "it is a standby" || len(*said) != 2 {
@@ -111,7 +112,7 @@ func TestPersonLetsItThrough(t *testing.T) {
 			t.Fatal(err)
 		}
 		done, why, err := wait(t.Context(), g)
-		time.Sleep(time.Minute) //nolint:forbidigo // virtual
+		virtual.Sleep(time.Minute)
 		synctest.Wait()
 		select {
 		case <-done:

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/test/fakes/virtual"
 )
 
 // memory is a Store.
@@ -120,7 +121,7 @@ func TestDeadReceiverHoldsNobodyUp(t *testing.T) {
 			if got := len(strings.Fields(well.all())); got != 600 {
 				t.Errorf("the other receiver heard %d of 600", got)
 			}
-			time.Sleep(90 * time.Minute)
+			virtual.Sleep(90 * time.Minute)
 			s := n.Stats()
 			if d := s[0]; d.Sent != 0 || d.Dropped != 600-queueLength-1 || d.GivenUp == 0 || d.Queued > queueLength {
 				t.Errorf("the dead one: %+v", d)
@@ -140,12 +141,12 @@ func TestTriedAgainUntilTaken(t *testing.T) {
 		with(t, &memory{saved: map[string]string{}}, func(n *Notifier) {
 			n.Passed(without(0, 1))
 			n.Passed(whole(1))
-			time.Sleep(10 * time.Minute)
+			virtual.Sleep(10 * time.Minute)
 			if n := r.count(); n < 8 || n > 16 {
 				t.Errorf("%d tries in ten minutes", n)
 			}
 			r.set(nil, 0)
-			time.Sleep(3 * time.Minute)
+			virtual.Sleep(3 * time.Minute)
 			if got := r.all(); got != "redundancy-lost redundancy-restored" {
 				t.Errorf("heard: %s", got)
 			}
@@ -161,7 +162,7 @@ func TestRestartTellsWhatWasNotTold(t *testing.T) {
 		passes := func(st control.Status) func(*Notifier) {
 			return func(n *Notifier) {
 				n.Passed(st)
-				time.Sleep(time.Second)
+				virtual.Sleep(time.Second)
 			}
 		}
 		with(t, s, passes(without(0, 1)), r)
