@@ -9,7 +9,7 @@ import (
 	"github.com/repool/repool/internal/node/dbhost"
 )
 
-// What the configuration takes is what the hands can do.
+// The configuration accepts what dbhost can do.
 func TestCompressionsOfTheConfigurationAreThoseOfTheHands(t *testing.T) {
 	t.Parallel()
 	for _, c := range append([]string{"snappy"}, dbhost.Compressions...) {

@@ -34,20 +34,27 @@ func situations() []situation {
 	}
 	return []situation{
 		{"a stopped standby", topology.MethodStart, world(fakehost.StoppedStandby), nil},
-		{"a standby of another node", topology.MethodFollow, world(fakehost.StoppedStandby), func(r *rig) { r.w.OutsideStart() }},
+		{"a standby of another node", topology.MethodFollow, world(fakehost.StoppedStandby),
+			func(r *rig) { r.w.OutsideStart() }},
 		{"a crashed primary that lost nothing", topology.MethodAdopt, world(crashed), nil},
 		{"a crashed primary with lost commits", topology.MethodRewind, world(lost), nil},
 		{"a second primary that runs", topology.MethodRewind, world(lost), func(r *rig) { r.w.OutsideStart() }},
-		{"a crashed primary to copy anew", topology.MethodBaseBackup, world(lost), nil},
-		{"a standby to copy anew", topology.MethodBaseBackup, world(fakehost.StoppedStandby), nil},
+		{"a crashed primary to copy again", topology.MethodBaseBackup, world(lost), nil},
+		{"a standby to copy again", topology.MethodBaseBackup, world(fakehost.StoppedStandby), nil},
 		{"no directory", topology.MethodBaseBackup, world(func() *fakehost.Dir { return nil }), nil},
 		{"a ruined directory", topology.MethodBaseBackup, world(ruined), func(r *rig) { r.oldKept = true }},
-		{"a half-rewound directory aside", topology.MethodBaseBackup, world(lost), diesAt("rewind:rewind:progress", topology.MethodRewind)},
-		{"a rewound directory aside", topology.MethodRewind, world(lost), diesAt("rewind:restore-config:before", topology.MethodRewind)},
-		{"a whole directory aside", topology.MethodRewind, world(lost), diesAt("rewind:settle:before", topology.MethodRewind)},
-		{"a stopped standby aside", topology.MethodBaseBackup, world(fakehost.StoppedStandby), diesAt("base-backup:copy:progress", topology.MethodBaseBackup)},
-		{"a new copy at home, the old one aside", topology.MethodBaseBackup, world(lost), diesAt("base-backup:start-server:before", topology.MethodBaseBackup)},
-		{"a new copy to start, the old one aside", topology.MethodStart, world(lost), diesAt("base-backup:start-server:before", topology.MethodBaseBackup)},
+		{"a half-rewound directory aside", topology.MethodBaseBackup, world(lost),
+			diesAt("rewind:rewind:progress", topology.MethodRewind)},
+		{"a rewound directory aside", topology.MethodRewind, world(lost),
+			diesAt("rewind:restore-config:before", topology.MethodRewind)},
+		{"a whole directory aside", topology.MethodRewind, world(lost),
+			diesAt("rewind:settle:before", topology.MethodRewind)},
+		{"a stopped standby aside", topology.MethodBaseBackup, world(fakehost.StoppedStandby),
+			diesAt("base-backup:copy:progress", topology.MethodBaseBackup)},
+		{"a new copy at home, the old one aside", topology.MethodBaseBackup, world(lost),
+			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)},
+		{"a new copy to start, the old one aside", topology.MethodStart, world(lost),
+			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)},
 		{"a new copy that runs, the old one aside", topology.MethodFollow, world(lost), func(r *rig) {
 			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)(r)
 			r.w.OutsideStart()
@@ -57,15 +64,19 @@ func situations() []situation {
 		{"a diverged primary, an older one aside", topology.MethodBaseBackup, world(lost), later(true)},
 		{"a diverged primary, an older one aside", topology.MethodCustom, world(lost), later(true)},
 		{"a second primary that runs", topology.MethodBaseBackup, world(lost), func(r *rig) { r.w.OutsideStart() }},
-		{"a rewound directory aside", topology.MethodAdopt, world(lost), diesAt("rewind:restore-config:before", topology.MethodRewind)},
-		{"a rewound directory aside", topology.MethodStart, world(lost), diesAt("rewind:restore-config:before", topology.MethodRewind)},
+		{"a rewound directory aside", topology.MethodAdopt, world(lost),
+			diesAt("rewind:restore-config:before", topology.MethodRewind)},
+		{"a rewound directory aside", topology.MethodStart, world(lost),
+			diesAt("rewind:restore-config:before", topology.MethodRewind)},
 		{"two runs that died", topology.MethodBaseBackup, world(lost), func(r *rig) {
 			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)(r)
 			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)(r)
 		}},
 		{"the operator's own command", topology.MethodCustom, world(lost), nil},
-		{"a second primary that runs, the operator's own command", topology.MethodCustom, world(lost), func(r *rig) { r.w.OutsideStart() }},
-		{"the operator's own command, the directory aside", topology.MethodCustom, world(lost), diesAt("rewind:settle:before", topology.MethodRewind)},
+		{"a second primary that runs, the operator's own command", topology.MethodCustom, world(lost),
+			func(r *rig) { r.w.OutsideStart() }},
+		{"the operator's own command, the directory aside", topology.MethodCustom, world(lost),
+			diesAt("rewind:settle:before", topology.MethodRewind)},
 	}
 }
 
@@ -105,15 +116,15 @@ func pointsOf(t *testing.T, s situation) (points []string) {
 }
 
 // TestKilledAtEveryPoint is P4 and P5, hazards 6, 8, 9, 46 and 47: the agent
-// dies at each point of each method, once with an outside hand that starts the
-// server right then and once without; the next agent brings the node level.
+// dies at each point of each method, once with an external process that starts
+// the server right then and once without; the next agent brings the node level.
 func TestKilledAtEveryPoint(t *testing.T) {
 	reached := map[string]bool{}
 	for _, s := range situations() {
 		for _, hand := range []bool{false, true} {
 			name := s.name + ", " + string(s.method)
 			if hand {
-				name += ", an outside hand starts the server"
+				name += ", an external process starts the server"
 			}
 			t.Run(name, func(t *testing.T) {
 				for _, point := range pointsOf(t, s) {
@@ -183,7 +194,7 @@ func TestOutsideHandAtEveryPoint(t *testing.T) {
 					r.run(s.method)
 					r.heal()
 					if t.Failed() {
-						t.Fatalf("an outside hand at %s", point)
+						t.Fatalf("an external start at %s", point)
 					}
 				})
 			}

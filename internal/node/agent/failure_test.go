@@ -205,7 +205,8 @@ func TestPrimaryGone(t *testing.T) {
 				r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(m != topology.MethodAdopt)))
 				set(r.w)
 				st := r.run(m)
-				if v := r.w.View(); st.Code != code || v.Home == nil || v.Home.Name != "original" || slices.Contains(r.w.Trace, "StopServer") {
+				v := r.w.View()
+				if st.Code != code || v.Home == nil || v.Home.Name != "original" || slices.Contains(r.w.Trace, "StopServer") {
 					t.Errorf("%s: %+v, home %+v", m, st, v.Home)
 				}
 				r.unbroken()
@@ -214,18 +215,21 @@ func TestPrimaryGone(t *testing.T) {
 	}
 }
 
-// TestPrimaryChangesWhileWaiting: the primary is confirmed anew right before
-// the damage (P2): after clearance is too late to have looked before it.
+// TestPrimaryChangesWhileWaiting: the primary is confirmed again right before
+// data is overwritten (P2), and not only before clearance.
 func TestPrimaryChangesWhileWaiting(t *testing.T) {
 	t.Parallel()
-	for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup} {
+	for m, step := range map[topology.Method]string{
+		topology.MethodRewind:     "rewind:rewind:intent",
+		topology.MethodBaseBackup: "base-backup:copy:intent",
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
-			step := map[topology.Method]string{topology.MethodRewind: "rewind:rewind:intent", topology.MethodBaseBackup: "base-backup:copy:intent"}[m]
 			r.at(step, func() { r.w.SetChanged(true) })
 			st := r.run(m)
 			v := r.w.View()
-			if st.Code != resync.CodeUpstreamChanged || st.Damaged || v.Home == nil || v.Home.Name != "original" || v.Aside != nil {
+			if st.Code != resync.CodeUpstreamChanged || st.Damaged ||
+				v.Home == nil || v.Home.Name != "original" || v.Aside != nil {
 				t.Errorf("%s: %+v, home %+v", m, st, v.Home)
 			}
 			r.w.SetChanged(false)
@@ -244,16 +248,24 @@ func TestRefusals(t *testing.T) {
 		set    func(*fakehost.Solo)
 		code   string
 	}{
-		{"a mount point cannot be rewound (hazard 48)", topology.MethodRewind, fakehost.CrashedPrimary(true), func(w *fakehost.Solo) { w.Node.Mount = true }, resync.CodeMountPoint},
-		{"a mount point cannot be replaced (hazard 48)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true), func(w *fakehost.Solo) { w.Node.Mount = true }, resync.CodeMountPoint},
-		{"no space for a copy (hazard 50)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true), func(w *fakehost.Solo) { w.Node.Free = 1 << 20 }, resync.CodeNoSpace},
-		{"a diverged primary is not adopted (hazard 3)", topology.MethodAdopt, fakehost.CrashedPrimary(true), nil, resync.CodeNotOnLine},
-		{"a running primary is not adopted (hazard 54)", topology.MethodAdopt, fakehost.CrashedPrimary(false), func(w *fakehost.Solo) { w.OutsideStart() }, resync.CodeServerRunning},
+		{"a mount point cannot be rewound (hazard 48)", topology.MethodRewind, fakehost.CrashedPrimary(true),
+			func(w *fakehost.Solo) { w.Node.Mount = true }, resync.CodeMountPoint},
+		{"a mount point cannot be replaced (hazard 48)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true),
+			func(w *fakehost.Solo) { w.Node.Mount = true }, resync.CodeMountPoint},
+		{"no space for a copy (hazard 50)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true),
+			func(w *fakehost.Solo) { w.Node.Free = 1 << 20 }, resync.CodeNoSpace},
+		{"a diverged primary is not adopted (hazard 3)", topology.MethodAdopt, fakehost.CrashedPrimary(true),
+			nil, resync.CodeNotOnLine},
+		{"a running primary is not adopted (hazard 54)", topology.MethodAdopt, fakehost.CrashedPrimary(false),
+			func(w *fakehost.Solo) { w.OutsideStart() }, resync.CodeServerRunning},
 		{"a stopped standby cannot follow", topology.MethodFollow, fakehost.StoppedStandby(), nil, resync.CodeServerStopped},
-		{"a starting primary cannot follow", topology.MethodFollow, fakehost.CrashedPrimary(false), func(w *fakehost.Solo) { w.OutsideStart(); w.SetStarting() }, resync.CodeServerStopped},
-		{"a running primary cannot follow", topology.MethodFollow, fakehost.CrashedPrimary(false), func(w *fakehost.Solo) { w.OutsideStart() }, resync.CodeServerRunning},
+		{"a starting primary cannot follow", topology.MethodFollow, fakehost.CrashedPrimary(false),
+			func(w *fakehost.Solo) { w.OutsideStart(); w.SetStarting() }, resync.CodeServerStopped},
+		{"a running primary cannot follow", topology.MethodFollow, fakehost.CrashedPrimary(false),
+			func(w *fakehost.Solo) { w.OutsideStart() }, resync.CodeServerRunning},
 		{"nothing to start", topology.MethodStart, nil, nil, resync.CodeNoData},
-		{"a blind pg_rewind is not believed (hazards 1 and 2)", topology.MethodRewind, fakehost.CrashedPrimary(true), func(w *fakehost.Solo) { w.Node.Home().OnPrimarysTimeline() }, resync.CodeRewindRefused},
+		{"a blind pg_rewind is not believed (hazards 1 and 2)", topology.MethodRewind, fakehost.CrashedPrimary(true),
+			func(w *fakehost.Solo) { w.Node.Home().OnPrimarysTimeline() }, resync.CodeRewindRefused},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -269,7 +281,8 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("got %s %s: %s (hint %q), want %s", st.Outcome, st.Code, st.Error, st.Hint, tt.code)
 				}
 				after := r.w.View()
-				if before.Home != nil && (after.Home == nil || after.Home.Content != fakehost.Whole || after.Home.Copied) || after.Aside != nil {
+				lost := after.Home == nil || after.Home.Content != fakehost.Whole || after.Home.Copied
+				if before.Home != nil && lost || after.Aside != nil {
 					t.Errorf("home was %+v, is %+v; aside %+v", before.Home, after.Home, after.Aside)
 				}
 				r.unbroken()

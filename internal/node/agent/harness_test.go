@@ -24,8 +24,8 @@ type rig struct {
 	workshop string
 	a        *Agent
 	seq      int
-	// killAt names the point at which the process dies, once. handAt is where
-	// an outside hand starts what is at home, once.
+	// killAt names the point at which the process dies, once. handAt is where an
+	// external process starts the server in the data directory, once.
 	killAt, handAt string
 	// atPoint is where atDo is called, once.
 	atPoint string

@@ -52,7 +52,8 @@ func TestUnsavedDirectoryIsKept(t *testing.T) {
 					t.Errorf("a second one: %s %s (hint %q): %s", st.Outcome, st.Code, st.Hint, st.Error)
 				}
 				v := r.w.View()
-				if v.Old == nil || v.Old.Name != "original" || v.Home == nil || v.Home.Name != "newer" || v.Home.Content != fakehost.Whole {
+				if v.Old == nil || v.Old.Name != "original" ||
+					v.Home == nil || v.Home.Name != "newer" || v.Home.Content != fakehost.Whole {
 					t.Errorf("old is %+v, home %+v", v.Old, v.Home)
 				}
 				r.unbroken()

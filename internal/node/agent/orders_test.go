@@ -75,7 +75,7 @@ func TestClear(t *testing.T) {
 		isErr(t, r.a.Clear(t.Context(), token+1, id, "rewind"), agentapi.ErrRefused)
 		isErr(t, r.a.Clear(t.Context(), token, "run-99", "rewind"), agentapi.ErrNoRun)
 		isErr(t, r.a.Clear(t.Context(), token, id, "copy"), agentapi.ErrRefused)
-		newer := r.token() // the same controller, started anew
+		newer := r.token() // the same controller, restarted
 		isErr(t, r.a.Clear(t.Context(), token, id, "rewind"), agentapi.ErrStaleToken)
 		for range 2 {
 			if err := r.a.Clear(t.Context(), newer, id, "rewind"); err != nil {
@@ -121,7 +121,8 @@ func TestOneAtATime(t *testing.T) {
 			t.Error(err)
 		}
 		var last topology.RunState
-		if err := second.Watch(t.Context(), id, func(st topology.RunState) { last = st }); err != nil || last.Outcome != topology.RunDone {
+		err = second.Watch(t.Context(), id, func(st topology.RunState) { last = st })
+		if err != nil || last.Outcome != topology.RunDone {
 			t.Errorf("watched from another process: %+v, %v", last, err)
 		}
 		r.ended(id)

@@ -58,7 +58,8 @@ func newServer(t *testing.T) *server {
 		}
 	}
 	s.exec("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
-	s.append("postgresql.auto.conf", fmt.Sprintf("listen_addresses = ''\nunix_socket_directories = '%s'\nport = 54999\nfsync = off\nwal_level = logical\nmax_wal_size = '32MB'\n", dir))
+	s.append("postgresql.auto.conf", fmt.Sprintf("listen_addresses = ''\nunix_socket_directories = '%s'\nport = 54999\n"+
+		"fsync = off\nwal_level = logical\nmax_wal_size = '32MB'\n", dir))
 	s.start()
 	t.Cleanup(func() { s.exec("pg_ctl", "stop", "-D", s.data(), "-m", "immediate") })
 	return s
@@ -136,7 +137,9 @@ func (s *server) upstream(tli topology.TimelineID) topology.Upstream {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return topology.Upstream{Node: 1, Host: s.dir, Port: 54999, SystemID: topology.SystemID(id), History: topology.History{TLI: tli}}
+	return topology.Upstream{
+		Node: 1, Host: s.dir, Port: 54999, SystemID: topology.SystemID(id), History: topology.History{TLI: tli},
+	}
 }
 
 // wantCode fails the test unless err has that code and names the text.
@@ -193,7 +196,8 @@ func TestUpstreamOnARealServer(t *testing.T) {
 		}
 		other := up
 		other.History.TLI = 7
-		if err := weak.Checkpoint(t.Context(), other); err == nil || !strings.Contains(err.Error(), "pg_checkpoint") && !strings.Contains(err.Error(), "superuser") {
+		err := weak.Checkpoint(t.Context(), other)
+		if err == nil || !strings.Contains(err.Error(), "pg_checkpoint") && !strings.Contains(err.Error(), "superuser") {
 			t.Errorf("without the right: %v", err)
 		}
 	})
@@ -218,10 +222,11 @@ func TestUpstreamOnARealServer(t *testing.T) {
 	})
 }
 
-// slotLife: made reserved, left alone while good, made anew when useless
+// slotLife: made reserved, left alone while good, made again when useless
 // (hazards 37 and 38), refused when it is not ours to drop.
 func slotLife(t *testing.T, s *server, u *Upstream, up topology.Upstream) {
-	const reserved = "select restart_lsn is not null and wal_status is distinct from 'lost' from pg_replication_slots where slot_name = 'repool_node0'"
+	const reserved = "select restart_lsn is not null and wal_status is distinct from 'lost' " +
+		"from pg_replication_slots where slot_name = 'repool_node0'"
 	ensure := func(what string) {
 		t.Helper()
 		if err := u.EnsureSlot(t.Context(), up, "repool_node0"); err != nil {
@@ -240,12 +245,14 @@ func slotLife(t *testing.T, s *server, u *Upstream, up topology.Upstream) {
 	s.sql("select pg_drop_replication_slot('repool_node0')", "select pg_create_physical_replication_slot('repool_node0')")
 	ensure("made without reserving WAL")
 	s.sql("alter system set max_slot_wal_keep_size = '16MB'", "select pg_reload_conf()",
-		"create table filler as select repeat(md5(i::text), 40) t from generate_series(1, 60000) i", "checkpoint", "select pg_switch_wal()", "checkpoint")
+		"create table filler as select repeat(md5(i::text), 40) t from generate_series(1, 60000) i",
+		"checkpoint", "select pg_switch_wal()", "checkpoint")
 	if st := s.sql("select wal_status from pg_replication_slots"); st != "lost" {
 		t.Fatalf("the slot is %s, the test wants a lost one", st)
 	}
 	ensure("lost")
-	s.sql("select pg_drop_replication_slot('repool_node0')", "select pg_create_logical_replication_slot('repool_node0', 'pgoutput')")
+	s.sql("select pg_drop_replication_slot('repool_node0')",
+		"select pg_create_logical_replication_slot('repool_node0', 'pgoutput')")
 	err := u.EnsureSlot(t.Context(), up, "repool_node0")
 	wantCode(t, err, resync.CodeSlotFailed, "logical")
 	s.sql("select pg_drop_replication_slot('repool_node0')")

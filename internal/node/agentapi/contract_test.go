@@ -115,7 +115,8 @@ func failing(err error) *agentapitest.Fake {
 
 func TestErrorsKeepTheirIdentityOnTheWire(t *testing.T) {
 	t.Parallel()
-	kinds := []error{agentapi.ErrLocked, agentapi.ErrStaleToken, agentapi.ErrNoWAL, agentapi.ErrNoRun, agentapi.ErrRefused, context.Canceled, context.DeadlineExceeded}
+	kinds := []error{agentapi.ErrLocked, agentapi.ErrStaleToken, agentapi.ErrNoWAL, agentapi.ErrNoRun,
+		agentapi.ErrRefused, context.Canceled, context.DeadlineExceeded}
 	for _, sent := range append(kinds, errors.New("disk on fire"), errors.Join(agentapi.ErrNoRun, agentapi.ErrRefused)) {
 		a := overSocket(t, failing(fmt.Errorf("node 3: caf\xe9 and\nmore: %w", sent)))
 		for call, got := range calls(t.Context(), a) {
@@ -147,18 +148,19 @@ func TestPeerThatSendsAnInvalidResponse(t *testing.T) {
 	}
 	const unary, stream = "application/json", "application/connect+json"
 	for name, peer := range map[string]func(*testing.T, string){
-		"a web page":                 body("text/html", "<html>it works</html>"),
-		"no message":                 body(unary, ""),
-		"null":                       body(unary, "null"),
-		"a list":                     body(unary, "[{}]"),
-		"half a message":             body(unary, `{"at":`),
-		"two messages":               body(unary, "{}{}"),
-		"numbers instead of objects": body(unary, `{"at":1,"own":2,"start":3,"id":4,"entries":5,"report":6,"token":"7","took":"8"} 9`),
-		"a stream of no messages":    body(stream, "\x00\xff\xff\xff\xff"),
-		"a stream of null":           body(stream, "\x00\x00\x00\x00\x04null"),
-		"another protocol":           raw("E\x00\x00\x00\x10FATAL: no\x00"),
-		"nothing at all":             raw(""),
-		"half a header":              raw("HTTP/1.1 200 OK\r\nContent-Le"),
+		"a web page":     body("text/html", "<html>it works</html>"),
+		"no message":     body(unary, ""),
+		"null":           body(unary, "null"),
+		"a list":         body(unary, "[{}]"),
+		"half a message": body(unary, `{"at":`),
+		"two messages":   body(unary, "{}{}"),
+		"values of other kinds": body(unary,
+			`{"at":1,"own":2,"start":3,"id":4,"entries":5,"report":6,"token":"7","took":"8"} 9`),
+		"a stream of no messages": body(stream, "\x00\xff\xff\xff\xff"),
+		"a stream of null":        body(stream, "\x00\x00\x00\x00\x04null"),
+		"another protocol":        raw("E\x00\x00\x00\x10FATAL: no\x00"),
+		"nothing at all":          raw(""),
+		"half a header":           raw("HTTP/1.1 200 OK\r\nContent-Le"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -156,8 +156,8 @@ func skew(peer string, h http.Header, far int) error {
 	if version == "" {
 		version = "of an unknown version"
 	}
-	return fmt.Errorf("%s (repool %s) speaks protocol %d, this program understands %d to %d: upgrade the older of the two: %w",
-		peer, version, far, Protocol-1, Protocol+1, ErrVersionSkew)
+	return fmt.Errorf("%s (repool %s) speaks protocol %d, this program understands %d to %d: "+
+		"upgrade the older of the two: %w", peer, version, far, Protocol-1, Protocol+1, ErrVersionSkew)
 }
 
 // handshake tells an agent which one is expected, and checks which one answers.

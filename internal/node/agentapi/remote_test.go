@@ -52,7 +52,9 @@ func closing(t *testing.T, a agentapi.Agent) agentapi.Agent {
 
 // served serves a as an agent's process does, on a unix socket and, with conf,
 // over TLS; it gives both addresses.
-func served(t *testing.T, a agentapi.Agent, self *agentapi.Self, conf func() (*tls.Config, error)) (socket, addr string) {
+func served(
+	t *testing.T, a agentapi.Agent, self *agentapi.Self, conf func() (*tls.Config, error),
+) (socket, addr string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "agent.sock")
 	srv := agentapi.NewServer(a, self, conf, slog.New(slog.DiscardHandler))
@@ -98,7 +100,8 @@ func sides(t *testing.T) (dir string, controller, agent *certs.Files) {
 		}
 		return &certs.Files{CA: ca.Cert, Cert: p.Cert, Key: p.Key}
 	}
-	return dir, side(certs.Request{Role: certs.Controller, Name: "pgpool1"}), side(certs.Request{Role: certs.Agent, Name: "db1", Hosts: []string{"127.0.0.1"}})
+	return dir, side(certs.Request{Role: certs.Controller, Name: "pgpool1"}),
+		side(certs.Request{Role: certs.Agent, Name: "db1", Hosts: []string{"127.0.0.1"}})
 }
 
 func controllers(names ...string) *agentapi.Self {
@@ -180,7 +183,8 @@ func TestSSHThatIsTurnedAway(t *testing.T) {
 	t.Run("another program", func(t *testing.T) {
 		t.Parallel()
 		s := agentapitest.StartSSHD(t, "echo hello")
-		if _, err := closing(t, agentapi.DialSSH(sshTo(s), nil)).Inspect(t.Context()); err == nil || !strings.Contains(err.Error(), "no repool agent") {
+		_, err := closing(t, agentapi.DialSSH(sshTo(s), nil)).Inspect(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "no repool agent") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -196,8 +200,8 @@ func TestSSHThatIsTurnedAway(t *testing.T) {
 	})
 }
 
-// An ssh that hangs after connecting holds nobody up beyond his own deadline,
-// and is gone when the client is closed.
+// An ssh that hangs after connecting delays no call beyond its deadline, and is
+// gone when the client is closed.
 func TestSSHThatHangsAfterConnecting(t *testing.T) {
 	t.Parallel()
 	s := agentapitest.StartSSHD(t, "exec sleep 600")
@@ -231,7 +235,7 @@ func TestSSHThatHangsAfterConnecting(t *testing.T) {
 }
 
 // A resident agent that is replaced is found again over a new ssh.
-func TestSSHConnectionIsMadeAnew(t *testing.T) {
+func TestSSHReconnects(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "agent.sock")
 	start := func() (stop func()) {

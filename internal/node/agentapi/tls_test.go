@@ -38,7 +38,8 @@ func TestOnlyNamedControllersAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if name, until := agentapi.Peer(a); name != shown.Subject.CommonName || !until.Equal(shown.NotAfter) {
-		t.Errorf("the agent's certificate: %q until %s, want %q until %s", name, until, shown.Subject.CommonName, shown.NotAfter)
+		t.Errorf("the agent's certificate: %q until %s, want %q until %s",
+			name, until, shown.Subject.CommonName, shown.NotAfter)
 	}
 }
 
@@ -87,11 +88,12 @@ func TestCertificatesThatAreNotAccepted(t *testing.T) {
 	_, foreign := served(t, newFake(t), controllers("pgpool1"), strange.Server)
 	missing := &certs.Files{CA: "/nowhere", Cert: "/nowhere", Key: "/nowhere"}
 	for name, a := range map[string]agentapi.Agent{
-		"of another authority":        agentapi.DialTLS(addr, stranger.Client, nil),
-		"an agent of another one":     agentapi.DialTLS(foreign, controller.Client, nil),
-		"an agent's in a controller":  agentapi.DialTLS(addr, own.Client, nil),
-		"one that cannot be read":     agentapi.DialTLS(addr, missing.Client, nil),
-		"of an agent of another name": agentapi.DialTLS(strings.Replace(addr, "127.0.0.1", "localhost", 1), controller.Client, nil),
+		"of another authority":       agentapi.DialTLS(addr, stranger.Client, nil),
+		"an agent of another one":    agentapi.DialTLS(foreign, controller.Client, nil),
+		"an agent's in a controller": agentapi.DialTLS(addr, own.Client, nil),
+		"one that cannot be read":    agentapi.DialTLS(addr, missing.Client, nil),
+		"of an agent of another name": agentapi.DialTLS(
+			strings.Replace(addr, "127.0.0.1", "localhost", 1), controller.Client, nil),
 		"none, by a plain connection ": closing(t, agentapi.DialTLS(addr, func() (*tls.Config, error) {
 			c, err := controller.Client()
 			c = c.Clone()

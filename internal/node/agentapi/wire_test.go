@@ -117,8 +117,10 @@ func TestValuesAtTheirLimits(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 29, 2, 59, 59, 999_999_999, time.FixedZone("", -(3*3600+30*60)))
 	sent := topology.Inspection{
-		Source:    topology.Source{At: at},
-		Control:   &topology.Control{SystemID: math.MaxUint64, CheckpointLSN: math.MaxUint64, RedoLSN: 1<<53 + 1, SegmentSize: 1<<53 + 1},
+		Source: topology.Source{At: at},
+		Control: &topology.Control{
+			SystemID: math.MaxUint64, CheckpointLSN: math.MaxUint64, RedoLSN: 1<<53 + 1, SegmentSize: 1<<53 + 1,
+		},
 		History:   topology.History{TLI: math.MaxUint32},
 		DataBytes: math.MaxUint64, WALBytes: 1<<63 + 1,
 		Run: &topology.RunState{Node: topology.NoNode, Token: math.MaxUint64},
@@ -132,7 +134,8 @@ func TestValuesAtTheirLimits(t *testing.T) {
 	}
 	// PostgreSQL's messages and file names may hold any bytes.
 	var text topology.Source
-	if err := (codec{}).Unmarshal(encode(t, topology.Source{Err: "caf\xe9 \x00 \u2028"}), &text); err != nil || text.Err != "caf\uFFFD \x00 \u2028" {
+	err := codec{}.Unmarshal(encode(t, topology.Source{Err: "caf\xe9 \x00 \u2028"}), &text)
+	if err != nil || text.Err != "caf\uFFFD \x00 \u2028" {
 		t.Errorf("%q, %v", text.Err, err)
 	}
 	var report reportResponse

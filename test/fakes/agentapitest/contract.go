@@ -13,31 +13,32 @@ import (
 // patience bounds each wait of the suite.
 const patience = 10 * time.Second
 
-// Request is what RunContract asks for: a rewind of node 0, under that id and
+// Request is what RunContract requests: a rewind of node 0, with that id and
 // token, from node 1 on timeline 2, which left timeline 1 at 0/5000000.
 func Request(id string, token topology.Token) topology.RunRequest {
 	return topology.RunRequest{ID: id, Node: 0, Method: topology.MethodRewind, Token: token,
 		Upstream: topology.Upstream{Node: 1, Host: "/run/pg1", Port: 5433, SystemID: 42, History: topology.History{
 			TLI: 2, Ancestors: []topology.HistoryEntry{{TLI: 1, Switch: 0x5000000}}}},
-		Slot: "repool_node0", AppName: "node0", Divergence: 0x5000000, DivergenceTLI: 1, KeepOld: true, Code: "diverged", Reason: "for the test"}
+		Slot: "repool_node0", AppName: "node0", Divergence: 0x5000000, DivergenceTLI: 1, KeepOld: true,
+		Code: "diverged", Reason: "for the test"}
 }
 
-// RunContract runs the suite. fresh makes an agent of node 0, whose server runs
+// RunContract runs the suite. fresh returns an agent of node 0, whose server runs
 // and whose data has diverged from the primary that Request names, so that a
 // rewind is possible and waits for its clearance.
 func RunContract(t *testing.T, fresh func(t *testing.T) agentapi.Agent) {
 	t.Helper()
 	for name, test := range map[string]func(*suite){
-		"facts of the node":                              (*suite).facts,
-		"what is not there has a name":                   (*suite).unknown,
-		"tokens rise, and only the newest counts":        (*suite).tokens,
-		"a request for another node is refused":          (*suite).foreign,
-		"a run waits for clearance and goes to its end":  (*suite).cleared,
-		"a run keeps others away":                        (*suite).locked,
-		"a cancelled run ends so":                        (*suite).cancelled,
-		"a watch ends with its caller, the run does not": (*suite).unwatched,
-		"a fence stops the server, twice is fine":        (*suite).fenced,
-		"a caller who has gone gets no answer":           (*suite).gone,
+		"facts of the node":                                  (*suite).facts,
+		"what does not exist is named in the error":          (*suite).unknown,
+		"tokens rise, and only the newest counts":            (*suite).tokens,
+		"a request for another node is refused":              (*suite).foreign,
+		"a run waits for clearance, then completes":          (*suite).cleared,
+		"a run locks the node":                               (*suite).locked,
+		"a cancelled run ends as cancelled":                  (*suite).cancelled,
+		"a watch ends with its caller, but the run does not": (*suite).unwatched,
+		"a fence stops the server and is idempotent":         (*suite).fenced,
+		"a caller that has gone changes nothing":             (*suite).gone,
 	} {
 		t.Run(name, func(t *testing.T) { test(&suite{T: t, agent: fresh(t)}) })
 	}
@@ -61,7 +62,7 @@ func (s *suite) want(kind, err error) {
 		s.Errorf("got error %v, want one that is %q", err, kind)
 	}
 	if err != nil && err.Error() == "" {
-		s.Error("an error without a text")
+		s.Error("the error has no text")
 	}
 }
 
@@ -91,7 +92,7 @@ func (s *suite) start(id string) (token topology.Token, step string) {
 	return token, step
 }
 
-// end watches a run to its end.
+// end watches a run until it has ended.
 func (s *suite) end(id string) (states []topology.RunState) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
@@ -169,13 +170,14 @@ func (s *suite) cleared() {
 	s.must(s.agent.Clear(ctx, token, "a-run", step))
 	states := s.end("a-run")
 	last := states[len(states)-1]
-	if last.Outcome != topology.RunDone || last.Method != topology.MethodRewind || last.Upstream != 1 || len(last.Steps) < 2 || last.Ended.IsZero() {
+	if last.Outcome != topology.RunDone || last.Method != topology.MethodRewind || last.Upstream != 1 ||
+		len(last.Steps) < 2 || last.Ended.IsZero() {
 		s.Errorf("last state: %+v", last)
 	}
 	again, err := s.agent.Run(ctx, "a-run")
 	s.must(err)
 	if again.Outcome != last.Outcome || !again.Ended.Equal(last.Ended) || again.Step() != last.Step() {
-		s.Errorf("asked later it is %+v", again)
+		s.Errorf("later its state is %+v", again)
 	}
 	if newest, err := s.agent.Run(ctx, ""); err != nil || newest.ID != "a-run" {
 		s.Errorf("the newest run is %q, %v", newest.ID, err)
@@ -186,12 +188,12 @@ func (s *suite) cleared() {
 	in, err := s.agent.Inspect(ctx)
 	s.must(err)
 	if in.Run != nil || in.Lock != "" {
-		s.Errorf("a run that ended well still shows: %+v, lock %q", in.Run, in.Lock)
+		s.Errorf("a run that was done is still reported: %+v, lock %q", in.Run, in.Lock)
 	}
 	// The id names the run for ever, whatever became of it.
 	s.must(s.agent.StartRun(ctx, Request("a-run", token)))
 	if st, err := s.agent.Run(ctx, "a-run"); err != nil || !st.Ended.Equal(last.Ended) {
-		s.Errorf("asked for twice it ran twice: %+v, %v", st, err)
+		s.Errorf("requested twice, it ran twice: %+v, %v", st, err)
 	}
 }
 
@@ -209,7 +211,7 @@ func (s *suite) locked() {
 	if in.Run == nil || in.Run.ID != "a-run" || in.Run.Outcome != topology.RunWaiting || in.Lock != "controller-a" {
 		s.Errorf("inspection during the run: run %+v, lock %q", in.Run, in.Lock)
 	}
-	// Its own holder, come back, gets a new token, and the old one ends.
+	// The run's own holder gets a new token, and the old one becomes stale.
 	newer := s.token()
 	s.want(agentapi.ErrStaleToken, s.agent.Clear(ctx, token, "a-run", step))
 	s.must(s.agent.Clear(ctx, newer, "a-run", step))
@@ -231,7 +233,7 @@ func (s *suite) cancelled() {
 	in, err := s.agent.Inspect(ctx)
 	s.must(err)
 	if in.Run == nil || in.Run.Outcome != topology.RunCancelled || in.Lock != "" {
-		s.Errorf("a run that did not end well does not show: %+v, lock %q", in.Run, in.Lock)
+		s.Errorf("a cancelled run is not reported: %+v, lock %q", in.Run, in.Lock)
 	}
 }
 
@@ -244,14 +246,14 @@ func (s *suite) unwatched() {
 	select {
 	case <-seen:
 	case <-time.After(patience):
-		s.Fatal("a watch shows nothing at its beginning")
+		s.Fatal("a watch does not begin with the present state")
 	}
 	cancel()
 	select {
 	case err := <-ended:
 		s.want(context.Canceled, err)
 	case <-time.After(patience):
-		s.Fatal("the watch goes on without its caller")
+		s.Fatal("the watch continues without its caller")
 	}
 	s.must(s.agent.Clear(s.Context(), token, "a-run", step))
 	if states := s.end("a-run"); states[len(states)-1].Outcome != topology.RunDone {
@@ -283,7 +285,7 @@ func (s *suite) gone() {
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
 	if _, err := s.agent.Acquire(ctx, "controller-a"); !errors.Is(err, context.Canceled) {
-		s.Errorf("acquire by a caller who has gone: %v", err)
+		s.Errorf("acquire by a caller that has gone: %v", err)
 	}
 	s.token()
 }

@@ -14,19 +14,19 @@ import (
 // Fake is an agent in memory. Set the exported fields before the first call;
 // later under Change only.
 type Fake struct {
-	// Node is the agent's own; a run for another is refused.
+	// Node is the agent's node; a run for another is refused.
 	Node topology.NodeID
-	// State is what Inspect answers, but for Run and Lock.
+	// State is what Inspect returns, except for Run and Lock.
 	State topology.Inspection
-	// Probe and Record are what ProbeWAL and RecordEnding answer.
+	// Probe and Record are what ProbeWAL and RecordEnding return.
 	Probe  topology.WALProbe
 	Record topology.WALRecord
-	// StepTime is how long each step of a run takes, ClearanceWait how long a
-	// destructive one waits to be cleared. Zero: no time, and 30 s.
+	// StepTime is how long each step of a run takes. ClearanceWait is how long a
+	// destructive one waits for clearance; zero: 30 s.
 	StepTime, ClearanceWait time.Duration
-	// Fail, where set, may answer a call by an error before anything is done.
+	// Fail, if not nil, may fail a call before anything is done.
 	Fail func(call string) error
-	// OnDone is told of each run that ended well, before it is seen to have ended.
+	// OnDone is called for each run that is done, before its end is visible.
 	OnDone func(topology.RunRequest)
 
 	mu     sync.Mutex
@@ -38,14 +38,14 @@ type Fake struct {
 
 var _ agentapi.Agent = (*Fake)(nil)
 
-// Change runs f while no call is answered.
+// Change runs do while no call is served.
 func (f *Fake) Change(do func(*Fake)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	do(f)
 }
 
-// Calls lists the calls that change something, in order, such as "StartRun
+// Calls lists the orders so far, in order, such as "StartRun
 // rewind" or "Clear rewind".
 func (f *Fake) Calls() []string {
 	f.mu.Lock()
@@ -53,7 +53,7 @@ func (f *Fake) Calls() []string {
 	return slices.Clone(f.calls)
 }
 
-// Close ends a run in progress. A test in a bubble needs it at its end.
+// Close ends a run in progress. A test in a synctest bubble must call it.
 func (f *Fake) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,7 +76,7 @@ func (f *Fake) enter(ctx context.Context, call string) error {
 	return fail(call)
 }
 
-// Inspect gives State with the newest run, unless that is done.
+// Inspect returns State with the newest run, unless that is done.
 func (f *Fake) Inspect(ctx context.Context) (topology.Inspection, error) {
 	if err := f.enter(ctx, "Inspect"); err != nil {
 		return topology.Inspection{}, err
@@ -96,7 +96,7 @@ func (f *Fake) Inspect(ctx context.Context) (topology.Inspection, error) {
 	return in, nil
 }
 
-// ProbeWAL gives Probe.
+// ProbeWAL returns Probe.
 func (f *Fake) ProbeWAL(ctx context.Context, _ topology.History) (topology.WALProbe, error) {
 	if err := f.enter(ctx, "ProbeWAL"); err != nil {
 		return topology.WALProbe{}, err
@@ -106,7 +106,7 @@ func (f *Fake) ProbeWAL(ctx context.Context, _ topology.History) (topology.WALPr
 	return f.Probe, nil
 }
 
-// RecordEnding gives Record.
+// RecordEnding returns Record.
 func (f *Fake) RecordEnding(ctx context.Context, _ topology.LSN) (topology.WALRecord, error) {
 	if err := f.enter(ctx, "RecordEnding"); err != nil {
 		return topology.WALRecord{}, err
@@ -116,7 +116,7 @@ func (f *Fake) RecordEnding(ctx context.Context, _ topology.LSN) (topology.WALRe
 	return f.Record, nil
 }
 
-// Run gives the state of a run.
+// Run returns the state of a run.
 func (f *Fake) Run(ctx context.Context, id string) (topology.RunState, error) {
 	if err := f.enter(ctx, "Run"); err != nil {
 		return topology.RunState{}, err
@@ -129,12 +129,12 @@ func (f *Fake) Run(ctx context.Context, id string) (topology.RunState, error) {
 	return st, nil
 }
 
-// Vault is empty, VaultReport refuses what can be no entry's name.
+// Vault is always empty.
 func (f *Fake) Vault(ctx context.Context) ([]topology.VaultEntry, error) {
 	return nil, f.enter(ctx, "Vault")
 }
 
-// VaultReport knows no entry.
+// VaultReport refuses every id: there is no entry.
 func (f *Fake) VaultReport(ctx context.Context, id string) ([]byte, error) {
 	if err := f.enter(ctx, "VaultReport"); err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (f *Fake) VaultReport(ctx context.Context, id string) ([]byte, error) {
 	return nil, fmt.Errorf("vault entry %q: there is none: %w", id, agentapi.ErrRefused)
 }
 
-// Acquire counts up.
+// Acquire returns the next token.
 func (f *Fake) Acquire(ctx context.Context, holder string) (topology.Token, error) {
 	if err := f.enter(ctx, "Acquire"); err != nil {
 		return 0, err
@@ -187,8 +187,8 @@ func (f *Fake) StartRun(ctx context.Context, req topology.RunRequest) error {
 	return nil
 }
 
-// Adopt puts a run in progress, of that holder, as if it had been started
-// before the test began.
+// Adopt puts a run of that holder in progress, as if it had been started before
+// the test.
 func (f *Fake) Adopt(holder string, req topology.RunRequest) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -220,7 +220,7 @@ func (f *Fake) Watch(ctx context.Context, id string, see func(topology.RunState)
 	}
 }
 
-// Clear lets a step pass.
+// Clear lets a run carry out a step.
 func (f *Fake) Clear(ctx context.Context, token topology.Token, id, step string) error {
 	if err := f.enter(ctx, "Clear"); err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// fakeRun is one run: an unharmful step, the method's own, and wait-streaming.
+// fakeRun is one run: a harmless step, the method's own, and wait-streaming.
 type fakeRun struct {
 	holder string
 	req    topology.RunRequest
@@ -20,9 +20,12 @@ type fakeRun struct {
 }
 
 func newRun(holder string, req topology.RunRequest) *fakeRun {
-	return &fakeRun{holder: holder, req: req, stop: make(chan struct{}), pass: make(chan struct{}), changed: make(chan struct{}),
+	return &fakeRun{
+		holder: holder, req: req,
+		stop: make(chan struct{}), pass: make(chan struct{}), changed: make(chan struct{}),
 		state: topology.RunState{ID: req.ID, Node: req.Node, Method: req.Method, Upstream: req.Upstream.Node,
-			Outcome: topology.RunRunning, Code: req.Code, Token: req.Token, Started: time.Now(), Updated: time.Now()}}
+			Outcome: topology.RunRunning, Code: req.Code, Token: req.Token, Started: time.Now(), Updated: time.Now()},
+	}
 }
 
 func (r *fakeRun) look() (topology.RunState, <-chan struct{}) {
@@ -132,7 +135,7 @@ func (f *Fake) execute(r *fakeRun) {
 	r.end(topology.RunDone, "")
 }
 
-// pause is false when the run was cancelled meanwhile.
+// pause waits for d; it returns false when the run was cancelled meanwhile.
 func (r *fakeRun) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

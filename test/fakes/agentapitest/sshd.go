@@ -14,21 +14,21 @@ import (
 )
 
 // SSHD is a real OpenSSH server on loopback, run as whoever runs the test, with
-// keys made for it.
+// its own keys.
 type SSHD struct {
 	Port int
-	// Config is a client's configuration file that fits: identity, known_hosts.
+	// Config is a matching client configuration: identity and known_hosts.
 	Config string
 	// User is whom to log in as.
 	User string
-	// Dir holds all of its files: known_hosts, authorized_keys, host key.
+	// Dir contains all of its files: known_hosts, authorized_keys, host key.
 	Dir string
 }
 
 // SSHPrograms are what StartSSHD needs (Debian: openssh-server).
 var SSHPrograms = []string{"/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/ssh-keygen"}
 
-// StartSSHD starts one whose only key may do nothing but run command. It ends
+// StartSSHD starts a server whose only key may run nothing but command. It ends
 // with the test.
 func StartSSHD(t testing.TB, command string) *SSHD {
 	t.Helper()
@@ -40,8 +40,9 @@ func StartSSHD(t testing.TB, command string) *SSHD {
 	dir := t.TempDir()
 	s := &SSHD{Dir: dir, Config: filepath.Join(dir, "ssh_config"), User: userName(t)}
 	for _, key := range []string{"host", "user"} {
-		out, err := exec.Command("/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", filepath.Join(dir, key)).CombinedOutput()
-		if err != nil {
+		keygen := exec.Command("/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key,
+			"-f", filepath.Join(dir, key))
+		if out, err := keygen.CombinedOutput(); err != nil {
 			t.Fatalf("make a key: %v\n%s", err, out)
 		}
 	}
@@ -65,7 +66,8 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 `, s.Port, filepath.Join(dir, "host"), filepath.Join(dir, "authorized_keys")))
-	s.write(t, "ssh_config", fmt.Sprintf("Host *\n  IdentityFile %s\n  IdentitiesOnly yes\n  UserKnownHostsFile %s\n  GlobalKnownHostsFile /dev/null\n",
+	s.write(t, "ssh_config", fmt.Sprintf("Host *\n  IdentityFile %s\n  IdentitiesOnly yes\n"+
+		"  UserKnownHostsFile %s\n  GlobalKnownHostsFile /dev/null\n",
 		filepath.Join(dir, "user"), filepath.Join(dir, "known_hosts")))
 	s.start(t)
 	return s
@@ -73,7 +75,7 @@ KbdInteractiveAuthentication no
 
 func (s *SSHD) start(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() == 0 { // root's sshd wants a directory to lock its children into
+	if os.Geteuid() == 0 { // sshd run by root needs its privilege separation directory
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +93,7 @@ func (s *SSHD) start(t testing.TB) {
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // ended before is as good
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended
 		<-ended
 		if t.Failed() {
 			if text, err := os.ReadFile(log.Name()); err == nil {
@@ -134,7 +136,7 @@ func (s *SSHD) write(t testing.TB, name, text string) {
 	}
 }
 
-// Forget makes the client know another host key than the server's.
+// Forget gives the client another host key than the server's.
 func (s *SSHD) Forget(t testing.TB) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(s.Dir, "user.pub")) // any key but the right one
