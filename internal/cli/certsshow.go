@@ -79,7 +79,8 @@ func (g *globals) runCertsShow(paths []string, now time.Time) error {
 		}
 	}
 	if bad > 0 {
-		return exit.With(exit.Problems, fmt.Errorf("%s expired, or expires within a month", terminal.Count(bad, "certificate")),
+		return exit.With(exit.Problems, fmt.Errorf("%s expired, or expires within a month",
+			terminal.Count(bad, "certificate")),
 			"repool certs renew replaces them")
 	}
 	return nil

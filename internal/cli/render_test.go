@@ -19,7 +19,7 @@ import (
 	"github.com/repool/repool/internal/terminal"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares text with testdata/<name>.golden.
 func golden(t *testing.T, name, got string) {
@@ -38,7 +38,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s differs (-update writes it anew):\ngot\n%s\nwant\n%s", path, got, want)
+		t.Errorf("%s differs (-update rewrites it):\ngot\n%s\nwant\n%s", path, got, want)
 	}
 }
 
@@ -169,7 +169,8 @@ func TestRenderHistory(t *testing.T) {
 	events := []history.Event{
 		{At: at, Node: topology.NoNode, Kind: "controller", Code: "started", Text: "controller started"},
 		{At: at, Node: 2, Kind: "run", Code: "failed",
-			Text: "start failed: the server did not come up:\n\tLOG:  could not bind\n\tHINT:  Is another postmaster running?\n"},
+			Text: "start failed: the server did not come up:\n\tLOG:  could not bind\n\tHINT:  Is another postmaster " +
+				"running?\n"},
 	}
 	for name, full := range map[string]bool{"history": false, "history-full": true} {
 		var b bytes.Buffer

@@ -28,7 +28,7 @@ func newSetupCommand(g *globals) *cobra.Command {
 	var o setupOptions
 	c := &cobra.Command{
 		Use:   "setup",
-		Short: "Make what check misses: role, rules, passwords, hooks, unit",
+		Short: "Set up what check finds missing: role, rules, passwords, hooks, unit",
 		Long: `Prints what has to be done beside an existing pool so that repool check finds no
 problem, and with --apply does it: the database role with its grants (as the
 superuser --admin-user), lines of pg_hba.conf on nodes of this machine, entries of
@@ -37,7 +37,7 @@ systemd unit. Passwords are random and are written to those files only.
 
 Every file is copied to <file>.repool-<time> before it is edited. Running it again
 changes nothing. No PostgreSQL server is restarted and no node is touched; what
-needs a restart, or is for a person to decide, is only said.
+needs a restart, or a decision of yours, is only listed.
 
 EXIT STATUS
   0 done, or the plan was shown   1 a step failed   2 wrong usage or configuration`,
@@ -79,7 +79,7 @@ func (g *globals) runSetup(ctx context.Context, o setupOptions) error {
 	if o.apply && o.dryRun {
 		return exit.New(exit.Usage, "--apply and --dry-run exclude each other")
 	}
-	// Hooks and the unit are run from anywhere: they need whole paths.
+	// Hooks and the unit are run from any directory: they need absolute paths.
 	for _, path := range []*string{&g.configFile, &g.pgpoolConf} {
 		if *path == "" {
 			continue
@@ -112,7 +112,7 @@ func (g *globals) runSetup(ctx context.Context, o setupOptions) error {
 		}
 	}
 	if err := p.Apply(ctx, told); err != nil {
-		return exit.With(exit.Internal, err, "what was done before it stays; repair the cause and run setup again")
+		return exit.With(exit.Internal, err, "what was done before stays; fix the cause and run setup again")
 	}
 	if g.json {
 		return terminal.PrintJSON(g.out, p)

@@ -99,7 +99,8 @@ func TestSetupMakesAPlainPoolReady(t *testing.T) {
 	if code != exit.Problems {
 		t.Fatalf("check of a plain pool: status %d, want %d", code, exit.Problems)
 	}
-	missing := []string{"node-login", "replication-login", "hba", "pcp-login", "failover-command", "follow-primary-command",
+	missing := []string{"node-login", "replication-login", "hba", "pcp-login", "failover-command",
+		"follow-primary-command",
 		"health-check-off", "health-check-user", "auto-failback", "failover-on-shutdown", "application-name",
 		"data-directory", "search-primary-timeout"}
 	found := ids(t, out)

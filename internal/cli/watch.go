@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// watchEvery is how often the picture is drawn anew.
+	// watchEvery is how often the picture is redrawn.
 	watchEvery = 500 * time.Millisecond
 	// watchedEvents are the last ones below it.
 	watchedEvents = 8
@@ -105,7 +105,7 @@ type screen struct {
 	last []string
 }
 
-// newScreen is nil where w is no terminal.
+// newScreen is nil where w is not a terminal.
 func newScreen(w io.Writer) *screen {
 	f, ok := w.(*os.File)
 	if !ok || !terminal.IsTerminal(w) || os.Getenv("TERM") == "dumb" {

@@ -12,7 +12,7 @@ import (
 )
 
 // Args checks a command's arguments against its Use line: "report NODE ENTRY"
-// takes two, "show [FILE…]" any number. It stands as cobra.Command.Args.
+// takes two, "show [FILE…]" any number. It is a cobra.PositionalArgs.
 func Args(c *cobra.Command, args []string) error {
 	names := strings.Fields(c.Use)[1:]
 	most := len(names)
@@ -44,7 +44,7 @@ var valueNames = map[string]string{
 	"int": "a number", "uint64": "a number", "duration": "a duration such as 90s, 10m or 2h",
 }
 
-// flagError words what is wrong with a flag.
+// flagError says what is wrong with a flag.
 func flagError(c *cobra.Command, err error) error {
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {

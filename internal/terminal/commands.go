@@ -24,7 +24,7 @@ func Family(c *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	return c
 }
 
-// unknownCommand is the error for a word that is no command below c.
+// unknownCommand is the error for a word that is not a command of c.
 func unknownCommand(c *cobra.Command, word string) error {
 	c.SuggestionsMinimumDistance = 2
 	hint := c.CommandPath() + " --help lists the commands"

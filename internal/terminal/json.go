@@ -8,7 +8,7 @@ import (
 )
 
 // PrintJSON prints v as indented JSON with a newline. A list that is empty is
-// [] and never null, so that a script can go through it unasked.
+// [] and never null, so that a script can loop over it.
 func PrintJSON(w io.Writer, v any) error {
 	if v != nil {
 		own := reflect.New(reflect.TypeOf(v)).Elem()
@@ -33,8 +33,8 @@ func PrintJSONLine(w io.Writer, v any) error {
 	return nil
 }
 
-// emptyLists puts an empty list in the place of each missing one in v, which
-// must be settable. Maps and what lies in them stay as they are.
+// emptyLists replaces every nil slice in v, which must be settable, with an empty
+// one. Maps are left alone.
 func emptyLists(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -49,7 +49,7 @@ func emptyLists(v reflect.Value) {
 		}
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return // text or raw JSON, no list
+			return // text or raw JSON
 		}
 		if v.IsNil() && v.CanSet() {
 			v.Set(reflect.MakeSlice(v.Type(), 0, 0))

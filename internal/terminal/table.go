@@ -19,7 +19,7 @@ type Cell struct {
 	paint string // an ANSI sequence, or empty
 }
 
-// The few colours: never the only carrier of a meaning.
+// The colours. No meaning is carried by a colour alone.
 const (
 	Green  = "\x1b[32m"
 	Yellow = "\x1b[33m"
@@ -31,8 +31,8 @@ const (
 // Add appends a row.
 func (t *Table) Add(cells ...Cell) { t.rows = append(t.rows, cells) }
 
-// Text is a cell from a format, as fmt.Sprintf takes it; a format alone is taken
-// as it is.
+// Text is a cell with text as fmt.Sprintf makes it; a format without arguments is
+// used as it is.
 func Text(format string, a ...any) Cell {
 	if len(a) == 0 {
 		return Cell{text: format}

@@ -15,7 +15,7 @@ func IsTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// OneLine makes text fit a row: line ends and runs of blanks become one blank.
+// OneLine makes text fit a row: every run of white space becomes one space.
 func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // FirstLine is text's first line, with the number of those left out.
@@ -30,7 +30,7 @@ func FirstLine(s string) string {
 	return fmt.Sprintf("%s … (+%s)", first, Count(n, "line"))
 }
 
-// Indent puts by before every line of text but the first.
+// Indent puts by before every line of s but the first.
 func Indent(s, by string) string {
 	return strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n"+by)
 }

@@ -22,7 +22,7 @@ func newBenchCommand(s streams) *cobra.Command {
 		Use:   "bench",
 		Short: "Measure repool against the same work by hand, in one run",
 		Long: `Builds a pool with pgbench data and about 600 MB of kept WAL, and does each piece
-of work twice in turn: by hand, and by repool. Prints both times and the ratio.
+of work in turn by hand and by repool. Prints both times and the ratio.
 
 EXIT STATUS
   0 every aim was met   1 it could not be run   6 an aim was missed`,

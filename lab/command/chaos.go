@@ -27,10 +27,9 @@ func newChaosCommand(s streams) *cobra.Command {
 		Long: `Builds a real pool under one temporary directory (one primary, two standbys,
 Pgpool-II, repool), lets clients write through Pgpool-II and read on every node, and
 breaks it at random: servers killed and frozen, commits lost, disks filled, Pgpool-II
-and the controller killed, nodes started and attached wrongly by hand, and with --network
-cables pulled. At every quiet
-moment all copies must be equal, and every acknowledged row present or listed by a
-vault; with --sync, present. Kinds of faults:
+and the controller killed, nodes started and attached wrongly by hand, and with
+--network cables pulled. Whenever all is healed, all copies must be equal, and every
+acknowledged row present or listed by a vault; with --sync, present. Kinds of faults:
 
   ` + strings.ReplaceAll(wrap(chaos.Kinds(), 80), "\n", "\n  ") + `
 
