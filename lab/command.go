@@ -19,7 +19,8 @@ func (l *Lab) env() []string {
 	env := []string{
 		labMark + "=" + l.Dir,
 		"HOME=" + l.Dir,
-		"PATH=" + strings.Join([]string{l.BinDir, "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}, ":"),
+		"PATH=" + strings.Join([]string{l.BinDir, "/usr/local/sbin", "/usr/local/bin",
+			"/usr/sbin", "/usr/bin", "/sbin", "/bin"}, ":"),
 		"LC_ALL=C",
 		"TZ=UTC",
 		"PGPASSFILE=" + l.path(".pgpass"),
@@ -121,7 +122,8 @@ func (l *Lab) runLogged(ctx context.Context, host, log, name string, args ...str
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := l.waitOn(host, cmd); err != nil {
 		said, _ := os.ReadFile(log)
-		return fmt.Errorf("run %s: %w\n%s", filepath.Base(name), err, lastLines(string(said[min(int(start), len(said)):]), 15))
+		return fmt.Errorf("run %s: %w\n%s", filepath.Base(name), err,
+			lastLines(string(said[min(int(start), len(said)):]), 15))
 	}
 	return nil
 }
@@ -142,7 +144,7 @@ func (l *Lab) appendTo(path string) (*os.File, error) {
 // its own that way; those inherited from the caller's parent are not, and a
 // server that lives on would hold them.
 func keepDescriptors() {
-	_ = unix.CloseRange(3, ^uint(0)>>32, unix.CLOSE_RANGE_CLOEXEC) // Linux ≥ 5.11; without it nothing is worse than before
+	_ = unix.CloseRange(3, ^uint(0)>>32, unix.CLOSE_RANGE_CLOEXEC) // Linux ≥ 5.11; before, they stay open
 }
 
 func exists(path string) bool {

@@ -84,8 +84,10 @@ func (l *Lab) WaitReplayed(ctx context.Context, primary int) (string, error) {
 
 func (l *Lab) appTables(ctx context.Context, i int) (tables []string, err error) {
 	err = l.With(ctx, i, "app", func(c *pgx.Conn) error {
-		rows, err := c.Query(ctx, `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-			WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1`)
+		rows, err := c.Query(ctx, `SELECT format('%I.%I', n.nspname, c.relname)
+			FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+			ORDER BY 1`)
 		if err != nil {
 			return err
 		}
@@ -133,7 +135,8 @@ func (l *Lab) compareTable(ctx context.Context, table string, primary int) (Tabl
 
 func (l *Lab) eachRow(ctx context.Context, i int, table string, see func(string)) error {
 	return l.With(ctx, i, "app", func(c *pgx.Conn) error {
-		if _, err := c.Exec(ctx, "SET synchronize_seqscans = off; SET enable_indexscan = off; SET max_parallel_workers_per_gather = 0"); err != nil {
+		if _, err := c.Exec(ctx, "SET synchronize_seqscans = off; SET enable_indexscan = off; "+
+			"SET max_parallel_workers_per_gather = 0"); err != nil {
 			return err
 		}
 		rows, err := c.Query(ctx, "SELECT t.ctid::text || ' ' || t::text FROM "+table+" t")

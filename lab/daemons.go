@@ -91,7 +91,8 @@ func (l *Lab) StartController(ctx context.Context, i int) error {
 	if err := l.clearSocket(controllerName(i), l.ControllerSocket(i)); err != nil {
 		return err
 	}
-	if err := l.spawn(pgpoolHost(i), controllerName(i), log, l.RepoolBin(), "serve", "--verbose", "--config", l.Pgpools[i].RepoolConf); err != nil {
+	if err := l.spawn(pgpoolHost(i), controllerName(i), log, l.RepoolBin(), "serve", "--verbose", "--config",
+		l.Pgpools[i].RepoolConf); err != nil {
 		return err
 	}
 	return l.waitListening(ctx, pgpoolHost(i), controllerName(i), "unix", l.ControllerSocket(i), log)
@@ -133,7 +134,8 @@ func (l *Lab) StartAgent(ctx context.Context, i int) error {
 	if l.opts.Hosts {
 		conf = l.AgentConf(i)
 	}
-	err := l.spawn(nodeHost(i), agentName(i), l.AgentLog(i), l.RepoolBin(), "agent", "--config", conf, "--node", strconv.Itoa(i))
+	err := l.spawn(nodeHost(i), agentName(i), l.AgentLog(i), l.RepoolBin(), "agent", "--config", conf, "--node",
+		strconv.Itoa(i))
 	if err != nil {
 		return err
 	}

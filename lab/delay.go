@@ -44,7 +44,8 @@ func (l *Lab) Delay(_ context.Context, host string, least, most time.Duration) e
 	err := errors.Join(
 		inNetns(l.netns(host), func() error { return plainFrames("eth0") }),
 		inNetns(sw, func() error { return errors.Join(plainFrames(in), r.open(host, out)) }),
-		tool(fmt.Sprintf("link set dev %s nomaster\nlink set dev %s master br0 up\nlink set dev %s up\n", host, in, out), "ip", "-n", sw, "-batch", "-"))
+		tool(fmt.Sprintf("link set dev %s nomaster\nlink set dev %s master br0 up\nlink set dev %s up\n", host, in, out),
+			"ip", "-n", sw, "-batch", "-"))
 	if err != nil {
 		r.close()
 		return errors.Join(err, l.unplugRelay(host))
@@ -74,7 +75,8 @@ func (l *Lab) Undelay(_ context.Context, host string) error {
 
 // unplugRelay puts the host's own cable back into the switch.
 func (l *Lab) unplugRelay(host string) error {
-	return tool(fmt.Sprintf("link del dev %s\nlink set dev %s master br0\n", relayPort(host), host), "ip", "-n", l.netns(theSwitch), "-batch", "-")
+	return tool(fmt.Sprintf("link del dev %s\nlink set dev %s master br0\n", relayPort(host), host), "ip", "-n",
+		l.netns(theSwitch), "-batch", "-")
 }
 
 // endDelays stops the relays; the cables go with their namespaces.
@@ -154,7 +156,8 @@ func takeFrames(from *os.File, held chan<- heldFrame, least, most time.Duration)
 			}
 			return
 		}
-		f := heldFrame{due: time.Now().Add(least + rand.N(most-least+1)), data: append([]byte(nil), buf[:n]...)} //nolint:gosec // no secret
+		f := heldFrame{due: time.Now().Add(least + rand.N(most-least+1)),
+			data: append([]byte(nil), buf[:n]...)} //nolint:gosec // no secret
 		select {
 		case held <- f:
 		default:
@@ -185,7 +188,8 @@ func plainFrames(dev string) error {
 			_    [16]byte
 		}{data: unsafe.Pointer(&value)}
 		copy(req.name[:], dev)
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))); errno != 0 {
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL,
+			uintptr(unsafe.Pointer(&req))); errno != 0 {
 			return fmt.Errorf("offloading of %s: request %#x: %w", dev, what, errno)
 		}
 	}

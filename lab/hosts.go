@@ -107,7 +107,8 @@ func (l *Lab) makeSSH(ctx context.Context) error {
 		return err
 	}
 	key := func(name string) (string, error) {
-		if _, err := l.run(ctx, "/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", filepath.Join(dir, name)); err != nil {
+		if _, err := l.run(ctx, "/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f",
+			filepath.Join(dir, name)); err != nil {
 			return "", err
 		}
 		b, err := os.ReadFile(filepath.Join(dir, name+".pub"))
@@ -133,7 +134,8 @@ func (l *Lab) makeSSH(ctx context.Context) error {
 	if err := l.Owner.write(l.KnownHosts(), known, 0o600); err != nil {
 		return err
 	}
-	return l.Owner.write(l.SSHConfig(), fmt.Sprintf("Host *\n  IdentityFile %s\n  IdentitiesOnly yes\n  UserKnownHostsFile %s\n  GlobalKnownHostsFile /dev/null\n",
+	return l.Owner.write(l.SSHConfig(), fmt.Sprintf("Host *\n  IdentityFile %s\n  IdentitiesOnly yes\n  "+
+		"UserKnownHostsFile %s\n  GlobalKnownHostsFile /dev/null\n",
 		filepath.Join(dir, "controller"), l.KnownHosts()), 0o600)
 }
 
@@ -150,14 +152,16 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 SetEnv %s=%s
-`, sshPort, n.Host, filepath.Join(dir, nodeHost(n.ID)), filepath.Join(dir, fmt.Sprintf("authorized_keys%d", n.ID)), labMark, l.Dir)
+`, sshPort, n.Host, filepath.Join(dir, nodeHost(n.ID)), filepath.Join(dir, fmt.Sprintf("authorized_keys%d", n.ID)),
+		labMark, l.Dir)
 }
 
 // StartSSHD starts the sshd on node i's host.
 func (l *Lab) StartSSHD(ctx context.Context, i int) error {
 	n := l.Nodes[i]
 	log := l.path("log", sshdName(i)+".log")
-	if err := l.spawn(nodeHost(i), sshdName(i), log, "/usr/sbin/sshd", "-D", "-e", "-f", l.path("ssh", fmt.Sprintf("sshd%d.conf", i))); err != nil {
+	if err := l.spawn(nodeHost(i), sshdName(i), log, "/usr/sbin/sshd", "-D", "-e", "-f",
+		l.path("ssh", fmt.Sprintf("sshd%d.conf", i))); err != nil {
 		return err
 	}
 	return l.waitListening(ctx, nodeHost(i), sshdName(i), "tcp", fmt.Sprintf("%s:%d", n.Host, sshPort), log)

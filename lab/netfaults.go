@@ -100,7 +100,8 @@ func (l *Lab) SlowLink(_ context.Context, host, rate string) error {
 	for ns, dev := range map[string]string{l.netns(host): "eth0", l.netns(theSwitch): host} {
 		args := []string{"-n", ns, "qdisc", "del", "dev", dev, "root"}
 		if rate != "" {
-			args = strings.Fields(fmt.Sprintf("-n %s qdisc replace dev %s root tbf rate %s burst 64kb latency 400ms", ns, dev, rate))
+			args = strings.Fields(fmt.Sprintf("-n %s qdisc replace dev %s root tbf rate %s burst 64kb latency 400ms", ns,
+				dev, rate))
 		}
 		if err := tool("", "tc", args...); err != nil {
 			return err

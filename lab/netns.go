@@ -39,7 +39,8 @@ func inNetns(name string, do func() error) (err error) {
 	}
 	err = do()
 	if back := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); back != nil {
-		return errors.Join(err, fmt.Errorf("leave the network namespace %s: %w", name, back)) // the thread stays locked, and ends with its goroutine
+		// the thread stays locked, and ends with its goroutine
+		return errors.Join(err, fmt.Errorf("leave the network namespace %s: %w", name, back))
 	}
 	runtime.UnlockOSThread()
 	return err

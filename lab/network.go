@@ -95,7 +95,8 @@ func (l *Lab) makeNetwork() error {
 	wires.WriteString("link add name br0 type bridge forward_delay 0 stp_state 0\nlink set dev br0 up\n")
 	names, addresses := l.hosts()
 	for _, h := range names {
-		fmt.Fprintf(&wires, "link add name %s type veth peer name eth0 netns %s\nlink set dev %s master br0 up\n", h, l.netns(h), h)
+		fmt.Fprintf(&wires, "link add name %s type veth peer name eth0 netns %s\nlink set dev %s master br0 up\n", h,
+			l.netns(h), h)
 	}
 	if err := tool(wires.String(), "ip", "-n", sw, "-batch", "-"); err != nil {
 		return err

@@ -94,7 +94,8 @@ func (l *Lab) writeNodeConfig(n Node) error {
 		files["pg_ctl.conf"] = "pg_ctl_options = ''\n"
 		// pg_ctlcluster clears the environment and takes this one.
 		files["environment"] = labMark + " = '" + l.Dir + "'\nTZ = 'UTC'\n"
-		for _, d := range []string{l.path("etc"), filepath.Dir(n.ConfigDir), n.ConfigDir, filepath.Join(n.ConfigDir, "conf.d")} {
+		for _, d := range []string{l.path("etc"), filepath.Dir(n.ConfigDir), n.ConfigDir,
+			filepath.Join(n.ConfigDir, "conf.d")} {
 			if err := l.Owner.mkdir(d); err != nil {
 				return err
 			}

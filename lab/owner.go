@@ -29,7 +29,8 @@ func findOwner() (owner, error) {
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		return owner{}, fmt.Errorf("find the user that servers started by root run as (Debian's postgresql package makes it): %w", err)
+		return owner{}, fmt.Errorf("find the user that servers started by root run as (Debian's postgresql package makes "+
+			"it): %w", err)
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
@@ -87,7 +88,8 @@ func (o owner) canEnter(dir string) error {
 	cmd.Dir = dir
 	o.become(cmd)
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("the user %s cannot enter %s: choose a directory whose parents all users may search, such as one in /tmp: %w", o.Name, dir, err)
+		return fmt.Errorf("the user %s cannot enter %s: choose a directory whose parents all users may search, such as one "+
+			"in /tmp: %w", o.Name, dir, err)
 	}
 	return nil
 }

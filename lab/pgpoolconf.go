@@ -57,7 +57,8 @@ func (l *Lab) pgpoolLines(p Pgpool) []string {
 		{"enable_pool_hba", "on"}, {"pool_passwd", "pool_passwd"},
 		{"load_balance_mode", "off"}, {"connect_timeout", "2000"},
 		{"health_check_period", "1"}, {"health_check_timeout", "3"}, {"health_check_max_retries", "0"},
-		{"health_check_user", "pgpool"}, {"health_check_password", l.Passwords["pgpool"]}, {"health_check_database", "postgres"},
+		{"health_check_user", "pgpool"}, {"health_check_password", l.Passwords["pgpool"]},
+		{"health_check_database", "postgres"},
 		{"sr_check_period", "1"},
 		{"sr_check_user", "pgpool"}, {"sr_check_password", l.Passwords["pgpool"]}, {"sr_check_database", "postgres"},
 		{"failover_on_backend_error", "on"}, {"failover_on_backend_shutdown", "off"}, {"auto_failback", "off"},
@@ -84,7 +85,8 @@ func (l *Lab) pgpoolLines(p Pgpool) []string {
 func (l *Lab) watchdogLines(p Pgpool) []string {
 	lines := []string{
 		"use_watchdog = on", "delegate_IP = ''", "wd_lifecheck_method = 'heartbeat'",
-		pgpoolLine("wd_ipc_socket_dir", l.Sockets), "wd_interval = 2", "wd_heartbeat_keepalive = 1", "wd_heartbeat_deadtime = 5",
+		pgpoolLine("wd_ipc_socket_dir", l.Sockets), "wd_interval = 2", "wd_heartbeat_keepalive = " +
+			"1", "wd_heartbeat_deadtime = 5",
 		"enable_consensus_with_half_votes = on", "failover_when_quorum_exists = on", "failover_require_consensus = on",
 		"wd_priority = " + strconv.Itoa(len(l.Pgpools)-p.ID),
 	}

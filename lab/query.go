@@ -26,7 +26,8 @@ func (l *Lab) PoolConnString() string {
 	if l.Net != "" {
 		p.Host = l.Sockets // from the outside there is no way into the lab's network
 	}
-	return fmt.Sprintf("host=%s port=%d user=app password=%s dbname=app sslmode=disable", p.Host, p.Port, l.Passwords["app"])
+	return fmt.Sprintf("host=%s port=%d user=app password=%s dbname=app sslmode=disable", p.Host, p.Port,
+		l.Passwords["app"])
 }
 
 // PCP is how to reach Pgpool-II i by PCP.
@@ -35,7 +36,8 @@ func (l *Lab) PCP(i int) pcp.Config {
 	if l.Net != "" {
 		p.Host = l.Sockets
 	}
-	return pcp.Config{Host: p.Host, Port: p.PCPPort, User: "repool", Password: l.Passwords["pcp"], Timeout: 15 * time.Second, Location: time.UTC}
+	return pcp.Config{Host: p.Host, Port: p.PCPPort, User: "repool", Password: l.Passwords["pcp"],
+		Timeout: 15 * time.Second, Location: time.UTC}
 }
 
 // With runs use on one short superuser connection to database db of node i.

@@ -95,7 +95,8 @@ func TestRepoolIsStartedAndCalled(t *testing.T) {
 
 	must(t, l.Detach(ctx, 1))
 	want := fmt.Sprintf("hook failover --config %s 1 127.0.0.1 %d %s 0 127.0.0.1 0 0 %d %s 127.0.0.1 %d %s kept\n",
-		l.RepoolConf(), l.Nodes[1].Port, l.Nodes[1].DataDir, l.Nodes[0].Port, l.Nodes[0].DataDir, l.Nodes[0].Port, l.path(".pcppass"))
+		l.RepoolConf(), l.Nodes[1].Port, l.Nodes[1].DataDir, l.Nodes[0].Port, l.Nodes[0].DataDir, l.Nodes[0].Port,
+		l.path(".pcppass"))
 	must(t, WaitFor(ctx, "the failover hook", func(context.Context) error {
 		got, err := os.ReadFile(l.path("hooks"))
 		if err == nil && string(got) != want {

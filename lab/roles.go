@@ -40,14 +40,16 @@ var appStatements = []string{
 	"SET ROLE app",
 	"CREATE SCHEMA app",
 	"ALTER ROLE app SET search_path = app",
-	"CREATE TABLE app.ledger (id bigserial PRIMARY KEY, payload text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())",
+	"CREATE TABLE app.ledger (id bigserial PRIMARY KEY, payload text NOT NULL, at timestamptz NOT NULL DEFAULT " +
+		"clock_timestamp())",
 }
 
 // single runs statements, each one line, in a server without network.
 func (l *Lab) single(ctx context.Context, db string, statements []string) error {
 	n := l.Nodes[0]
 	cmd := l.Command(ctx, "postgres", "--single", "-F", "-j", "-D", n.DataDir,
-		"-c", "config_file="+n.ConfigFile(), "-c", "external_pid_file=", "-c", "synchronous_standby_names=", "-c", "exit_on_error=on", db)
+		"-c", "config_file="+n.ConfigFile(), "-c", "external_pid_file=",
+		"-c", "synchronous_standby_names=", "-c", "exit_on_error=on", db)
 	cmd.Stdin = strings.NewReader(strings.Join(statements, ";\n\n") + ";\n\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

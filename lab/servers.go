@@ -101,7 +101,8 @@ func (l *Lab) StopNode(ctx context.Context, i int, mode StopMode) error {
 		if err := l.ctlcluster(ctx, i, "stop", "-m", string(mode)); err != nil {
 			return err
 		}
-	} else if _, err := l.run(ctx, "pg_ctl", "stop", "-s", "-W", "-m", string(mode), "-D", l.Nodes[i].DataDir); err != nil {
+	} else if _, err := l.run(ctx, "pg_ctl", "stop", "-s", "-W",
+		"-m", string(mode), "-D", l.Nodes[i].DataDir); err != nil {
 		return fmt.Errorf("stop node %d: %w", i, err)
 	}
 	// pg_ctl -w looks ten times a second for a postmaster.pid that is missing or

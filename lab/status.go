@@ -105,7 +105,8 @@ func (l *Lab) PoolNodes(ctx context.Context, i int) (nodes []pcp.NodeInfo, err e
 }
 
 const serverState = `SELECT NOT pg_is_in_recovery(),
- CASE WHEN pg_is_in_recovery() THEN COALESCE((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint()))
+ CASE WHEN pg_is_in_recovery()
+      THEN COALESCE((SELECT received_tli FROM pg_stat_wal_receiver), (SELECT timeline_id FROM pg_control_checkpoint()))
       ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
  COALESCE(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, '0/0')::text,
  COALESCE((SELECT status FROM pg_stat_wal_receiver), '') = 'streaming',

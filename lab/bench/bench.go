@@ -55,7 +55,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		o.Log = io.Discard
 	}
 	begun := time.Now()
-	l, err := lab.Up(ctx, lab.Options{Repool: o.Repool, Hooks: true, Controller: true, WALKeepSize: o.WALKeep, Durable: true, Keep: o.Keep,
+	l, err := lab.Up(ctx, lab.Options{Repool: o.Repool, Hooks: true, Controller: true, WALKeepSize: o.WALKeep,
+		Durable: true, Keep: o.Keep,
 		Settings: map[string]string{"max_wal_size": "2GB", "checkpoint_timeout": "15min", "shared_buffers": "128MB"}})
 	if err != nil {
 		return Report{}, fmt.Errorf("build the pool: %w", err)
@@ -190,7 +191,9 @@ func (b *bench) idle(ctx context.Context) error {
 	share := (after.CPU - before.CPU).Seconds() / time.Since(from).Seconds() * 100
 	rss := float64(after.Resident) / (1 << 20)
 	b.rep.Measures = append(b.rep.Measures,
-		Measure{Name: "idle controller, 3 nodes, a pass a second: CPU", Repool: share, Unit: "%", Aim: "under 1 % of a core", Met: share < 1, Rounds: passes},
-		Measure{Name: "idle controller: memory", Repool: rss, Unit: "MiB", Aim: "under 40 MB", Met: rss*1.048576 < 40, Rounds: 1})
+		Measure{Name: "idle controller, 3 nodes, a pass a second: CPU", Repool: share, Unit: "%",
+			Aim: "under 1 % of a core", Met: share < 1, Rounds: passes},
+		Measure{Name: "idle controller: memory", Repool: rss, Unit: "MiB", Aim: "under 40 MB", Met: rss*1.048576 < 40,
+			Rounds: 1})
 	return nil
 }

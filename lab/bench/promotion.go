@@ -53,7 +53,8 @@ func (b *bench) promoteOnce(ctx context.Context, byHook bool) (time.Duration, er
 	if byHook {
 		o, n := b.l.Nodes[old], b.l.Nodes[next]
 		// As Pgpool-II runs it: the flags stand before its arguments.
-		cmd := b.l.Command(ctx, b.l.RepoolBin(), "hook", "failover", "--config", b.l.RepoolConf(), strconv.Itoa(o.ID), o.Host, strconv.Itoa(o.Port), o.DataDir, strconv.Itoa(n.ID), n.Host,
+		cmd := b.l.Command(ctx, b.l.RepoolBin(), "hook", "failover", "--config", b.l.RepoolConf(), strconv.Itoa(o.ID),
+			o.Host, strconv.Itoa(o.Port), o.DataDir, strconv.Itoa(n.ID), n.Host,
 			strconv.Itoa(o.ID), strconv.Itoa(o.ID), strconv.Itoa(n.Port), n.DataDir, o.Host, strconv.Itoa(o.Port))
 		var out []byte
 		if out, err = cmd.CombinedOutput(); err != nil {

@@ -38,7 +38,8 @@ func quickly(ctx context.Context, what string, try func(context.Context) error) 
 // rewriteAccounts writes much WAL in one statement.
 func rewriteAccounts(ctx context.Context) func(*pgx.Conn) error {
 	return func(c *pgx.Conn) error {
-		_, err := c.Exec(ctx, "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % 4 = 0; VACUUM pgbench_accounts")
+		_, err := c.Exec(ctx, "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % 4 = 0; VACUUM "+
+			"pgbench_accounts")
 		if err != nil {
 			_, err = c.Exec(ctx, "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % 4 = 0")
 		}
@@ -49,7 +50,8 @@ func rewriteAccounts(ctx context.Context) func(*pgx.Conn) error {
 // level waits until the standbys have all that node p has written.
 func (b *bench) level(ctx context.Context, p int) error {
 	return lab.WaitFor(ctx, "the standbys to have everything", func(ctx context.Context) error {
-		ok, err := b.l.Value(ctx, p, "SELECT count(*) = 2 AND bool_and(flush_lsn = pg_current_wal_insert_lsn()) FROM pg_stat_replication")
+		ok, err := b.l.Value(ctx, p, "SELECT count(*) = 2 AND bool_and(flush_lsn = pg_current_wal_insert_lsn()) FROM "+
+			"pg_stat_replication")
 		if err == nil && ok != "true" {
 			err = errors.New("WAL is still on its way")
 		}
@@ -117,7 +119,8 @@ func (b *bench) attached(ctx context.Context, node int) (time.Time, error) {
 // byHand makes the old primary a standby of the new one as a person would.
 func (b *bench) byHand(ctx context.Context, old, now int, rewind bool) error {
 	o, n := b.l.Nodes[old], b.l.Nodes[now]
-	conninfo := fmt.Sprintf("host=%s port=%d user=repl passfile=%s application_name=%s", n.Host, n.Port, filepath.Join(b.l.Dir, ".pgpass"), o.Name)
+	conninfo := fmt.Sprintf("host=%s port=%d user=repl passfile=%s application_name=%s", n.Host, n.Port,
+		filepath.Join(b.l.Dir, ".pgpass"), o.Name)
 	own := map[string][]byte{}
 	if rewind {
 		for _, f := range []string{"postgresql.conf", "pg_hba.conf", "pg_ident.conf"} {
@@ -131,7 +134,8 @@ func (b *bench) byHand(ctx context.Context, old, now int, rewind bool) error {
 			return err
 		}
 		source := fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres", b.l.Sockets, n.Port)
-		if out, err := b.l.Command(ctx, "pg_rewind", "--target-pgdata", o.DataDir, "--source-server", source).CombinedOutput(); err != nil {
+		if out, err := b.l.Command(ctx, "pg_rewind", "--target-pgdata", o.DataDir, "--source-server",
+			source).CombinedOutput(); err != nil {
 			return fmt.Errorf("pg_rewind: %w\n%s", err, out)
 		}
 	}
@@ -205,7 +209,8 @@ func (b *bench) rejoin(ctx context.Context, lose bool) (hand, repool []time.Dura
 		if err := b.whole(ctx); err != nil {
 			return nil, nil, err
 		}
-		fmt.Fprintf(b.o.Log, "  by hand %.2f s, repool %.2f s\n", hand[len(hand)-1].Seconds(), repool[len(repool)-1].Seconds())
+		fmt.Fprintf(b.o.Log, "  by hand %.2f s, repool %.2f s\n", hand[len(hand)-1].Seconds(),
+			repool[len(repool)-1].Seconds())
 	}
 	return hand, repool, nil
 }
@@ -215,7 +220,8 @@ func (b *bench) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.rep.Measures = append(b.rep.Measures, versus("adopt: old primary attached after promotion", hand, repool, 1.3, time.Second))
+	b.rep.Measures = append(b.rep.Measures, versus("adopt: old primary attached after promotion", hand, repool, 1.3,
+		time.Second))
 	return nil
 }
 
@@ -274,7 +280,8 @@ func (b *bench) follow(ctx context.Context) error {
 		}
 		err = quickly(ctx, "the other standby on the new timeline", func(ctx context.Context) error {
 			var ok bool
-			err := sessions[other].QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND received_tli = $1)", want).Scan(&ok)
+			err := sessions[other].QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' "+
+				"AND received_tli = $1)", want).Scan(&ok)
 			if err == nil && !ok {
 				err = errors.New("not yet")
 			}
@@ -294,7 +301,8 @@ func (b *bench) follow(ctx context.Context) error {
 			return err
 		}
 	}
-	m := Measure{Name: "other standby streaming after promotion", Repool: median(took), Unit: "s", Rounds: len(took), Aim: "within 0.5 s, server and session kept"}
+	m := Measure{Name: "other standby streaming after promotion", Repool: median(took), Unit: "s", Rounds: len(took),
+		Aim: "within 0.5 s, server and session kept"}
 	m.Met = m.Repool <= 0.5 && kept
 	if !kept {
 		m.Note = "the server or its session ended"

@@ -45,7 +45,8 @@ func (r Report) Write(w io.Writer) error {
 		if !m.Met {
 			met = "NO"
 		}
-		if _, e := fmt.Fprintf(w, "%-44s %10s %10s %8s  %-34s %s %s\n", m.Name, hand, fmt.Sprintf("%.2f %s", m.Repool, m.Unit), ratio, m.Aim, met, m.Note); e != nil {
+		if _, e := fmt.Fprintf(w, "%-44s %10s %10s %8s  %-34s %s %s\n", m.Name, hand,
+			fmt.Sprintf("%.2f %s", m.Repool, m.Unit), ratio, m.Aim, met, m.Note); e != nil {
 			err = e
 		}
 	}

@@ -97,7 +97,8 @@ func newRun(o Options) *run {
 		o.Time = time.Minute
 	}
 	return &run{o: o, rnd: rand.New(rand.NewPCG(o.Seed, 0)), begun: time.Now(),
-		report: Report{Seed: o.Seed, Sync: o.Sync, Faults: map[string]int{}, Healings: map[string]int{}, Parked: map[string]int{}, Asked: map[string]int{}}}
+		report: Report{Seed: o.Seed, Sync: o.Sync, Faults: map[string]int{}, Healings: map[string]int{},
+			Parked: map[string]int{}, Asked: map[string]int{}}}
 }
 
 // choose keeps the faults that are asked for and possible here.

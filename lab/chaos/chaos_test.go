@@ -157,7 +157,8 @@ func TestHeldAgainstP1(t *testing.T) {
 
 func TestLastLinesLeaveOutTheChatter(t *testing.T) {
 	t.Parallel()
-	log := "1: LOG:  one\n2: LOG:  status_changed_time 17\n\n3: LOG:  forked new pcp worker, pid=1 socket=6\n4: LOG:  two\n5: LOG:  three\n"
+	log := "1: LOG:  one\n2: LOG:  status_changed_time 17\n\n3: LOG:  forked new pcp worker, pid=1 socket=6\n4: LOG:  " +
+		"two\n5: LOG:  three\n"
 	if got := lastLines(log, 2); !slices.Equal(got, []string{"4: LOG:  two", "5: LOG:  three"}) {
 		t.Errorf("%q", got)
 	}

@@ -137,7 +137,8 @@ func (r *run) diverge(ctx context.Context) (string, error) {
 	}
 	rows, err := r.lab.Diverge(ctx, p, 1+r.rnd.IntN(20))
 	r.byHand = append(r.byHand, rows...)
-	return fmt.Sprintf("node %d, the primary, killed with %d commits that reached no standby", p, len(rows)), errors.Join(err, r.lab.KillNode(ctx, p))
+	return fmt.Sprintf("node %d, the primary, killed with %d commits that reached no standby", p, len(rows)),
+		errors.Join(err, r.lab.KillNode(ctx, p))
 }
 
 func (r *run) destroy(ctx context.Context) (string, error) {
@@ -145,7 +146,8 @@ func (r *run) destroy(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("node %d, a standby, killed and its directory removed", n), errors.Join(r.lab.KillNode(ctx, n), r.lab.DestroyData(ctx, n))
+	return fmt.Sprintf("node %d, a standby, killed and its directory removed", n),
+		errors.Join(r.lab.KillNode(ctx, n), r.lab.DestroyData(ctx, n))
 }
 
 // recycleWAL keeps a standby down until the primary no longer has what it needs.

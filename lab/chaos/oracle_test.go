@@ -163,7 +163,9 @@ func (p *planted) attachedAstray(old int) {
 	p.eventually("an attach of a node that does not stream", problem("was attached and does not stream"))
 	p.eventually("a node that stays attached so", problem("without the stream of the primary"))
 	p.missing = rows
-	p.eventually("rows of the lost timeline", func() (string, bool) { return containing(p.readers.stale(rows), "of the lost timeline") })
+	p.eventually("rows of the lost timeline", func() (string, bool) {
+		return containing(p.readers.stale(rows), "of the lost timeline")
+	})
 
 	p.must(p.lab.StopNode(p.ctx, old, lab.Immediate))
 	p.must(p.lab.WaitDetached(p.ctx, old))
@@ -190,7 +192,8 @@ func TestEveryViolationIsSeen(t *testing.T) {
 	vault := filepath.Join(p.lab.Nodes[row.Node].Workshop(), "vault", "planted")
 	p.must(os.MkdirAll(vault, 0o755))
 	p.must(os.WriteFile(filepath.Join(vault, "report.json"), fmt.Appendf(nil,
-		`{"node": %d, "diverged": "0/1000", "history": {"tli": %d}, "commits": [{"xid": %d, "lsn": "0/2000"}]}`, row.Node, row.Timeline, row.XID), 0o644))
+		`{"node": %d, "diverged": "0/1000", "history": {"tli": %d}, "commits": [{"xid": %d, "lsn": "0/2000"}]}`, row.Node,
+		row.Timeline, row.XID), 0o644))
 	p.counts("called lost by a vault, and present: 1 rows")
 	p.must(os.RemoveAll(filepath.Dir(vault)))
 
@@ -205,13 +208,15 @@ func TestEveryViolationIsSeen(t *testing.T) {
 	}))
 	p.counts("acknowledged, and neither present nor in a vault: 1 rows")
 	p.o.Sync = true
-	p.counts("acknowledged, and neither present nor in a vault: 1 rows", "acknowledged under synchronous replication, and missing: 1 rows")
+	p.counts("acknowledged, and neither present nor in a vault: 1 rows",
+		"acknowledged under synchronous replication, and missing: 1 rows")
 	p.o.Sync = false
 
 	p.attachedAstray(primary)
 	p.report.Violations = nil
 	p.judge()
-	for _, part := range []string{"was attached and does not stream", "without the stream of the primary", "stale reads, the first: ", "is attached and a primary on timeline"} {
+	for _, part := range []string{"was attached and does not stream", "without the stream of the primary",
+		"stale reads, the first: ", "is attached and a primary on timeline"} {
 		if _, ok := containing(p.report.Violations, part); !ok {
 			t.Errorf("the report does not say %q: %q", part, p.report.Violations)
 		}

@@ -18,7 +18,8 @@ func (r *run) person(ctx context.Context, st control.Status) error {
 			continue
 		}
 		r.report.Parked[string(m.Parked)]++
-		return r.asked("release", fmt.Sprintf("node %s, parked with %s", m.Node, m.Parked), r.ctl.Release(ctx, m.Node, "chaos"))
+		return r.asked("release", fmt.Sprintf("node %s, parked with %s", m.Node, m.Parked),
+			r.ctl.Release(ctx, m.Node, "chaos"))
 	}
 	for _, d := range st.Decisions {
 		if d.Severity != plan.Refused {

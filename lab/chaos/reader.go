@@ -73,8 +73,9 @@ func startReaders(l *lab.Lab) *readers {
 }
 
 func newReaders(n int) *readers {
-	r := &readers{seen: make([]map[string][]sighting, n), pool: make([]string, n), spells: make([][]spell, n), byHand: make([]time.Time, n),
-		wrong: make([]time.Time, n), told: make([]bool, n), limit: wrongLimit}
+	r := &readers{seen: make([]map[string][]sighting, n), pool: make([]string, n), spells: make([][]spell, n),
+		byHand: make([]time.Time, n),
+		wrong:  make([]time.Time, n), told: make([]bool, n), limit: wrongLimit}
 	for i := range n {
 		r.seen[i], r.pool[i] = map[string][]sighting{}, "unknown"
 	}
@@ -194,7 +195,8 @@ func (r *readers) held(at time.Time, n lab.NodeStatus, top int, all []lab.NodeSt
 	}
 	if d := at.Sub(r.wrong[i]); d > r.limit && !r.told[i] {
 		r.told[i] = true
-		r.problems = append(r.problems, fmt.Sprintf("%s node %d has been attached for %.1f s without the stream of the primary, node %d", at.Format("15:04:05.000"), i, d.Seconds(), top))
+		r.problems = append(r.problems, fmt.Sprintf("%s node %d has been attached for %.1f s without the stream of the "+
+			"primary, node %d", at.Format("15:04:05.000"), i, d.Seconds(), top))
 	}
 }
 
@@ -220,9 +222,11 @@ func (r *readers) proven(at time.Time, n, primary lab.NodeStatus) {
 	switch {
 	case !n.Answers || n.Primary || at.Sub(r.disturb) < 5*time.Second:
 	case !n.Streaming:
-		r.problems = append(r.problems, fmt.Sprintf("%s node %d was attached and does not stream", at.Format("15:04:05.000"), n.ID))
+		r.problems = append(r.problems, fmt.Sprintf("%s node %d was attached and does not stream",
+			at.Format("15:04:05.000"), n.ID))
 	case n.Timeline != primary.Timeline || n.Upstream != primary.Port:
-		r.problems = append(r.problems, fmt.Sprintf("%s node %d was attached, streaming timeline %s from port %d, and the primary, node %d, is on %s",
+		r.problems = append(r.problems, fmt.Sprintf("%s node %d was attached, streaming timeline %s from port %d, and the "+
+			"primary, node %d, is on %s",
 			at.Format("15:04:05.000"), n.ID, n.Timeline, n.Upstream, primary.ID, primary.Timeline))
 	}
 }

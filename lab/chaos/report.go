@@ -56,7 +56,8 @@ func (r *Report) violate(format string, args ...any) {
 // sample is a row for a violation's text.
 func sample(rows []lab.Row) string {
 	r := rows[0]
-	return fmt.Sprintf("%d rows, the first: %q, node %d, timeline %s, transaction %d", len(rows), r.Payload, r.Node, r.Timeline, r.XID)
+	return fmt.Sprintf("%d rows, the first: %q, node %d, timeline %s, transaction %d", len(rows), r.Payload, r.Node,
+		r.Timeline, r.XID)
 }
 
 // Write prints the summary.
@@ -71,7 +72,8 @@ func (r Report) Write(w io.Writer) error {
 	}
 	row("seed", "%d (%s, agents %s)", r.Seed, mode, r.Agents)
 	row("time", "%.0f s, %d quiet moments", r.Seconds, r.Rounds)
-	row("acknowledged rows", "%d = %d present + %d in the vault + %d unexplained", r.Acked, r.Present, r.Vaulted, r.Unexplained)
+	row("acknowledged rows", "%d = %d present + %d in the vault + %d unexplained", r.Acked, r.Present, r.Vaulted,
+		r.Unexplained)
 	row("called lost, and there", "%d", r.Falsely)
 	if r.Sync {
 		row("lost though synchronous", "%d", r.SyncLost)

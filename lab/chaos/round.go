@@ -156,7 +156,8 @@ func (r *run) count(ctx context.Context, took time.Duration) error {
 			rep.violate("acknowledged under synchronous replication, and missing: %s", sample(lost))
 		}
 	}
-	r.say("quiet after %.1f s: %d rows = %d present + %d in the vault + %d unexplained", took.Seconds(), a.Acked, a.Present, a.Vaulted, rep.Unexplained)
+	r.say("quiet after %.1f s: %d rows = %d present + %d in the vault + %d unexplained", took.Seconds(), a.Acked,
+		a.Present, a.Vaulted, rep.Unexplained)
 	return nil
 }
 

@@ -59,7 +59,8 @@ func (s *show) commitsLost(ctx context.Context, a *Act) error {
 		return err
 	}
 	if a.LostCommits < lostRows {
-		a.Healed, a.Note = false, fmt.Sprintf("the vault lists %d lost commits, at least %d were lost", a.LostCommits, lostRows)
+		a.Healed, a.Note = false, fmt.Sprintf("the vault lists %d lost commits, at least %d were lost", a.LostCommits,
+			lostRows)
 	}
 	return nil
 }
@@ -102,11 +103,13 @@ func (s *show) secondPrimary(ctx context.Context, a *Act) error {
 	if err != nil {
 		return err
 	}
-	a.Node, a.Title, a.Expected = p, "the old primary is started by hand as a second primary", string(topology.MethodRewind)
+	a.Node, a.Title, a.Expected = p, "the old primary is started by hand as a second primary",
+		string(topology.MethodRewind)
 	fault := time.Now()
 	s.begin(a, fault)
 	node := topology.NodeID(p)
-	if err := s.ctl.Hold(ctx, control.HoldRequest{Node: node, Who: "demo", Why: "someone looks at the crashed node by hand", Until: time.Now().Add(actDeadline)}); err != nil {
+	if err := s.ctl.Hold(ctx, control.HoldRequest{Node: node, Who: "demo",
+		Why: "someone looks at the crashed node by hand", Until: time.Now().Add(actDeadline)}); err != nil {
 		return err
 	}
 	if err := s.lab.KillNode(ctx, p); err != nil {
@@ -142,7 +145,8 @@ func (s *show) partition(ctx context.Context, a *Act) error {
 	if err != nil {
 		return err
 	}
-	a.Node, a.Title, a.Expected = p, "the primary's host is cut off, and goes on taking commits", string(topology.MethodRewind)
+	a.Node, a.Title, a.Expected = p, "the primary's host is cut off, and goes on taking commits",
+		string(topology.MethodRewind)
 	fault := time.Now()
 	s.begin(a, fault)
 	if err := s.lab.Part(ctx, s.lab.NodeHost(p), ""); err != nil {
@@ -168,7 +172,8 @@ func (s *show) partition(ctx context.Context, a *Act) error {
 		return err
 	}
 	if a.LostCommits < lostRows {
-		a.Healed, a.Note = false, fmt.Sprintf("the vault lists %d lost commits, at least %d were lost", a.LostCommits, lostRows)
+		a.Healed, a.Note = false, fmt.Sprintf("the vault lists %d lost commits, at least %d were lost", a.LostCommits,
+			lostRows)
 	}
 	return nil
 }
@@ -184,7 +189,8 @@ func (s *show) begin(a *Act, fault time.Time) {
 func (s *show) pauseClient(ctx context.Context, p int) (resume func(), err error) {
 	resume = s.writer.Pause()
 	err = lab.WaitFor(ctx, "the standbys to have everything", func(ctx context.Context) error {
-		level, err := s.lab.Value(ctx, p, `SELECT count(*) = 2 AND bool_and(flush_lsn = pg_current_wal_insert_lsn()) FROM pg_stat_replication`)
+		level, err := s.lab.Value(ctx, p,
+			`SELECT count(*) = 2 AND bool_and(flush_lsn = pg_current_wal_insert_lsn()) FROM pg_stat_replication`)
 		if err == nil && level != "true" {
 			err = errors.New("WAL is still on its way")
 		}

@@ -61,7 +61,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		where = ", each on a host of its own, agents reached over " + string(o.Over)
 	}
 	s.tell.say(begun, "building a pool: 1 primary, 2 standbys, Pgpool-II, repool%s", where)
-	l, err := lab.Up(ctx, lab.Options{Repool: o.Repool, Hooks: true, Controller: true, Keep: o.Keep, Layout: o.Layout, Hosts: o.Over != "", Agents: o.Over})
+	l, err := lab.Up(ctx, lab.Options{Repool: o.Repool, Hooks: true, Controller: true, Keep: o.Keep, Layout: o.Layout,
+		Hosts: o.Over != "", Agents: o.Over})
 	if err != nil {
 		return s.report, fmt.Errorf("build the pool: %w", err)
 	}
@@ -104,7 +105,8 @@ func (s *show) play(ctx context.Context) error {
 	if err := s.writer.WaitAcked(ctx, 20); err != nil {
 		return fmt.Errorf("the client: %w", err)
 	}
-	acts := []func(context.Context, *Act) error{s.nothingLost, s.commitsLost, s.standbyKilled, s.dataDestroyed, s.secondPrimary}
+	acts := []func(context.Context, *Act) error{s.nothingLost, s.commitsLost, s.standbyKilled, s.dataDestroyed,
+		s.secondPrimary}
 	if s.o.Over != "" {
 		acts = append(acts, s.partition)
 	}

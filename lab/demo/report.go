@@ -96,13 +96,15 @@ func (t *teller) say(at time.Time, format string, args ...any) {
 // summary is the table at the end.
 func (t *teller) summary(r Report) {
 	fmt.Fprintf(t.w, "\n%s\n", t.paint("\x1b[1m", "Summary"))
-	fmt.Fprintf(t.w, "  %-3s %-57s %-12s %8s %10s %6s %10s\n", "act", "what happened", "method", "seconds", "copied", "lost", "write gap")
+	fmt.Fprintf(t.w, "  %-3s %-57s %-12s %8s %10s %6s %10s\n", "act", "what happened", "method", "seconds", "copied",
+		"lost", "write gap")
 	for _, a := range r.Acts {
 		mark := ""
 		if !a.Healed {
 			mark = "  " + t.paint("\x1b[31m", "not as it should be: "+a.Note)
 		}
-		fmt.Fprintf(t.w, "  %-3d %-57s %-12s %8.2f %10s %6d %9.2fs%s\n", a.Number, clip(a.Title, 57), a.Method, a.Seconds, humanize.IBytes(a.Bytes), a.LostCommits, a.WriteGap, mark)
+		fmt.Fprintf(t.w, "  %-3d %-57s %-12s %8.2f %10s %6d %9.2fs%s\n", a.Number, clip(a.Title, 57), a.Method, a.Seconds,
+			humanize.IBytes(a.Bytes), a.LostCommits, a.WriteGap, mark)
 	}
 	row := func(what, result string, good bool) {
 		c := "\x1b[32m"
@@ -117,7 +119,8 @@ func (t *teller) summary(r Report) {
 	for _, d := range r.Differences {
 		fmt.Fprintf(t.w, "      %s\n", d)
 	}
-	row("acknowledged rows", fmt.Sprintf("%d = %d present + %d in the vault + %d unexplained", r.AckedRows, r.PresentRows, r.VaultedRows, r.Unexplained), r.Unexplained == 0)
+	row("acknowledged rows", fmt.Sprintf("%d = %d present + %d in the vault + %d unexplained", r.AckedRows,
+		r.PresentRows, r.VaultedRows, r.Unexplained), r.Unexplained == 0)
 	row("called lost, and there", fmt.Sprint(r.Falsely), r.Falsely == 0)
 	row("second primary ever attached", fmt.Sprintf("%s (%d samples)", yes(r.BadAttach > 0), r.Samples), r.BadAttach == 0)
 	fmt.Fprintf(t.w, "  %-34s %.1f s\n", "whole demo", r.Seconds)

@@ -128,7 +128,8 @@ func (g *Guard) sample(at time.Time, all []lab.NodeStatus, watched map[int]bool,
 	g.result.Samples++
 	for i, n := range all {
 		if n.Primary && n.Attached && i != top {
-			bad = append(bad, fmt.Sprintf("node %d is attached and a primary on timeline %s, beside node %d on %s", i, n.Timeline, top, all[top].Timeline))
+			bad = append(bad, fmt.Sprintf("node %d is attached and a primary on timeline %s, beside node %d on %s", i,
+				n.Timeline, top, all[top].Timeline))
 		}
 		if n.Primary && watched[i] && g.watched[i] {
 			bad = append(bad, fmt.Sprintf("node %d accepts writes on timeline %s in the middle of its resync", i, n.Timeline))

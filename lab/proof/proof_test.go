@@ -47,7 +47,8 @@ func TestVaultReportsNameTheTimeline(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	report("known", `{"node": 0, "diverged": "0/1000", "history": {"tli": 2, "ancestors": [{"tli": 1, "switch": "0/2000"}]},
+	report("known", `{"node": 0, "diverged": "0/1000", "history": {"tli": 2,
+		"ancestors": [{"tli": 1, "switch": "0/2000"}]},
 		"commits": [{"xid": 5, "lsn": "0/1800"}, {"xid": 6, "lsn": "0/2800"}]}`)
 	report("unknown", `{"node": 0, "diverged": "0/0", "history": {"tli": 2}, "commits": [{"xid": 9, "lsn": "0/2800"}]}`)
 	got, err := VaultedOf(l, 0)

@@ -43,20 +43,28 @@ var may = map[string]string{
 	// Deciding and looking.
 	"internal/core/plan":    "internal/core/topology",
 	"internal/core/observe": "internal/core/topology pcp internal/node/agentapi internal/node/postgres",
-	"internal/config":       "internal/core/topology pcp internal/pgpool/pgpoolconf internal/core/plan internal/node/postgres",
+	"internal/config": "internal/core/topology pcp internal/pgpool/pgpoolconf internal/core/plan " +
+		"internal/node/postgres",
 	// Doing, on the node.
-	"internal/node/vault":    "internal/core/topology internal/node/pgdata",
-	"internal/node/resync":   "internal/core/topology internal/node/journal",
-	"test/fakes/fakehost":    "internal/core/topology internal/node/agentapi internal/node/resync", // only tests
-	"internal/node/dbhost":   "internal/core/topology internal/node/process internal/node/pgdata internal/node/journal internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
+	"internal/node/vault":  "internal/core/topology internal/node/pgdata",
+	"internal/node/resync": "internal/core/topology internal/node/journal",
+	"test/fakes/fakehost":  "internal/core/topology internal/node/agentapi internal/node/resync", // only tests
+	"internal/node/dbhost": "internal/core/topology internal/node/process internal/node/pgdata internal/node/journal " +
+		"internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
 	"internal/node/bootgate": "internal/core/topology",
-	"internal/node/agent":    "internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi internal/node/postgres",
+	"internal/node/agent": "internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi " +
+		"internal/node/postgres",
 	// Doing, beside Pgpool-II.
-	"internal/show/control":    "internal/core/topology internal/core/plan internal/show/event internal/exit",
-	"internal/core/controller": "internal/core/topology pcp internal/core/plan internal/show/event internal/node/agentapi internal/show/control",
-	"internal/pgpool/hook":     "internal/core/topology internal/node/agentapi internal/config internal/exit internal/node/postgres",
-	"internal/admin/check":     "internal/core/topology internal/admin/certs pcp internal/node/vault internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook internal/node/postgres",
-	"internal/admin/setup":     "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres",
+	"internal/show/control": "internal/core/topology internal/core/plan internal/show/event internal/exit",
+	"internal/core/controller": "internal/core/topology pcp internal/core/plan internal/show/event " +
+		"internal/node/agentapi internal/show/control",
+	"internal/pgpool/hook": "internal/core/topology internal/node/agentapi internal/config internal/exit " +
+		"internal/node/postgres",
+	"internal/admin/check": "internal/core/topology internal/admin/certs pcp internal/node/vault " +
+		"internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook " +
+		"internal/node/postgres",
+	"internal/admin/setup": "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf " +
+		"internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres",
 	// Telling of it.
 	"internal/show/metrics":  "internal/core/topology internal/core/plan internal/show/history internal/show/control",
 	"internal/show/notify":   "internal/core/topology internal/core/plan internal/show/history internal/show/control",
@@ -73,15 +81,20 @@ var may = map[string]string{
 	"lab/chaos": "internal/core/topology internal/show/history internal/show/control internal/core/plan lab lab/proof",
 	"lab/bench": "pcp internal/show/history internal/show/control lab internal/node/pgdata internal/node/process",
 	// A simulated one around the real parts; nothing imports it.
-	"test/sim": "test/fakes/virtual internal/core/topology internal/show/event internal/node/journal internal/core/plan internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
-		"internal/show/control internal/core/controller internal/config internal/pgpool/hook test/fakes/fakehost", // only tests
+	"test/sim": "test/fakes/virtual internal/core/topology internal/show/event internal/node/journal internal/core/plan " +
+		"internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
+		// only tests
+		"internal/show/control internal/core/controller internal/config internal/pgpool/hook test/fakes/fakehost",
 	// Wiring, and the command line over it: cli parses and prints.
-	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller internal/node/postgres " +
+	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller " +
+		"internal/node/postgres " +
 		"internal/config internal/exit internal/admin/certs internal/pgpool/pgpoolconf internal/pgpool/hook " +
-		"internal/node/agent internal/node/agentapi internal/node/bootgate internal/node/dbhost internal/node/process internal/node/resync " +
+		"internal/node/agent internal/node/agentapi internal/node/bootgate internal/node/dbhost internal/node/process " +
+		"internal/node/resync " +
 		"internal/show/control internal/show/history internal/show/metrics internal/show/notify internal/show/trace " +
 		"internal/show/web internal/show/web/page",
-	"internal/cli": "internal/app internal/config internal/exit internal/terminal internal/core/topology internal/core/plan " +
+	"internal/cli": "internal/app internal/config internal/exit internal/terminal internal/core/topology " +
+		"internal/core/plan " +
 		"internal/admin/certs internal/admin/check internal/admin/setup internal/pgpool/hook " +
 		"internal/show/control internal/show/history internal/show/view",
 	"cmd/repool": "internal/cli",
@@ -95,7 +108,8 @@ var may = map[string]string{
 	"test/crashpoints":    "",
 	"test/hosts":          "",
 	"test/cli":            "",
-	"test/testpool":       "internal/core/topology internal/show/history internal/show/control internal/core/plan lab", // only tests
+	// only tests
+	"test/testpool": "internal/core/topology internal/show/history internal/show/control internal/core/plan lab",
 }
 
 type listed struct {
@@ -216,8 +230,9 @@ func TestLayersHaveNoCycle(t *testing.T) {
 // result, whenever and wherever.
 var (
 	pure      = []string{"internal/core/plan", "internal/core/topology", "internal/show/view"}
-	forbidden = []string{"context", "os", "net", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand", "sync", "syscall", "io/fs", "os/exec", "net/http"}
-	clocks    = []string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"}
+	forbidden = []string{"context", "os", "net", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand", "sync",
+		"syscall", "io/fs", "os/exec", "net/http"}
+	clocks = []string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"}
 )
 
 func TestPurePackagesTouchNothing(t *testing.T) {
@@ -273,7 +288,8 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 		}
 		lines := 0
 		for _, file := range p.GoFiles {
-			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.ParseComments|parser.PackageClauseOnly)
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil,
+				parser.ParseComments|parser.PackageClauseOnly)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -47,9 +47,11 @@ const quick = `policy: {backoff_base: 200ms, backoff_max: 1s, follow_grace: 2s, 
 func newBench(t testing.TB, script string) *bench {
 	t.Helper()
 	bin := testpool.CrashBinary(t)
-	o := lab.Options{Standbys: 1, Agents: lab.AgentsSeparate, Repool: bin, Hooks: true, Controller: true, RepoolConfig: quick,
+	o := lab.Options{Standbys: 1, Agents: lab.AgentsSeparate, Repool: bin, Hooks: true, Controller: true,
+		RepoolConfig: quick,
 		// Little WAL: a rewind copies all that the primary has.
-		WALKeepSize: "32MB", Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB", "wal_retrieve_retry_interval": "200ms"},
+		WALKeepSize: "32MB", Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB",
+			"wal_retrieve_retry_interval": "200ms"},
 		Pgpool: map[string]string{"search_primary_node_timeout": "2"}}
 	if script != "" {
 		o.Pgpool["resync_command"] = script + ` "%D" "%H" "%r"`

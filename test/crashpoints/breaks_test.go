@@ -34,7 +34,8 @@ func diverge(b *bench) {
 // killLevel kills the primary when the standby has everything.
 func killLevel(b *bench) {
 	b.wait("the standby to have everything", func(ctx context.Context) error {
-		level, err := b.Value(ctx, b.node, "SELECT count(*) > 0 AND bool_and(flush_lsn = pg_current_wal_insert_lsn()) FROM pg_stat_replication")
+		level, err := b.Value(ctx, b.node, "SELECT count(*) > 0 AND bool_and(flush_lsn = pg_current_wal_insert_lsn()) FROM "+
+			"pg_stat_replication")
 		if err == nil && level != "true" {
 			err = errors.New("WAL is still on its way")
 		}

@@ -65,7 +65,8 @@ func deaths(name string) []death {
 // directory is away from home or half overwritten.
 func short(name string) bool {
 	p := parse(name)
-	return p.method != "adopt" && p.destructive() && slices.Contains([]string{"cleared", "marked", "progress", "effect"}, p.part)
+	return p.method != "adopt" && p.destructive() && slices.Contains([]string{"cleared", "marked", "progress",
+		"effect"}, p.part)
 }
 
 // TestEveryPointHasAWay: a step that is new to the engine must get a way to its
@@ -166,11 +167,13 @@ func TestCrashPoints(t *testing.T) {
 	fmt.Print(table)
 	table = condense(s.endings) + "\n" + table
 	if *report != "" {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(*report), 0o755), os.WriteFile(*report, []byte(table), 0o644)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(*report), 0o755),
+			os.WriteFile(*report, []byte(table), 0o644)); err != nil {
 			t.Error(err)
 		}
 	}
-	fmt.Printf("%d of %d trials, %d points, in %s\n", len(s.endings), len(todo), distinct(s.endings), time.Since(s.begun).Round(time.Second))
+	fmt.Printf("%d of %d trials, %d points, in %s\n", len(s.endings), len(todo), distinct(s.endings),
+		time.Since(s.begun).Round(time.Second))
 	if len(s.endings) != len(todo) {
 		t.Errorf("%d of %d trials were made", len(s.endings), len(todo))
 	}
@@ -187,7 +190,8 @@ func TestStepsAreCondensed(t *testing.T) {
 		end("rewind:rewind:effect", agentAlone, "attached"),
 		end("rewind:rewind:effect", powerCut, "attached by base-backup"),
 	})
-	want := "| rewind:rewind | 6 | rewind: before, cleared; base-backup: marked, effect (power cut); nothing was left to do: effect (agent) |\n"
+	want := "| rewind:rewind | 6 | rewind: before, cleared; base-backup: marked, effect (power cut); nothing was left " +
+		"to do: effect (agent) |\n"
 	if _, row, _ := strings.Cut(got, "|---|---|---|\n"); row != want {
 		t.Errorf("got  %swant %s", row, want)
 	}

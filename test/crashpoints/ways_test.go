@@ -85,8 +85,9 @@ var ways = map[string]way{
 		replaced("base-backup:move-home:effect"), last(promoteAndKill, ask(topology.MethodRewind))}},
 	"rewind:undo": {primary: true, stages: []stage{last(diverge, lockVault)}, mend: unlockVault},
 
-	"base-backup":             {primary: true, stages: []stage{last(diverge, ask(topology.MethodBaseBackup))}},
-	"base-backup:stop-server": {primary: true, stages: []stage{last(diverge, startAsStandby, ask(topology.MethodBaseBackup))}},
+	"base-backup": {primary: true, stages: []stage{last(diverge, ask(topology.MethodBaseBackup))}},
+	"base-backup:stop-server": {primary: true, stages: []stage{last(diverge, startAsStandby,
+		ask(topology.MethodBaseBackup))}},
 	"base-backup:make-room": {primary: true, stages: []stage{
 		replaced("base-backup:move-home:effect"), last()}},
 	"base-backup:undo": {primary: true, stages: []stage{
@@ -97,7 +98,8 @@ var ways = map[string]way{
 	"custom:move-home": {primary: true, custom: true, stages: []stage{
 		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"}, last(ask(topology.MethodBaseBackup))}},
 	"custom:undo": {primary: true, custom: true, stages: []stage{
-		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"}, last(ask(topology.MethodBaseBackup), forbidSlots)}, mend: allowSlots},
+		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"},
+		last(ask(topology.MethodBaseBackup), forbidSlots)}, mend: allowSlots},
 	"custom:retire": {primary: true, custom: true, stages: []stage{
 		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"}, last(copyHome, ask(topology.MethodBaseBackup))}},
 	"custom:discard-old": {primary: true, custom: true, stages: []stage{

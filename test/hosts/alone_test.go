@@ -29,7 +29,8 @@ func (p *pool) stopped(node int) {
 // An agent that may do so stops a primary on a host that is cut off, and again
 // when somebody starts it there (hazard 27), until a controller calls again.
 func TestPrimaryOfACutOffHostIsStopped(t *testing.T) {
-	p := up(t, lab.Options{Agents: lab.AgentsTLS, AgentSettings: map[string]string{"when_alone": "stop", "alone_after": "6s"}})
+	p := up(t, lab.Options{Agents: lab.AgentsTLS, AgentSettings: map[string]string{"when_alone": "stop",
+		"alone_after": "6s"}})
 	old := p.Primary()
 	since := time.Now()
 	p.Must(p.Part(p.Ctx, p.NodeHost(old), ""))

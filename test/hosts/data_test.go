@@ -18,7 +18,8 @@ import (
 func (p *pool) bulk(mib int) error {
 	pr := p.Primary()
 	err := p.With(p.Ctx, pr, "app", func(c *pgx.Conn) error {
-		_, err := c.Exec(p.Ctx, fmt.Sprintf("CREATE TABLE app.bulk AS SELECT i, repeat(md5(i::text), 30) AS filler FROM generate_series(1, %d) i", mib*1024))
+		_, err := c.Exec(p.Ctx, fmt.Sprintf("CREATE TABLE app.bulk AS SELECT i, repeat(md5(i::text), 30) AS filler FROM "+
+			"generate_series(1, %d) i", mib*1024))
 		return err
 	})
 	if err != nil {
@@ -32,7 +33,8 @@ func (p *pool) bulk(mib int) error {
 // workshop or at home.
 func (p *pool) keptAside(node int) {
 	p.T.Helper()
-	for _, dir := range []string{p.Nodes[node].DataDir, filepath.Join(p.Workshop(node), "aside"), filepath.Join(p.Workshop(node), "old")} {
+	for _, dir := range []string{p.Nodes[node].DataDir, filepath.Join(p.Workshop(node), "aside"),
+		filepath.Join(p.Workshop(node), "old")} {
 		if _, err := os.Stat(filepath.Join(dir, "global", "pg_control")); err == nil {
 			return
 		}

@@ -29,7 +29,8 @@ func TestAgentOfAnotherCluster(t *testing.T) {
 	}
 	since := time.Now()
 	p.Must(p.StopAgent(p.Ctx, node))
-	p.Must(os.WriteFile(p.AgentConf(node), []byte(strings.Replace(string(conf), own, "data_directory: "+foreign, 1)), 0o600))
+	p.Must(os.WriteFile(p.AgentConf(node), []byte(strings.Replace(string(conf), own, "data_directory: "+foreign, 1)),
+		0o600))
 	p.Must(p.StartAgent(p.Ctx, node))
 	p.Must(p.Detach(p.Ctx, node))
 	p.Code(node, "agent-foreign-system") // it streams, and its agent is a stranger's

@@ -72,7 +72,8 @@ func (p *pool) atStep(node int, step string) {
 			return err
 		}
 		for _, n := range st.Snapshot.Nodes {
-			if r := n.Agent.Run; int(n.ID) == node && r != nil && r.Step() == step && r.Outcome == topology.RunRunning && r.BytesDone > 0 {
+			if r := n.Agent.Run; int(n.ID) == node && r != nil && r.Step() == step && r.Outcome == topology.RunRunning &&
+				r.BytesDone > 0 {
 				return nil
 			}
 		}
@@ -103,7 +104,8 @@ func TestPartitionDuringRewind(t *testing.T) {
 // The same in the middle of a base backup, between the node and its source only:
 // the copy fails and starts over, and what was there before is kept meanwhile.
 func TestPartitionDuringBaseBackup(t *testing.T) {
-	p := up(t, lab.Options{Agents: lab.AgentsSSH, NoWALLogHints: true, RepoolConfig: "policy: {max_attempts: 50, backoff_max: 5s, max_rate: 8MB}\n"})
+	p := up(t, lab.Options{Agents: lab.AgentsSSH, NoWALLogHints: true,
+		RepoolConfig: "policy: {max_attempts: 50, backoff_max: 5s, max_rate: 8MB}\n"})
 	p.Must(p.bulk(60))
 	since := time.Now()
 	old, lost := p.diverged(10)
@@ -152,7 +154,8 @@ func TestControllerCutOffFromOneNode(t *testing.T) {
 // The source's host loses its power in the middle of a base backup: nothing is
 // closed, and the copy ends all the same; another standby becomes the source.
 func TestSourceVanishesDuringBaseBackup(t *testing.T) {
-	p := up(t, lab.Options{Agents: lab.AgentsTLS, NoWALLogHints: true, RepoolConfig: "policy: {max_attempts: 50, backoff_max: 5s, max_rate: 4MB}\n"})
+	p := up(t, lab.Options{Agents: lab.AgentsTLS, NoWALLogHints: true,
+		RepoolConfig: "policy: {max_attempts: 50, backoff_max: 5s, max_rate: 4MB}\n"})
 	p.Must(p.bulk(60))
 	since := time.Now()
 	old, lost := p.diverged(10)

@@ -46,7 +46,8 @@ func TestSecretsStaySecret(t *testing.T) {
 	p.HealedBy(node, since, topology.MethodBaseBackup)
 	w.end()
 	p.searchWeb()
-	for _, args := range [][]string{{"status", "--json"}, {"plan", "--json"}, {"history", "--json"}, {"vault", "--json"}, {"check", "--json"}} {
+	for _, args := range [][]string{{"status", "--json"}, {"plan", "--json"}, {"history", "--json"},
+		{"vault", "--json"}, {"check", "--json"}} {
 		out, _ := p.Repool(p.Ctx, args...) // check finds fault with a lab, and that is no matter here
 		for name, word := range p.Passwords {
 			if strings.Contains(out, word) {
@@ -61,9 +62,10 @@ func TestSecretsStaySecret(t *testing.T) {
 // pages, the interface for programs, the event stream, metrics.
 func (p *pool) searchWeb() {
 	p.T.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		return p.DialFrom(ctx, p.PgpoolHost(0), network, address)
-	}}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return p.DialFrom(ctx, p.PgpoolHost(0), network, address)
+		}}}
 	get := func(path string, enough func(text []byte) bool) []byte {
 		p.T.Helper()
 		ctx, cancel := context.WithTimeout(p.Ctx, 20*time.Second)
@@ -216,7 +218,8 @@ func (w *processWatch) look(p *pool) {
 			w.seen[strings.TrimSpace(string(comm))] = true
 			for name, word := range p.Passwords {
 				if bytes.Contains(text, []byte(word)) {
-					w.found[fmt.Sprintf("the %s of %s (%s) holds the password of %s", file, strings.TrimSpace(string(comm)), dir, name)] = true
+					w.found[fmt.Sprintf("the %s of %s (%s) holds the password of %s", file, strings.TrimSpace(string(comm)), dir,
+						name)] = true
 				}
 			}
 			w.mu.Unlock()

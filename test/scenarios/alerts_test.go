@@ -19,17 +19,20 @@ import (
 // Every alert fires and clears in one of these tests, each with a real Prometheus.
 var (
 	// alertsOfAFailover are TestMonitoringThroughFailover's.
-	alertsOfAFailover = []string{"RepoolNodeMissing", "RepoolRedundancyGone", "RepoolLostCommits", "RepoolNodeParked", "RepoolResyncFailing",
+	alertsOfAFailover = []string{"RepoolNodeMissing", "RepoolRedundancyGone", "RepoolLostCommits", "RepoolNodeParked",
+		"RepoolResyncFailing",
 		"RepoolHoldForgotten", "RepoolPgpoolUnreachable", "RepoolNobodyActs", "RepoolControllerDown"}
 	// alertsOfBadStates are TestAlertsOfBadStates's, made on a real pool.
-	alertsOfBadStates = []string{"RepoolNoPrimary", "RepoolSecondPrimary", "RepoolNodeRefused", "RepoolResyncStuck", "RepoolPgpoolFull",
+	alertsOfBadStates = []string{"RepoolNoPrimary", "RepoolSecondPrimary", "RepoolNodeRefused", "RepoolResyncStuck",
+		"RepoolPgpoolFull",
 		"RepoolAgentUnreachable", "RepoolReplicationLag", "RepoolSlotLost"}
 	// alertsOfSmallDisks are made there on a real pool too where the lab can give
 	// it disks of its own (as root), and by the crafted controller elsewhere.
 	alertsOfSmallDisks = []string{"RepoolSlotRetainsMuch", "RepoolDiskFillsUp"}
 	// alertsOfACraftedController are those that no pool can be brought to within a
 	// test, see crafted.
-	alertsOfACraftedController = []string{"RepoolAttachRefused", "RepoolControllerStuck", "RepoolNotificationsLost", "RepoolCertificateExpires"}
+	alertsOfACraftedController = []string{"RepoolAttachRefused", "RepoolControllerStuck", "RepoolNotificationsLost",
+		"RepoolCertificateExpires"}
 	// alertsOfAWatchdog are TestAlertOfLostQuorum's.
 	alertsOfAWatchdog = []string{"RepoolWatchdogNoQuorum"}
 )
@@ -51,7 +54,8 @@ func TestEveryAlertIsMadeToFire(t *testing.T) {
 			}
 		}
 	}
-	made := slices.Concat(alertsOfAFailover, alertsOfBadStates, alertsOfSmallDisks, alertsOfACraftedController, alertsOfAWatchdog)
+	made := slices.Concat(alertsOfAFailover, alertsOfBadStates, alertsOfSmallDisks, alertsOfACraftedController,
+		alertsOfAWatchdog)
 	slices.Sort(shipped)
 	slices.Sort(made)
 	if !slices.Equal(shipped, made) {
@@ -65,7 +69,8 @@ func TestEveryAlertIsMadeToFire(t *testing.T) {
 // agent that is gone, a Pgpool-II without a free process; then no primary, and
 // two. Beside it the crafted controller tells of the rest.
 func TestAlertsOfBadStates(t *testing.T) {
-	o := lab.Options{Web: true, Agents: lab.AgentsSeparate, Pgpool: map[string]string{"failover_command": "", "num_init_children": "5"},
+	o := lab.Options{Web: true, Agents: lab.AgentsSeparate,
+		Pgpool:       map[string]string{"failover_command": "", "num_init_children": "5"},
 		RepoolConfig: "policy: {max_rate: 8MB, headroom: 16MB}\n"}
 	small := os.Geteuid() == 0
 	if small {
@@ -83,14 +88,16 @@ func TestAlertsOfBadStates(t *testing.T) {
 	p.freezeCopy(lost)
 	p.Must(p.Exec(p.Ctx, paused, "SELECT pg_wal_replay_pause()"))
 	p.Must(p.Exec(p.Ctx, old, "SELECT pg_create_physical_replication_slot('forgotten', true)"))
-	p.Must(p.Exec(p.Ctx, old, "SELECT pg_logical_emit_message(false, 'lab', repeat('x', 16 << 20)) FROM generate_series(1, 20)"))
+	p.Must(p.Exec(p.Ctx, old, "SELECT pg_logical_emit_message(false, 'lab', repeat('x', 16 << 20)) FROM "+
+		"generate_series(1, 20)"))
 	if small {
 		p.Must(p.FillDisk(p.Ctx, old, 200<<20))
 	}
 	p.Must(p.Detach(p.Ctx, paused)) // refused as replay-paused, or as agent-unreachable
 	p.Must(p.StopAgent(p.Ctx, paused))
 	free := p.takeAllProcesses(5)
-	p.haveFired(prom, slices.Concat([]string{"RepoolNodeMissing", "RepoolNodeRefused", "RepoolResyncStuck", "RepoolPgpoolFull",
+	p.haveFired(prom, slices.Concat([]string{"RepoolNodeMissing", "RepoolNodeRefused", "RepoolResyncStuck",
+		"RepoolPgpoolFull",
 		"RepoolAgentUnreachable", "RepoolReplicationLag"}, alertsOfSmallDisks, alertsOfACraftedController)...)
 
 	crafted.mend()
@@ -124,7 +131,8 @@ func TestAlertsOfBadStates(t *testing.T) {
 // TestAlertOfLostQuorum: of two Pgpool-IIs with a watchdog one is gone, and one
 // of two is no quorum.
 func TestAlertOfLostQuorum(t *testing.T) {
-	p := up(t, lab.Options{Web: true, Standbys: 1, Watchdog: 2, Agents: lab.AgentsSeparate, Pgpool: map[string]string{"enable_consensus_with_half_votes": "off"}})
+	p := up(t, lab.Options{Web: true, Standbys: 1, Watchdog: 2, Agents: lab.AgentsSeparate,
+		Pgpool: map[string]string{"enable_consensus_with_half_votes": "off"}})
 	prom := startPrometheus(t, p.WebAddr)
 	p.Wait("the first scrapes", prom.quiet)
 	p.Must(p.KillPgpool(p.Ctx, 1, false))

@@ -72,11 +72,16 @@ func (c *crafted) status() control.Status {
 	}
 	c.passes++
 	src := topology.Source{At: at}
-	return control.Status{At: at, Started: at, Version: "crafted", Acting: true, Pass: c.passes, Snapshot: topology.Snapshot{Taken: at,
-		Pools: []topology.PoolView{{Source: src, Endpoint: "crafted", Nodes: []topology.PoolNode{{Status: topology.PoolUp, Role: "primary"}}}},
-		Nodes: []topology.Node{{Host: "crafted", Port: 5432, Agent: topology.Inspection{Source: src, Dir: topology.DirPresent, Server: topology.ServerRunning, FreeBytes: c.free},
-			SQL: topology.SQLFacts{Source: src, Timeline: 1, Current: craftedWAL, Slots: []topology.Slot{{Name: "forgotten", Physical: true, Restart: c.slot, WALStatus: "extended"}}}}},
-	}}
+	return control.Status{At: at, Started: at, Version: "crafted", Acting: true, Pass: c.passes,
+		Snapshot: topology.Snapshot{Taken: at,
+			Pools: []topology.PoolView{{Source: src, Endpoint: "crafted",
+				Nodes: []topology.PoolNode{{Status: topology.PoolUp, Role: "primary"}}}},
+			Nodes: []topology.Node{{Host: "crafted", Port: 5432,
+				Agent: topology.Inspection{Source: src, Dir: topology.DirPresent, Server: topology.ServerRunning,
+					FreeBytes: c.free},
+				SQL: topology.SQLFacts{Source: src, Timeline: 1, Current: craftedWAL,
+					Slots: []topology.Slot{{Name: "forgotten", Physical: true, Restart: c.slot, WALStatus: "extended"}}}}},
+		}}
 }
 
 // spoil brings about what the alerts of a crafted controller wait for; with

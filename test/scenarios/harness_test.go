@@ -80,7 +80,8 @@ func (p *pool) detachedStill(node int) error {
 // happened is an error until the history has an event of that kind and code.
 func (p *pool) happened(ctx context.Context, node int, since time.Time, kind string, code plan.Code) error {
 	id := topology.NodeID(node)
-	events, err := p.Ctl.History(ctx, history.Filter{Node: &id, Kind: kind, Since: since.Truncate(time.Second), Limit: 500})
+	events, err := p.Ctl.History(ctx, history.Filter{Node: &id, Kind: kind, Since: since.Truncate(time.Second),
+		Limit: 500})
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,8 @@ func (p *pool) panelsHaveShown(prom *promServer, began time.Time) {
 	for _, panel := range board.Panels {
 		for _, target := range panel.Targets {
 			queries++
-			expr := strings.NewReplacer("$job", "repool", "$instance", p.WebAddr, "$node", "1", "$__range", "10m", "$__rate_interval", "10s").Replace(target.Expr)
+			expr := strings.NewReplacer("$job", "repool", "$instance", p.WebAddr, "$node", "1", "$__range", "10m",
+				"$__rate_interval", "10s").Replace(target.Expr)
 			got, err := prom.since(p.Ctx, began, expr)
 			if err != nil || len(got) == 0 {
 				p.T.Errorf("panel %q: %s: %d series, %v", panel.Title, expr, len(got), err)
@@ -161,7 +162,8 @@ func newTold(t *testing.T) *told {
 	w := &told{hook: record(t), traces: record(t), written: filepath.Join(dir, "events")}
 	secret := filepath.Join(dir, "secret")
 	privateFile(t, secret, webhookSecret)
-	w.config = fmt.Sprintf("notify: {on_event: \"cat >> %s\", webhook: {url: '%s', secret_file: %s}}\ntracing: {endpoint: '%s'}\nlog: {format: json}\n",
+	w.config = fmt.Sprintf("notify: {on_event: \"cat >> %s\", webhook: {url: '%s', secret_file: %s}}\ntracing: "+
+		"{endpoint: '%s'}\nlog: {format: json}\n",
 		w.written, w.hook.url, secret, w.traces.url)
 	return w
 }

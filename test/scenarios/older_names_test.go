@@ -47,7 +47,8 @@ func TestOlderNamesAndOnlineRecovery(t *testing.T) {
 	p.Wait("Pgpool-II to have ended its failover", func(anyContext) error { return p.passes(asked, 3) })
 	p.NoRuns(n, since)
 	pg := p.Pgpools[0]
-	out, err := p.Command(p.Ctx, "pcp_recovery_node", "-w", "-h", pg.Host, "-p", fmt.Sprint(pg.PCPPort), "-U", "repool", "-n", fmt.Sprint(n)).CombinedOutput()
+	out, err := p.Command(p.Ctx, "pcp_recovery_node", "-w", "-h", pg.Host, "-p", fmt.Sprint(pg.PCPPort), "-U",
+		"repool", "-n", fmt.Sprint(n)).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "Command Successful") {
 		t.Errorf("pcp_recovery_node: %v\n%s", err, out)
 	}
@@ -144,7 +145,8 @@ func shimmed(t *testing.T) (dir, etc string) {
 	if err := os.Mkdir(etc, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := hook.InstallShims([]string{etc}, nil, filepath.Join(dir, "bin", "repool"), filepath.Join(dir, "repool.yaml")); err != nil {
+	if _, err := hook.InstallShims([]string{etc}, nil, filepath.Join(dir, "bin", "repool"),
+		filepath.Join(dir, "repool.yaml")); err != nil {
 		t.Fatal(err)
 	}
 	return dir, etc

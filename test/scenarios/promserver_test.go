@@ -39,7 +39,8 @@ func hurried(t *testing.T) string {
 	text := regexp.MustCompile(`(?m)^        for: \S+$`).ReplaceAllString(string(b), "        for: 0s")
 	text = regexp.MustCompile(`\[\d+[mh]\]`).ReplaceAllString(text, "[15s]")
 	// The age from which a run that moves no byte counts as stuck.
-	return strings.ReplaceAll(text, "time() - repool_resync_start_timestamp_seconds < 1800", "time() - repool_resync_start_timestamp_seconds < 1")
+	return strings.ReplaceAll(text, "time() - repool_resync_start_timestamp_seconds < 1800",
+		"time() - repool_resync_start_timestamp_seconds < 1")
 }
 
 // startPrometheus scrapes one real controller, and crafted ones under a job of
@@ -72,7 +73,8 @@ func startPrometheus(t *testing.T, target string, crafted ...string) *promServer
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
+	cmd := exec.Command(program, "--config.file="+filepath.Join(dir, "prometheus.yml"),
+		"--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--log.level=warn")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -157,7 +159,8 @@ func (s *promServer) now(ctx context.Context, expr string) ([]series, error) {
 // since evaluates an expression at each second since a time.
 func (s *promServer) since(ctx context.Context, from time.Time, expr string) ([]series, error) {
 	unix := func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
-	return s.ask(ctx, "query_range", url.Values{"query": {expr}, "start": {unix(from)}, "end": {unix(time.Now())}, "step": {"1"}})
+	return s.ask(ctx, "query_range", url.Values{"query": {expr}, "start": {unix(from)}, "end": {unix(time.Now())},
+		"step": {"1"}})
 }
 
 // firing names the alerts that fire now.

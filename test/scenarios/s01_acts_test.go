@@ -40,7 +40,8 @@ func checkActs(t *testing.T, r demo.Report) {
 	want := []struct {
 		method topology.Method
 		lost   bool
-	}{{topology.MethodAdopt, false}, {topology.MethodRewind, true}, {topology.MethodStart, false}, {topology.MethodBaseBackup, false}, {topology.MethodRewind, true}}
+	}{{topology.MethodAdopt, false}, {topology.MethodRewind, true}, {topology.MethodStart, false},
+		{topology.MethodBaseBackup, false}, {topology.MethodRewind, true}}
 	if len(r.Acts) != len(want) {
 		t.Fatalf("%d acts were played, want %d", len(r.Acts), len(want))
 	}

@@ -46,7 +46,8 @@ func TestS04NoChecksumsNoHintsBaseBackup(t *testing.T) {
 // primary (hazard 13), so that its common checkpoint cannot be found. The vault
 // cannot be complete then, so the old directory stays for good.
 func TestS04RewindWALRecycledBaseBackup(t *testing.T) {
-	p := up(t, lab.Options{WALKeepSize: "0", NoSlots: true, Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB"}})
+	p := up(t, lab.Options{WALKeepSize: "0", NoSlots: true,
+		Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB"}})
 	old := p.Primary()
 	lost, err := p.Diverge(p.Ctx, old, 20)
 	p.Must(err)
@@ -87,7 +88,8 @@ func (p *pool) lostInVault(run topology.RunState, lost []lab.Row) {
 // slotReserved asserts that the node's slot on the primary holds WAL already.
 func (p *pool) slotReserved(node int) {
 	p.T.Helper()
-	got, err := p.Value(p.Ctx, p.Primary(), "SELECT restart_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = $1", p.Nodes[node].Slot())
+	got, err := p.Value(p.Ctx, p.Primary(), "SELECT restart_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = "+
+		"$1", p.Nodes[node].Slot())
 	if err != nil || got != "true" {
 		p.T.Errorf("slot %s on the primary holds WAL: %q, %v", p.Nodes[node].Slot(), got, err)
 	}

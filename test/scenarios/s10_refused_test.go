@@ -43,7 +43,8 @@ func TestS10ForeignSystemAndLowSettings(t *testing.T) {
 		return err
 	})
 	p.Code(foreign, plan.CodeForeignSystem)
-	if got, err := p.Value(p.Ctx, foreign, "SELECT count(*) FROM pg_database WHERE datname = 'mine'"); err != nil || got != "1" {
+	if got, err := p.Value(p.Ctx, foreign, "SELECT count(*) FROM pg_database WHERE datname = 'mine'"); err != nil ||
+		got != "1" {
 		t.Errorf("the other cluster was touched: %q, %v", got, err)
 	}
 	p.NoRuns(foreign, since)
@@ -161,7 +162,8 @@ func (p *pool) otherCluster(node int) {
 	p.Must(p.StopNode(p.Ctx, node, lab.Fast))
 	kept := n.DataDir + ".kept"
 	p.Must(os.Rename(n.DataDir, kept))
-	out, err := p.Command(p.Ctx, filepath.Join(p.BinDir, "initdb"), "-D", n.DataDir, "-A", "trust", "-U", "postgres", "--no-sync").CombinedOutput()
+	out, err := p.Command(p.Ctx, filepath.Join(p.BinDir, "initdb"), "-D", n.DataDir, "-A", "trust", "-U", "postgres",
+		"--no-sync").CombinedOutput()
 	if err != nil {
 		p.T.Fatalf("initdb: %v\n%s", err, out)
 	}

@@ -54,7 +54,8 @@ func (p *pool) wrongStandby(node, upstream int) {
 	n, u := p.Nodes[node], p.Nodes[upstream]
 	conninfo := fmt.Sprintf("primary_conninfo = 'host=%s port=%d user=repl application_name=%s passfile=%s'\n",
 		u.Host, u.Port, n.Name, filepath.Join(p.Dir, ".pgpass"))
-	out, err := p.Command(p.Ctx, "/bin/sh", "-c", `printf '%s' "$2" >> "$1/postgresql.auto.conf" && touch "$1/standby.signal"`,
+	out, err := p.Command(p.Ctx, "/bin/sh", "-c",
+		`printf '%s' "$2" >> "$1/postgresql.auto.conf" && touch "$1/standby.signal"`,
 		"sh", n.DataDir, conninfo).CombinedOutput()
 	if err != nil {
 		p.T.Fatalf("make node %d a standby: %v\n%s", node, err, out)

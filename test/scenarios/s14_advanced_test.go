@@ -54,7 +54,8 @@ func TestS14MostAdvancedStandbyIsPromoted(t *testing.T) {
 // gets nothing more, and knows nothing of it.
 func (p *pool) freezeSenderTo(node int) {
 	p.T.Helper()
-	pid, err := p.Value(p.Ctx, p.Primary(), "SELECT pid FROM pg_stat_replication WHERE application_name = $1::text", p.Nodes[node].Name)
+	pid, err := p.Value(p.Ctx, p.Primary(), "SELECT pid FROM pg_stat_replication WHERE application_name = $1::text",
+		p.Nodes[node].Name)
 	p.Must(err)
 	n, err := strconv.Atoi(pid)
 	p.Must(err)

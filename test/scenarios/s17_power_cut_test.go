@@ -35,7 +35,8 @@ func TestS17PowerCut(t *testing.T) {
 			pgpool()
 			servers(sb[1], sb[0], pr)
 		}},
-		{"primary, repool, Pgpool-II, and no standby by hand", true, func(pr int, _ []int) { servers(pr); repool(); pgpool() }},
+		{"primary, repool, Pgpool-II, and no standby by hand", true,
+			func(pr int, _ []int) { servers(pr); repool(); pgpool() }},
 	} {
 		p.Must(w.WaitAcked(p.Ctx, 20))
 		pr, sb := p.Primary(), p.Standbys()
@@ -53,7 +54,8 @@ func TestS17PowerCut(t *testing.T) {
 		missing, err := p.Missing(p.Ctx, p.Primary(), append(w.Acked(), own...))
 		p.Must(err)
 		if len(missing) != 0 {
-			t.Errorf("%s: %d of %d acknowledged rows are missing, the first: %+v", c.name, len(missing), w.Count()+len(own), missing[0])
+			t.Errorf("%s: %d of %d acknowledged rows are missing, the first: %+v", c.name, len(missing), w.Count()+len(own),
+				missing[0])
 		}
 		if got := p.Primary(); c.primary && got != pr {
 			t.Errorf("%s: node %d is the primary, and node %d was back before any failure was told", c.name, got, pr)

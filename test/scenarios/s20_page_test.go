@@ -21,9 +21,12 @@ var shots = flag.String("shots", "", "write screenshots of the page to this dire
 // onlooker notes each headline, decision and progress that the page has shown,
 // without looking away: a phase may last less than a question takes.
 const onlooker = `(() => { window.shown = []; const note = () => {
-	const now = document.querySelector("h1").innerText + " | " + [...document.querySelectorAll(".work")].map(w => w.querySelector("h3").innerText + (w.querySelector("progress") ? " with progress" : "")).join(" | ");
+	const now = document.querySelector("h1").innerText + " | " +
+		[...document.querySelectorAll(".work")].map(w =>
+			w.querySelector("h3").innerText + (w.querySelector("progress") ? " with progress" : "")).join(" | ");
 	if (window.shown.at(-1) !== now) window.shown.push(now); };
-	note(); new MutationObserver(note).observe(document.getElementById("main"), {subtree: true, childList: true, characterData: true, attributes: true}); return ""; })()`
+	note(); new MutationObserver(note).observe(document.getElementById("main"),
+		{subtree: true, childList: true, characterData: true, attributes: true}); return ""; })()`
 
 // S20: a person watches the page while the primary dies with commits that no
 // standby has. It shows each phase by itself, in a real browser and without a
@@ -64,7 +67,8 @@ func TestS20PageThroughAFailover(t *testing.T) {
 			t.Errorf("the page never showed %q; it showed\n%s", want, shown)
 		}
 	}
-	if n := len(lost); !strings.Contains(b.Text(`document.getElementById("s-alarms").innerText`), "lost commits, kept in the vault of node") || n == 0 {
+	if n := len(lost); !strings.Contains(b.Text(`document.getElementById("s-alarms").innerText`),
+		"lost commits, kept in the vault of node") || n == 0 {
 		t.Errorf("%d lost commits are no alarm", n)
 	}
 	b.Go(strings.TrimSpace(b.Text(`document.querySelector(".vault a").href`)))
@@ -101,7 +105,8 @@ func tellsTheStory(t *testing.T, p *pool, node int) {
 		has["evidence"] = has["evidence"] || len(part.Evidence) > 0
 		has["steps"] = has["steps"] || len(part.Steps) > 5
 	}
-	for _, want := range []string{"decision " + string(plan.CodeDiverged), "run started", "run done", "attach ready", "decision " + string(plan.CodeHealthy), "evidence", "steps"} {
+	for _, want := range []string{"decision " + string(plan.CodeDiverged), "run started", "run done", "attach ready",
+		"decision " + string(plan.CodeHealthy), "evidence", "steps"} {
 		if !has[want] {
 			t.Errorf("the story lacks %q: %v", want, has)
 		}

@@ -39,7 +39,7 @@ func TestS21PersonActsOnThePage(t *testing.T) {
 			b.Keys("input[name=why]", "a test")
 		}
 		b.Keys("form.sheet button", "\r")
-		b.Until(fmt.Sprintf(`document.querySelector(".flash") && document.querySelector(".flash").innerText.startsWith(%q)`, says))
+		b.Until(fmt.Sprintf(`document.querySelector(".flash")?.innerText.startsWith(%q)`, says))
 	}
 	primary, standby := p.Primary(), p.Standbys()[0]
 
@@ -71,7 +71,8 @@ func TestS21PersonActsOnThePage(t *testing.T) {
 	}
 	out, err := p.act("detach", standby, "--why", "a test", "--json")
 	p.Must(err)
-	if want := fmt.Sprintf(`"node": %d,`, standby); !strings.Contains(out, want) || !strings.Contains(out, `"on_hold": true`) {
+	if want := fmt.Sprintf(`"node": %d,`, standby); !strings.Contains(out, want) ||
+		!strings.Contains(out, `"on_hold": true`) {
 		t.Errorf("repool detach --json says %s", out)
 	}
 	p.Must(p.WaitDetached(p.Ctx, standby))

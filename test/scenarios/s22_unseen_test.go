@@ -43,7 +43,8 @@ func TestS22RunThatEndsUnseen(t *testing.T) {
 	if run.Ended.IsZero() || run.Ended.After(back) || run.BytesDone == 0 || len(run.Steps) == 0 {
 		t.Errorf("the run as it is told: %+v", run)
 	}
-	if text := p.metrics(); !strings.Contains(text, fmt.Sprintf("repool_resyncs_total{node=\"%d\",result=\"done\"} 1\n", n)) {
+	if text := p.metrics(); !strings.Contains(text, fmt.Sprintf("repool_resyncs_total{node=\"%d\",result=\"done\"} "+
+		"1\n", n)) {
 		t.Errorf("the metrics do not count it:\n%s", text)
 	}
 

@@ -42,7 +42,8 @@ func TestS24StartingStandby(t *testing.T) {
 			p.Must(os.Remove(s))
 		}
 	}
-	out, err := p.Command(p.Ctx, "/bin/sh", "-c", `printf '%s' "$2" >> "$1/postgresql.auto.conf"; pg_ctl start -s -W -D "$1" -l "$1/../log/start.log"`,
+	out, err := p.Command(p.Ctx, "/bin/sh", "-c",
+		`printf '%s' "$2" >> "$1/postgresql.auto.conf"; pg_ctl start -s -W -D "$1" -l "$1/../log/start.log"`,
 		"sh", dir, "primary_conninfo = 'host=127.0.0.1 port=1 user=repl'\n").CombinedOutput()
 	if err != nil {
 		t.Fatalf("start node %d: %v\n%s", n, err, out)
@@ -62,7 +63,8 @@ func TestS24StartingStandby(t *testing.T) {
 	p.Release(n)
 	p.Whole("a standby that was starting", since)
 	p.HealedBy(n, since, topology.MethodFollow)
-	if runs := p.Runs(n, since); slices.ContainsFunc(runs, func(r topology.RunState) bool { return r.Method != topology.MethodFollow }) || p.Postmaster(n) != pid {
+	if runs := p.Runs(n, since); slices.ContainsFunc(runs,
+		func(r topology.RunState) bool { return r.Method != topology.MethodFollow }) || p.Postmaster(n) != pid {
 		t.Errorf("more was done than to point it: %+v; postmaster %d, was %d", runs, p.Postmaster(n), pid)
 	}
 	p.Equal()

@@ -49,7 +49,10 @@ func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
 	p.during(n, "copy")
 	p.Must(p.KillPgpool(p.Ctx, 0, false))
 	p.Must(p.KillController(p.Ctx, 0))
-	p.Wait("the other side to have healed the node", func(ctx context.Context) error { return p.healedSeenBy(ctx, second, 1) })
+	p.Wait("the other side to have healed the node", func(ctx context.Context) error {
+		return p.healedSeenBy(ctx,
+			second, 1)
+	})
 	if n := eventsOf(p, second, "attach"); n == 0 {
 		t.Error("the controller that took over has attached nothing")
 	}

@@ -70,7 +70,8 @@ func (p *Pool) Code(node int, codes ...plan.Code) plan.Decision {
 func (p *Pool) Runs(node int, since time.Time) []topology.RunState {
 	p.T.Helper()
 	id := topology.NodeID(node)
-	events, err := p.Ctl.History(p.Ctx, history.Filter{Node: &id, Kind: "run", Since: since.Truncate(time.Second), Limit: 500})
+	events, err := p.Ctl.History(p.Ctx, history.Filter{Node: &id, Kind: "run", Since: since.Truncate(time.Second),
+		Limit: 500})
 	p.Must(err)
 	var out []topology.RunState
 	for _, e := range events {
@@ -169,6 +170,7 @@ func (p *Pool) Vaulted(node int, rows []lab.Row) {
 	}
 	missing := slices.DeleteFunc(slices.Clone(rows), func(r lab.Row) bool { return saved[r.XID] })
 	if len(missing) > 0 {
-		p.T.Errorf("%d of %d lost rows are in none of the %d vault entries of node %d, the first: %+v", len(missing), len(rows), len(reports), node, missing[0])
+		p.T.Errorf("%d of %d lost rows are in none of the %d vault entries of node %d, the first: %+v", len(missing),
+			len(rows), len(reports), node, missing[0])
 	}
 }

@@ -50,7 +50,8 @@ func clipped(lines []string) string {
 // chatter is what the controller logs of a pass, and Pgpool-II of each PCP
 // request and of its own processes.
 func chatter(line string) bool {
-	for _, c := range []string{"msg=pass ", "status_changed_time", "forked new pcp worker", "PCP process with pid", "watchdog is not enabled",
+	for _, c := range []string{"msg=pass ", "status_changed_time", "forked new pcp worker", "PCP process with pid",
+		"watchdog is not enabled",
 		"informing watchdog info", "child process with pid", "fork a new child", "CONTEXT:  while"} {
 		if strings.Contains(line, c) {
 			return true

@@ -41,7 +41,8 @@ type fact struct{ says, rests string }
 // changed fails the test: upstream does otherwise now.
 func (f fact) changed(t *testing.T, format string, seen ...any) {
 	t.Helper()
-	t.Errorf("upstream has changed. It was so: %s\n  On this rests: %s\n  Seen now: %s", f.says, f.rests, fmt.Sprintf(format, seen...))
+	t.Errorf("upstream has changed. It was so: %s\n  On this rests: %s\n  Seen now: %s", f.says, f.rests,
+		fmt.Sprintf(format, seen...))
 }
 
 func (p *pool) value(i int, sql string) string {
@@ -138,7 +139,8 @@ func (c *copied) signal() {
 // its exit code.
 func (c *copied) start(settings ...string) (string, int) {
 	c.T.Helper()
-	o := fmt.Sprintf("-c port=%d -c logging_collector=off -c listen_addresses= -c unix_socket_directories=%s", c.port, c.Sockets)
+	o := fmt.Sprintf("-c port=%d -c logging_collector=off -c listen_addresses= -c unix_socket_directories=%s", c.port,
+		c.Sockets)
 	for _, s := range settings {
 		o += " -c " + s
 	}
@@ -181,7 +183,8 @@ func (c *copied) waitLogged(words string) {
 // ask asks the copy's server for one value.
 func (c *copied) ask(sql string) string {
 	c.T.Helper()
-	conn, err := pgx.Connect(c.Ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=app sslmode=disable", c.Sockets, c.port))
+	conn, err := pgx.Connect(c.Ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=app sslmode=disable", c.Sockets,
+		c.port))
 	c.Must(err)
 	defer conn.Close(c.Ctx)
 	var v string
@@ -221,7 +224,8 @@ func (c *copied) rewind(i int, more ...string) (string, int) {
 func (c *copied) settle() {
 	c.T.Helper()
 	c.signal()
-	c.auto("primary_conninfo = ''\nrecovery_target = 'immediate'\nrecovery_target_action = 'pause'\nrecovery_target_timeline = 'current'\n")
+	c.auto("primary_conninfo = ''\nrecovery_target = 'immediate'\nrecovery_target_action = " +
+		"'pause'\nrecovery_target_timeline = 'current'\n")
 	c.up()
 	c.stop()
 }

@@ -42,7 +42,8 @@ func newHooks(t *testing.T) *hooks {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hooks")
 	if err == nil {
-		err = errors.Join(os.Chmod(dir, 0o777), os.WriteFile(filepath.Join(dir, "hook"), []byte(hookScript), 0o755), os.Chmod(filepath.Join(dir, "hook"), 0o755))
+		err = errors.Join(os.Chmod(dir, 0o777), os.WriteFile(filepath.Join(dir, "hook"), []byte(hookScript), 0o755),
+			os.Chmod(filepath.Join(dir, "hook"), 0o755))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,8 @@ func newHooks(t *testing.T) *hooks {
 // settings call it with every placeholder. A busy machine must not look like a
 // failed node; a killed one is noticed at once all the same.
 func (h *hooks) settings(searchSeconds int, commands ...string) map[string]string {
-	s := map[string]string{"search_primary_node_timeout": fmt.Sprint(searchSeconds), "connect_timeout": "20000", "health_check_timeout": "30"}
+	s := map[string]string{"search_primary_node_timeout": fmt.Sprint(searchSeconds), "connect_timeout": "20000",
+		"health_check_timeout": "30"}
 	for _, c := range commands {
 		s[c] = filepath.Join(h.dir, "hook") + " " + c + " " + placeholders
 	}
@@ -138,11 +140,13 @@ func (p *pool) waitPoolPrimary(want int) {
 func TestPrimaryFailsOver(t *testing.T) {
 	h := newHooks(t)
 	p := up(t, lab.Options{Standbys: 3, Pgpool: h.settings(60, "failover_command", "follow_primary_command")})
-	h.write("act", fmt.Sprintf("[ \"$1\" != failover_command ] || [ \"$2\" != 0 ] || %s/pg_ctl promote -w -D %s\n", p.BinDir, p.Nodes[1].DataDir))
+	h.write("act", fmt.Sprintf("[ \"$1\" != failover_command ] || [ \"$2\" != 0 ] || %s/pg_ctl promote -w -D %s\n",
+		p.BinDir, p.Nodes[1].DataDir))
 	p.Must(p.KillNode(p.Ctx, 0))
 
 	p.run("what the commands are called with", func(p *pool) {
-		f := fact{"failover_command and follow_primary_command get the documented placeholders; an unknown one vanishes; follow_primary_command is called for every node that is down, one after the other, with the old primary as %M",
+		f := fact{"failover_command and follow_primary_command get the documented placeholders; an unknown one vanishes; " +
+			"follow_primary_command is called for every node that is down, one after the other, with the old primary as %M",
 			"internal/pgpool/hook's arguments and the lines that setup writes"}
 		want := []string{p.call("failover_command", 0, 1, 0, 0)}
 		for _, i := range []int{0, 2, 3} {
@@ -153,7 +157,8 @@ func TestPrimaryFailsOver(t *testing.T) {
 		}
 	})
 	p.run("what the commands inherit", func(p *pool) {
-		f := fact{"a command inherits Pgpool-II's listening sockets (before 4.4.17, 4.5.12, 4.6.7, 4.7.2 from every parent)", "hooks close every descriptor above 2, and start nothing that lives on (P7)"}
+		f := fact{"a command inherits Pgpool-II's listening sockets (before 4.4.17, 4.5.12, 4.6.7, 4.7.2 from every " +
+			"parent)", "hooks close every descriptor above 2, and start nothing that lives on (P7)"}
 		var open string
 		if err := lab.WaitFor(p.Ctx, "what a command inherits", func(context.Context) error {
 			if open = h.read("open"); open == "" {
@@ -165,7 +170,9 @@ func TestPrimaryFailsOver(t *testing.T) {
 		}
 	})
 	p.run("all others are down", func(p *pool) {
-		f := fact{"with follow_primary_command set, a failover of the primary marks every other node down, the healthy ones too", "repool attaches every standby again after a failover, and does not take it for flapping (newPrimary in internal/core/plan)"}
+		f := fact{"with follow_primary_command set, a failover of the primary marks every other node down, the healthy " +
+			"ones too", "repool attaches every standby again after a failover, and does not take it for flapping (newPrimary " +
+			"in internal/core/plan)"}
 		p.waitPoolPrimary(1)
 		for _, i := range []int{0, 2, 3} {
 			if n := p.info(i); n.Attached() || n.PgStatus == "up" != (i > 0) {
@@ -174,7 +181,8 @@ func TestPrimaryFailsOver(t *testing.T) {
 		}
 	})
 	p.run("attach checks nothing", func(p *pool) {
-		f := fact{"attach is granted to a node without server, and to a standby that streams from nobody, which then stays attached", "the gate before every attach (P1), and a look at what became of it"}
+		f := fact{"attach is granted to a node without server, and to a standby that streams from nobody, which then stays " +
+			"attached", "the gate before every attach (P1), and a look at what became of it"}
 		p.Must(p.Attach(p.Ctx, 0))
 		p.Wait("the dead node to be given up again", func(context.Context) error {
 			if n := len(h.calls()); n < 5 {
@@ -189,12 +197,14 @@ func TestPrimaryFailsOver(t *testing.T) {
 		p.Must(p.Attach(p.Ctx, 3))
 		p.Must(p.WaitAttached(p.Ctx, 3))
 		p.outlive(3, 3)
-		if s := p.value(3, "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"); s != "0" || !p.info(3).Attached() {
+		if s := p.value(3, "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"); s != "0" ||
+			!p.info(3).Attached() {
 			f.changed(p.T, "%s streams, %+v", s, p.info(3))
 		}
 	})
 	p.run("the highest of two primaries", func(p *pool) {
-		f := fact{"a node that is not in recovery is attached, and of two such, with a standby there, Pgpool-II takes the one with the highest id for the primary, and sends it the writes",
+		f := fact{"a node that is not in recovery is attached, and of two such, with a standby there, Pgpool-II takes the " +
+			"one with the highest id for the primary, and sends it the writes",
 			"a second primary is never attached, and detached and fenced where it is (P1; contested in internal/core/plan)"}
 		p.Must(p.PromoteByHand(p.Ctx, 2))
 		p.Must(p.Attach(p.Ctx, 2))
@@ -245,7 +255,9 @@ func TestNobodyIsPromoted(t *testing.T) {
 		})
 	})
 	p.Must(p.PromoteByHand(p.Ctx, 1))
-	f := fact{"Pgpool-II that knows no primary does not notice one that is promoted later; a detach or an attach of any node makes it look", "the nudge, and the attach of a proven standby while Pgpool-II holds no primary (internal/core/plan)"}
+	f := fact{"Pgpool-II that knows no primary does not notice one that is promoted later; a detach or an attach of any " +
+		"node makes it look", "the nudge, and the attach of a proven standby while Pgpool-II holds no primary " +
+		"(internal/core/plan)"}
 	p.outlive(1, 3)
 	if got, err := p.poolPrimary(p.Ctx); err != nil || got != -1 {
 		f.changed(t, "it holds node %d, %v", got, err)
@@ -263,7 +275,8 @@ func TestOrdersAreQueued(t *testing.T) {
 	h := newHooks(t)
 	p := up(t, lab.Options{Pgpool: h.settings(60, "failover_command")})
 	p.run("an answer says queued", func(p *pool) {
-		f := fact{"PCP answers a detach or an attach as soon as it is queued: before failover_command has ended, and while it runs", "every order is followed by polling, and no attach is sent in the middle of a failover"}
+		f := fact{"PCP answers a detach or an attach as soon as it is queued: before failover_command has ended, and while " +
+			"it runs", "every order is followed by polling, and no attach is sent in the middle of a failover"}
 		h.write("wait", "")
 		p.Must(p.Detach(p.Ctx, 2))
 		h.waitCalls(p, 1)
@@ -280,7 +293,8 @@ func TestOrdersAreQueued(t *testing.T) {
 		p.Must(p.WaitAttached(p.Ctx, 2))
 	})
 	p.run("an open connection holds up the next failover", func(p *pool) {
-		f := fact{"Pgpool-II before 4.5 does not go on after a failover while a PCP connection is open", "one short connection for each look and order (P7), and deadlines on all"}
+		f := fact{"Pgpool-II before 4.5 does not go on after a failover while a PCP connection is open",
+			"one short connection for each look and order (P7), and deadlines on all"}
 		held, err := pcp.Dial(p.Ctx, p.PCP(0))
 		p.Must(err)
 		p.Must(p.Detach(p.Ctx, 2)) // carried out now or later: the last attach may not be over
@@ -299,21 +313,26 @@ func TestOrdersAreQueued(t *testing.T) {
 		p.Must(p.WaitDetached(p.Ctx, 2))
 	})
 	p.run("the stock programs hide errors", func(p *pool) {
-		f := fact{"pcp_detach_node ends with exit code 0 though the server answered with an error", "repool speaks PCP itself (package pcp)"}
-		out, code := p.tool("pcp_detach_node", "-w", "-h", p.Pgpools[0].Host, "-p", fmt.Sprint(p.Pgpools[0].PCPPort), "-U", "repool", "-n", "2")
+		f := fact{"pcp_detach_node ends with exit code 0 though the server answered with an error",
+			"repool speaks PCP itself (package pcp)"}
+		out, code := p.tool("pcp_detach_node", "-w", "-h", p.Pgpools[0].Host, "-p", fmt.Sprint(p.Pgpools[0].PCPPort),
+			"-U", "repool", "-n", "2")
 		if code != 0 || !strings.Contains(out, "ERROR") {
 			f.changed(p.T, "exit code %d: %s", code, out)
 		}
 	})
 	p.run("the fields of node info", func(p *pool) {
-		f := fact{"a node's record has 12 fields before Pgpool-II 4.4 and 13 since: host, port, status, quarantine, pg_status, weight, role, pg_role, (delay by time), delay, state, sync state, last change", "parseNodeInfo in package pcp"}
+		f := fact{"a node's record has 12 fields before Pgpool-II 4.4 and 13 since: host, port, status, quarantine, " +
+			"pg_status, weight, role, pg_role, (delay by time), delay, state, sync state, last change",
+			"parseNodeInfo in package pcp"}
 		rec := p.rawNodeInfo(1)
 		want := 13
 		if p.before(4, 4) {
 			want = 12
 		}
 		n := p.Nodes[1]
-		if len(rec) != want || rec[0] != n.Host || rec[1] != fmt.Sprint(n.Port) || rec[3] != "0" || rec[4] != "up" || rec[6] != "3" || rec[7] != "standby" || rec[len(rec)-3] != "streaming" || rec[len(rec)-2] != "async" {
+		if len(rec) != want || rec[0] != n.Host || rec[1] != fmt.Sprint(n.Port) || rec[3] != "0" || rec[4] != "up" ||
+			rec[6] != "3" || rec[7] != "standby" || rec[len(rec)-3] != "streaming" || rec[len(rec)-2] != "async" {
 			f.changed(p.T, "%d fields: %q", len(rec), rec)
 		}
 	})

@@ -36,7 +36,8 @@ func TestACrashedPrimaryThatLostNothing(t *testing.T) {
 	point := p.lsn(strings.Fields(p.value(1, "SELECT pg_read_file('pg_wal/00000002.history')"))[1])
 
 	p.run("single-user recovery makes it diverge", func(p *pool) {
-		f := fact{"crash recovery in single-user mode writes a shutdown checkpoint past the switch point", "a crashed former primary is adopted without crash recovery; recovery before a rewind runs in isolation (hazard 3)"}
+		f := fact{"crash recovery in single-user mode writes a shutdown checkpoint past the switch point",
+			"a crashed former primary is adopted without crash recovery; recovery before a rewind runs in isolation (hazard 3)"}
 		c := p.copyOf(0, "single")
 		c.single()
 		if at := c.lsn(c.control("Latest checkpoint location")); at < point {
@@ -51,7 +52,8 @@ func TestACrashedPrimaryThatLostNothing(t *testing.T) {
 		c.stop()
 	})
 	p.run("isolated recovery adds nothing", func(p *pool) {
-		f := fact{"a recovery with target 'immediate', paused, then a fast stop, adds no WAL, and satisfies pg_rewind", "the isolated recovery before a rewind (hazard 5)"}
+		f := fact{"a recovery with target 'immediate', paused, then a fast stop, adds no WAL, and satisfies pg_rewind",
+			"the isolated recovery before a rewind (hazard 5)"}
 		c := p.copyOf(0, "settled")
 		c.settle()
 		if state := c.control("Database cluster state"); state != "shut down in recovery" {
@@ -104,8 +106,10 @@ func TestADivergedPrimary(t *testing.T) {
 }
 
 func beforeTheCheckpoint(p *pool) {
-	f := fact{"pg_rewind right after a promotion, before the new primary's checkpoint, says that no rewind is required and ends with 0 (up to PostgreSQL 15)",
-		"the checkpoint step before every rewind, which waits until the primary's control file names the new timeline (hazard 2)"}
+	f := fact{"pg_rewind right after a promotion, before the new primary's checkpoint, says that no rewind is required " +
+		"and ends with 0 (up to PostgreSQL 15)",
+		"the checkpoint step before every rewind, which waits until the primary's control file names the new timeline " +
+			"(hazard 2)"}
 	c := p.copyOf(0, "early")
 	c.settle()
 	out, code := c.rewind(1, "-n")
@@ -115,7 +119,8 @@ func beforeTheCheckpoint(p *pool) {
 }
 
 func startsAndNeverStreams(p *pool) {
-	f := fact{"a diverged directory with standby.signal starts, pg_ctl reports success, reads are served, and it never streams", "only the stream on the primary's line counts as an end (P1, hazard 6)"}
+	f := fact{"a diverged directory with standby.signal starts, pg_ctl reports success, reads are served, and it never " +
+		"streams", "only the stream on the primary's line counts as an end (P1, hazard 6)"}
 	c := p.copyOf(0, "looks-well")
 	c.standbyOf(1)
 	if out, code := c.start(); code != 0 || !strings.Contains(out, "server started") {
@@ -132,7 +137,8 @@ func startsAndNeverStreams(p *pool) {
 var needToCopy = regexp.MustCompile(`need to copy (\d+) MB`)
 
 func rewindCost(p *pool) {
-	f := fact{"pg_rewind copies the source's whole pg_wal, however little has diverged (up to PostgreSQL 18)", "the estimate that weighs a rewind against a base backup (skipsSourceWAL in internal/core/plan)"}
+	f := fact{"pg_rewind copies the source's whole pg_wal, however little has diverged (up to PostgreSQL 18)",
+		"the estimate that weighs a rewind against a base backup (skipsSourceWAL in internal/core/plan)"}
 	c := p.copyOf(0, "cost")
 	c.settle()
 	out, code := c.rewind(1, "-n", "-P")
@@ -157,7 +163,8 @@ func rewindCost(p *pool) {
 // is not in the first, as in any cluster of some size. How far it gets until it is
 // dead is chance, and a server does not come up on every ruin: on one of a few it does.
 func interruptedRewind(p *pool) {
-	f := fact{"after an interrupted pg_rewind nothing in the directory tells: the control file is the old one, no backup_label, and a server can come up on it as a read-write primary",
+	f := fact{"after an interrupted pg_rewind nothing in the directory tells: the control file is the old one, no " +
+		"backup_label, and a server can come up on it as a read-write primary",
 		"the directory is moved away from home while it is worked on, and the journal on disk says damaged (P4, decision 1)"}
 	many := fmt.Sprintf("mkdir %s/aaa && cd %[1]s/aaa && for i in $(seq 1500); do echo > $i; done", p.Nodes[1].DataDir)
 	if out, code := p.tool("sh", "-c", many); code != 0 {
@@ -180,7 +187,8 @@ func interruptedRewind(p *pool) {
 			seen = "pg_rewind had ended before it was killed"
 			continue
 		}
-		if state, tli := c.control("Database cluster state"), c.control("Latest checkpoint's TimeLineID"); state != "shut down" || tli != "1" || c.has("backup_label") {
+		if state, tli := c.control("Database cluster state"), c.control("Latest checkpoint's TimeLineID"); state != "shut "+
+			"down" || tli != "1" || c.has("backup_label") {
 			f.changed(p.T, "state %q, timeline %s, backup_label %v", state, tli, c.has("backup_label"))
 		}
 		out, code := c.start()
@@ -198,7 +206,8 @@ func interruptedRewind(p *pool) {
 }
 
 func finishedRewind(p *pool) {
-	f := fact{"pg_rewind takes the target's standby.signal away and brings the source's configuration; started like that, the node is a second primary on the source's timeline",
+	f := fact{"pg_rewind takes the target's standby.signal away and brings the source's configuration; started like " +
+		"that, the node is a second primary on the source's timeline",
 		"standby.signal and the node's own configuration are put back before the directory comes home (hazards 9 and 10)"}
 	c := p.copyOf(0, "finished")
 	c.settle()
@@ -217,14 +226,16 @@ func finishedRewind(p *pool) {
 		f.changed(p.T, "the target keeps its postgresql.conf")
 	}
 	c.up()
-	if in, file := c.ask("SELECT pg_is_in_recovery()"), c.ask("SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END"); in != "false" || !strings.HasPrefix(file, "00000002") {
+	if in, file := c.ask("SELECT pg_is_in_recovery()"), c.ask("SELECT CASE WHEN NOT pg_is_in_recovery() THEN "+
+		"pg_walfile_name(pg_current_wal_lsn()) END"); in != "false" || !strings.HasPrefix(file, "00000002") {
 		f.changed(p.T, "in recovery: %s, writes %q", in, file)
 	}
 	c.stop()
 }
 
 func sameTimeline(p *pool) {
-	f := fact{"of two clusters with the same timeline number pg_rewind says that no rewind is required and ends with 0, whatever they hold", "WAL is compared by content, and such a node is never rewound (P1, hazard 1)"}
+	f := fact{"of two clusters with the same timeline number pg_rewind says that no rewind is required and ends with 0, " +
+		"whatever they hold", "WAL is compared by content, and such a node is never rewound (P1, hazard 1)"}
 	p.Must(p.PromoteByHand(p.Ctx, 2))
 	for _, i := range []int{1, 2} {
 		_, err := p.CommitRows(p.Ctx, i, 1)
