@@ -35,7 +35,9 @@ func (l *Lab) nodeSettings(n Node) map[string]string {
 		"log_checkpoints":         "on",
 		"log_timezone":            "UTC",
 		"timezone":                "UTC",
-		"lc_messages":             "C",
+		// In the data directory, and gone with it: a killed server leaves its segments.
+		"dynamic_shared_memory_type": "mmap",
+		"lc_messages":                "C",
 	}
 	if l.opts.SyncStandbys != "" {
 		s["synchronous_standby_names"] = l.opts.SyncStandbys

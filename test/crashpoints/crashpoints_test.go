@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	full   = flag.Bool("full", false, "try every point, with every death at the destructive ones")
+	full   = flag.Bool("full", false, "try every death at each point, not one")
 	only   = flag.String("points", "", "try only the points that match this regular `expression`")
 	pools  = flag.Int("pools", 2, "`number` of pools side by side")
 	report = flag.String("report", "", "write the table of endings, and one of the steps, to this `file`")
@@ -32,15 +32,13 @@ func trials(full bool, only *regexp.Regexp) []trial {
 		if reason != "" || only != nil && !only.MatchString(name) {
 			continue
 		}
-		worst := deaths(name)
-		switch {
-		case full || only != nil:
-			for _, d := range worst {
-				out = append(out, trial{name, d})
-			}
-		case short(name): // one death each, by turns
-			out = append(out, trial{name, worst[turn%len(worst)]})
+		all := deaths(name)
+		if !full && only == nil && len(all) > 1 { // by turns
+			all = all[turn%len(all):][:1]
 			turn++
+		}
+		for _, d := range all {
+			out = append(out, trial{name, d})
 		}
 	}
 	return out
@@ -59,14 +57,6 @@ func deaths(name string) []death {
 		out = append(out, programs)
 	}
 	return out
-}
-
-// short says whether the point is tried without -full: those at which the
-// directory is away from home or half overwritten.
-func short(name string) bool {
-	p := parse(name)
-	return p.method != "adopt" && p.destructive() && slices.Contains([]string{"cleared", "marked", "progress",
-		"effect"}, p.part)
 }
 
 // TestEveryPointHasAWay: a step that is new to the engine must get a way to its

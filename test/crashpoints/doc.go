@@ -5,6 +5,6 @@
 //
 // Each point has a way that leads to it (ways_test.go), or a reason why no real
 // run can; a new step of the engine has neither and fails the test until it
-// gets one. Without flags a fixed part of the points is tried; -full tries
-// every one, with the worse deaths at the points where data is overwritten.
+// gets one. At the points where data is overwritten several deaths are possible:
+// without flags one of them is tried, by turns, and with -full each.
 package crashpoints
