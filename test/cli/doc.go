@@ -5,5 +5,5 @@
 // A script says what must be printed, which exit status it ends with, and that
 // nothing on disk was changed. Beside testscript's own commands there are those
 // of main_test.go: exits, json, remember and unchanged, and babble, a peer that
-// talks nonsense. Those beside REPOOL_BIN are tested; without it, they are built.
+// sends anything. Those beside REPOOL_BIN are tested; without it, they are built.
 package cli

@@ -112,14 +112,16 @@ func (c *client) err(err error) error {
 		return e
 	}
 	e.kinds = []error{ce}
-	switch ce.Code() {
-	case connect.CodeCanceled:
+	switch code := ce.Code(); {
+	case code == connect.CodeCanceled:
 		e.kinds = []error{context.Canceled}
-	case connect.CodeDeadlineExceeded:
+	case code == connect.CodeDeadlineExceeded:
 		e.kinds = []error{context.DeadlineExceeded}
-	case connect.CodeUnavailable:
+	case errors.Is(ce, errNotAgent):
+		e.msg = errNotAgent.Error()
+	case code == connect.CodeUnavailable:
 		e.msg = "no answer: " + e.msg
-	case connect.CodeInvalidArgument: // somebody's codec: see codec
+	case code == connect.CodeInvalidArgument: // one side's codec refuses the message
 		if connect.IsWireError(ce) {
 			e.msg, e.kinds = "the agent does not understand the request: "+e.msg, []error{ErrRefused}
 		} else {

@@ -31,6 +31,9 @@ var (
 // errNoCertificate is for a TLS connection without a configuration of its own.
 var errNoCertificate = errors.New("no certificate")
 
+// errNotAgent is for a response without the handshake.
+var errNotAgent = errors.New("something answers that is not a repool agent")
+
 // codes are the planner's codes for an agent that cannot be used.
 var codes = []struct {
 	err  error

@@ -1,6 +1,7 @@
 package agentapi
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -22,9 +23,6 @@ import (
 // Protocols 1 and 2 were protobuf, which this program does not speak; 3 was
 // left out so that 2 is refused here and 4 is refused there.
 const Protocol = 4
-
-// firstProtocol is what a peer speaks that names no protocol.
-const firstProtocol = 1
 
 // Headers of the handshake, on each request and response. A connection may be
 // used for hours and the peer be replaced meanwhile, so nothing is remembered.
@@ -68,15 +66,19 @@ type Self struct {
 // controllerCalls is the value of headerCaller that a controller sends.
 const controllerCalls = "controller"
 
-// understood says whether the two sides' protocols are at most one apart.
-func understood(far int) bool { return far >= Protocol-1 && far <= Protocol+1 }
-
-func protocolOf(h http.Header) int {
-	n, err := strconv.Atoi(h.Get(headerProtocol))
-	if err != nil {
-		return firstProtocol
+// skew is the error for a peer whose protocol is more than one apart. named is
+// false for a peer that names none.
+func skew(peer string, h http.Header) (named bool, err error) {
+	far, err := strconv.Atoi(h.Get(headerProtocol))
+	switch {
+	case err != nil:
+		return false, nil
+	case far >= Protocol-1 && far <= Protocol+1:
+		return true, nil
 	}
-	return n
+	version := cmp.Or(h.Get(headerVersion), "of an unknown version")
+	return true, fmt.Errorf("%s (repool %s) speaks protocol %d, this program understands %d to %d: "+
+		"upgrade the older of the two: %w", peer, version, far, Protocol-1, Protocol+1, ErrVersionSkew)
 }
 
 // guard serves what the handshake allows, and says who this agent is.
@@ -104,8 +106,11 @@ func (s *Self) guard(next http.Handler) http.Handler {
 
 // admit says why a request is not served.
 func (s *Self) admit(r *http.Request) error {
-	if far := protocolOf(r.Header); !understood(far) {
-		return skew("the caller", r.Header, far)
+	switch named, err := skew("the caller", r.Header); {
+	case err != nil:
+		return err
+	case !named:
+		return fmt.Errorf("the caller does not name its protocol: %w", ErrVersionSkew)
 	}
 	if s == nil {
 		return nil
@@ -150,16 +155,6 @@ func (s *Self) named(chain []*x509.Certificate) error {
 		names, ErrNotAllowed)
 }
 
-// skew is the error for a peer whose protocol is too far from this program's.
-func skew(peer string, h http.Header, far int) error {
-	version := h.Get(headerVersion)
-	if version == "" {
-		version = "of an unknown version"
-	}
-	return fmt.Errorf("%s (repool %s) speaks protocol %d, this program understands %d to %d: "+
-		"upgrade the older of the two: %w", peer, version, far, Protocol-1, Protocol+1, ErrVersionSkew)
-}
-
 // handshake tells an agent which one is expected, and checks which one answers.
 type handshake struct {
 	next   http.RoundTripper
@@ -201,8 +196,11 @@ func (h *handshake) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // accept says why a response is not used.
 func (h *handshake) accept(resp *http.Response) error {
-	if far := protocolOf(resp.Header); !understood(far) {
-		return skew("the agent", resp.Header, far)
+	switch named, err := skew("the agent", resp.Header); {
+	case err != nil:
+		return err
+	case !named:
+		return errNotAgent
 	}
 	if got := resp.Header.Get(headerNode); h.expect != nil && got != "" && got != h.expect.Node.String() {
 		return fmt.Errorf("the agent has node %s, expected node %s: %w", got, h.expect.Node, ErrWrongNode)

@@ -44,7 +44,7 @@ func TestVersionSkew(t *testing.T) {
 			t.Errorf("a controller of protocol %d: %v", far, err)
 		}
 	}
-	// A peer that names no protocol is not repool, or older than the handshake.
+	// A caller that names no protocol is not repool, or older than the handshake.
 	path := filepath.Join(t.TempDir(), "agent.sock")
 	serve(t, path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Repool-Protocol")
@@ -52,6 +52,17 @@ func TestVersionSkew(t *testing.T) {
 	}))
 	if _, err := agentapi.DialUnix(path, nil).Inspect(t.Context()); agentapi.Code(err) != "agent-version-skew" {
 		t.Errorf("a caller that names no protocol: %v", err)
+	}
+	path = filepath.Join(t.TempDir(), "agent.sock")
+	serve(t, path, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte("{}"))
+	}))
+	for call, err := range calls(t.Context(), agentapi.DialUnix(path, nil)) {
+		const want = ": something answers that is not a repool agent"
+		if err == nil || agentapi.Code(err) != "" || !strings.HasSuffix(err.Error(), path+want) {
+			t.Errorf("%s: something else at the agent's address: %v", call, err)
+		}
 	}
 }
 
