@@ -56,7 +56,7 @@ EXIT STATUS
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&g.configFile, "config", "",
-		"`file` with repool's own settings (default "+config.DefaultPath+", if it is there)")
+		"`file` with repool's own settings (default "+config.DefaultPath+", if it exists)")
 	f.StringVar(&g.pgpoolConf, "pgpool-conf", "",
 		"Pgpool-II's configuration `file` (default "+config.DefaultPgpoolConf+")")
 	f.BoolVar(&g.json, "json", false, "print state as JSON")
@@ -66,7 +66,7 @@ EXIT STATUS
 			newStatusCommand(g), newPlanCommand(g), newHistoryCommand(g), newVaultCommand(g)}},
 		terminal.Group{Title: "Tell repool what to do:", Commands: []*cobra.Command{
 			newResyncCommand(g), newHoldCommand(g), newReleaseCommand(g), newDetachCommand(g), newAttachCommand(g)}},
-		terminal.Group{Title: "Put it beside Pgpool-II:", Commands: []*cobra.Command{
+		terminal.Group{Title: "Set it up beside Pgpool-II:", Commands: []*cobra.Command{
 			newCheckCommand(g), newSetupCommand(g), newCertsCommand(g), newNotifyCommand(g)}},
 		terminal.Group{Title: "Started by systemd and Pgpool-II:", Commands: []*cobra.Command{
 			newServeCommand(g), newAgentCommand(g), newHookCommand(g)}},

@@ -19,57 +19,46 @@ import (
 // fault is one thing that can be done to a lab by hand.
 type fault struct {
 	what string
-	do   func(ctx context.Context, l *lab.Lab, node int) error
+	do   func(l *lab.Lab, ctx context.Context, node int) error
 }
 
 var faults = map[string]fault{
-	"kill": {"kill -9 the server and all its processes",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.KillNode(ctx, n) }},
+	"kill": {"kill -9 the server and all its processes", (*lab.Lab).KillNode},
 	"stop": {"stop the server (fast)",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.StopNode(ctx, n, lab.Fast) }},
+		func(l *lab.Lab, ctx context.Context, n int) error { return l.StopNode(ctx, n, lab.Fast) }},
 	"immediate": {"stop the server (immediate)",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.StopNode(ctx, n, lab.Immediate) }},
-	"start": {"start the server by hand, as it is",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.StartNode(ctx, n) }},
-	"freeze": {"SIGSTOP the server",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.Freeze(ctx, n) }},
-	"thaw": {"SIGCONT the server",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.Thaw(ctx, n) }},
-	"destroy": {"remove the data directory, under its server if one runs",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.DestroyData(ctx, n) }},
-	"recycle-wal": {"write and checkpoint until old WAL is gone",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.RecycleWAL(ctx, n) }},
-	"promote": {"promote the server by hand",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.PromoteByHand(ctx, n) }},
-	"detach": {"detach the node from Pgpool-II",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.Detach(ctx, n) }},
-	"attach": {"attach the node to Pgpool-II unchecked",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.Attach(ctx, n) }},
-	"diverge": {"commit 25 rows on the node that reach no standby, then kill it", divergeAndKill},
+		func(l *lab.Lab, ctx context.Context, n int) error { return l.StopNode(ctx, n, lab.Immediate) }},
+	"start":       {"start the server by hand, as it is", (*lab.Lab).StartNode},
+	"freeze":      {"SIGSTOP the server", (*lab.Lab).Freeze},
+	"thaw":        {"SIGCONT the server", (*lab.Lab).Thaw},
+	"destroy":     {"remove the data directory, under its server if one runs", (*lab.Lab).DestroyData},
+	"recycle-wal": {"write and checkpoint until old WAL is gone", (*lab.Lab).RecycleWAL},
+	"promote":     {"promote the server by hand", (*lab.Lab).PromoteByHand},
+	"detach":      {"detach the node from Pgpool-II", (*lab.Lab).Detach},
+	"attach":      {"attach the node to Pgpool-II unchecked", (*lab.Lab).Attach},
+	"diverge": {"commit 25 rows on the node that reach no standby, then kill it",
+		func(l *lab.Lab, ctx context.Context, n int) error { return divergeAndKill(ctx, l, n) }},
 	"kill-pgpool": {"kill -9 Pgpool-II number NODE",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.KillPgpool(ctx, n, false) }},
-	"start-pgpool": {"start Pgpool-II number NODE",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.StartPgpool(ctx, n) }},
-	"kill-repool": {"kill -9 controller number NODE",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.KillController(ctx, n) }},
-	"start-repool": {"start controller number NODE",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.StartController(ctx, n) }},
+		func(l *lab.Lab, ctx context.Context, n int) error { return l.KillPgpool(ctx, n, false) }},
+	"start-pgpool": {"start Pgpool-II number NODE", (*lab.Lab).StartPgpool},
+	"kill-repool":  {"kill -9 controller number NODE", (*lab.Lab).KillController},
+	"start-repool": {"start controller number NODE", (*lab.Lab).StartController},
 	"cut-cable": {"take the network cable from the node's host",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.CutCable(ctx, l.NodeHost(n)) }},
+		func(l *lab.Lab, ctx context.Context, n int) error { return l.CutCable(ctx, l.NodeHost(n)) }},
 	"mend-cable": {"put the network cable back",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.MendCable(ctx, l.NodeHost(n)) }},
-	"partition": {"lose all that goes to and from the node's host",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.Part(ctx, l.NodeHost(n), "") }},
-	"heal": {"lose nothing any more (the number is ignored)",
-		func(ctx context.Context, l *lab.Lab, _ int) error { return l.HealNetwork(ctx) }},
+		func(l *lab.Lab, ctx context.Context, n int) error { return l.MendCable(ctx, l.NodeHost(n)) }},
+	"partition": {"drop all packets to and from the node's host",
+		func(l *lab.Lab, ctx context.Context, n int) error { return l.Part(ctx, l.NodeHost(n), "") }},
+	"heal": {"mend the network: drop nothing any more (the number is ignored)",
+		func(l *lab.Lab, ctx context.Context, _ int) error { return l.HealNetwork(ctx) }},
 	"slow-link": {"slow the network of the node's host down to 8 Mbit/s",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.SlowLink(ctx, l.NodeHost(n), "8mbit") }},
+		func(l *lab.Lab, ctx context.Context, n int) error { return l.SlowLink(ctx, l.NodeHost(n), "8mbit") }},
 	"power-off": {"kill everything on the node's host at once",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.PowerOff(ctx, l.NodeHost(n)) }},
-	"power-on": {"boot the node's host, its server not among what starts",
-		func(ctx context.Context, l *lab.Lab, n int) error { return l.PowerOnNode(ctx, n, false) }},
+		func(l *lab.Lab, ctx context.Context, n int) error { return l.PowerOff(ctx, l.NodeHost(n)) }},
+	"power-on": {"boot the node's host, without starting its server",
+		func(l *lab.Lab, ctx context.Context, n int) error { return l.PowerOnNode(ctx, n, false) }},
 	"power-cut": {"kill -9 everything at once (the number is ignored)",
-		func(ctx context.Context, l *lab.Lab, _ int) error { return l.PowerCut(ctx) }},
+		func(l *lab.Lab, ctx context.Context, _ int) error { return l.PowerCut(ctx) }},
 }
 
 func divergeAndKill(ctx context.Context, l *lab.Lab, n int) error {
@@ -121,7 +110,7 @@ func (s streams) runFault(ctx context.Context, o faultOptions) error {
 	if node >= len(l.Nodes) {
 		return exit.With(exit.Usage, errors.New("the lab has no such node"), "repool-lab status lists them")
 	}
-	if err := f.do(ctx, l, node); err != nil {
+	if err := f.do(l, ctx, node); err != nil {
 		return err
 	}
 	what := strings.ReplaceAll(f.what, "NODE", o.node)
