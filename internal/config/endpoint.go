@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
@@ -18,9 +19,6 @@ type Endpoint struct {
 	User     string
 	Passfile string
 	Timeout  time.Duration
-	// defaultDir says that Host is the socket directory compiled into Pgpool-II's
-	// clients, which .pcppass calls localhost.
-	defaultDir bool
 }
 
 // endpoint fills in what is missing from pgpool.conf; pool is nil for a peer.
@@ -36,8 +34,17 @@ func (p PCP) endpoint(pool *pgpoolconf.Pool) Endpoint {
 		e.Port = pcp.DefaultPort
 	}
 	orText(&e.Passfile, pcp.DefaultPassFile())
-	e.defaultDir = cleanDir(e.Host) == "/var/run/postgresql" || cleanDir(e.Host) == "/run/postgresql"
 	return e
+}
+
+// PassHost is the host as written in .pcppass: localhost for the socket directory
+// that is compiled into Pgpool-II's clients.
+func (e Endpoint) PassHost() string {
+	switch strings.TrimRight(e.Host, "/") {
+	case "", "/var/run/postgresql", "/run/postgresql":
+		return "localhost"
+	}
+	return e.Host
 }
 
 // Name is the endpoint for people: "host:port", or the path of the socket.
@@ -49,7 +56,7 @@ func (e Endpoint) Config() (pcp.Config, error) {
 	if e.Passfile == "" {
 		return pcp.Config{}, fmt.Errorf("log in to Pgpool-II at %s: %w", e.Name(), errNoHome)
 	}
-	password, err := pcp.LookupPassword(e.Passfile, e.Host, strconv.Itoa(e.Port), e.User, e.defaultDir)
+	password, err := pcp.LookupPassword(e.Passfile, e.PassHost(), strconv.Itoa(e.Port), e.User, false)
 	if err != nil {
 		return pcp.Config{}, fmt.Errorf("log in to Pgpool-II at %s as %s: %w", e.Name(), e.User, err)
 	}

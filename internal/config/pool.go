@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
@@ -218,6 +217,3 @@ func merge(b pgpoolconf.Backend, extra Node, vault string) (NodeConf, error) {
 
 // errNoHome says that there is neither a passfile nor a home directory to find one in.
 var errNoHome = errors.New("no .pcppass file: set pgpool.pcp.passfile, PCPPASSFILE or HOME")
-
-// cleanDir drops slashes at the end, for comparing.
-func cleanDir(dir string) string { return strings.TrimRight(dir, "/") }

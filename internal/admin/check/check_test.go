@@ -48,7 +48,7 @@ type change struct {
 	remedy   string // part of it
 }
 
-func refused(l *Login) { l.Err, l.Code = "password authentication failed", "28P01" }
+func refused(l *LoginResult) { l.Err, l.Code = "password authentication failed", "28P01" }
 
 var changes = []change{
 	{name: "a name that Pgpool-II does not know", conf: "failover_comand = 'x'\n",
@@ -67,7 +67,7 @@ var changes = []change{
 		severity: Problem, subject: "node 1"},
 	{name: "health check cannot log in", do: func(f *Facts) { refused(&f.Nodes[2].HealthCheck) },
 		id: "health-check-user", severity: Problem, subject: "node 2", found: "cannot log in"},
-	{name: "replication check has no user", do: func(f *Facts) { f.Nodes[1].SRCheck = Login{} }, id: "sr-check-user",
+	{name: "replication check has no user", do: func(f *Facts) { f.Nodes[1].SRCheck = LoginResult{} }, id: "sr-check-user",
 		severity: Problem, subject: "node 1", found: "empty"},
 	{name: "no replication check", conf: "sr_check_period = 0\n", id: "sr-check-off", severity: Problem,
 		subject: "pgpool"},
@@ -138,7 +138,7 @@ var changes = []change{
 	{name: "no PCP", do: func(f *Facts) { f.Pgpool.PCP.Err = "authentication failed" }, id: "pcp-login",
 		severity: Problem, subject: "pgpool", remedy: "pcp.conf"},
 	{name: "a peer does not answer", do: func(f *Facts) {
-		f.Pgpool.Peers = []PeerFacts{{Endpoint: "other:9898", PCP: Login{Tried: true, Err: "refused"}}}
+		f.Pgpool.Peers = []PeerFacts{{Endpoint: "other:9898", PCP: LoginResult{Tried: true, Err: "refused"}}}
 	}, id: "pcp-peers", severity: Problem, subject: "pgpool", found: "other:9898"},
 	{name: "edited but not reloaded", do: func(f *Facts) { f.Pgpool.Running["auto_failback"] = "1" },
 		id: "reload-pending", severity: Problem, subject: "pgpool", remedy: "pcp_reload_config"},
@@ -149,7 +149,7 @@ var changes = []change{
 	{name: "watchdog configured but not running", conf: "use_watchdog = on\n", id: "watchdog", severity: Problem,
 		subject: "pgpool"},
 
-	{name: "role missing", do: func(f *Facts) { refused(&f.Nodes[1].SQL.Login) }, id: "node-login", severity: Problem,
+	{name: "role missing", do: func(f *Facts) { refused(&f.Nodes[1].SQL.LoginResult) }, id: "node-login", severity: Problem,
 		subject: "node 1", remedy: "CREATE ROLE repool"},
 	{name: "server down", do: func(f *Facts) { f.Nodes[1].SQL.Err, f.Nodes[1].SQL.Refused = "connection refused", true },
 		id: "node-login", severity: Warning, subject: "node 1"},
@@ -162,7 +162,7 @@ var changes = []change{
 	{name: "another major version", do: func(f *Facts) { f.Nodes[1].SQL.Version = 160000 }, id: "same-cluster",
 		severity: Problem, subject: "node 1", found: "PostgreSQL 16"},
 	{name: "another cluster, and it is down", do: func(f *Facts) {
-		f.Nodes[1].SQL = SQLFacts{Login: Login{Tried: true, Err: "refused"}, Refused: true}
+		f.Nodes[1].SQL = SQLFacts{LoginResult: LoginResult{Tried: true, Err: "refused"}, Refused: true}
 		f.Nodes[1].Local.SystemID = 9
 	}, id: "same-cluster", severity: Problem, subject: "node 1"},
 	{name: "behind on an old timeline", do: func(f *Facts) { f.Nodes[2].SQL.Timeline = 2 }, id: "timeline",
@@ -245,10 +245,10 @@ var changes = []change{
 	{name: "passfile that others can read",
 		do: func(f *Facts) { f.Files.PGPass = Passfile{Path: "/p", Exists: true, Err: "open"} }, id: "pgpass",
 		severity: Problem, subject: "files", remedy: "chmod 600 /p"},
-	{name: "no passfile and no login", do: func(f *Facts) { refused(&f.Nodes[0].SQL.Login) }, id: "pgpass",
+	{name: "no passfile and no login", do: func(f *Facts) { refused(&f.Nodes[0].SQL.LoginResult) }, id: "pgpass",
 		severity: Problem, subject: "files"},
 	{name: "passfile lacks a node", do: func(f *Facts) {
-		refused(&f.Nodes[0].SQL.Login)
+		refused(&f.Nodes[0].SQL.LoginResult)
 		f.Files.PGPass = Passfile{Path: "/p", Exists: true, Without: []string{"node 0"}}
 	}, id: "pgpass", severity: Problem, subject: "files", found: "node 0"},
 	{name: "PCP passfile missing", do: func(f *Facts) { f.Pgpool.PCP.Err = "no password" }, id: "pcppass",

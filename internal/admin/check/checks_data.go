@@ -154,7 +154,7 @@ func checkWorkDir(f *Facts, r *results) {
 }
 
 func checkPGPass(f *Facts, r *results) {
-	logins := func(login func(*NodeFacts) Login) bool {
+	logins := func(login func(*NodeFacts) LoginResult) bool {
 		for i := range f.Nodes {
 			if !f.Nodes[i].SQL.Refused && !login(&f.Nodes[i]).OK() {
 				return false
@@ -162,9 +162,9 @@ func checkPGPass(f *Facts, r *results) {
 		}
 		return true
 	}
-	passfile(r, f.Files.PGPass, logins(func(n *NodeFacts) Login { return n.SQL.Login }))
+	passfile(r, f.Files.PGPass, logins(func(n *NodeFacts) LoginResult { return n.SQL.LoginResult }))
 	if f.Files.ReplicationPass.Path != f.Files.PGPass.Path || f.Pool.Replication.User != f.Pool.Database.User {
-		passfile(r, f.Files.ReplicationPass, logins(func(n *NodeFacts) Login { return n.Replication }))
+		passfile(r, f.Files.ReplicationPass, logins(func(n *NodeFacts) LoginResult { return n.Replication }))
 	}
 }
 

@@ -119,14 +119,14 @@ func checkHealthPeriod(f *Facts, r *results) {
 }
 
 func checkHealthUser(f *Facts, r *results) {
-	checkUser(f, r, "health_check", func(n *NodeFacts) Login { return n.HealthCheck })
+	checkUser(f, r, "health_check", func(n *NodeFacts) LoginResult { return n.HealthCheck })
 }
 
 func checkSRUser(f *Facts, r *results) {
-	checkUser(f, r, "sr_check", func(n *NodeFacts) Login { return n.SRCheck })
+	checkUser(f, r, "sr_check", func(n *NodeFacts) LoginResult { return n.SRCheck })
 }
 
-func checkUser(f *Facts, r *results, kind string, login func(*NodeFacts) Login) {
+func checkUser(f *Facts, r *results, kind string, login func(*NodeFacts) LoginResult) {
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		l := login(n)

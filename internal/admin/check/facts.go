@@ -73,8 +73,8 @@ func (f *Facts) atNode(name string, id topology.NodeID) string {
 
 func place(s pgpoolconf.Setting) string { return fmt.Sprintf("%s:%d", s.File, s.Line) }
 
-// Login is the result of logging in somewhere.
-type Login struct {
+// LoginResult is how an attempt to log in ended.
+type LoginResult struct {
 	Tried bool
 	User  string
 	// Err is empty when the login worked; Code is PostgreSQL's SQLSTATE.
@@ -82,16 +82,16 @@ type Login struct {
 }
 
 // OK says whether the login was tried and worked.
-func (l Login) OK() bool { return l.Tried && l.Err == "" }
+func (l LoginResult) OK() bool { return l.Tried && l.Err == "" }
 
 // NodeFacts is what is known about one node.
 type NodeFacts struct {
 	Conf config.NodeConf
 	SQL  SQLFacts
 	// Replication is a physical replication connection with IDENTIFY_SYSTEM.
-	Replication Login
+	Replication LoginResult
 	// HealthCheck and SRCheck are Pgpool-II's own users, tried from here.
-	HealthCheck, SRCheck Login
+	HealthCheck, SRCheck LoginResult
 	// Addresses are where the node connects from; none: unknown, or a socket.
 	Addresses []netip.Addr
 	// HBA is nil if the rules could not be read; HBAErr says why.
@@ -107,7 +107,7 @@ func (n *NodeFacts) Subject() string { return "node " + n.Conf.ID.String() }
 
 // SQLFacts is what a node says to the database role.
 type SQLFacts struct {
-	Login
+	LoginResult
 	// Refused: nothing listens, or the server is starting or stopping.
 	Refused bool
 	// Missed are groups of facts that could not be read, with the error.
@@ -180,7 +180,7 @@ type LocalFacts struct {
 // PgpoolFacts is what is known about the Pgpool-II beside the controller.
 type PgpoolFacts struct {
 	Version pgpoolconf.Version // zero: unknown
-	PCP     Login
+	PCP     LoginResult
 	// Endpoint names it in messages.
 	Endpoint string
 	// Watchdog is only meaningful with PCP.OK.
@@ -197,7 +197,7 @@ type PgpoolFacts struct {
 // PeerFacts is one of the other, independent Pgpool-IIs.
 type PeerFacts struct {
 	Endpoint string
-	PCP      Login
+	PCP      LoginResult
 }
 
 // Identity is a user of this system.

@@ -67,7 +67,7 @@ func poolOf(t *testing.T, conf string) (*config.Pool, *pgpoolconf.File) {
 func healthy(t *testing.T, conf string) *Facts {
 	t.Helper()
 	pool, file := poolOf(t, conf)
-	in := Login{Tried: true, User: "repool"}
+	in := LoginResult{Tried: true, User: "repool"}
 	f := &Facts{Taken: time.Now(), Pool: pool, File: file, Program: "/usr/bin/repool",
 		Controller: ControllerFacts{Running: true, Acting: true},
 		Pgpool: PgpoolFacts{Version: pgpoolconf.Version{Major: 4, Minor: 3, Patch: 5}, PCP: in,
@@ -83,7 +83,7 @@ func healthy(t *testing.T, conf string) *Facts {
 }
 
 func healthyNode(pool *config.Pool, i int) NodeFacts {
-	in := Login{Tried: true, User: "repool"}
+	in := LoginResult{Tried: true, User: "repool"}
 	functions := map[string]bool{}
 	for _, fn := range Functions {
 		functions[fn] = true
@@ -91,7 +91,7 @@ func healthyNode(pool *config.Pool, i int) NodeFacts {
 	n := NodeFacts{Conf: pool.Nodes[i], Replication: in, HealthCheck: in, SRCheck: in,
 		Addresses: []netip.Addr{netip.MustParseAddr(fmt.Sprintf("10.0.0.%d", i))},
 		HBA:       rules("host all all 10.0.0.0/24 scram-sha-256", "host replication all 10.0.0.0/24 scram-sha-256"),
-		SQL: SQLFacts{Login: in, Version: 150010, InRecovery: i > 0, SystemID: 7, Timeline: 3, Missed: map[string]string{},
+		SQL: SQLFacts{LoginResult: in, Version: 150010, InRecovery: i > 0, SystemID: 7, Timeline: 3, Missed: map[string]string{},
 			Role:        RoleFacts{Replication: true, Monitor: true, Checkpoint: true, Functions: functions},
 			StandbyRole: StandbyRole{Exists: true, CanLogin: true, Replication: true},
 			Collations:  map[string]string{"libc": "2.36"}, DatabaseBytes: 1 << 30,

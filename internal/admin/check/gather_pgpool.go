@@ -40,8 +40,8 @@ func (g *gatherer) pgpool(ctx context.Context, f *PgpoolFacts) {
 	}
 }
 
-func (g *gatherer) pcp(ctx context.Context, e config.Endpoint, use func(*pcp.Conn) error) Login {
-	l := Login{Tried: true, User: e.User}
+func (g *gatherer) pcp(ctx context.Context, e config.Endpoint, use func(*pcp.Conn) error) LoginResult {
+	l := LoginResult{Tried: true, User: e.User}
 	conf, err := e.Config()
 	if err == nil {
 		err = pcp.With(ctx, conf, use)

@@ -23,7 +23,7 @@ func (g *gatherer) session() postgres.Session {
 
 // sql asks one node as the database role.
 func (g *gatherer) sql(ctx context.Context, n config.NodeConf) SQLFacts {
-	f := SQLFacts{Login: Login{Tried: true, User: g.pool.Database.User}, Missed: map[string]string{}}
+	f := SQLFacts{LoginResult: LoginResult{Tried: true, User: g.pool.Database.User}, Missed: map[string]string{}}
 	conn, err := g.connect(ctx, g.pool.Database, n)
 	if err == nil {
 		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // read only: nothing can be lost
@@ -35,7 +35,7 @@ func (g *gatherer) sql(ctx context.Context, n config.NodeConf) SQLFacts {
 }
 
 // fail notes why a login did not work.
-func (l *Login) fail(err error) {
+func (l *LoginResult) fail(err error) {
 	if err != nil {
 		l.Code, l.Err = postgres.SQLState(err), postgres.Cause(err)
 	}
@@ -45,7 +45,7 @@ func (l *Login) fail(err error) {
 // administrator's, which Role then describes. standbyRole is the name of the
 // replication role.
 func ReadSQL(ctx context.Context, conn *pgx.Conn, standbyRole string) SQLFacts {
-	f := SQLFacts{Login: Login{Tried: true, User: conn.Config().User}, Missed: map[string]string{}}
+	f := SQLFacts{LoginResult: LoginResult{Tried: true, User: conn.Config().User}, Missed: map[string]string{}}
 	f.read(ctx, conn, standbyRole)
 	return f
 }
@@ -173,8 +173,8 @@ func (f *SQLFacts) readSizes(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // replication opens a physical replication connection as a standby would.
-func (g *gatherer) replication(ctx context.Context, n config.NodeConf) Login {
-	l := Login{Tried: true, User: g.pool.Replication.User}
+func (g *gatherer) replication(ctx context.Context, n config.NodeConf) LoginResult {
+	l := LoginResult{Tried: true, User: g.pool.Replication.User}
 	conf, err := g.pool.Replication.Config(n.Host, n.Port, g.session())
 	if err != nil {
 		l.fail(err)

@@ -14,9 +14,9 @@ import (
 
 // pgpoolUser tries the user that Pgpool-II checks a node with; kind is health_check
 // or sr_check. It is not tried if the password is unknown.
-func (g *gatherer) pgpoolUser(ctx context.Context, n config.NodeConf, kind string) Login {
+func (g *gatherer) pgpoolUser(ctx context.Context, n config.NodeConf, kind string) LoginResult {
 	user, db, password, known := PgpoolUser(g.file, g.pool, int(n.ID), kind)
-	l := Login{User: user}
+	l := LoginResult{User: user}
 	if user == "" || !known {
 		return l
 	}

@@ -26,7 +26,7 @@ import (
 func (m *maker) connect(ctx context.Context) {
 	for i := range m.facts.Nodes {
 		n := &m.facts.Nodes[i]
-		m.logins[n.Conf.ID] = n.SQL.Login
+		m.logins[n.Conf.ID] = n.SQL.LoginResult
 		conn, err := m.dial(ctx, n.Conf, m.facts.Pool.Database.DBName)
 		if err != nil {
 			continue // what it leaves missing becomes a manual item

@@ -92,15 +92,6 @@ func (m *maker) passfileItems(roles []*role) {
 	}
 }
 
-// pcpHost is how a .pcppass names an endpoint.
-func pcpHost(host string) string {
-	switch strings.TrimRight(host, "/") {
-	case "", "/var/run/postgresql", "/run/postgresql":
-		return "localhost"
-	}
-	return host
-}
-
 // pcpPassword is the password for the Pgpool-II beside repool. If the passfile has
 // none, it makes one and adds the item that writes it there.
 func (m *maker) pcpPassword() (secret, error) {
@@ -120,7 +111,7 @@ func (m *maker) pcpPassword() (secret, error) {
 	if err != nil {
 		return secret{}, err
 	}
-	fields := []string{pcpHost(end.Host), strconv.Itoa(end.Port), end.User}
+	fields := []string{end.PassHost(), strconv.Itoa(end.Port), end.User}
 	e.appendLine(passLine(append(fields, s.clear)...))
 	m.edit("pcppass", "files", "let repool log in to PCP", e, []string{"+ " + passLine(append(fields[:3:3], "***")...)})
 	return s, nil

@@ -76,7 +76,7 @@ type maker struct {
 	// admin are superuser connections to the database of the role's grants.
 	admin map[topology.NodeID]*pgx.Conn
 	// logins are those of the database role, from before the administrator's.
-	logins map[topology.NodeID]check.Login
+	logins map[topology.NodeID]check.LoginResult
 	items  []Item
 	// files are the edits planned so far, by path: several parts may add to one.
 	files map[string]*fileEdit
@@ -107,7 +107,7 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 		facts.Pool.File = o.ConfigFile // the one that will be written
 	}
 	m := &maker{o: o, own: own, facts: facts, admin: map[topology.NodeID]*pgx.Conn{}, files: map[string]*fileEdit{},
-		secrets: map[string]secret{}, md5: map[string]bool{}, logins: map[topology.NodeID]check.Login{},
+		secrets: map[string]secret{}, md5: map[string]bool{}, logins: map[topology.NodeID]check.LoginResult{},
 		handled: map[string]bool{}}
 	m.connect(ctx)
 	for _, part := range []func(context.Context) error{

@@ -161,14 +161,14 @@ func (m *maker) password(r *role) (set bool, err error) {
 
 // loginsFail says whether a role cannot log in to a server that answers.
 func (m *maker) loginsFail(roles []*role) bool {
-	return m.anyLogin(roles, func(l check.Login) bool { return l.Tried && l.Err != "" })
+	return m.anyLogin(roles, func(l check.LoginResult) bool { return l.Tried && l.Err != "" })
 }
 
 func (m *maker) wrongPassword(r *role) bool {
-	return m.anyLogin([]*role{r}, func(l check.Login) bool { return l.Code == postgres.InvalidPassword })
+	return m.anyLogin([]*role{r}, func(l check.LoginResult) bool { return l.Code == postgres.InvalidPassword })
 }
 
-func (m *maker) anyLogin(roles []*role, is func(check.Login) bool) bool {
+func (m *maker) anyLogin(roles []*role, is func(check.LoginResult) bool) bool {
 	for i := range m.facts.Nodes {
 		n := &m.facts.Nodes[i]
 		if n.SQL.Refused {

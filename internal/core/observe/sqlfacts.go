@@ -37,7 +37,7 @@ func readFacts(ctx context.Context, conn *pgx.Conn) (topology.SQLFacts, error) {
 		return f, err
 	}
 	if !mayRead {
-		return f, fmt.Errorf("role %q may not read the server's statistics, so nothing can be told of its streams: "+
+		return f, fmt.Errorf("role %q may not read the server's statistics, so its replication is unknown: "+
 			"run GRANT pg_monitor TO %s on the primary", user, pgx.Identifier{user}.Sanitize())
 	}
 	f.ReplayLagSeconds = lag
