@@ -1,5 +1,13 @@
 package sim
 
+// Environment variables of the tests in this package:
+//
+//	WORLDS=n     TestWorlds plays n worlds, those of the seeds 1 to n, so the same at every time. Without it 1,500, which
+//	             is what `make test` plays; `make test-all` says 10000.
+//	SEED=n       TestWorlds begins with seed n; TestShow tells the world of that seed.
+//	LINES=n      TestShow tells the last n lines only.
+//	MUTANT=text  TestMutants builds only the wrong builds whose names contain the text.
+
 import (
 	"fmt"
 	"os"
@@ -23,7 +31,7 @@ func number(t *testing.T, name string, def uint64) uint64 {
 }
 
 const (
-	ordinaryWorlds = 1000 // without WORLDS
+	ordinaryWorlds = 1500 // without WORLDS
 	enoughWorlds   = 300  // to reach what the coverage wants
 )
 

@@ -1,16 +1,16 @@
 package fakehost
 
 import (
-	"fmt"
+	"strconv"
 
 	"github.com/repool/repool/internal/core/topology"
 )
 
 // AppName is what a node calls itself on its upstream.
-func AppName(id topology.NodeID) string { return fmt.Sprintf("node%d", id) }
+func AppName(id topology.NodeID) string { return "node" + strconv.Itoa(int(id)) }
 
 // SlotName is the name of the node's slot on its upstream.
-func SlotName(id topology.NodeID) string { return fmt.Sprintf("repool_node%d", id) }
+func SlotName(id topology.NodeID) string { return "repool_node" + strconv.Itoa(int(id)) }
 
 // Facts is what a running server says of itself.
 func (p *Pool) Facts(n *Node) topology.SQLFacts {
