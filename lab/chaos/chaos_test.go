@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/lab"
+	"github.com/repool/repool/lab/promise"
 )
 
 // A row of a lost timeline may be read on a node as long as nobody has attached
@@ -114,6 +115,42 @@ func TestStaleReadsAreNotForgotten(t *testing.T) {
 	r.saw(0, "other", at(21))
 	if got := r.stale([]lab.Row{{Timeline: 1, Payload: "lost"}}); len(got) != 1 {
 		t.Errorf("stale reads %q", got)
+	}
+}
+
+// An attach that was requested before a failover and executed after it: the node may follow a little later, and must not
+// show a row that the new primary does not have.
+func TestAttachOvertakenByAFailover(t *testing.T) {
+	t.Parallel()
+	old := lab.NodeStatus{ID: 0, Answers: true, Primary: true, Attached: true, Pool: "up", Timeline: 2, Port: 1}
+	promoted := lab.NodeStatus{ID: 2, Answers: true, Primary: true, Attached: true, Pool: "up", Timeline: 3, Port: 3}
+	gone := lab.NodeStatus{ID: 0, Pool: "down"}
+	waiting := lab.NodeStatus{ID: 2, Answers: true, Attached: true, Pool: "up", Timeline: 2, Streaming: true, Upstream: 1}
+	node := lab.NodeStatus{ID: 1, Answers: true, Pool: "down", Timeline: 2, Streaming: true, Upstream: 1}
+	attached := node
+	attached.Attached, attached.Pool = true, "up"
+	at := func(d time.Duration) time.Time { return time.Unix(100, 0).Add(d) }
+	for name, c := range map[string]struct {
+		after time.Duration // the promotion
+		shows bool          // a lost row
+		bad   bool
+	}{
+		"just after it":                {900 * time.Millisecond, false, false},
+		"and it shows a lost row":      {900 * time.Millisecond, true, true},
+		"much later, so not overtaken": {promise.Overtaken, false, true},
+	} {
+		r := newReaders(3)
+		r.see(at(-time.Second), []lab.NodeStatus{old, node, waiting})
+		r.see(at(0), []lab.NodeStatus{gone, node, promoted})
+		r.see(at(c.after), []lab.NodeStatus{gone, attached, promoted})
+		if c.shows {
+			r.saw(1, "lost", at(c.after+time.Second))
+		}
+		_, problems := r.result()
+		stale := r.stale([]lab.Row{{Timeline: 2, Payload: "lost"}})
+		if (len(problems)+len(stale) > 0) != c.bad {
+			t.Errorf("%s: problems %q, stale reads %q", name, problems, stale)
+		}
 	}
 }
 

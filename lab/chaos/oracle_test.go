@@ -146,7 +146,7 @@ func (p *planted) attachedAstray(old int) {
 	p.must(p.lab.Command(p.ctx, "touch", signal).Run())
 	p.must(p.lab.StartNode(p.ctx, old))
 	p.readers.mu.Lock()
-	p.readers.limit = 3 * time.Second
+	p.readers.attached.Limit = 3 * time.Second
 	p.readers.mu.Unlock()
 	p.eventually("the node seen to be down", func() (string, bool) {
 		p.readers.mu.Lock()

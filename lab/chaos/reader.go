@@ -10,6 +10,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/lab"
+	"github.com/repool/repool/lab/promise"
 	"github.com/repool/repool/lab/proof"
 )
 
@@ -34,11 +35,9 @@ type readers struct {
 	spells   [][]spell               // by node
 	byHand   []time.Time             // by node: until when an attach is somebody else's
 	disturb  time.Time               // the last fault
-	wrong    []time.Time             // by node: since when it is attached against P1; zero: it is not
-	told     []bool                  // by node: that it has been so for too long has been noted
-	limit    time.Duration           // how long a node may be so
-	newest   lab.NodeStatus          // the primary with the highest timeline so far
-	known    bool                    // there was one
+	attached promise.Attached
+	newest   lab.NodeStatus // the primary with the highest timeline so far
+	known    bool           // there was one
 	problems []string
 }
 
@@ -55,12 +54,6 @@ type sighting struct {
 	first, last time.Time
 }
 
-// wrongLimit is how long a node may stay attached against P1 after others have
-// made it so: repool detaches it at once where it is proven wrong, and after its
-// follow_grace where it merely has no stream; a Pgpool-II that carries out no
-// detach is found out after half a minute more, and restarted.
-const wrongLimit = time.Minute
-
 func startReaders(l *lab.Lab) *readers {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := len(l.Nodes)
@@ -74,8 +67,7 @@ func startReaders(l *lab.Lab) *readers {
 
 func newReaders(n int) *readers {
 	r := &readers{seen: make([]map[string][]sighting, n), pool: make([]string, n), spells: make([][]spell, n),
-		byHand: make([]time.Time, n),
-		wrong:  make([]time.Time, n), told: make([]bool, n), limit: wrongLimit}
+		byHand: make([]time.Time, n)}
 	for i := range n {
 		r.seen[i], r.pool[i] = map[string][]sighting{}, "unknown"
 	}
@@ -165,6 +157,9 @@ func (r *readers) see(at time.Time, all []lab.NodeStatus) {
 	if top >= 0 && (!r.known || all[top].Timeline >= r.newest.Timeline) {
 		r.newest, r.known = all[top], true
 	}
+	if top >= 0 {
+		r.attached.Primary(at, top)
+	}
 	for i, n := range all {
 		r.held(at, n, top, all)
 		before := r.pool[i]
@@ -187,14 +182,10 @@ func (r *readers) see(at time.Time, all []lab.NodeStatus) {
 func (r *readers) held(at time.Time, n lab.NodeStatus, top int, all []lab.NodeStatus) {
 	i := n.ID
 	if top < 0 || i == top || !n.Attached || !n.Answers || follows(n, all[top]) {
-		r.wrong[i], r.told[i] = time.Time{}, false
+		r.attached.Fine(i)
 		return
 	}
-	if r.wrong[i].IsZero() || r.wrong[i].Before(r.disturb) {
-		r.wrong[i] = at
-	}
-	if d := at.Sub(r.wrong[i]); d > r.limit && !r.told[i] {
-		r.told[i] = true
+	if d := r.attached.Astray(at, i, r.disturb); d > 0 {
 		r.problems = append(r.problems, fmt.Sprintf("%s node %d has been attached for %.1f s without the stream of the "+
 			"primary, node %d", at.Format("15:04:05.000"), i, d.Seconds(), top))
 	}
@@ -216,11 +207,12 @@ func (r *readers) lastPrimary() int {
 	return r.newest.ID
 }
 
-// proven is P1 at the first look after an attach, where no fault can have
-// changed the node since.
+// proven is P1 at the first look after an attach, where no fault can have changed the node since. A standby that was
+// proven against the previous primary may follow a little later (see package promise): held goes on looking, and the
+// rows that it shows meanwhile are counted as those of any attached node.
 func (r *readers) proven(at time.Time, n, primary lab.NodeStatus) {
 	switch {
-	case !n.Answers || n.Primary || at.Sub(r.disturb) < 5*time.Second:
+	case !n.Answers || n.Primary || at.Sub(r.disturb) < 5*time.Second || r.attached.MayFollowLater(at):
 	case !n.Streaming:
 		r.problems = append(r.problems, fmt.Sprintf("%s node %d was attached and does not stream",
 			at.Format("15:04:05.000"), n.ID))
