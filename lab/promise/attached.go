@@ -9,8 +9,8 @@
 //     standby that has diverged (docs/decisions/0012). The exceptions are listed there.
 //   - It does not stay attached so. Within Unproven it follows the new primary or is detached.
 //
-// The window ends Overtaken after the promotion. An attach that is executed later was requested later, and its node must
-// follow the primary from the first moment.
+// Who cannot see when an attach was requested takes one that is executed within Overtaken of a promotion for one that may
+// have been requested before it. A node that is attached later must follow the primary at the first look.
 package promise
 
 import "time"

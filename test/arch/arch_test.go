@@ -75,16 +75,18 @@ var may = map[string]string{
 	"internal/show/web/page": "internal/core/topology internal/show/history internal/show/control internal/show/view",
 	"test/fakes/browsertest": "", // only tests
 	// A real pool to try it on.
-	"lab":       "internal/core/topology internal/node/process internal/admin/certs pcp",
-	"lab/proof": "internal/core/topology lab internal/node/vault",
-	"lab/demo":  "internal/core/topology internal/show/history internal/show/control lab lab/proof",
-	"lab/chaos": "internal/core/topology internal/show/history internal/show/control internal/core/plan lab lab/proof",
+	"lab":         "internal/core/topology internal/node/process internal/admin/certs pcp",
+	"lab/promise": "",
+	"lab/proof":   "internal/core/topology lab internal/node/vault",
+	"lab/demo":    "internal/core/topology internal/show/history internal/show/control lab lab/proof",
+	"lab/chaos": "internal/core/topology internal/show/history internal/show/control internal/core/plan " +
+		"lab lab/proof lab/promise",
 	"lab/bench": "pcp internal/show/history internal/show/control lab internal/node/pgdata internal/node/process",
 	// A simulated one around the real parts; nothing imports it.
 	"test/sim": "test/fakes/virtual internal/core/topology internal/show/event internal/node/journal internal/core/plan " +
 		"internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
 		// only tests
-		"internal/show/control internal/core/controller internal/config internal/pgpool/hook test/fakes/fakehost",
+		"internal/show/control internal/core/controller internal/config internal/pgpool/hook test/fakes/fakehost lab/promise",
 	// Wiring, and the command line over it: cli parses and prints.
 	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller " +
 		"internal/node/postgres " +

@@ -23,7 +23,7 @@ const (
 func (w *World) heal(root *actor) {
 	w.mu.Lock()
 	w.note("the faults are over")
-	w.cuts, w.latency, w.calm = map[way]int{}, normalLatency, true
+	w.cuts, w.latency, w.calm, w.disturbed = map[way]int{}, normalLatency, true, time.Now()
 	w.burst, w.hooksTwice, w.dieUnderAttach, w.pgpool.killHook, w.pgpoolHeld, w.forget = false, false, false, false, 0, false
 	for _, n := range w.nodes {
 		n.Full, n.Slow, n.agentsHeld, n.nextDiesAt, n.troubled = false, false, 0, "", time.Now()
@@ -58,6 +58,11 @@ func (w *World) converge(root *actor) {
 		if whole++; missing != "" {
 			whole = 0
 			w.person(root)
+		}
+		if len(w.wanted) > 0 {
+			w.mu.Lock()
+			w.disturbed = time.Now() // nothing is promised while a person is asked for
+			w.mu.Unlock()
 		}
 		if whole == 4 {
 			return

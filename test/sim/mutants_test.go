@@ -21,7 +21,7 @@ func one(name, promise, file, from, to string) mutant {
 // has two.
 var mutants = []mutant{
 	// Deciding.
-	one("what is up counts as streaming", "P9", "core/plan/lineage.go",
+	one("what is up counts as streaming", "P1", "core/plan/lineage.go",
 		`return s.w.primary != nil && s.streamsFrom(s.w.primary) }`, `return s.w.primary != nil && s.sql && s.n.SQL.InRecovery }`),
 	one("attach whatever streams, without the gate", "P1", "core/plan/gate.go",
 		`code, why := s.gate()`, `code, why := Code(""), ""`),
@@ -40,7 +40,7 @@ var mutants = []mutant{
 		{"core/plan/primary_memory.go", `if w.overtaken(p, h) {`, `if false {`},
 		{"core/plan/primary_memory.go", `if w.established(p, h) || w.appointed(p, h) {`, `if true {`},
 		{"core/plan/primary_memory.go", `if w.local == nil || w.local.Primary == p.n.ID || w.established(p, h) {`, `if true {`}}},
-	one("what is attached and wrong stays attached", "P9", "core/plan/rules.go",
+	one("what is attached and wrong stays attached", "P1", "core/plan/rules.go",
 		`return w.primary != nil && (w.pool != differs`, `return false && (w.pool != differs`),
 	one("the half-done marker is ignored in planning", "P9", "core/plan/lineage.go",
 		`return s.agent && s.n.Agent.Run != nil && s.n.Agent.Run.Outcome.Ended() && s.n.Agent.Run.Damaged`, `return false`),

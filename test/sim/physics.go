@@ -27,6 +27,7 @@ func (w *World) physics() {
 		}
 		w.clients(&rng)
 		w.prove()
+		w.staysAttached()
 		w.mu.Unlock()
 	}
 }

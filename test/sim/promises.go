@@ -104,10 +104,42 @@ func (w *World) attaches(b *brain, id topology.NodeID) {
 	}
 }
 
-// opens is Pgpool-II carrying out an attach that a controller asked for before the
-// primary was replaced (P1): clients must not read a line that the new one has
-// left behind, unless the hook said that it could not help it. What shows only by
-// content, two lines under one number, a hook cannot see.
+// newest is the primary with the highest timeline, or nil.
+func (w *World) newest() (top *node) {
+	for _, n := range w.nodes {
+		if n.Writes() && (top == nil || n.Server.Dir.Tip.TLI > top.Server.Dir.Tip.TLI) {
+			top = n
+		}
+	}
+	return top
+}
+
+// follows says that n streams from u, on its timeline.
+func (n *node) follows(u *node) bool {
+	s := n.Server
+	return !s.Primary && s.Streaming && s.From == u.ID && s.Dir.Tip.TLI == u.Server.Dir.Tip.TLI
+}
+
+// staysAttached is P1 at every moment after the faults, by the rule of package promise: no node stays attached without
+// the primary's stream.
+func (w *World) staysAttached() {
+	top := w.newest()
+	for _, n := range w.nodes {
+		attached := w.pgpool.nodes[n.ID].attached()
+		if !w.calm || top == nil || n == top || !attached || !n.Accepting() || n.follows(top) {
+			w.attached.Fine(int(n.ID))
+			continue
+		}
+		if d := w.attached.Astray(time.Now(), int(n.ID), w.disturbed); d > 0 {
+			w.violate("P1", "node %d has been attached for %s without the stream of the primary, node %d (%s)", n.ID,
+				d.Round(time.Second), top.ID, w.describe(n))
+		}
+	}
+}
+
+// opens is Pgpool-II executing an attach that a controller requested before the primary was replaced: the first rule of
+// package promise. Clients must not read a line that the new primary has left behind, unless the hook said that it could
+// not help it. What shows only by content, two lines under one number, a hook cannot see.
 func (w *World) opens(r request) {
 	p, n := w.pgpool, w.nodes[r.node]
 	if r.asked.IsZero() || !r.asked.Before(p.promoted.at) || !n.Accepting() || n.Server.Primary {

@@ -12,6 +12,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
+	"github.com/repool/repool/lab/promise"
 	"github.com/repool/repool/test/fakes/fakehost"
 	"github.com/repool/repool/test/fakes/virtual"
 )
@@ -43,10 +44,13 @@ type World struct {
 	// the primary dies as the next standby is to be attached.
 	burst, hooksTwice, calm, forget, dieUnderAttach bool
 	hooksAlwaysTwice                                bool
-	pgpoolHeld                                      int
-	lazyCheckpoint                                  time.Duration
-	wanted                                          map[string]time.Time     // since when a person is wanted, by what for
-	agreed                                          map[topology.NodeID]bool // to be overwritten, by a person
+	// attached is P1 as package promise has it; disturbed is when a fault or a person last did something.
+	attached       promise.Attached
+	disturbed      time.Time
+	pgpoolHeld     int
+	lazyCheckpoint time.Duration
+	wanted         map[string]time.Time     // since when a person is wanted, by what for
+	agreed         map[topology.NodeID]bool // to be overwritten, by a person
 
 	violation *Violation
 	tracing   bool
