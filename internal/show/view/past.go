@@ -15,7 +15,6 @@ import (
 
 // Event is one line of the timeline.
 type Event struct {
-	ID      int64
 	At      time.Time
 	Node    topology.NodeID
 	Kind    string
@@ -41,7 +40,6 @@ type Alarm struct {
 	Text  string
 	Do    string // what can be done
 	At    time.Time
-	Node  topology.NodeID
 }
 
 const (
@@ -56,7 +54,7 @@ const together = time.Second
 func eventsOf(in []history.Event) []Event {
 	out := make([]Event, 0, len(in))
 	for _, e := range slices.Backward(in) {
-		ev := Event{ID: e.ID, At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Label: label(e), Text: firstLine(e.Text),
+		ev := Event{At: e.At, Kind: e.Kind, Code: e.Code, Label: label(e), Text: firstLine(e.Text),
 			Run: e.Run, Tone: eventTone(e), Subject: subjectOf(e.Node)}
 		if n := len(out) - 1; n >= 0 && ev.sameAs(out[n]) {
 			out[n].Subject = "nodes " + e.Node.String() + ", " + strings.TrimPrefix(strings.TrimPrefix(out[n].Subject, "nodes "),
@@ -141,7 +139,7 @@ func (v *View) alarms(past Past, now time.Time) {
 	add := func(a Alarm) { v.Alarms = append(v.Alarms, a) }
 	for i := range v.Pools {
 		if p := &v.Pools[i]; p.Err != "" {
-			add(Alarm{Tone: Bad, Title: p.Name + " does not answer", Text: p.Err, At: v.At, Node: topology.NoNode,
+			add(Alarm{Tone: Bad, Title: p.Name + " does not answer", Text: p.Err, At: v.At,
 				Do: "run repool check; look at Pgpool-II's log, pcp_port and .pcppass"})
 		}
 	}
@@ -151,7 +149,7 @@ func (v *View) alarms(past Past, now time.Time) {
 			continue
 		}
 		a := Alarm{Tone: Bad, Title: fmt.Sprintf("%s: %s", w.Subject, w.Decision.Code),
-			Text: w.Decision.Reason, Do: w.Decision.Hint, At: v.At, Node: w.ID}
+			Text: w.Decision.Reason, Do: w.Decision.Hint, At: v.At}
 		if w.Parked {
 			a.Title, a.At = w.Subject+" is parked", w.ParkedAt
 		}
@@ -164,12 +162,12 @@ func (v *View) alarms(past Past, now time.Time) {
 	}
 	for _, e := range past.Events {
 		if e.Code == history.CodeSetAside && now.Sub(e.At) < vaultAlarm {
-			add(Alarm{Tone: Bad, Title: "The history was set aside", Text: e.Text, At: e.At, Node: topology.NoNode,
+			add(Alarm{Tone: Bad, Title: "The history was set aside", Text: e.Text, At: e.At,
 				Do: "check the disk; repool status shows which holds are in force"})
 		}
 	}
 	if past.Err != "" {
-		add(Alarm{Tone: Bad, Title: "The history cannot be read", Text: past.Err, At: v.At, Node: topology.NoNode})
+		add(Alarm{Tone: Bad, Title: "The history cannot be read", Text: past.Err, At: v.At})
 	}
 	holds := []*plan.Hold{v.Held}
 	for i := range v.Nodes {
@@ -181,7 +179,7 @@ func (v *View) alarms(past Past, now time.Time) {
 		}
 	}
 	if v.Why != "" && v.Looked && !(len(v.Pools) > 0 && v.Pools[0].Err != "") {
-		add(Alarm{Tone: Quiet, Title: NotActing, Text: v.Why, At: v.At, Node: topology.NoNode})
+		add(Alarm{Tone: Quiet, Title: NotActing, Text: v.Why, At: v.At})
 	}
 }
 
@@ -189,7 +187,7 @@ func (v *View) alarms(past Past, now time.Time) {
 const NotActing = "This controller is not acting"
 
 func vaultLoss(e Vault) Alarm {
-	return Alarm{Tone: Bad, At: e.Made, Node: e.Node,
+	return Alarm{Tone: Bad, At: e.Made,
 		Title: fmt.Sprintf("%s, kept in the vault of node %s", count(e.Commits, "lost commit"), e.Node),
 		Text: fmt.Sprintf("Acknowledged by node %s after %s on timeline %s; never reached another node.", e.Node, e.Diverged,
 			e.TLI),
@@ -199,7 +197,7 @@ func vaultLoss(e Vault) Alarm {
 func holdAlarm(h plan.Hold) Alarm {
 	a := Alarm{Tone: Quiet, Title: "Node " + h.Node.String() + " is on hold", Text: "held by " +
 		orWord(h.Who, "an unnamed operator"),
-		At: h.Since, Node: h.Node, Do: "repool release " + h.Node.String()}
+		At: h.Since, Do: "repool release " + h.Node.String()}
 	if h.Node == topology.NoNode {
 		a.Title, a.Do = "The whole pool is on hold", "repool release all"
 	}

@@ -10,28 +10,23 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// Run is one execution of a method on a node.
+// Run is one execution of a method on a node, in words.
 type Run struct {
-	ID       string
 	Node     topology.NodeID
 	Method   string
 	Upstream topology.NodeID
 	Outcome  topology.Outcome
-	Started  time.Time
 	Took     time.Duration
-	Step     string // the one it is at, or was at when it ended
+	Step     string // the present one, or the last one of a run that has ended
 	Steps    []Step
-	// Moving: its data are on the move, and Share of them is done. Done, Total,
-	// Rate and Left are in words; empty where unknown.
+	// Moving: data is being copied, and Share of it is done. Done, Total, Rate and
+	// Left are in words; empty: unknown.
 	Moving                  bool
 	Share                   float64
 	Done, Total, Rate, Left string
-	Error, Hint             string
-	Vault                   *topology.VaultEntry
-	Bytes                   uint64
 }
 
-// Step is one executed step.
+// Step is one step of a run.
 type Step struct {
 	Name    string
 	Took    time.Duration
@@ -40,15 +35,14 @@ type Step struct {
 	Error   string
 }
 
-// RunOf makes a Run of what a journal says.
+// RunOf words what a journal says.
 func RunOf(r topology.RunState, now time.Time) *Run {
 	end := now
 	if r.Outcome.Ended() && !r.Ended.IsZero() {
 		end = r.Ended
 	}
-	out := &Run{ID: r.ID, Node: r.Node, Method: string(r.Method), Upstream: r.Upstream, Outcome: r.Outcome,
-		Started: r.Started,
-		Took:    max(0, end.Sub(r.Started)), Step: r.Step(), Error: r.Error, Hint: r.Hint, Vault: r.Vault, Bytes: r.BytesDone}
+	out := &Run{Node: r.Node, Method: string(r.Method), Upstream: r.Upstream, Outcome: r.Outcome,
+		Took: max(0, end.Sub(r.Started)), Step: r.Step()}
 	for i, s := range r.Steps {
 		st := Step{Name: s.Name, Note: firstLine(s.Note), Error: firstLine(s.Error), Running: s.Ended.IsZero() &&
 			!r.Outcome.Ended()}
@@ -67,7 +61,7 @@ func RunOf(r topology.RunState, now time.Time) *Run {
 	return out
 }
 
-// progress is of the step that moves the data; it is over when all have come.
+// progress is that of the step which copies data; it is over when all has arrived.
 func (r *Run) progress(s topology.RunState) {
 	if s.BytesDone == 0 {
 		return
@@ -91,10 +85,10 @@ func (r *Run) progress(s topology.RunState) {
 	r.Left = seconds(float64(s.BytesTotal-s.BytesDone)/rate) + " left"
 }
 
-// Percent is Share for people.
+// Percent is Share in percent.
 func (r *Run) Percent() int { return int(100 * r.Share) }
 
-// Short says in two or three words what the run does.
+// Short is the run in two or three words.
 func (r *Run) Short() string {
 	switch {
 	case r.Outcome == topology.RunWaiting:
@@ -105,7 +99,7 @@ func (r *Run) Short() string {
 	return strings.TrimSpace(r.Method + ", " + r.Step)
 }
 
-// Line is the run's progress in one line.
+// Line is the run and its progress in one line.
 func (r *Run) Line() string {
 	parts := []string{fmt.Sprintf("%s from node %s, step %s, %s elapsed", r.Method, r.Upstream, r.Step,
 		r.Took.Round(time.Second))}
@@ -123,7 +117,7 @@ func (r *Run) Line() string {
 	return strings.Join(parts, ", ")
 }
 
-// seconds prints a time as people say it.
+// seconds prints a duration, rounded for people.
 func seconds(s float64) string {
 	switch d := time.Duration(s * float64(time.Second)); {
 	case d < 10*time.Second:
