@@ -20,8 +20,8 @@ import (
 	"github.com/repool/repool/internal/show/event"
 )
 
-// Client speaks to a controller's socket. Every call is bounded by its context
-// and, but for Recover, by ten seconds.
+// Client speaks to a controller's socket. Every call is bounded by its context and,
+// except for Recover, by ten seconds.
 type Client struct {
 	path string
 	http *http.Client
@@ -44,42 +44,42 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return s, c.call(ctx, http.MethodGet, "/v1/status", nil, &s)
 }
 
-// Look asks for a pass now.
+// Look requests a pass now.
 func (c *Client) Look(ctx context.Context, reason string) error {
 	return c.call(ctx, http.MethodPost, "/v1/look", map[string]string{"reason": reason}, nil)
 }
 
-// Hold asks to leave a node, or the pool, alone.
+// Hold puts a node, or the pool, on hold.
 func (c *Client) Hold(ctx context.Context, r HoldRequest) error {
 	return c.call(ctx, http.MethodPost, "/v1/hold", r, nil)
 }
 
-// Release ends hold and parking.
+// Release ends a hold and releases a parked node.
 func (c *Client) Release(ctx context.Context, node topology.NodeID, who string) error {
 	return c.call(ctx, http.MethodPost, "/v1/release", HoldRequest{Node: node, Who: who}, nil)
 }
 
-// ResyncWith gives consent to a resync, and ends a parking.
+// ResyncWith consents to a resync and releases a parked node.
 func (c *Client) ResyncWith(ctx context.Context, r ResyncRequest) error {
 	return c.call(ctx, http.MethodPost, "/v1/resync", r, nil)
 }
 
-// Resync gives consent to any method for node.
+// Resync consents to any method for node.
 func (c *Client) Resync(ctx context.Context, node topology.NodeID) error {
 	return c.ResyncWith(ctx, ResyncRequest{Node: node, Who: "hook"})
 }
 
-// Attach asks to have a node attached once it is proven.
+// Attach has a node attached once it is proven.
 func (c *Client) Attach(ctx context.Context, r NodeRequest) error {
 	return c.call(ctx, http.MethodPost, "/v1/attach", r, nil)
 }
 
-// Detach asks to hold a standby and to have it detached.
+// Detach puts a standby on hold and has it detached.
 func (c *Client) Detach(ctx context.Context, r NodeRequest) error {
 	return c.call(ctx, http.MethodPost, "/v1/detach", r, nil)
 }
 
-// Checkpoint asks for a checkpoint on node, without waiting for it.
+// Checkpoint requests a checkpoint on node, without waiting for it.
 func (c *Client) Checkpoint(ctx context.Context, node topology.NodeID) error {
 	return c.call(ctx, http.MethodPost, "/v1/checkpoint", ResyncRequest{Node: node}, nil)
 }
@@ -108,8 +108,8 @@ func (c *Client) History(ctx context.Context, f event.Filter) ([]event.Event, er
 	return out, c.call(ctx, http.MethodGet, "/v1/history?"+q.Encode(), nil, &out)
 }
 
-// Recover asks for an online recovery and follows it to its end; it is bounded
-// by ctx alone, since a copy may take hours.
+// Recover requests an online recovery and follows it to its end; only ctx bounds it,
+// since a copy may take hours.
 func (c *Client) Recover(ctx context.Context, node topology.NodeID, say func(string)) error {
 	resp, err := c.send(ctx, http.MethodPost, "/v1/recover", ResyncRequest{Node: node, Who: "online recovery"})
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *Client) Recover(ctx context.Context, node topology.NodeID, say func(str
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("controller at %s went away during the recovery, which goes on by itself where it can: %w", c.path,
+	return fmt.Errorf("lost the controller at %s during the recovery, which continues by itself if it can: %w", c.path,
 		errors.Join(in.Err(), io.ErrUnexpectedEOF))
 }
 
@@ -165,17 +165,17 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	return nil
 }
 
-// maxAnswer is far more than any answer has; see event.MaxLimit.
+// maxAnswer is far more than any response has; see event.MaxLimit.
 const maxAnswer = 64 << 20
 
-// body reads an answer; a *RefusedError when it is the controller's "no".
+// body reads a response; the error is a *RefusedError if the controller refused.
 func (c *Client) body(resp *http.Response) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read answer of controller at %s: %w", c.path, err)
 	case len(body) > maxAnswer:
-		return nil, fmt.Errorf("controller at %s answered more than %d bytes", c.path, maxAnswer)
+		return nil, fmt.Errorf("controller at %s sent more than %d bytes", c.path, maxAnswer)
 	case resp.StatusCode == http.StatusOK:
 		return body, nil
 	}

@@ -246,7 +246,7 @@ func TestControllerDiesDuringRecover(t *testing.T) {
 	}))
 	said := ""
 	err = c.Recover(t.Context(), 1, func(s string) { said = s })
-	if said != "copying" || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "went away") {
+	if said != "copying" || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "lost the controller") {
 		t.Errorf("said %q, %v", said, err)
 	}
 }

@@ -10,13 +10,12 @@ import (
 	"time"
 )
 
-// Listen makes the socket at path, mode 0600, taking the place of a dead one.
-// It refuses where something listens already, or where path is no socket. The
-// socket is made in a private directory and moved, so that nobody else can open
-// it even for a moment.
+// Listen creates the socket at path, mode 0600, and replaces a dead one. It refuses
+// if something is listening there, or if path is not a socket. The socket is created
+// in a private directory and moved, so that nobody else can open it even briefly.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > 100 {
-		return nil, fmt.Errorf("socket path %s is longer than the 100 bytes a unix socket takes: set controller.socket to a shorter one", path)
+		return nil, fmt.Errorf("socket path %s is too long for a unix socket (100 bytes): set controller.socket to a shorter one", path)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make socket directory: %w", err)
@@ -41,7 +40,7 @@ func Listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// free says why path cannot be taken, if so.
+// free says why path cannot be used.
 func free(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -50,13 +49,13 @@ func free(path string) error {
 	case err != nil:
 		return fmt.Errorf("look at the old socket: %w", err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("listen on %s: something that is no socket is there already, and is left alone: move it away, or set another path", path)
+		return fmt.Errorf("listen on %s: it exists and is not a socket: move it away, or set another path", path)
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err != nil {
-		return nil // nobody listens: it is a dead one
+		return nil // nobody listens: a dead socket
 	}
-	return errors.Join(fmt.Errorf("listen on %s: another process listens there already", path), conn.Close())
+	return errors.Join(fmt.Errorf("listen on %s: another process is already listening there", path), conn.Close())
 }
 
 // listenIn listens in the private directory and moves the socket to path. The
@@ -86,7 +85,7 @@ func listenIn(private, path string) (_ *socket, err error) {
 	return &socket{UnixListener: l, path: path, info: info}, nil
 }
 
-// socket removes its file when it is closed, unless another has taken its place.
+// socket removes its file when it is closed, unless another has replaced it.
 type socket struct {
 	*net.UnixListener
 	path string
@@ -95,10 +94,10 @@ type socket struct {
 
 func (s *socket) Close() error {
 	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.info) {
-		_ = os.Remove(s.path) // a dead socket is no harm: the next Listen removes it
+		_ = os.Remove(s.path) // a dead socket does no harm: the next Listen removes it
 	}
 	return s.UnixListener.Close()
 }
 
-// Addr is the path, not the name it was made under.
+// Addr is the path, not the name under which the socket was created.
 func (s *socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }

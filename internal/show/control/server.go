@@ -87,8 +87,8 @@ func filterOf(r *http.Request) (f event.Filter, err error) {
 	return f, nil
 }
 
-// The requests that name a node must do so: without the pointers, one that
-// says nothing would be about node 0.
+// Requests that concern a node must name it: without the pointers, one that does not
+// would mean node 0.
 type holdRequest struct {
 	HoldRequest
 	Node *topology.NodeID `json:"node"`
@@ -108,13 +108,13 @@ func (q *holdRequest) named() bool   { return q.Node != nil }
 func (q *nodeRequest) named() bool   { return q.Node != nil }
 func (q *resyncRequest) named() bool { return q.Node != nil }
 
-// aboutNode is a request that must name a node.
+// aboutNode is a request that must name its node.
 type aboutNode[Q any] interface {
 	*Q
 	named() bool
 }
 
-// post serves a request that is answered by nothing but an error.
+// post serves a request whose only answer is an error.
 func post[Q any, P aboutNode[Q]](mux *http.ServeMux, path string, do func(context.Context, P) error) {
 	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 		q := P(new(Q))
@@ -129,14 +129,14 @@ func readNamed[Q any, P aboutNode[Q]](w http.ResponseWriter, r *http.Request, q 
 		return false
 	}
 	if !q.named() {
-		badRequest(w, errors.New("it does not say which node"))
+		badRequest(w, errors.New("the node is missing"))
 		return false
 	}
 	return true
 }
 
-// line is one line of the recover stream; the last has Done set, and Err or
-// Fail where it did not end well.
+// line is one line of the recover stream; the last has Done set, and Err or Fail if
+// the recovery failed.
 type line struct {
 	Say  string        `json:"say,omitempty"`
 	Done bool          `json:"done,omitempty"`
@@ -144,8 +144,8 @@ type line struct {
 	Fail string        `json:"fail,omitempty"`
 }
 
-// recoverNode streams progress as JSON lines, so that the person at
-// pcp_recovery_node sees what happens in the server's log.
+// recoverNode streams progress as JSON lines, so that whoever runs
+// pcp_recovery_node can follow it in the server's log.
 func recoverNode(w http.ResponseWriter, r *http.Request, c Controller) {
 	var q resyncRequest
 	if !readNamed(w, r, &q) {
@@ -156,7 +156,7 @@ func recoverNode(w http.ResponseWriter, r *http.Request, c Controller) {
 	flush := http.NewResponseController(w)
 	send := func(l line) {
 		if enc.Encode(l) == nil {
-			_ = flush.Flush() // the next write tells if the peer has gone
+			_ = flush.Flush() // the next write shows if the peer has gone
 		}
 	}
 	err := c.Recover(r.Context(), *q.Node, func(s string) { send(line{Say: s}) })

@@ -17,22 +17,22 @@ import (
 // HoldsFile is the second copy of the holds in the state directory.
 const HoldsFile = "holds.json"
 
-// Copy is one value in a small file of its own, beside the store and apart from
-// its damage. What it holds must not be forgotten with the store: a hold is a
-// person's "do not touch". The zero value is of no use; see CopyAt.
+// Copy is one value in a small file of its own beside the store, safe from the store's
+// damage. Its content must not be lost with the store: a hold is a person's "do not
+// touch". Make it with CopyAt.
 type Copy struct{ path string }
 
 // CopyAt names the file; nothing is opened yet.
 func CopyAt(dir, name string) Copy { return Copy{filepath.Join(dir, name)} }
 
-// sealed is the file: a value, and the sum by which a damaged one shows.
+// sealed is the file: a value, and the checksum that reveals damage.
 type sealed struct {
 	Value  json.RawMessage `json:"value"`
 	SHA256 string          `json:"sha256"` // of the value without white space
 }
 
-// Save replaces the file. After a crash at any line the value of before is
-// there, or this one, whole.
+// Save replaces the file. After a crash at any line, either the previous value or this
+// one is there, complete.
 func (c Copy) Save(value any) error {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -54,8 +54,8 @@ func (c Copy) Save(value any) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Load reads the value; found is false where there is no file. ErrGarbled: it
-// is not what Save wrote, and value is untouched or of no meaning.
+// Load reads the value; found is false if there is no file. event.ErrGarbled: it is
+// not what Save wrote, and value is untouched or meaningless.
 func (c Copy) Load(value any) (found bool, err error) {
 	b, err := os.ReadFile(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,7 +70,7 @@ func (c Copy) Load(value any) (found bool, err error) {
 		err = json.Compact(&flat, s.Value)
 	}
 	if err == nil && sumOf(flat.Bytes()) != s.SHA256 {
-		err = errors.New("its content and its sum differ")
+		err = errors.New("content and checksum differ")
 	}
 	if err == nil {
 		err = json.Unmarshal(s.Value, value)

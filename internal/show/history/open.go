@@ -16,13 +16,13 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// Store is the open file. Its methods may be called from several goroutines.
+// Store is the open file. It is safe for concurrent use.
 type Store struct {
 	path     string
 	readOnly bool
-	withRun  bool // the file has events.run: one of before 0.2 that is only read has not
+	withRun  bool // the file has events.run; one from before 0.2 that is only read lacks it
 
-	mu     sync.RWMutex // guards db against being replaced while it is used
+	mu     sync.RWMutex // guards db against replacement while in use
 	db     *sql.DB
 	noted  sync.Mutex        // guards what follows
 	kept   map[string]string // what Keep has stored and Kept has read, for a new file
@@ -45,19 +45,19 @@ CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value TEXT NOT NULL);`
 const (
 	// FileName is the store's file in the state directory.
 	FileName = "history.db"
-	// lookDeadline bounds the search for damage at the start: a file so large
-	// that it takes longer is looked at when it is read.
+	// lookDeadline bounds the check for damage at the start: in a file so large that
+	// it takes longer, damage shows when it is read.
 	lookDeadline = 3 * time.Second
 
-	forWriting = "_pragma=busy_timeout(3000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=cache_size(-512)"
+	forWriting = "_pragma=busy_timeout(3000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)" +
+		"&_pragma=cache_size(-512)"
 	forReading = "mode=ro&_pragma=busy_timeout(3000)"
 	inMemory   = ":memory:"
 )
 
-// Open opens the store in dir, and makes it where it is missing. A file that
-// cannot be used is set aside (see Asides) and never an error: the controller
-// heals without a history, if it must. The error is of a directory that is not
-// there, or of ctx.
+// Open opens the store in dir, and creates it if it is missing. A file that cannot be
+// used is set aside (see Asides) and is not an error: the controller can repair nodes
+// without a history. The error is about a missing directory, or ctx.
 func Open(ctx context.Context, dir string) (*Store, error) {
 	path, err := filepath.Abs(filepath.Join(dir, FileName))
 	if err != nil {
@@ -78,8 +78,8 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	return s, s.begin(ctx, err, "")
 }
 
-// openForWriting opens the file at path, makes what it lacks, and looks whether
-// it is sound and can be written.
+// openForWriting opens the file at path, adds what it lacks, and checks that it is
+// sound and writable.
 func openForWriting(ctx context.Context, path string) (*sql.DB, error) {
 	db, err := dial(path, forWriting)
 	if err != nil {
@@ -118,8 +118,9 @@ func prepare(ctx context.Context, db *sql.DB) error {
 	if _, err := db.ExecContext(ctx, `CREATE INDEX IF NOT EXISTS events_run ON events (run) WHERE run <> ''`); err != nil {
 		return err
 	}
-	// What a file lacks is known only when it is written or read.
-	_, err = db.ExecContext(ctx, `BEGIN IMMEDIATE; UPDATE events SET run = run, at = at, node = node, kind = kind, code = code, text = text, data = data WHERE id = -1;
+	// Missing tables and columns show only when they are used.
+	_, err = db.ExecContext(ctx, `BEGIN IMMEDIATE;
+		UPDATE events SET run = run, at = at, node = node, kind = kind, code = code, text = text, data = data WHERE id = -1;
 		UPDATE kept SET value = value WHERE name = ''; ROLLBACK`)
 	return err
 }
@@ -130,8 +131,8 @@ func hasRun(ctx context.Context, db *sql.DB) (bool, error) {
 	return n > 0, err
 }
 
-// OpenReadOnly opens an existing store without changing it; fs.ErrNotExist
-// when there is none.
+// OpenReadOnly opens an existing store without changing it; fs.ErrNotExist if there
+// is none.
 func OpenReadOnly(dir string) (*Store, error) {
 	path, err := filepath.Abs(filepath.Join(dir, FileName))
 	if err != nil {
@@ -146,12 +147,12 @@ func OpenReadOnly(dir string) (*Store, error) {
 	}
 	s := &Store{path: path, readOnly: true, db: db, kept: map[string]string{}}
 	s.withRun, err = hasRun(context.Background(), db)
-	_ = err // a file that cannot be read says so when it is read
+	_ = err // reading will report it
 	return s, nil
 }
 
-// dial makes the handle; the file is opened with the first query. SQLite reads
-// the name as a URI, so a path with a question mark in it must be quoted.
+// dial makes the handle; the first query opens the file. SQLite reads the name as a
+// URI, so a path with a question mark in it must be quoted.
 func dial(path, options string) (*sql.DB, error) {
 	name := url.URL{Scheme: "file", Path: path, RawQuery: options}
 	if path == inMemory {
@@ -165,7 +166,7 @@ func dial(path, options string) (*sql.DB, error) {
 	return db, nil
 }
 
-// columns are what List reads, in the order in which it reads them.
+// columns are what List reads, in order.
 func (s *Store) columns() string {
 	if s.withRun {
 		return "id, at, node, kind, code, text, data, run"
@@ -180,8 +181,8 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// use runs f with the open file. Where the file turns out to be of no use it is
-// set aside, and f runs once more with a new one.
+// use runs f with the open file. If the file turns out to be unusable it is set
+// aside, and f runs again with a new one.
 func (s *Store) use(ctx context.Context, what string, f func(*sql.DB) error) error {
 	s.mu.RLock()
 	db := s.db
@@ -204,15 +205,14 @@ func (s *Store) use(ctx context.Context, what string, f func(*sql.DB) error) err
 // errDamaged is what SQLite's own check found.
 var errDamaged = errors.New("the file is damaged")
 
-// useless says that an error is about the file as it is, and not about this
-// moment: a lock, a full disk or a cancelled request go by.
+// useless says that an error is permanent: a lock, a full disk or a cancelled request
+// are not.
 func useless(err error) bool {
 	return errors.Is(err, errDamaged) || hasCode(err, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT,
 		sqlite3.SQLITE_READONLY)
 }
 
-// unfit is useless, and what only an opening shows: no file, or one with other
-// tables.
+// unfit is useless, or what only opening shows: no file, or one with other tables.
 func unfit(err error) bool {
 	return useless(err) || errors.Is(err, ErrGarbled) || hasCode(err, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
 		sqlite3.SQLITE_ERROR)
@@ -223,11 +223,11 @@ func hasCode(err error, codes ...int) bool {
 	return errors.As(err, &coded) && slices.Contains(codes, coded.Code()&0xff)
 }
 
-// failed says what was attempted on which file, and what helps where the file
-// itself is the trouble.
+// failed says what was attempted on which file, and the remedy if the file itself is
+// the problem.
 func (s *Store) failed(what string, err error) error {
 	if useless(err) {
-		return fmt.Errorf("%s history %s: %w; repool serve sets the file aside and begins a new one", what, s.path, err)
+		return fmt.Errorf("%s history %s: %w; repool serve sets the file aside and creates a new one", what, s.path, err)
 	}
 	return fmt.Errorf("%s history %s: %w", what, s.path, err)
 }

@@ -32,7 +32,8 @@ func (s *Store) Add(ctx context.Context, e Event) error {
 		data = "null"
 	}
 	return s.use(ctx, "write", func(db *sql.DB) error {
-		_, err := db.ExecContext(ctx, `INSERT INTO events (at, node, kind, code, text, data, run) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		_, err := db.ExecContext(ctx,
+			`INSERT INTO events (at, node, kind, code, text, data, run) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 			e.At.UnixMicro(), int(e.Node), e.Kind, e.Code, e.Text, data, e.Run)
 		return err
 	})
@@ -94,8 +95,8 @@ func list(ctx context.Context, db *sql.DB, columns, where string, args []any) ([
 	return out, rows.Err()
 }
 
-// Keep stores a named value as JSON, replacing the one before. When it returns
-// the value is on the disk: it holds what people asked for.
+// Keep stores a named value as JSON, replacing the previous one. When it returns, the
+// value is on disk: it may be a person's request.
 func (s *Store) Keep(ctx context.Context, name string, value any) error {
 	b, err := json.Marshal(value)
 	if err != nil {
@@ -118,7 +119,8 @@ func keep(ctx context.Context, db *sql.DB, name, value string) (err error) {
 	if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = full`); err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+	_, err = conn.ExecContext(ctx, `INSERT INTO kept (name, value) VALUES (?, ?)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 	_, back := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = normal`)
 	return errors.Join(err, back)
 }
@@ -126,7 +128,7 @@ func keep(ctx context.Context, db *sql.DB, name, value string) (err error) {
 // ErrGarbled is package event's.
 var ErrGarbled = event.ErrGarbled
 
-// Kept reads what Keep stored into value; found is false when there is none.
+// Kept reads what Keep stored into value; found is false if there is nothing.
 func (s *Store) Kept(ctx context.Context, name string, value any) (found bool, err error) {
 	var b string
 	err = s.use(ctx, "read "+name+" from", func(db *sql.DB) error {
@@ -141,15 +143,15 @@ func (s *Store) Kept(ctx context.Context, name string, value any) (found bool, e
 		return false, err
 	}
 	if err := json.Unmarshal([]byte(b), value); err != nil {
-		return false, fmt.Errorf("read %s from history %s: %w: %w; repool serve sets the file aside and begins a new one",
+		return false, fmt.Errorf("read %s from history %s: %w: %w; repool serve sets the file aside and creates a new one",
 			name, s.path, ErrGarbled, err)
 	}
 	s.recall(name, b)
 	return true, nil
 }
 
-// Prune removes events older than before, and the oldest of those past most,
-// so that a node that flaps for weeks cannot fill the disk.
+// Prune removes events older than before, and the oldest ones beyond most, so that a
+// node that flaps for weeks cannot fill the disk.
 func (s *Store) Prune(ctx context.Context, before time.Time, most int) error {
 	return s.use(ctx, "prune", func(db *sql.DB) error {
 		if _, err := db.ExecContext(ctx, `DELETE FROM events WHERE at < ?`, before.UnixMicro()); err != nil {

@@ -1,13 +1,14 @@
 package trace
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 )
 
-// Endpoint is where traces go. The zero value is nowhere.
+// Endpoint is where traces go; the zero value: nowhere.
 type Endpoint struct {
 	url     string
 	host    string
@@ -15,10 +16,10 @@ type Endpoint struct {
 	service string
 }
 
-// Set says whether there is anywhere to send to.
+// Set says whether there is a collector.
 func (e Endpoint) Set() bool { return e.url != "" }
 
-// FindEndpoint gives the configured collector, else that of OpenTelemetry's
+// FindEndpoint gives the configured collector, or else the one in OpenTelemetry's
 // environment variables. getenv is os.Getenv.
 func FindEndpoint(configured string, getenv func(string) string) (Endpoint, error) {
 	e := Endpoint{headers: http.Header{}, service: "repool"}
@@ -28,7 +29,7 @@ func FindEndpoint(configured string, getenv func(string) string) (Endpoint, erro
 	if s := getenv("OTEL_SERVICE_NAME"); s != "" {
 		e.service = s
 	}
-	target := getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") // this one is the whole address
+	target := getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") // the complete address
 	if base := getenv("OTEL_EXPORTER_OTLP_ENDPOINT"); target == "" && base != "" {
 		target = strings.TrimRight(base, "/") + "/v1/traces"
 	}
@@ -40,7 +41,7 @@ func FindEndpoint(configured string, getenv func(string) string) (Endpoint, erro
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return Endpoint{}, fmt.Errorf("the address of the OpenTelemetry collector is no http or https URL, such as http://127.0.0.1:4318")
+		return Endpoint{}, errors.New("the address of the OpenTelemetry collector must be a URL such as http://127.0.0.1:4318")
 	}
 	e.url, e.host = target, u.Host
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
@@ -51,7 +52,7 @@ func FindEndpoint(configured string, getenv func(string) string) (Endpoint, erro
 	return e, nil
 }
 
-// addHeaders reads key=value pairs with commas between, values percent-encoded.
+// addHeaders reads key=value pairs separated by commas, with percent-encoded values.
 func (e *Endpoint) addHeaders(list string) error {
 	for pair := range strings.SplitSeq(list, ",") {
 		if pair = strings.TrimSpace(pair); pair == "" {
@@ -60,7 +61,7 @@ func (e *Endpoint) addHeaders(list string) error {
 		key, value, ok := strings.Cut(pair, "=")
 		plain, err := url.PathUnescape(strings.TrimSpace(value))
 		if !ok || err != nil {
-			return fmt.Errorf("want key=value pairs with commas between") // the text may hold a token
+			return errors.New("want key=value pairs separated by commas") // the text may hold a token
 		}
 		e.headers.Set(strings.TrimSpace(key), plain)
 	}

@@ -21,14 +21,14 @@ func traceID(run string) []byte {
 	return h[:16]
 }
 
-// spanID is that of the run's step, or of the run itself with step -1.
+// spanID is the id of a step's span; step -1: of the run's.
 func spanID(run string, step int) []byte {
 	h := sha256.Sum256(fmt.Appendf(nil, "repool run %s step %d", run, step))
 	return h[:8]
 }
 
-// traceOf turns a run that has ended into the message of its trace. It is what
-// an ExportTraceServiceRequest is on the wire: the same one field.
+// traceOf turns a run that has ended into the message of its trace. On the wire it
+// equals an ExportTraceServiceRequest, which has the same single field.
 func traceOf(r topology.RunState, resource []*commonpb.KeyValue, version string) *tracepb.TracesData {
 	spans := []*tracepb.Span{rootOf(r)}
 	for i, s := range r.Steps {
@@ -43,8 +43,8 @@ func traceOf(r topology.RunState, resource []*commonpb.KeyValue, version string)
 
 func rootOf(r topology.RunState) *tracepb.Span {
 	s := &tracepb.Span{
-		TraceId: traceID(r.ID), SpanId: spanID(r.ID, -1), Name: "resync " +
-			string(r.Method), Kind: tracepb.Span_SPAN_KIND_INTERNAL,
+		TraceId: traceID(r.ID), SpanId: spanID(r.ID, -1),
+		Name: "resync " + string(r.Method), Kind: tracepb.Span_SPAN_KIND_INTERNAL,
 		StartTimeUnixNano: nanos(r.Started), EndTimeUnixNano: nanos(endOf(r)),
 		Attributes: []*commonpb.KeyValue{text("repool.run", r.ID), number("repool.node", int64(r.Node)),
 			number("repool.upstream", int64(r.Upstream)),
@@ -67,8 +67,8 @@ func stepOf(r topology.RunState, i int, step topology.StepRun) *tracepb.Span {
 		ended = endOf(r)
 	}
 	s := &tracepb.Span{
-		TraceId: traceID(r.ID), SpanId: spanID(r.ID, i), ParentSpanId: spanID(r.ID,
-			-1), Name: step.Name, Kind: tracepb.Span_SPAN_KIND_INTERNAL,
+		TraceId: traceID(r.ID), SpanId: spanID(r.ID, i), ParentSpanId: spanID(r.ID, -1),
+		Name: step.Name, Kind: tracepb.Span_SPAN_KIND_INTERNAL,
 		StartTimeUnixNano: nanos(step.Started), EndTimeUnixNano: nanos(ended), Status: statusOf(step.Error),
 		Attributes: []*commonpb.KeyValue{text("repool.run", r.ID), number("repool.node", int64(r.Node))},
 	}
@@ -78,7 +78,7 @@ func stepOf(r topology.RunState, i int, step topology.StepRun) *tracepb.Span {
 	return s
 }
 
-// endOf is when the run ended, or was last heard of.
+// endOf is when the run ended, or was last updated.
 func endOf(r topology.RunState) time.Time {
 	if !r.Ended.IsZero() {
 		return r.Ended
@@ -93,7 +93,7 @@ func statusOf(err string) *tracepb.Status {
 	return &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR, Message: err}
 }
 
-// nanos is zero for a time that never was.
+// nanos is zero for the zero time.
 func nanos(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0
@@ -102,7 +102,8 @@ func nanos(t time.Time) uint64 {
 }
 
 func text(key, value string) *commonpb.KeyValue {
-	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: value}}}
+	v := &commonpb.AnyValue_StringValue{StringValue: value}
+	return &commonpb.KeyValue{Key: key, Value: &commonpb.AnyValue{Value: v}}
 }
 
 func number(key string, value int64) *commonpb.KeyValue {

@@ -22,15 +22,15 @@ import (
 )
 
 const (
-	// waiting bounds the runs that wait for the collector.
+	// waiting bounds the queue of runs.
 	waiting = 100
-	// attemptDeadline bounds one attempt, patience all attempts at one run: a
-	// trace is no record, the history is.
+	// attemptDeadline bounds one attempt, patience all attempts for one run. The
+	// record of a run is the history; a trace may be lost.
 	attemptDeadline = 10 * time.Second
 	patience        = 5 * time.Minute
 )
 
-// Tracer sends traces. Create it with New, run it with Run, once.
+// Tracer sends traces. Create it with New and run it once.
 type Tracer struct {
 	to       Endpoint
 	log      *slog.Logger
@@ -51,18 +51,18 @@ func New(to Endpoint, version string, log *slog.Logger) *Tracer {
 	return t
 }
 
-// Passed and Happened have nothing that is traced.
+// Passed does nothing.
 func (*Tracer) Passed(control.Status) {}
 
 // Happened does nothing.
 func (*Tracer) Happened(history.Event) {}
 
-// RunEnded has the run sent, without waiting for it.
+// RunEnded queues the run, without waiting.
 func (t *Tracer) RunEnded(r topology.RunState) {
 	select {
 	case t.runs <- r:
 	default:
-		t.log.Warn("trace dropped: too many wait for the collector", "run", r.ID)
+		t.log.Warn("trace dropped: queue full", "run", r.ID)
 	}
 }
 
@@ -71,14 +71,14 @@ func (t *Tracer) Run(ctx context.Context) error {
 	for {
 		select {
 		case r := <-t.runs:
-			t.tell(ctx, r)
+			t.send(ctx, r)
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-func (t *Tracer) tell(ctx context.Context, r topology.RunState) {
+func (t *Tracer) send(ctx context.Context, r topology.RunState) {
 	body, err := proto.Marshal(traceOf(r, t.resource, t.version))
 	if err == nil {
 		pauses := &backoff.ExponentialBackOff{InitialInterval: time.Second, MaxInterval: time.Minute, Multiplier: 2,
@@ -112,8 +112,8 @@ func (t *Tracer) post(ctx context.Context, body []byte) error {
 		}
 		return fmt.Errorf("post to %s: %w", t.to.host, err)
 	}
-	defer func() { _ = res.Body.Close() }()                      // only the status counts
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection ends in order
+	defer func() { _ = res.Body.Close() }()                      // only the status matters
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // for an orderly end of the connection
 	if res.StatusCode/100 == 2 {
 		return nil
 	}

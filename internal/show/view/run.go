@@ -12,6 +12,7 @@ import (
 
 // Run is one execution of a method on a node, in words.
 type Run struct {
+	ID       string
 	Node     topology.NodeID
 	Method   string
 	Upstream topology.NodeID
@@ -41,7 +42,7 @@ func RunOf(r topology.RunState, now time.Time) *Run {
 	if r.Outcome.Ended() && !r.Ended.IsZero() {
 		end = r.Ended
 	}
-	out := &Run{Node: r.Node, Method: string(r.Method), Upstream: r.Upstream, Outcome: r.Outcome,
+	out := &Run{ID: r.ID, Node: r.Node, Method: string(r.Method), Upstream: r.Upstream, Outcome: r.Outcome,
 		Took: max(0, end.Sub(r.Started)), Step: r.Step()}
 	for i, s := range r.Steps {
 		st := Step{Name: s.Name, Note: firstLine(s.Note), Error: firstLine(s.Error), Running: s.Ended.IsZero() &&
