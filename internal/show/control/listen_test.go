@@ -23,7 +23,7 @@ func TestSocketIsPrivateAndCleanedUp(t *testing.T) {
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("its directory: %v, %v", info.Mode(), err)
 	}
-	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another process listens") {
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another process is already listening") {
 		t.Errorf("a live socket is taken away: %v", err)
 	}
 	if err := l.Close(); err != nil {
