@@ -176,7 +176,7 @@ func killedAt(t *testing.T, s situation, point string, hand bool) map[string]boo
 }
 
 // TestOutsideHandAtEveryPoint is P4 and hazards 27, 46 and 54: something
-// starts whatever stands at home in the middle of a run that goes on.
+// starts the server in the data directory while a run continues.
 func TestOutsideHandAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	for _, s := range situations() {

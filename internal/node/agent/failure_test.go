@@ -148,7 +148,7 @@ func (r *rig) at(point string, f func()) {
 }
 
 // TestShutdownAtEveryPoint: an agent that is asked to end leaves nothing half
-// done that it could finish, and the next one goes on from there.
+// done that it could finish, and the next one continues from there.
 func TestShutdownAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	for _, s := range situations() {

@@ -281,7 +281,7 @@ func (r *rig) healed() {
 	r.noRun = false
 	v := r.w.View()
 	if v.Home == nil || v.Home.Content != fakehost.Whole || !v.Home.Signal || !v.Home.OwnConfig {
-		r.t.Errorf("home is no whole standby with its own configuration: %+v", v.Home)
+		r.t.Errorf("home is not a whole standby with its own configuration: %+v", v.Home)
 	}
 	if v.Aside != nil || v.New != nil || v.Old != nil && !r.oldKept {
 		r.t.Errorf("left over: aside %+v, new %+v, old %+v", v.Aside, v.New, v.Old)

@@ -89,7 +89,7 @@ func TestClear(t *testing.T) {
 	})
 }
 
-// TestOneAtATime is P6 and hazard 51: while a run goes on, no other holder, no
+// TestOneAtATime is P6 and hazard 51: while a run is in progress, no other holder, no
 // second run and no fence, whichever agent process is asked.
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 )
 
 // checkpointWait is how long Checkpoint waits for the primary's own checkpoint
-// where the role may not ask for one.
+// where the role may not request one.
 const checkpointWait = 30 * time.Second
 
 // Upstream is the resync.UpstreamLink over PostgreSQL's protocol. Confirm uses a
@@ -47,8 +47,8 @@ func (u *Upstream) with(ctx context.Context, up topology.Upstream, fresh bool, f
 	return err
 }
 
-// Confirm proves that up is the same lineage, no standby, and on the
-// request's timeline. What differs is upstream-changed.
+// Confirm proves that up has the same system identifier, is not a standby, and is
+// on the request's timeline. A difference is upstream-changed.
 func (u *Upstream) Confirm(ctx context.Context, up topology.Upstream) error {
 	return u.with(ctx, up, true, func(c *pgx.Conn) error { return confirm(ctx, c, up) })
 }
@@ -76,7 +76,7 @@ func confirm(ctx context.Context, c *pgx.Conn, up topology.Upstream) error {
 // reserved WAL, or whose WAL is lost, is replaced; one in use is left alone.
 func (u *Upstream) EnsureSlot(ctx context.Context, up topology.Upstream, slot string) error {
 	return u.with(ctx, up, false, func(c *pgx.Conn) error {
-		for range 3 { // somebody else may make or drop it meanwhile
+		for range 3 { // it may be created or dropped meanwhile
 			ok, err := ensureSlot(ctx, c, slot)
 			if err != nil {
 				return &resync.Error{Code: resync.CodeSlotFailed, Err: fmt.Errorf("slot %s on node %s: %w", slot, up.Node, err)}
@@ -85,11 +85,11 @@ func (u *Upstream) EnsureSlot(ctx context.Context, up topology.Upstream, slot st
 				return nil
 			}
 		}
-		return resync.Errorf(resync.CodeSlotFailed, "slot %s on node %s: somebody else keeps changing it", slot, up.Node)
+		return resync.Errorf(resync.CodeSlotFailed, "slot %s on node %s: another session keeps changing it", slot, up.Node)
 	})
 }
 
-// ensureSlot is one try; ok is false when it must look again.
+// ensureSlot is one attempt; ok is false when the slot must be looked at again.
 func ensureSlot(ctx context.Context, c *pgx.Conn, slot string) (ok bool, err error) {
 	var physical, active, reserved bool
 	var status string
@@ -116,8 +116,8 @@ func ensureSlot(ctx context.Context, c *pgx.Conn, slot string) (ok bool, err err
 	return false, err
 }
 
-// Checkpoint makes the primary's control file name its timeline. Where the
-// role may not ask for a checkpoint it waits for the primary's own.
+// Checkpoint makes the primary's control file name its timeline. Where the role
+// may not request a checkpoint, it waits for the primary's own.
 func (u *Upstream) Checkpoint(ctx context.Context, up topology.Upstream) error {
 	return u.with(ctx, up, false, func(c *pgx.Conn) error {
 		if done, err := checkpointed(ctx, c, up); done || err != nil {
@@ -131,8 +131,8 @@ func (u *Upstream) Checkpoint(ctx context.Context, up topology.Upstream) error {
 	})
 }
 
-// awaitCheckpoint polls until the control file is there. denied is why no
-// checkpoint could be asked for, if so.
+// awaitCheckpoint polls until the control file names the timeline. denied is why
+// no checkpoint could be requested, or nil.
 func (u *Upstream) awaitCheckpoint(ctx context.Context, c *pgx.Conn, up topology.Upstream, denied error) error {
 	ctx, cancel := context.WithTimeout(ctx, u.checkpointWait)
 	defer cancel()
@@ -146,7 +146,7 @@ func (u *Upstream) awaitCheckpoint(ctx context.Context, c *pgx.Conn, up topology
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("node %s has made no checkpoint on timeline %d yet", up.Node, up.History.TLI), denied)
+			return errors.Join(fmt.Errorf("node %s has not completed a checkpoint on timeline %d yet", up.Node, up.History.TLI), denied)
 		}
 	}
 }

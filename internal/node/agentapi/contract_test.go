@@ -227,7 +227,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// TestWatchOfAnAgentThatDies: the stream breaks, and that is no end of the run.
+// TestWatchOfAnAgentThatDies: the stream breaks, which is not the end of the run.
 func TestWatchOfAnAgentThatDies(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "agent.sock")

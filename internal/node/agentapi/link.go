@@ -59,7 +59,7 @@ func (c *linked) close() {
 	c.end()
 }
 
-// linking is one attempt to connect, which goes on when its caller has gone.
+// linking is one attempt to connect; it continues when its caller has gone.
 type linking struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -128,7 +128,7 @@ func (l *link) get(ctx context.Context) (*linked, error) {
 			defer l.mu.Unlock()
 			return nil, l.lastErr
 		}
-		// The attempt goes on when its caller has gone, for the next caller.
+		// The attempt continues when its caller has gone, for the next caller.
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialLimit)
 		d = &linking{cancel: cancel, done: make(chan struct{})}
 		l.next = d

@@ -1,7 +1,8 @@
-// Package dbhost is the hands of the agent: the data directory, the server and
-// the programs (pg_ctl, pg_rewind, pg_basebackup, …) of one node on this
-// machine. Host implements resync.Host and what an agent answers about its
-// node (Inspect, ProbeWAL, RecordEnding, VaultEntries, VaultReport).
+// Package dbhost contains the host operations of the agent: on the data
+// directory, the server and the programs (pg_ctl, pg_rewind, pg_basebackup, …) of
+// one node on this machine. Host implements resync.Host, and what an agent
+// answers about its node (Inspect, ProbeWAL, RecordEnding, VaultEntries,
+// VaultReport).
 //
 // It works on four places only: Home, the data directory itself, and Aside,
 // New and Old in the node's workshop on the same file system. No path ever

@@ -154,7 +154,9 @@ func IsMountPoint(dir string) (bool, error) {
 	return mounts[real], err
 }
 
-// mountPoints reads the mount points of this process's view of the system.
+// mountPoints reads the mount points that this process sees. The procfs library
+// would not do: it leaves the kernel's escapes in paths, and one line that it does
+// not understand makes it fail.
 func mountPoints() (map[string]bool, error) {
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {

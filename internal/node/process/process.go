@@ -1,9 +1,8 @@
 // Package process looks at the processes of this machine, as /proc shows them.
 // It is the only package that reads /proc/<pid>, by way of the procfs library.
 //
-// Processes come and go while they are being read: Gone tells an error that
-// means no more than this from all others. A zombie is still in the list; see
-// Process.Ended.
+// Processes come and go while they are being read: Gone says whether an
+// error means only that. A zombie is still in the list; see Process.Ended.
 package process
 
 import (
@@ -22,7 +21,7 @@ import (
 )
 
 // Process is one process at the moment it was read. PID and Started together
-// name it for ever: a process id alone may be another's by now.
+// identify it; its id alone may be reused.
 type Process struct {
 	PID, PPID int
 	// Started is in clock ticks since boot.
@@ -86,18 +85,18 @@ func All() ([]Process, error) {
 // Gone says whether err means that the process has ended.
 func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
-// Ended says whether the process runs no more. A zombie holds nothing but its
-// number, and in a container nobody may ever wait for it.
+// Ended says whether the process no longer runs. A zombie has nothing left but
+// its id; in a container, nobody may ever wait for it.
 func (p Process) Ended() bool { return p.State == 'Z' || p.State == 'X' }
 
-// Frozen says whether the process is stopped, by SIGSTOP or a debugger.
+// Frozen says whether the process is stopped by SIGSTOP or a debugger.
 func (p Process) Frozen() bool { return p.State == 'T' || p.State == 't' }
 
 // deleted follows the path of a file that was deleted while in use.
 const deleted = " (deleted)"
 
-// Program is the name of the executable, without directory. Empty: it has
-// ended, or the kernel does not say.
+// Program is the name of the executable, without directory. It is empty when the
+// process has ended, or when the kernel does not say.
 func (p Process) Program() string {
 	path, err := p.proc.Executable()
 	if err != nil || path == "" {
@@ -106,8 +105,8 @@ func (p Process) Program() string {
 	return filepath.Base(strings.TrimSuffix(path, deleted))
 }
 
-// Args is the command line, or the title that a server has put in its place.
-// Empty: it has ended.
+// Args is the command line, or the title that a server has put in its place. It
+// is empty when the process has ended.
 func (p Process) Args() []string {
 	args, err := p.proc.CmdLine()
 	if err != nil {
@@ -136,8 +135,8 @@ func (p Process) Written() uint64 {
 	return io.WChar
 }
 
-// Dir is the working directory, also when it has been deleted. Empty: it has
-// ended, or belongs to another user.
+// Dir is the working directory, also when that was deleted. It is empty when the
+// process has ended or belongs to another user.
 func (p Process) Dir() string {
 	dir, err := p.proc.Cwd()
 	if err != nil {
