@@ -37,7 +37,7 @@ func newParts(p *config.Pool, log *slog.Logger, acc access) (*parts, error) {
 		ids = append(ids, p.Nodes[i].ID)
 	}
 	var readers []observe.PoolReader
-	for _, e := range append([]config.Endpoint{p.PCP}, p.Peers...) {
+	for _, e := range append([]config.PCP{p.PCP}, p.Peers...) {
 		conf, err := e.Config()
 		if err != nil {
 			return nil, exit.With(exit.Usage, err, "repool setup prints the lines for .pcppass and pcp.conf")

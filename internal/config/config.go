@@ -34,7 +34,7 @@ type Pgpool struct {
 }
 
 // PCP says how to log in to a Pgpool-II. Host and port default to those in
-// pgpool.conf (its unix socket first), the user to "repool".
+// pgpool.conf (its unix socket first), the user to "repool". It holds no password.
 type PCP struct {
 	Host     string        `yaml:"host"`
 	Port     int           `yaml:"port"`

@@ -19,8 +19,8 @@ type Pool struct {
 	// Nodes are in the order of their ids, without the unused backend slots.
 	Nodes []NodeConf
 	// PCP is the Pgpool-II beside this controller, Peers the independent others.
-	PCP   Endpoint
-	Peers []Endpoint
+	PCP   PCP
+	Peers []PCP
 	// Database is the role for queries and promotion, Replication the role that
 	// standbys stream as.
 	Database, Replication postgres.Login
@@ -105,7 +105,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 	ps := &problems{file: l.name(), at: l.at}
 	p := &Pool{
 		File: l.Path, PgpoolConf: c.Pgpool.Conf, Pgpool: pool,
-		PCP:      c.Pgpool.PCP.endpoint(&pool),
+		PCP:      c.Pgpool.PCP.resolved(&pool),
 		Database: c.Database, Replication: c.Replication,
 		Controller: c.Controller, Page: c.Page, Notify: c.Notify, Log: c.Log, Tracing: c.Tracing, Environment: c.Environment,
 		VaultMax: l.sizes.vault, MaxRate: l.sizes.maxRate, Compression: c.Policy.Compression, TLS: c.TLS, SSH: c.SSH,
@@ -115,7 +115,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 		p.ResyncCommand = pool.ResyncCommand
 	}
 	for _, peer := range c.Peers {
-		p.Peers = append(p.Peers, peer.PCP.endpoint(nil))
+		p.Peers = append(p.Peers, peer.PCP.resolved(nil))
 	}
 	p.Policy = l.policy(p)
 	l.nodes(p, ps, strict)

@@ -156,7 +156,7 @@ func TestResyncCommand(t *testing.T) {
 	}
 }
 
-func TestEndpointPassword(t *testing.T) {
+func TestPCPPassword(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "pcppass")
 	if err := os.WriteFile(file, []byte("/run/pcp:9899:repool:secret\nlocalhost:9898:repool:other\n"), 0o600); err != nil {

@@ -149,8 +149,9 @@ var changes = []change{
 	{name: "watchdog configured but not running", conf: "use_watchdog = on\n", id: "watchdog", severity: Problem,
 		subject: "pgpool"},
 
-	{name: "role missing", do: func(f *Facts) { refused(&f.Nodes[1].SQL.LoginResult) }, id: "node-login", severity: Problem,
-		subject: "node 1", remedy: "CREATE ROLE repool"},
+	{name: "role missing", do: func(f *Facts) { refused(&f.Nodes[1].SQL.LoginResult) }, id: "node-login",
+		severity: Problem,
+		subject:  "node 1", remedy: "CREATE ROLE repool"},
 	{name: "server down", do: func(f *Facts) { f.Nodes[1].SQL.Err, f.Nodes[1].SQL.Refused = "connection refused", true },
 		id: "node-login", severity: Warning, subject: "node 1"},
 	{name: "two primaries", do: func(f *Facts) { f.Nodes[2].SQL.InRecovery = false }, id: "one-primary",

@@ -22,7 +22,7 @@ func (g *gatherer) files() FileFacts {
 	f.PGPass = g.pgpass(g.pool.Database)
 	f.ReplicationPass = g.pgpass(g.pool.Replication)
 	f.PCPPass = privateFile(g.pool.PCP.Passfile)
-	for _, e := range append([]config.Endpoint{g.pool.PCP}, g.pool.Peers...) {
+	for _, e := range append([]config.PCP{g.pool.PCP}, g.pool.Peers...) {
 		if _, err := e.Config(); errors.Is(err, pcp.ErrNoPassword) {
 			f.PCPPass.Without = append(f.PCPPass.Without, e.Name())
 		}

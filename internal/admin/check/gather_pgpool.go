@@ -40,7 +40,7 @@ func (g *gatherer) pgpool(ctx context.Context, f *PgpoolFacts) {
 	}
 }
 
-func (g *gatherer) pcp(ctx context.Context, e config.Endpoint, use func(*pcp.Conn) error) LoginResult {
+func (g *gatherer) pcp(ctx context.Context, e config.PCP, use func(*pcp.Conn) error) LoginResult {
 	l := LoginResult{Tried: true, User: e.User}
 	conf, err := e.Config()
 	if err == nil {
