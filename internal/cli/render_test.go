@@ -55,7 +55,7 @@ func threeNodes() control.Status {
 	dead := topology.PoolView{Endpoint: "db9:9898", Source: topology.Source{At: noon, Err: "connection refused\nreally"}}
 	nodes := []topology.Node{
 		{ID: 0, Host: "db0", Port: 5432, SQL: topology.SQLFacts{Source: at, Timeline: 3, Current: 0x5000000}},
-		{ID: 1, Host: "db1.example.org", Port: 5432, Agent: topology.Inspection{Source: at, Dir: topology.DirAside,
+		{ID: 1, Host: "db1.example.org", Port: 5432, Agent: topology.Inspection{Source: at, Dir: topology.DirInRepair,
 			Server: topology.ServerStopped, Run: &topology.RunState{
 				ID: "r1", Node: 1, Method: topology.MethodBaseBackup, Upstream: 0, Outcome: topology.RunRunning,
 				Steps: []topology.StepRun{{Name: "copy"}}, BytesDone: 1 << 30, BytesTotal: 4 << 30, Started: noon.Add(-time.Minute),

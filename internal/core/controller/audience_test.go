@@ -55,7 +55,8 @@ func TestAudienceHearsEverything(t *testing.T) {
 		if got := strings.Join(l.events, ", "); got != want {
 			t.Errorf("events: %s, want %s", got, want)
 		}
-		if len(l.runs) != 1 || l.runs[0].Outcome != topology.RunDone || l.runs[0].Method != topology.MethodStart || len(l.runs[0].Steps) == 0 {
+		if len(l.runs) != 1 || l.runs[0].Outcome != topology.RunDone || l.runs[0].Method != topology.MethodStart ||
+			len(l.runs[0].Steps) == 0 {
 			t.Errorf("runs: %+v", l.runs)
 		}
 	})

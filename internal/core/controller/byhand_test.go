@@ -80,13 +80,16 @@ func TestDetachThatCouldBeAFailoverIsRefused(t *testing.T) {
 	}{
 		"the primary":  {0, func(*world) {}, codeIsPrimary},
 		"no such node": {7, func(*world) {}, "no-such-node"},
-		"the other Pgpool-II holds it for primary":  {1, func(w *world) { w.pools[1].view.Primary = 1 }, codeIsPrimary},
-		"the other Pgpool-II knows no primary":      {1, func(w *world) { w.pools[1].view.Primary = topology.NoNode }, codeIsPrimary},
-		"the other Pgpool-II does not answer":       {1, func(w *world) { w.pools[1].view.Err = "refused" }, codeIsPrimary},
-		"it accepts writes by now":                  {1, func(w *world) { w.nodes[1].SQL.InRecovery = false }, codeIsPrimary},
-		"its server does not answer":                {1, func(w *world) { w.nodes[1].SQL.Err = "refused" }, codeIsPrimary},
-		"the primary is down":                       {1, func(w *world) { w.nodes[0].SQL.Err = "refused" }, string(plan.CodeNoPrimary)},
-		"this Pgpool-II is not the watchdog leader": {1, func(w *world) { w.pools[0].view.Watchdog = topology.Watchdog{Enabled: true, State: "STANDBY"} }, codeNotActing},
+		"the other Pgpool-II holds it for primary": {1, func(w *world) { w.pools[1].view.Primary = 1 }, codeIsPrimary},
+		"the other Pgpool-II knows no primary": {1, func(w *world) { w.pools[1].view.Primary = topology.NoNode },
+			codeIsPrimary},
+		"the other Pgpool-II does not answer": {1, func(w *world) { w.pools[1].view.Err = "refused" }, codeIsPrimary},
+		"it accepts writes by now":            {1, func(w *world) { w.nodes[1].SQL.InRecovery = false }, codeIsPrimary},
+		"its server does not answer":          {1, func(w *world) { w.nodes[1].SQL.Err = "refused" }, codeIsPrimary},
+		"the primary is down": {1, func(w *world) { w.nodes[0].SQL.Err = "refused" },
+			string(plan.CodeNoPrimary)},
+		"this Pgpool-II is not the watchdog leader": {1,
+			func(w *world) { w.pools[0].view.Watchdog = topology.Watchdog{Enabled: true, State: "STANDBY"} }, codeNotActing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 2, func(t *testing.T, w *world) {
@@ -110,7 +113,8 @@ func TestDetachThatCouldBeAFailoverIsRefused(t *testing.T) {
 // TestAttachByHandGoesThroughTheGate: a person's wish proves nothing.
 func TestAttachByHandGoesThroughTheGate(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
-		w.opts.Policy.Methods = map[topology.Method]plan.Mode{topology.MethodAttach: plan.Ask, topology.MethodRewind: plan.Never, topology.MethodBaseBackup: plan.Never}
+		w.opts.Policy.Methods = map[topology.Method]plan.Mode{topology.MethodAttach: plan.Ask,
+			topology.MethodRewind: plan.Never, topology.MethodBaseBackup: plan.Never}
 		c, stop := w.run()
 		defer stop()
 		w.change(func() { w.diverged(2) })

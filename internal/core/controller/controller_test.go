@@ -25,7 +25,8 @@ func TestHealthyPoolIsLeftAlone(t *testing.T) {
 			t.Errorf("%d passes in five minutes, want one a second", n)
 		}
 		st := c.Status()
-		if !st.Acting || len(st.Decisions) != 3 || st.Decisions[1].Code != plan.CodeHealthy || st.Pass == 0 || st.Version != "test" {
+		if !st.Acting || len(st.Decisions) != 3 || st.Decisions[1].Code != plan.CodeHealthy || st.Pass == 0 ||
+			st.Version != "test" {
 			t.Errorf("status: %+v", st)
 		}
 		if got := w.events(""); len(got) != 4 {

@@ -125,7 +125,8 @@ func TestHoldThatIsNotCopiedIsInForce(t *testing.T) {
 		k, stop := w.run()
 		defer stop()
 		w.pass(interval)
-		if err := k.Hold(t.Context(), holdOf(1)); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "would be forgotten when the controller restarts") {
+		if err := k.Hold(t.Context(), holdOf(1)); !errors.Is(err, errFull) ||
+			!strings.Contains(err.Error(), "would be forgotten when the controller restarts") {
 			t.Errorf("the answer to the hold: %v", err)
 		}
 		w.change(func() { w.pools[0].set(1, topology.PoolDown) })

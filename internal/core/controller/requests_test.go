@@ -326,7 +326,8 @@ func TestTheHooksLaterRecordStays(t *testing.T) {
 		_, stop := w.run()
 		w.pass(time.Minute)
 		stop()
-		later := topology.History{TLI: 3, Ancestors: append(line2.Ancestors[:1:1], topology.HistoryEntry{TLI: 2, Switch: 0x6000000})}
+		later := topology.History{TLI: 3, Ancestors: append(line2.Ancestors[:1:1],
+			topology.HistoryEntry{TLI: 2, Switch: 0x6000000})}
 		w.mu.Lock()
 		w.promoted = topology.Promotion{Node: 1, SystemID: 42, History: later}
 		w.nodes[1].SQL.Err = "timeout" // the new primary hangs

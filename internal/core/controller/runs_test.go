@@ -97,7 +97,8 @@ func TestRunFromALostPrimaryIsCancelled(t *testing.T) {
 				w.wantCalls(2, "StartRun start")
 				w.change(func() {
 					w.dies(0)
-					line3 := topology.History{TLI: 3, Ancestors: append(line2.Ancestors[:1:1], topology.HistoryEntry{TLI: 2, Switch: 0x6000000})}
+					line3 := topology.History{TLI: 3, Ancestors: append(line2.Ancestors[:1:1],
+						topology.HistoryEntry{TLI: 2, Switch: 0x6000000})}
 					w.nodes[1].SQL = topology.SQLFacts{SystemID: 42, Version: 150000, Timeline: 3, Current: 0x6000100}
 					w.agents[1].Change(func(f *agentapitest.Fake) { f.State.History, f.State.StandbySignal = line3, false })
 					w.pools[0].view.Primary = 1

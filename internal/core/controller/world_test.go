@@ -71,13 +71,15 @@ func newWorld(t *testing.T, dir string, pools int) *world {
 	for i := range 3 {
 		id := topology.NodeID(i)
 		w.nodes = append(w.nodes, topology.Node{ID: id, Host: "h", Port: 5000 + i})
-		a := &agentapitest.Fake{Node: id, State: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerRunning, Version: 15,
+		a := &agentapitest.Fake{Node: id, State: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerRunning,
+			Version: 15,
 			Control: &topology.Control{SystemID: 42, Checksums: true, Timeline: 2}, History: line2, FreeBytes: 100 << 30}}
 		a.OnDone = func(topology.RunRequest) { w.change(func() { w.streams(i) }) }
 		w.agents = append(w.agents, a)
 		w.streams(i)
 	}
-	w.nodes[0].SQL = topology.SQLFacts{SystemID: 42, Version: 150000, Timeline: 2, Current: 0x6000000, DatabaseBytes: 1 << 30}
+	w.nodes[0].SQL = topology.SQLFacts{SystemID: 42, Version: 150000, Timeline: 2, Current: 0x6000000,
+		DatabaseBytes: 1 << 30}
 	w.agents[0].State.StandbySignal, w.agents[0].State.UpstreamPort = false, 0
 	w.nodes[0].Lineage = topology.Lineage{}
 	for i := range pools {
@@ -87,8 +89,9 @@ func newWorld(t *testing.T, dir string, pools int) *world {
 		}
 		w.pools = append(w.pools, p)
 	}
-	w.opts = Options{Observer: w, Policy: plan.DefaultPolicy(), Log: slog.New(slog.DiscardHandler), Interval: interval, Version: "test",
-		Holds: history.CopyAt(dir, history.HoldsFile), Agents: map[topology.NodeID]agentapi.Agent{}}
+	w.opts = Options{Observer: w, Policy: plan.DefaultPolicy(), Log: slog.New(slog.DiscardHandler), Interval: interval,
+		Version: "test",
+		Holds:   history.CopyAt(dir, history.HoldsFile), Agents: map[topology.NodeID]agentapi.Agent{}}
 	for i, a := range w.agents {
 		w.opts.Agents[topology.NodeID(i)] = a
 	}
@@ -187,7 +190,8 @@ func (w *world) wantCalls(node int, want string) {
 // streams makes node i a standby that streams from the primary, proven.
 func (w *world) streams(i int) {
 	n := &w.nodes[i]
-	n.SQL = topology.SQLFacts{InRecovery: true, SystemID: 42, Version: 150000, Timeline: 2, Replay: 0x6000000, Receive: 0x6000000,
+	n.SQL = topology.SQLFacts{InRecovery: true, SystemID: 42, Version: 150000, Timeline: 2, Replay: 0x6000000,
+		Receive:  0x6000000,
 		Receiver: topology.WALReceiver{Status: "streaming", SenderHost: "h", SenderPort: 5000, Timeline: 2}}
 	n.Lineage = topology.Lineage{Verdict: topology.LineageOnLine, Primary: 0, TLI: 2, Point: 0x6000000}
 	w.agents[i].Change(func(f *agentapitest.Fake) {
@@ -209,7 +213,8 @@ func (w *world) dies(i int) {
 func (w *world) diverged(i int) {
 	w.dies(i)
 	w.agents[i].Change(func(f *agentapitest.Fake) { f.State.StandbySignal = false })
-	w.nodes[i].Lineage = topology.Lineage{Verdict: topology.LineageDiverged, Primary: 0, TLI: 1, Point: 0x5000000, OwnBytes: 100, RewindWAL: true}
+	w.nodes[i].Lineage = topology.Lineage{Verdict: topology.LineageDiverged, Primary: 0, TLI: 1, Point: 0x5000000,
+		OwnBytes: 100, RewindWAL: true}
 }
 
 // Observe is the world as it is.

@@ -83,7 +83,7 @@ func drawNode(rt *rapid.T, id topology.NodeID) topology.Node {
 	*a = topology.Inspection{Source: anySource(rt, 9), History: line, Version: 15,
 		FreeBytes: rapid.SampledFrom([]uint64{0, 100 * gib}).Draw(rt, "free"),
 		Dir: rapid.SampledFrom([]topology.DirState{topology.DirPresent, topology.DirPresent, topology.DirPresent,
-			topology.DirAside, topology.DirMissing, topology.DirEmpty, topology.DirForeign, topology.DirUnknown}).Draw(rt,
+			topology.DirInRepair, topology.DirMissing, topology.DirEmpty, topology.DirForeign, topology.DirUnknown}).Draw(rt,
 			"dir"),
 		Server: rapid.SampledFrom([]topology.ServerState{topology.ServerStopped, topology.ServerStopped,
 			topology.ServerRunning, topology.ServerRunning, topology.ServerStarting, topology.ServerStopping,

@@ -57,7 +57,7 @@ func proofOf(s *scene, code Code) (dimension int, proven bool) {
 	case CodeUnrelatedHistory:
 		return 2, l.Verdict == topology.LineageForeign && s.memory(0).Asked != ""
 	case CodeGarbledControl:
-		return 2, a.Control == nil && (a.Dir == topology.DirAside || a.Server == topology.ServerStopped)
+		return 2, a.Control == nil && (a.Dir == topology.DirInRepair || a.Server == topology.ServerStopped)
 	case CodeForeignSystem:
 		return 2, a.Control != nil && a.Control.SystemID == otherSys
 	case CodeHalfDone:

@@ -79,7 +79,7 @@ var placeClasses = func() []class {
 	}
 	all = append(all, place(topology.DirPresent, topology.ServerRunning, false))
 	for _, server := range []topology.ServerState{topology.ServerStopped, topology.ServerRunning} {
-		all = append(all, place(topology.DirAside, server, true), place(topology.DirAside, server, false))
+		all = append(all, place(topology.DirInRepair, server, true), place(topology.DirInRepair, server, false))
 		for _, dir := range []topology.DirState{topology.DirMissing, topology.DirForeign, topology.DirUnknown} {
 			all = append(all, place(dir, server, false))
 		}

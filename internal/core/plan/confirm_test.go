@@ -30,11 +30,12 @@ func TestConfirm(t *testing.T) {
 		"another cluster's server on the node's port": {func(s *scene) {
 			s.standby(1, 0).status(1, topology.PoolDown).node(1).Agent.Control.SystemID = otherSys
 		}, "different clusters"},
-		"the node accepts writes":                  {func(s *scene) { s.primary(1, "1", 0x5000200) }, "primary-ambiguous"},
-		"the facts are old":                        {func(s *scene) { s.now = s.now.Add(time.Minute) }, "does not answer"},
-		"two candidates":                           {func(s *scene) { s.primary(2, "1", 0x5000200) }, "primary-ambiguous"},
-		"the primary answers, its agent does not":  {func(s *scene) { noAgent(s, 0) }, ""},
-		"the run is on the primary":                {func(s *scene) { s.snap.Nodes[1].ID = 9 }, "is the primary or not in the pool"},
+		"the node accepts writes":                 {func(s *scene) { s.primary(1, "1", 0x5000200) }, "primary-ambiguous"},
+		"the facts are old":                       {func(s *scene) { s.now = s.now.Add(time.Minute) }, "does not answer"},
+		"two candidates":                          {func(s *scene) { s.primary(2, "1", 0x5000200) }, "primary-ambiguous"},
+		"the primary answers, its agent does not": {func(s *scene) { noAgent(s, 0) }, ""},
+		"the run is on the primary": {func(s *scene) { s.snap.Nodes[1].ID = 9 },
+			"is the primary or not in the pool"},
 		"system identifier of the primary changed": {func(s *scene) { s.node(0).SQL.SystemID = otherSys }, "foreign-system"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// Action is what the controller shall do about a node now.
+// Action is what the controller should do about a node now.
 type Action string
 
 // The actions. Resync covers every method from start to base backup; which
@@ -16,7 +16,7 @@ const (
 	None Action = "none"
 	// Wait: something is under way or too fresh to judge; look again soon.
 	Wait Action = "wait"
-	// Attach: proven by P1, tell every Pgpool-II that has it detached.
+	// Attach: proven by P1; ask every Pgpool-II that has it detached.
 	Attach Action = "attach"
 	// Detach: attached though it violates P1.
 	Detach Action = "detach"
@@ -24,15 +24,15 @@ const (
 	Fence Action = "fence"
 	// Resync: run Decision.Method on the node's agent.
 	Resync Action = "resync"
-	// Cancel: the run in progress follows a node that is the primary no more; end
-	// it at its next safe point, and plan anew.
+	// Cancel: the run in progress follows a node that is no longer the primary; end
+	// it at its next safe point.
 	Cancel Action = "cancel"
 	// Nudge: Pgpool-II does not see the primary; detach and attach it again.
 	Nudge Action = "nudge"
 )
 
-// Code names a situation for ever: documented in the runbook, used as metric
-// label, log value and in status.
+// Code names a situation for good: it is in the runbook, and the same in metrics,
+// log and status.
 type Code string
 
 // Severity tells a person how much a decision matters.
@@ -86,7 +86,7 @@ const (
 	Never Mode = "never"
 )
 
-// Policy is the operator's will, from repool.yaml; see DefaultPolicy.
+// Policy is what the operator allows, from repool.yaml; see DefaultPolicy.
 type Policy struct {
 	// Methods gives each method's Mode; a missing one is Auto.
 	Methods map[topology.Method]Mode
@@ -101,8 +101,8 @@ type Policy struct {
 	FollowGrace time.Duration
 	// StableFor is how long a node must keep passing P1 before it counts as healed.
 	StableFor time.Duration
-	// StreamPatience is how long a started standby that makes no progress is
-	// given before the next method is considered.
+	// StreamPatience is how long a started standby may make no progress before the
+	// next method is considered.
 	StreamPatience time.Duration
 	// MaxAttempts before a node is parked; BackoffBase doubles per failure, with
 	// jitter drawn from the node and attempt number, up to BackoffMax.
@@ -114,13 +114,13 @@ type Policy struct {
 	SpaceHeadroom uint64
 	// Fence: whether a second primary may be stopped without asking.
 	Fence Mode
-	// Custom: resync_command is set to the operator's own program.
+	// Custom: resync_command is set to the operator's own command.
 	Custom bool
 	// BytesPerSecond is the copying speed that estimates use.
 	BytesPerSecond uint64
 }
 
-// Hold is an operator's "do not touch". Node NoNode holds the whole pool.
+// Hold is an operator's "do not touch". With NoNode it is on the whole pool.
 type Hold struct {
 	Node  topology.NodeID `json:"node"`
 	Who   string          `json:"who"`
@@ -129,12 +129,12 @@ type Hold struct {
 	Until time.Time       `json:"until"` // zero: until released
 }
 
-// Covers says whether the hold is one on that node at that time.
+// Covers says whether the hold applies to that node at that time.
 func (h Hold) Covers(node topology.NodeID, now time.Time) bool {
 	return (h.Node == node || h.Node == topology.NoNode) && (h.Until.IsZero() || now.Before(h.Until))
 }
 
-// NodeMemory is what must be remembered of a node from one pass to the next.
+// NodeMemory is what is remembered of a node from one pass to the next.
 type NodeMemory struct {
 	Node topology.NodeID `json:"node"`
 	// Attempts counts failed runs since the node was last healthy; LastFailure,
@@ -178,8 +178,8 @@ type NodeMemory struct {
 	// Asked is set by `repool resync NODE`: the operator agrees to this method
 	// (or to any, when it is "any").
 	Asked string `json:"asked,omitempty"`
-	// LastAttach is when an attach was last asked for (rate limit), Attaches how
-	// many since the node was last healthy.
+	// LastAttach is when an attach was last requested (rate limit), Attaches how
+	// many were since the node was last healthy.
 	LastAttach time.Time `json:"last_attach"`
 	Attaches   int       `json:"attaches"`
 	// IgnoredRequests are the attaches and detaches since Pgpool-II last carried
@@ -187,15 +187,17 @@ type NodeMemory struct {
 	// node, which it routes to, have led to no failover.
 	IgnoredRequests Ignored `json:"ignored_requests,omitzero"`
 	IgnoredChecks   Ignored `json:"ignored_checks,omitzero"`
-	// LastDetach, LastFence and LastResync are when the planner last asked for
-	// these (rate limits); Fences counts since the node was last healthy.
+	// LastDetach, LastFence and LastResync are when these were last carried out
+	// (rate limits); Fences counts since the node was last healthy.
 	LastDetach time.Time `json:"last_detach"`
 	LastFence  time.Time `json:"last_fence"`
 	Fences     int       `json:"fences"`
 	LastResync time.Time `json:"last_resync"`
 }
 
-// Memory is all that the planner remembers. The zero value is a good start.
+// Memory is all that the planner remembers. The zero value is a good start. Outside
+// this package it is read only: Step, Advance, AddHold, EndHold, Release and Consent
+// return a changed one.
 type Memory struct {
 	Nodes []NodeMemory `json:"nodes"` // sorted by node
 	Holds []Hold       `json:"holds,omitempty"`

@@ -45,8 +45,8 @@ func (w *world) noteForks() {
 	}
 }
 
-// sameNumber says that the node and the primary have gone on under one timeline
-// number from different places. The node could be started as a standby then, and
+// sameNumber says that the node and the primary went on with one timeline number
+// from different places. The node could be started as a standby then, and
 // would receive the primary's WAL over its own.
 func (s *subject) sameNumber() bool {
 	own, theirs := s.n.Agent.History, s.w.history

@@ -16,8 +16,8 @@ func (s *subject) gate() (Code, string) {
 	case s.n.Agent.Dir == topology.DirForeign:
 		return CodeForeignDirectory, "its data directory is not empty and contains no PostgreSQL data"
 	case s.noDirectory():
-		// Attached, it would be detached for this at once. PostgreSQL ends by
-		// itself within a minute; what the agent looks at may also be wrong.
+		// Attached, it would be detached for this at once. PostgreSQL stops by
+		// itself within a minute; the agent may also look in the wrong place.
 		return CodeNoData, "its data directory is " + string(s.n.Agent.Dir) + ", so its server will not last"
 	case s.verdict() != topology.LineageOnLine:
 		return CodeLineageUnknown, "its WAL is not proven to match the primary's"
@@ -41,8 +41,8 @@ func (s *subject) gate() (Code, string) {
 // lag is how many bytes of WAL the node has yet to replay.
 func (s *subject) lag() uint64 { return s.w.primary.n.SQL.Current.Minus(s.n.SQL.Replay) }
 
-// verify is for a node that streams from the primary and is detached somewhere:
-// attach it when the gate is passed, and say what is missing until then.
+// verify is for a node that streams from the primary and is detached somewhere: it
+// is attached once it passes the gate; until then the decision says what is missing.
 func (s *subject) verify() Decision {
 	code, why := s.gate()
 	switch {
@@ -62,8 +62,8 @@ func (s *subject) stalled() bool {
 	return !s.m.ProgressAt.IsZero() && s.w.now.Sub(s.m.ProgressAt) > s.w.pol.StreamPatience
 }
 
-// attach asks for the attach, unless Pgpool-II would have to take it in the
-// middle of a failover, policy wants a person, or it was asked for just now.
+// attach asks for the attach, unless Pgpool-II would receive it in the middle of a
+// failover, policy requires consent, or it was requested just now.
 func (s *subject) attach(code Code, reason string) Decision {
 	if s.w.pool != agrees && s != s.w.primary && !s.w.blindForLong() {
 		return s.decide(Wait, CodePoolBlind,

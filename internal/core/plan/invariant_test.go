@@ -162,7 +162,7 @@ func runBreach(snap *topology.Snapshot, pol Policy, now time.Time, d Decision, n
 	case pol.Methods[d.Method] == Ask && !asked(mem, n.ID):
 		return "without consent"
 	}
-	data := a.Dir == topology.DirPresent || a.Dir == topology.DirAside
+	data := a.Dir == topology.DirPresent || a.Dir == topology.DirInRepair
 	known := fresh(n.Lineage.Source, pol, now) && n.Lineage.Primary == p.ID
 	damaged := a.Run != nil && a.Run.Damaged
 	if !d.Method.Destructive() {

@@ -69,29 +69,28 @@ func (s *subject) damaged() bool {
 	return s.agent && s.n.Agent.Run != nil && s.n.Agent.Run.Outcome.Ended() && s.n.Agent.Run.Damaged
 }
 
-// hasData says that there is a data directory to work on, at home or aside.
+// hasData says that there is a data directory to work on, in place or under repair.
 func (s *subject) hasData() bool {
-	return s.n.Agent.Dir == topology.DirPresent || s.n.Agent.Dir == topology.DirAside
+	return s.n.Agent.Dir == topology.DirPresent || s.n.Agent.Dir == topology.DirInRepair
 }
 
-// aside says that the data directory is under repair. A server on it can only
-// be a dead agent's private one: the next run's first step ends it.
-func (s *subject) aside() bool { return s.agent && s.n.Agent.Dir == topology.DirAside }
+// inRepair says that the data directory is under repair. A server on it can only be
+// the private one of an agent that died: the next run's first step stops it.
+func (s *subject) inRepair() bool { return s.agent && s.n.Agent.Dir == topology.DirInRepair }
 
-// down says that the node's server is certainly not there: both its agent and
-// SQL say so.
+// down says that the node's server is certainly down: both its agent and SQL say so.
 func (s *subject) down() bool {
-	return s.agent && !s.sql && (s.aside() || s.n.Agent.Dir == topology.DirPresent &&
+	return s.agent && !s.sql && (s.inRepair() || s.n.Agent.Dir == topology.DirPresent &&
 		s.n.Agent.Server == topology.ServerStopped)
 }
 
-// standbyUp says that a standby's server is there: in recovery by its own
-// word, or starting as one.
+// standbyUp says that the node runs as a standby: its server says that it is in
+// recovery, or it is starting as one.
 func (s *subject) standbyUp() bool {
 	if s.sql {
 		return s.n.SQL.InRecovery
 	}
-	return s.agent && !s.aside() && s.n.Agent.Server == topology.ServerStarting && s.n.Agent.StandbySignal
+	return s.agent && !s.inRepair() && s.n.Agent.Server == topology.ServerStarting && s.n.Agent.StandbySignal
 }
 
 // slot is the name of the node's replication slot on every primary.
@@ -106,8 +105,8 @@ func (s *subject) appName() string {
 }
 
 // streamsFrom says that the node is a standby that streams from p on p's
-// timeline. The sender is p when host and port are p's own spelling, or when p
-// lists the node's application name, which no other node has.
+// timeline. The sender is p when host and port are spelled as p's, or when p lists
+// the node's application name and no other node has that name.
 func (s *subject) streamsFrom(p *subject) bool {
 	f, r := &s.n.SQL, &s.n.SQL.Receiver
 	if !s.sql || !p.sql || !f.InRecovery || f.SystemID != p.n.SQL.SystemID || f.SystemID == 0 ||
@@ -136,7 +135,7 @@ func (s *subject) streams() bool { return s.w.primary != nil && s.streamsFrom(s.
 
 // ahead says that the node has replayed WAL that the primary has not written
 // even a good while later, by an answer that was asked for after the node's.
-// Such a node holds WAL of its own under the primary's timeline number: it was
+// Such a node has WAL of its own under the primary's timeline number: it was
 // a second primary for a while. It streams all the same, into its own old WAL,
 // and goes on to until the primary reaches the place (hazards 5 and 7).
 func (s *subject) ahead() bool {
@@ -154,7 +153,7 @@ func (s *subject) upstreamRight() bool {
 // walGone says that the primary no longer has the WAL that the node needs next.
 func (s *subject) walGone() bool { return s.lineage().StreamGap }
 
-// common is the evidence that belongs to every decision: what each source said.
+// common is the evidence of every decision: what each source said.
 func (s *subject) common() []string {
 	return append(s.poolEvidence(), append(s.sqlEvidence(), s.agentEvidence()...)...)
 }
@@ -190,7 +189,7 @@ func (s *subject) sqlEvidence() []string {
 	return []string{line}
 }
 
-// maxOdd is how many odd files are named as evidence.
+// maxOdd is how many unexpected files are named as evidence.
 const maxOdd = 5
 
 func (s *subject) agentEvidence() []string {

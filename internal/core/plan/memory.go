@@ -8,8 +8,8 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// countRuns takes note of runs that ended since the last pass. A run that
-// ended because the world changed is no failed attempt of the method.
+// countRuns counts runs that ended since the last pass. A run that ended because
+// the world changed is not a failed attempt of its method.
 func (w *world) countRuns() {
 	for _, s := range w.nodes {
 		r := s.n.Agent.Run
@@ -38,7 +38,7 @@ func (w *world) countRuns() {
 	}
 }
 
-// worldChanged says that a run's end tells nothing about its method.
+// worldChanged says that a run's end says nothing about its method.
 func worldChanged(c Code) bool {
 	switch c {
 	case CodeUpstreamLost, CodeUpstreamChanged, CodeNoClearance, CodeCancelled:
@@ -63,7 +63,7 @@ func (s *subject) retryAt() time.Time {
 	return s.m.LastFailure.Add(max(pause, softBackoff))
 }
 
-// noteStreams keeps the clocks of P1: since when a node lacks its stream, the
+// noteStreams keeps the clocks of P1: since when a node has not streamed, the
 // position that it must replay to, and whether its replay moves.
 func (w *world) noteStreams() {
 	for _, s := range w.nodes {
@@ -101,7 +101,7 @@ func (s *subject) beginPrimary() {
 	}
 }
 
-// noteAhead keeps since when a streaming node stands past the primary's position.
+// noteAhead keeps since when a streaming node is past the primary's position.
 func (s *subject) noteAhead() {
 	m, p := &s.m, s.w.primary
 	if p == nil || s == p || !s.streams() || m.AheadTLI != p.n.SQL.Timeline || p.n.SQL.Current >= m.AheadLSN {
@@ -129,7 +129,7 @@ func (s *subject) noteProgress() {
 		m.HealthySince = time.Time{}
 		return
 	}
-	m.Target, m.Asked = 0, "" // nothing to verify; the wish is fulfilled
+	m.Target, m.Asked = 0, "" // nothing to verify; the request is fulfilled
 	if m.HealthySince.IsZero() {
 		m.HealthySince = s.w.now
 	}
@@ -140,7 +140,7 @@ func (s *subject) noteProgress() {
 	}
 }
 
-// noteBreak counts the end of a stream by which replay has not moved.
+// noteBreak counts the end of a stream during which replay has not moved.
 func (s *subject) noteBreak() {
 	m := &s.m
 	if m.StreamLSN == 0 || !s.sql || s.n.SQL.Replay != m.StreamLSN {
@@ -152,18 +152,18 @@ func (s *subject) noteBreak() {
 	m.StreamBreaks++
 }
 
-// maxBreaks is how often a stream may break off before its node is taken for one
-// that cannot follow, and within what time: PostgreSQL asks again every
-// wal_retrieve_retry_interval, by default 5 s. A replay that waits for hours, as for
-// a conflict, meets a bad network now and then, and is no such node.
+// maxBreaks is how often, and breaksWithin how fast, a stream may end before its node
+// counts as one that cannot follow. PostgreSQL reconnects every
+// wal_retrieve_retry_interval, by default 5 s. A replay that waits for hours, as for a
+// conflict, loses its connection now and then and must not count.
 const (
 	maxBreaks    = 4
 	breaksWithin = 2 * time.Minute
 )
 
-// streamBreaks says that the node's stream begins, breaks off and moves nothing,
-// again and again: what the primary sends does not go on from what the node has
-// replayed ("incorrect prev-link"), whatever stands in its WAL by now.
+// streamBreaks says that the node's stream starts and ends without moving anything,
+// again and again: what the primary sends does not continue what the node has
+// replayed ("incorrect prev-link"), whatever its WAL contains by now.
 func (s *subject) streamBreaks() bool { return s.m.StreamBreaks >= maxBreaks }
 
 // noteAgreement learns the primary once Pgpool-II agrees, and otherwise keeps
@@ -183,9 +183,9 @@ func (w *world) noteAgreement() {
 	}
 }
 
-// newPrimary remembers the primary. What failed against the last one says
-// nothing about this one, and that Pgpool-II detached every standby when it
-// gave up the last one is no flapping; a parked node stays parked all the same.
+// newPrimary remembers the primary. What failed against the previous one says
+// nothing about this one, and that Pgpool-II detached every standby when it gave up
+// the previous one is not flapping. A parked node stays parked all the same.
 func (w *world) newPrimary() {
 	p := w.primary
 	w.inheritForks()

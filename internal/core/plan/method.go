@@ -6,8 +6,8 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// resync chooses the first of the methods that is possible, allowed and not
-// dearer than the next, and says why not the ones before it.
+// resync chooses the first of the methods that is possible, allowed and not more
+// expensive than the next, and says why not the ones before it.
 func (s *subject) resync(code Code, reason string, methods ...topology.Method) Decision {
 	if d, stop := s.prerequisites(reason, methods); stop {
 		return d
@@ -82,7 +82,7 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 
 // doubtful says that the node's WAL may be another line's than its data, so that
 // nothing can be saved from it: that was proven, or a directory whose WAL is the
-// primary's has failed to stream again and again, and nobody knows why.
+// primary's has failed to stream again and again for an unknown reason.
 func (s *subject) doubtful(code Code) bool {
 	switch code {
 	case CodeNotStreaming, CodeWrongUpstream, CodeStandbyDown, CodeOldPrimaryOnLine:
@@ -91,8 +91,8 @@ func (s *subject) doubtful(code Code) bool {
 	return s.overwritten()
 }
 
-// custom puts the operator's own program in the place of the methods that
-// overwrite data, where he has one.
+// custom replaces the methods that overwrite data with the operator's own command,
+// where there is one.
 func (s *subject) custom(m topology.Method) topology.Method {
 	if s.w.pol.Custom && m.Destructive() {
 		return topology.MethodCustom
@@ -100,8 +100,8 @@ func (s *subject) custom(m topology.Method) topology.Method {
 	return m
 }
 
-// mayUse asks policy about m. stop is true with a decision that says that it
-// needs consent or is not allowed.
+// mayUse asks policy about m. stop is true with a decision that says that m needs
+// consent or is not allowed.
 func (s *subject) mayUse(m topology.Method, rejected []Rejection) (Decision, bool) {
 	switch s.w.pol.modeOf(m) {
 	case Never:
@@ -117,7 +117,7 @@ func (s *subject) mayUse(m topology.Method, rejected []Rejection) (Decision, boo
 	return Decision{}, false
 }
 
-// askedAny in NodeMemory.Asked agrees to whatever method the planner chooses.
+// askedAny in NodeMemory.Asked is consent to whatever method the planner chooses.
 const askedAny = "any"
 
 // obstacle is why a method is not possible; none when why is empty.
@@ -126,8 +126,8 @@ type obstacle struct {
 	why  string
 }
 
-// obstacle looks for what stands against m; next are the dearer methods that
-// could be used instead.
+// obstacle looks for what makes m impossible; next are the more expensive methods
+// that could be used instead.
 func (s *subject) obstacle(m topology.Method, next []topology.Method) obstacle {
 	if s.m.Asked != "" && s.m.Asked != askedAny && s.m.Asked != string(m) {
 		for _, n := range next {
@@ -197,8 +197,8 @@ func (s *subject) rewindObstacle(dearer bool) obstacle {
 	return obstacle{}
 }
 
-// interrupted is 1 where the last run was broken off by the end of its agent:
-// once, that says nothing about the method.
+// interrupted is 1 where the last run ended because its agent died: once, that says
+// nothing about the method.
 func (s *subject) interrupted() int {
 	if Code(s.m.LastCode) == CodeInterrupted {
 		return 1

@@ -53,11 +53,11 @@ func TestNode(t *testing.T) {
 		}, "resync/adopt old-primary-on-line"},
 		"directory aside after an interrupted run, whole and on line": {func(s *scene) {
 			s.stopped(1).status(1, down)
-			s.node(1).Agent.Dir = topology.DirAside
+			s.node(1).Agent.Dir = topology.DirInRepair
 		}, "resync/adopt old-primary-on-line"},
 		"directory aside, damaged (S6)": {func(s *scene) {
 			s.stopped(1).status(1, down)
-			s.node(1).Agent.Dir = topology.DirAside
+			s.node(1).Agent.Dir = topology.DirInRepair
 			s.run(1, topology.RunState{ID: "r", Method: topology.MethodRewind, Outcome: topology.RunInterrupted, Damaged: true,
 				Ended: s.now.Add(-time.Hour)})
 		}, "resync/base-backup half-done"},

@@ -25,11 +25,11 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// Intervals that are no policy: they keep the planner from repeating a request
-// before its effect could show.
+// Intervals that policy does not set: they keep the planner from repeating a request
+// before its effect can show.
 const (
-	// askAgain is how long a request that leaves no trace in the snapshot is
-	// left to work before it is made again.
+	// askAgain is how long a request that leaves no trace in the snapshot may take
+	// before it is repeated.
 	askAgain = 3 * time.Second
 	// runAgain is the same for a run: its journal shows at the agent at once.
 	runAgain = 2 * time.Second

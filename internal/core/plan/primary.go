@@ -7,24 +7,25 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// trouble is why there is no primary to bring anybody level with.
+// trouble is why there is no primary to resync any node from.
 type trouble struct {
 	code     Code
 	reason   string
 	evidence []string
 }
 
-// agreement is how Pgpool-II's idea of the primary stands to ours.
+// agreement is how Pgpool-II's idea of the primary relates to ours.
 type agreement int
 
 const (
-	// differs: it holds another node, and routes to it; or is not asked yet.
+	// differs: it considers another node the primary and routes to it; or it has not
+	// been asked yet.
 	differs agreement = iota
-	// free: it holds none, or one that it has detached. A failover may be
+	// free: it knows of none, or of one that it has detached. A failover may be
 	// under way; what overwrites nothing may be done already.
 	free
-	// agrees: it holds the same node for the primary. Needed to overwrite
-	// anything (P2), and to learn a new primary for good.
+	// agrees: it considers the same node the primary. Required to overwrite anything
+	// (P2), and to remember a new primary.
 	agrees
 )
 
@@ -193,7 +194,7 @@ func (w *world) agreementOn(p *subject) agreement {
 	return free
 }
 
-// marks notes what the other nodes are beside the primary.
+// marks notes what the other nodes are in relation to the primary.
 func (w *world) marks(p *subject) {
 	for _, s := range w.nodes {
 		if s == p {
@@ -247,9 +248,8 @@ func (w *world) failoverSince() time.Duration {
 	return 0
 }
 
-// notAsked leaves out the nodes that a person asked to resync: agreeing to
-// have a node overwritten settles a doubt about who the primary is, and only
-// a doubt.
+// notAsked leaves out the nodes that a person asked to resync: consent to overwrite
+// a node settles a doubt about which node is the primary, and only a doubt.
 func notAsked(in []*subject) []*subject {
 	return without(in, func(s *subject) bool { return s.m.Asked != "" })
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// nodeRules is the table for every node but the primary, in the order of
-// judgment: may we act at all, is the node left alone, is it attached and must
-// not be, is it well, can it be judged, and last what brings it back.
+// nodeRules is the table for every node but the primary. In order: may we act at
+// all, must the node be left alone, is it attached and must not be, is it healthy, is
+// enough known about it, and last what brings it back.
 var nodeRules = slices.Concat(poolRules, attachedRules, stateRules, methodRules)
 
 // poolRules: whether anything may be done in this pool, or to this node, now.
@@ -102,9 +102,9 @@ var attachedRules = []rule{
 	}},
 }
 
-// mayJudge says that there is a primary sure enough to call another node wrong
-// by it: Pgpool-II agrees or holds none, or it was the primary before, or a
-// person asked to resync this very node.
+// mayJudge says that the primary is certain enough to call another node wrong:
+// Pgpool-II agrees or knows of none, or it was the primary before, or a person asked
+// to resync this very node.
 func (s *subject) mayJudge() bool {
 	w := s.w
 	return w.primary != nil && (w.pool != differs || w.established(w.primary, w.history) || s.m.Asked != "")
@@ -123,14 +123,14 @@ func (s *subject) graceOver() bool {
 		s.w.now.Sub(s.m.NotStreamingSince) > s.w.pol.FollowGrace
 }
 
-// holdsPoolUp says that Pgpool-II hangs on a frozen standby. Its main process
+// holdsPoolUp says that Pgpool-II is stuck on a frozen standby. Its main process
 // logs in to every attached node when it searches for the primary (after each
 // attach and failover), without any timeout (4.3.5, seen live): until the node
 // answers, no failover, attach or detach is carried out. A killed standby
 // loses nothing and is started again; the kernel then ends the login.
 func (s *subject) holdsPoolUp() bool {
 	since := s.m.NotStreamingSince
-	return s.mayJudge() && s.attached && !s.sql && s.agent && !s.aside() && s.n.Agent.Server == topology.ServerFrozen &&
+	return s.mayJudge() && s.attached && !s.sql && s.agent && !s.inRepair() && s.n.Agent.Server == topology.ServerFrozen &&
 		!since.IsZero() && s.m.LastDetach.After(since) && s.w.now.Sub(since) > s.w.pol.FollowGrace+frozenPatience &&
 		s.w.pol.fenceMode() == Auto && s.fencePauseOver()
 }
@@ -141,7 +141,7 @@ func (s *subject) fencePauseOver() bool {
 	return s.w.now.Sub(s.m.LastFence) >= pause
 }
 
-// detach asks for the detach, once in a while until it shows.
+// detach asks for the detach, repeated after a pause until it shows.
 func (s *subject) detach(code Code, reason string) Decision {
 	if s.n.NoFailover {
 		return s.refuse(code, reason+"; Pgpool-II refuses to detach it because its backend_flag is DISALLOW_TO_FAILOVER")
@@ -187,11 +187,11 @@ var stateRules = []rule{
 	}},
 	{CodeParked, func(s *subject) bool { return s.m.Parked != "" }, (*subject).parked},
 	{CodeAgentUnreachable, func(s *subject) bool { return !s.agent }, (*subject).noAgent},
-	{CodeServerStopping, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStopping && !s.aside() },
+	{CodeServerStopping, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStopping && !s.inRepair() },
 		func(s *subject) Decision {
 			return s.decide(Wait, CodeServerStopping, "the node's server is shutting down")
 		}},
-	{CodeFrozen, func(s *subject) bool { return s.n.Agent.Server == topology.ServerFrozen && !s.sql && !s.aside() },
+	{CodeFrozen, func(s *subject) bool { return s.n.Agent.Server == topology.ServerFrozen && !s.sql && !s.inRepair() },
 		func(s *subject) Decision {
 			return s.decide(Wait, CodeFrozen, "the node's server is frozen (SIGSTOP): it is left alone because it may resume")
 		}},
@@ -200,7 +200,10 @@ var stateRules = []rule{
 			fmt.Sprintf("what is known about node %s is incomplete or contradictory: data directory %s, server %s", s.n.ID,
 				word(string(s.n.Agent.Dir)), word(string(s.n.Agent.Server))))
 	}},
-	{CodeServerSilent, func(s *subject) bool { return s.n.Agent.Server == topology.ServerRunning && !s.sql && !s.aside() },
+	{CodeServerSilent, func(s *subject) bool {
+		return s.n.Agent.Server == topology.ServerRunning && !s.sql &&
+			!s.inRepair()
+	},
 		func(s *subject) Decision {
 			return s.decide(Wait, CodeServerSilent, "the node's server is running but does not answer SQL")
 		}},
@@ -236,7 +239,7 @@ func (s *subject) resyncing() Decision {
 	return d
 }
 
-// fence stops a second primary. It destroys nothing, but ends its sessions.
+// fence stops a second primary. It destroys nothing, but ends the node's sessions.
 func (s *subject) fence() Decision {
 	p := s.w.primary
 	reason := fmt.Sprintf("node %s accepts writes, or is about to, but the primary is node %s on timeline %s", s.n.ID,
@@ -293,7 +296,7 @@ func (s *subject) noAgent() Decision {
 	return s.decide(Wait, CodeAgentUnreachable, "the node's agent does not answer: nothing can be checked or done there")
 }
 
-// contradictory says that the sources disagree, or one has not said its part.
+// contradictory says that the sources disagree, or that one has said nothing.
 func (s *subject) contradictory() bool {
 	a := &s.n.Agent
 	switch {
@@ -303,8 +306,8 @@ func (s *subject) contradictory() bool {
 		return true
 	case a.Control != nil && a.Control.SystemID == 0:
 		return true // whose data these are is unknown, and no control file says 0
-	case s.sql && s.aside():
-		return true // a server answers on the node's port, with the node's directory under repair
+	case s.sql && s.inRepair():
+		return true // a server answers on the node's port while the directory is under repair
 	}
 	return s.sql && a.Dir == topology.DirPresent && a.Server == topology.ServerStopped
 }

@@ -6,9 +6,8 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// methodRules: the node is out of its place, its facts are fresh, and it can
-// be judged. Each entry names the situation and the methods that end it,
-// cheapest first.
+// methodRules: the node is not what it should be, and enough is known about it. Each
+// entry names the situation and the methods that end it, cheapest first.
 var methodRules = []rule{
 	{CodeForeignDirectory, func(s *subject) bool { return s.n.Agent.Dir == topology.DirForeign },
 		func(s *subject) Decision {
@@ -78,7 +77,7 @@ var methodRules = []rule{
 }
 
 func (s *subject) garbled() Decision {
-	if s.sql || running(s.n.Agent.Server) && !s.aside() {
+	if s.sql || running(s.n.Agent.Server) && !s.inRepair() {
 		return s.refuse(CodeGarbledControl,
 			"the node's control file cannot be read, but its server is running: it is left alone")
 	}
@@ -86,7 +85,7 @@ func (s *subject) garbled() Decision {
 		topology.MethodBaseBackup)
 }
 
-// noLineage is never a reason to overwrite anything: unknown is not diverged.
+// noLineage: unknown is not diverged, and never a reason to overwrite anything.
 func (s *subject) noLineage() Decision {
 	l := s.n.Lineage
 	switch {

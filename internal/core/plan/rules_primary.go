@@ -23,9 +23,9 @@ func primaryRules(others []Decision) []rule {
 	)
 }
 
-// nudge makes Pgpool-II look for its primary again: it searches only after an
-// attach or a detach of some node. Bounded, since after a lost follow child
-// only its restart helps.
+// nudge makes Pgpool-II search for its primary again, which it does only after an
+// attach or a detach of some node. The number is bounded: after a lost follow child
+// only a restart of Pgpool-II helps.
 func (s *subject) nudge(attaching bool) Decision {
 	w := s.w
 	reason := fmt.Sprintf("node %s is the primary, but Pgpool-II %s", s.n.ID, w.poolsPrimary())
@@ -59,9 +59,9 @@ func (w *world) poolsPrimary() string {
 	return fmt.Sprintf("considers node %s the primary", w.local.Primary)
 }
 
-// midFailover says that Pgpool-II still names a primary that it marked down a
-// while ago only: it sets the new one when failover_command and its search have
-// ended, and a nudge now would be queued behind them and end sessions for nothing.
+// midFailover says that Pgpool-II still names a primary that it marked down a short
+// while ago: it sets the new one when failover_command and its search have ended, and
+// a nudge now would be queued behind them and end sessions for nothing.
 func (w *world) midFailover() bool {
 	if w.local == nil {
 		return false

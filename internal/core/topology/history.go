@@ -36,11 +36,12 @@ func ParseHistory(tli TimelineID, text string) (History, error) {
 			continue
 		}
 		if len(f) < 2 {
-			return History{}, fmt.Errorf("history of timeline %d, line %d: want a timeline and a switch point, got %q", tli, i+1, line)
+			return History{}, fmt.Errorf("history of timeline %d, line %d: want a timeline and a switch point, got %q", tli, i+1,
+				line)
 		}
 		n, err := strconv.ParseUint(f[0], 10, 32)
 		if err != nil || n == 0 {
-			return History{}, fmt.Errorf("history of timeline %d, line %d: %q is no timeline number", tli, i+1, f[0])
+			return History{}, fmt.Errorf("history of timeline %d, line %d: %q is not a timeline number", tli, i+1, f[0])
 		}
 		lsn, err := ParseLSN(f[1])
 		if err != nil {

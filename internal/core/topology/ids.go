@@ -78,7 +78,7 @@ func (l *LSN) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// WALFileName is the name of the segment that holds lsn on timeline tli, for
+// WALFileName is the name of the segment that contains lsn on timeline tli, for
 // segments of segSize bytes (16 MiB unless initdb was told otherwise).
 func WALFileName(tli TimelineID, lsn LSN, segSize uint64) string {
 	seg := uint64(lsn) / segSize

@@ -14,7 +14,8 @@ func TestParseLSN(t *testing.T) {
 			t.Errorf("ParseLSN(%q) = %s, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "/", "1/", "/1", "5000060", "1/2/3", "g/0", "0/g", "123456789/0", "0/123456789", "-1/0", "+1/0", " 1/0", "1/0\n"} {
+	for _, text := range []string{"", "/", "1/", "/1", "5000060", "1/2/3", "g/0", "0/g", "123456789/0", "0/123456789",
+		"-1/0", "+1/0", " 1/0", "1/0\n"} {
 		if got, err := ParseLSN(text); err == nil {
 			t.Errorf("ParseLSN(%q) = %s, want an error", text, got)
 		}
@@ -75,7 +76,8 @@ func TestWALFileName(t *testing.T) {
 			t.Errorf("ParseWALFileName(%s) = %s, %s, %v", tt.name, tli, start, ok)
 		}
 	}
-	for _, name := range []string{"", "00000002.history", "00000001000000000000000", "0000000100000000000000ff", "000000010000000000000100", "00000001000000000000000G", "000000010000000000000003.partial"} {
+	for _, name := range []string{"", "00000002.history", "00000001000000000000000", "0000000100000000000000ff",
+		"000000010000000000000100", "00000001000000000000000G", "000000010000000000000003.partial"} {
 		if _, _, ok := ParseWALFileName(name, seg); ok {
 			t.Errorf("%q is taken for a segment", name)
 		}

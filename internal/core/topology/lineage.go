@@ -8,8 +8,8 @@ import "fmt"
 // primary is the primary's history, probe the node's WAL seen against it.
 // record is the primary's own record that ends where probe.Last ends, nil when
 // it could not be read, with the reason in recordErr. walFrom is the start of
-// the oldest WAL that the primary still has, zero when unknown; it does not
-// matter where record is there, since the primary's WAL has no gaps.
+// the oldest WAL that the primary still has, zero when unknown; with a record it
+// does not matter, since the primary's WAL has no gaps.
 //
 // Equal numbers prove nothing: without equal content of the last common record
 // the verdict is never "on line", and no rewind is offered (hazard 1).
@@ -24,7 +24,7 @@ func JudgeLineage(primary History, probe WALProbe, record *WALRecord, recordErr 
 		l.Proof = fmt.Sprintf("history %s shares no timeline with the primary's %s", probe.Own.Text(), primary.Text())
 		return l
 	case probe.Last == nil:
-		l = judgeWithoutRecord(l, probe, "the node holds no readable WAL record on the common line")
+		l = judgeWithoutRecord(l, probe, "the node has no readable WAL record on the common line")
 		l.StreamGap = walFrom != 0 && probe.End != 0 && probe.End < walFrom
 		return l
 	case record == nil:
@@ -37,12 +37,14 @@ func JudgeLineage(primary History, probe WALProbe, record *WALRecord, recordErr 
 		l.Verdict = LineageDiverged
 		l.OwnBytes = probe.End.Minus(probe.Limit)
 		l.RewindWAL = probe.LastCheckpoint != 0
-		l.Proof = fmt.Sprintf("the node has a record of its own at %s, where the primary left timeline %d; the record before it is the primary's (CRC %08X)",
+		l.Proof = fmt.Sprintf("the node has a record of its own at %s, where the primary left timeline %d; the record "+
+			"before it is the primary's (CRC %08X)",
 			probe.Limit, probe.CommonTLI, record.CRC)
 		return l
 	}
 	l.Verdict, l.Point = LineageOnLine, probe.Last.End
-	l.Proof = fmt.Sprintf("the node's last record, at %s, is the primary's (CRC %08X), and it has none past it", probe.Last.Start, record.CRC)
+	l.Proof = fmt.Sprintf("the node's last record, at %s, is the primary's (CRC %08X), and it has none past it",
+		probe.Last.Start, record.CRC)
 	return l
 }
 
@@ -53,7 +55,8 @@ func judgeWithoutRecord(l Lineage, probe WALProbe, why string) Lineage {
 	if probe.Beyond {
 		l.Verdict = LineageDiverged
 		l.OwnBytes = probe.End.Minus(probe.Limit)
-		l.Proof = fmt.Sprintf("the node has a record of its own at %s, where the primary left timeline %d; the content before it is not compared: %s",
+		l.Proof = fmt.Sprintf("the node has a record of its own at %s, where the primary left timeline %d; the content "+
+			"before it was not compared: %s",
 			probe.Limit, probe.CommonTLI, why)
 	}
 	return l
@@ -67,7 +70,8 @@ func judgeUnmatched(l Lineage, probe WALProbe, recordErr string, walFrom LSN) Li
 		recordErr = "the primary's record was not read"
 	}
 	if gap {
-		recordErr = fmt.Sprintf("the primary's WAL begins at %s, after the node's last record at %s", walFrom, probe.Last.Start)
+		recordErr = fmt.Sprintf("the primary's WAL begins at %s, after the node's last record at %s", walFrom,
+			probe.Last.Start)
 	}
 	l = judgeWithoutRecord(l, probe, recordErr)
 	l.StreamGap = gap
@@ -83,19 +87,21 @@ func judgeForged(l Lineage, primary History, probe WALProbe, record WALRecord) L
 	l.Verdict, l.SameTimeline = LineageDiverged, true
 	l.Point = primary.Begin(probe.CommonTLI)
 	l.OwnBytes = probe.End.Minus(l.Point)
-	l.Proof = fmt.Sprintf("timeline %d has two contents: the record that ends at %s starts at %s with CRC %08X on the node, at %s with CRC %08X on the primary",
+	l.Proof = fmt.Sprintf("timeline %d has two contents: the record that ends at %s starts at %s with CRC %08X on the "+
+		"node, at %s with CRC %08X on the primary",
 		probe.CommonTLI, probe.Last.End, probe.Last.Start, probe.Last.CRC, record.Start, record.CRC)
 	return l
 }
 
-// judgeOverwritten: the WAL on disk is the primary's, and the data are not. The
+// judgeOverwritten: the WAL on disk is the primary's, and the data is not. The
 // node streams, or has streamed, over WAL of its own under the same number.
 func judgeOverwritten(l Lineage, primary History, probe WALProbe) Lineage {
 	l.Verdict, l.SameTimeline, l.Overwritten = LineageDiverged, true, true
 	l.TLI = probe.Own.TimelineAt(probe.Overwritten)
 	l.Point = primary.Begin(l.TLI)
 	l.OwnBytes = probe.End.Minus(l.Point)
-	l.Proof = fmt.Sprintf("the node's control file names a checkpoint at %s that its WAL no longer holds: WAL of another line under timeline number %d was received over it",
+	l.Proof = fmt.Sprintf("the node's control file names a checkpoint at %s that is no longer in its WAL: WAL of "+
+		"another line with timeline number %d was received over it",
 		probe.Overwritten, l.TLI)
 	return l
 }

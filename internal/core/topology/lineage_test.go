@@ -37,8 +37,9 @@ func TestJudgeLineage(t *testing.T) {
 		edit      func(*WALProbe)
 		want      Lineage
 	}{
-		"old primary that ended exactly at the switch point (hazard 1 of the design)": {own: "1", end: 0x5000000, primaryAt: rec(0x5000000, 7),
-			want: Lineage{Verdict: LineageOnLine, Point: 0x5000000, TLI: 1}},
+		"old primary that ended exactly at the switch point (hazard 1 of the design)": {own: "1", end: 0x5000000,
+			primaryAt: rec(0x5000000, 7),
+			want:      Lineage{Verdict: LineageOnLine, Point: 0x5000000, TLI: 1}},
 		"standby that is behind": {own: "1", end: 0x4800000, primaryAt: rec(0x4800000, 7),
 			want: Lineage{Verdict: LineageOnLine, Point: 0x4800000, TLI: 1}},
 		"standby on the primary's timeline": {own: "1@0/5000000 2", end: 0x6000000, primaryAt: rec(0x6000000, 7),
@@ -54,8 +55,9 @@ func TestJudgeLineage(t *testing.T) {
 			want: Lineage{Verdict: LineageDiverged, Point: 0, TLI: 1, OwnBytes: 0x5000200, SameTimeline: true}},
 		"two standbys promoted to timeline 2 (hazard 1)": {own: "1@0/5000000 2", end: 0x5001000, primaryAt: rec(0x5001000, 8),
 			want: Lineage{Verdict: LineageDiverged, Point: 0x5000000, TLI: 2, OwnBytes: 0x1000, SameTimeline: true}},
-		"same timeline, and the primary has no record that ends there": {own: "1@0/5000000 2", end: 0x5001000, primaryAt: rec(0x5000800, 7),
-			want: Lineage{Verdict: LineageDiverged, Point: 0x5000000, TLI: 2, OwnBytes: 0x1000, SameTimeline: true}},
+		"same timeline, and the primary has no record that ends there": {own: "1@0/5000000 2", end: 0x5001000,
+			primaryAt: rec(0x5000800, 7),
+			want:      Lineage{Verdict: LineageDiverged, Point: 0x5000000, TLI: 2, OwnBytes: 0x1000, SameTimeline: true}},
 		"nothing in common": {own: "7", end: 0x5000000,
 			want: Lineage{Verdict: LineageForeign}},
 		"the primary's record could not be read": {own: "1", end: 0x4800000, err: "timeout",
@@ -64,11 +66,14 @@ func TestJudgeLineage(t *testing.T) {
 			want: Lineage{Point: 0x4800000, TLI: 1, StreamGap: true}},
 		"no readable record": {own: "1", end: 0x4800000, edit: func(p *WALProbe) { p.Last = nil },
 			want: Lineage{Point: 0x5000000, TLI: 1}},
-		"no readable record, and the primary's WAL begins later": {own: "1", end: 0x4800000, walFrom: 0x5000000, edit: func(p *WALProbe) { p.Last = nil },
+		"no readable record, and the primary's WAL begins later": {own: "1", end: 0x4800000, walFrom: 0x5000000,
+			edit: func(p *WALProbe) { p.Last = nil },
 			want: Lineage{Point: 0x5000000, TLI: 1, StreamGap: true}},
-		"no readable record before the limit, but one past it": {own: "1", end: 0x6000000, edit: func(p *WALProbe) { p.Last = nil },
+		"no readable record before the limit, but one past it": {own: "1", end: 0x6000000,
+			edit: func(p *WALProbe) { p.Last = nil },
 			want: Lineage{Verdict: LineageDiverged, Point: 0x5000000, TLI: 1, OwnBytes: 0x1000000}},
-		"own history unknown": {own: "1", end: 0x4800000, primaryAt: rec(0x4800000, 7), edit: func(p *WALProbe) { p.Own = History{} },
+		"own history unknown": {own: "1", end: 0x4800000, primaryAt: rec(0x4800000, 7),
+			edit: func(p *WALProbe) { p.Own = History{} },
 			want: Lineage{Point: 0x5000000, TLI: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,7 @@ package topology
 
 import "slices"
 
-// Missing lists the nodes that the pool is short of: those that the first
+// Missing lists the nodes that the pool lacks: those that the first
 // Pgpool-II does not route to, that do not answer, or that are neither its
 // primary nor a standby that streams on the primary's timeline. known is false
 // while that Pgpool-II does not answer.
@@ -35,7 +35,7 @@ func (n *Node) serves(primary *Node) bool {
 }
 
 // Primary returns the node that accepts writes on the highest timeline of those
-// that answer, or nil: what a person takes for the primary.
+// that answer, or nil: what a person would call the primary.
 func (s *Snapshot) Primary() *Node {
 	var best *Node
 	for i := range s.Nodes {
@@ -49,5 +49,6 @@ func (s *Snapshot) Primary() *Node {
 // Detached says whether the first Pgpool-II does not route to the node; false
 // while it does not answer.
 func (s *Snapshot) Detached(id NodeID) bool {
-	return len(s.Pools) > 0 && s.Pools[0].OK() && !slices.ContainsFunc(s.Pools[0].Nodes, func(n PoolNode) bool { return n.ID == id && n.Attached() })
+	attached := func(n PoolNode) bool { return n.ID == id && n.Attached() }
+	return len(s.Pools) > 0 && s.Pools[0].OK() && !slices.ContainsFunc(s.Pools[0].Nodes, attached)
 }

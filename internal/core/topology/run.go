@@ -8,7 +8,6 @@ type Method string
 
 // The methods. MethodCustom is the operator's own resync_command.
 const (
-	MethodNone       Method = ""
 	MethodAttach     Method = "attach"
 	MethodStart      Method = "start"
 	MethodFollow     Method = "follow"
@@ -20,7 +19,8 @@ const (
 )
 
 // Methods lists the built-in methods, cheapest first.
-var Methods = []Method{MethodAttach, MethodStart, MethodFollow, MethodAdopt, MethodRewind, MethodDeltaCopy, MethodBaseBackup}
+var Methods = []Method{MethodAttach, MethodStart, MethodFollow, MethodAdopt, MethodRewind, MethodDeltaCopy,
+	MethodBaseBackup}
 
 // Destructive says whether the method overwrites data of the node, and so
 // needs the vault and a fresh confirmation first (P2, P3).
@@ -42,15 +42,15 @@ type Upstream struct {
 	History  History  `json:"history"`
 }
 
-// Token is the right to change one node, given out by the node's agent. A
-// higher token makes every lower one worthless (P6).
+// Token is the right to change one node, issued by the node's agent. A higher
+// token invalidates every lower one (P6).
 type Token uint64
 
 // RunRequest asks an agent to resync its node. It names no path, command or
 // option: those come from the agent's own configuration.
 type RunRequest struct {
-	// ID names the run for ever; the caller chooses it, and asking twice with
-	// one id is one run.
+	// ID names the run for good; the caller chooses it, and two requests with one
+	// id are one run.
 	ID       string   `json:"id"`
 	Node     NodeID   `json:"node"`
 	Method   Method   `json:"method"`
@@ -62,20 +62,19 @@ type RunRequest struct {
 	// Divergence is the planner's divergence point, for the vault; zero if none.
 	Divergence    LSN        `json:"divergence"`
 	DivergenceTLI TimelineID `json:"divergence_tli"`
-	// KeepOld keeps the directory that a base backup replaces, and no WAL of it goes
-	// to the vault: the WAL in it cannot be trusted to be that of its data.
-	KeepOld bool `json:"keep_old,omitempty"`
-	// LastCheckpoint is where the vault starts to copy; zero: as far back as there is.
-	Token  Token  `json:"token"`
-	Code   string `json:"code"`   // the decision's code
-	Reason string `json:"reason"` // and its sentence
+	// KeepOld keeps the directory that a base backup replaces, and saves no WAL of it
+	// to the vault: that WAL cannot be trusted to belong to its data.
+	KeepOld bool   `json:"keep_old,omitempty"`
+	Token   Token  `json:"token"`
+	Code    string `json:"code"`   // the decision's code
+	Reason  string `json:"reason"` // and its sentence
 }
 
 // Outcome is how a run stands.
 type Outcome string
 
-// The outcomes. Interrupted means that its process died: the journal says how
-// far it was, and the planner decides what follows.
+// The outcomes. Interrupted means that the run's process died: the journal says how
+// far it got, and the planner decides what follows.
 const (
 	RunRunning     Outcome = "running"
 	RunWaiting     Outcome = "waiting" // for clearance of a destructive step
@@ -85,7 +84,7 @@ const (
 	RunInterrupted Outcome = "interrupted"
 )
 
-// Ended says whether the run will not go on by itself.
+// Ended says whether the run is over: it will not go on by itself.
 func (o Outcome) Ended() bool { return o != RunRunning && o != RunWaiting }
 
 // RunState is the journal's view of one run: what status, page and API show.
@@ -105,7 +104,7 @@ type RunState struct {
 	// BytesDone and BytesTotal are of the step that moves data; BytesTotal 0: unknown.
 	BytesDone  uint64 `json:"bytes_done"`
 	BytesTotal uint64 `json:"bytes_total"`
-	// Damaged: the directory aside is half rewound or half copied and must
+	// Damaged: the directory in repair is half rewound or half copied and must
 	// never be started; only a base backup can replace it.
 	Damaged bool        `json:"damaged,omitempty"`
 	Vault   *VaultEntry `json:"vault,omitempty"`
@@ -143,7 +142,7 @@ type VaultEntry struct {
 	Bytes     uint64         `json:"bytes"`
 	Commits   int            `json:"commits"` // lost: committed past Diverged
 	Complete  bool           `json:"complete"`
-	Missing   string         `json:"missing,omitempty"` // what cannot be told, and why
+	Missing   string         `json:"missing,omitempty"` // what is not known, and why
 	Relations map[string]int `json:"relations,omitempty"`
 }
 

@@ -56,11 +56,11 @@ type PoolView struct {
 	Endpoint string `json:"endpoint"`
 	// Watchdog is the zero value when Pgpool-II runs without one.
 	Watchdog Watchdog `json:"watchdog"`
-	// Primary is the node that this Pgpool-II holds for the primary, or NoNode.
+	// Primary is the node that this Pgpool-II considers the primary, or NoNode.
 	Primary NodeID `json:"primary"`
 	// Nodes is Pgpool-II's opinion of each backend slot, by node id.
 	Nodes []PoolNode `json:"nodes"`
-	// Detail is asked for seldom, and may be older than the rest.
+	// Detail is queried seldom, and may be older than the rest.
 	Detail PoolDetail `json:"detail,omitzero"`
 }
 
@@ -79,24 +79,24 @@ type Watchdog struct {
 	Enabled bool `json:"enabled"`
 	// Leader says that the answering member is the leader.
 	Leader bool `json:"leader"`
-	// Quorum is Pgpool-II's number: 1 yes, 0 just so many members that one less
-	// would be too few, -1 no, -2 unknown.
+	// Quorum is Pgpool-II's number: 1 yes, 0 yes but lost with one more member,
+	// -1 no, -2 unknown.
 	Quorum int `json:"quorum"`
 	// State is Pgpool-II's word for the member's state, such as "LEADER".
 	State string `json:"state,omitempty"`
-	// Remote counts the other members, Alive those of them that live, Required
-	// how many live members the quorum needs, as Pgpool-II counts them.
+	// Remote counts the other members, Alive those of them that are alive, Required
+	// how many the quorum needs, as Pgpool-II counts them.
 	Remote   int `json:"remote,omitempty"`
 	Alive    int `json:"alive,omitempty"`
 	Required int `json:"required,omitempty"`
-	// Escalated: the answering member holds the virtual address.
+	// Escalated: the answering member has the virtual IP address.
 	Escalated bool `json:"escalated,omitempty"`
 }
 
 // MayAct says whether a controller beside this Pgpool-II may change anything:
-// there is no watchdog, or this member leads with quorum. A quorum on the edge
-// is one: Pgpool-II fails nodes over with it, and in a watchdog of three it has
-// no other after one member is lost.
+// there is no watchdog, or this member leads with quorum. A quorum of 0 counts:
+// Pgpool-II fails over with it, and a watchdog of three has no other once one member
+// is lost.
 func (w Watchdog) MayAct() bool { return !w.Enabled || (w.Leader && w.Quorum >= 0) }
 
 // PoolStatus is Pgpool-II's status of a backend slot.
@@ -130,7 +130,7 @@ func (n PoolNode) Attached() bool {
 	return (n.Status == PoolUp || n.Status == PoolWaiting) && !n.Quarantine
 }
 
-// Node is everything known of one node at the snapshot's instant.
+// Node is one observed node: everything known of it at the snapshot's instant.
 type Node struct {
 	ID      NodeID `json:"id"`
 	Host    string `json:"host"`
@@ -146,17 +146,17 @@ type Node struct {
 	Lineage Lineage    `json:"lineage"`
 }
 
-// SQLFacts is what PostgreSQL itself said over a connection.
+// SQLFacts is what PostgreSQL itself reported over a connection.
 type SQLFacts struct {
 	Source
-	// Refused says the server is certainly not accepting connections now
-	// (connection refused, starting up, shutting down), as opposed to silent.
+	// Refused says that the server certainly does not accept connections now
+	// (connection refused, starting up, shutting down); otherwise it is silent.
 	Refused    bool       `json:"refused,omitempty"`
 	InRecovery bool       `json:"in_recovery"`
 	SystemID   SystemID   `json:"system_id"`
 	Version    int        `json:"version"` // server_version_num
 	Timeline   TimelineID `json:"timeline"`
-	// Insert is pg_current_wal_lsn (primary only); Receive and Replay are the
+	// Current is pg_current_wal_lsn (primary only); Receive and Replay are the
 	// standby's positions. Zero means "none".
 	Current LSN `json:"current"`
 	Receive LSN `json:"receive"`
@@ -202,24 +202,24 @@ type Slot struct {
 	WALStatus string `json:"wal_status,omitempty"` // reserved, extended, unreserved, lost
 }
 
-// DirState says what stands at the place of a node's data directory.
+// DirState says what is in the place of a node's data directory.
 type DirState string
 
-// The states of a data directory. DirAside means that a resync has moved it
-// into its workshop: nothing can start it until it is back.
+// The states of a data directory. DirInRepair means that a resync has moved it
+// into its work directory: nothing can start it until it is back.
 const (
-	DirUnknown DirState = ""
-	DirMissing DirState = "missing"
-	DirEmpty   DirState = "empty"
-	DirForeign DirState = "foreign" // not empty, and no PostgreSQL data directory
-	DirPresent DirState = "present"
-	DirAside   DirState = "aside"
+	DirUnknown  DirState = ""
+	DirMissing  DirState = "missing"
+	DirEmpty    DirState = "empty"
+	DirForeign  DirState = "foreign" // not empty, and no PostgreSQL data directory
+	DirPresent  DirState = "present"
+	DirInRepair DirState = "in-repair"
 )
 
 // ServerState says what the postmaster of a data directory does.
 type ServerState string
 
-// The states of a server process, as its postmaster.pid and /proc tell.
+// The states of a server process, by its postmaster.pid and /proc.
 const (
 	ServerUnknown  ServerState = ""
 	ServerStopped  ServerState = "stopped"
@@ -240,11 +240,6 @@ type Control struct {
 	MinRecoveryTLI    TimelineID `json:"min_recovery_tli"`
 	WALLogHints       bool       `json:"wal_log_hints"`
 	Checksums         bool       `json:"checksums"`
-	MaxConnections    int        `json:"max_connections"`
-	MaxWorkers        int        `json:"max_worker_processes"`
-	MaxWALSenders     int        `json:"max_wal_senders"`
-	MaxPreparedXacts  int        `json:"max_prepared_transactions"`
-	MaxLocksPerXact   int        `json:"max_locks_per_transaction"`
 	SegmentSize       uint64     `json:"segment_size"`
 	WasCleanShutdown  bool       `json:"clean_shutdown"`
 	ShutDownInRecover bool       `json:"shut_down_in_recovery"`
@@ -253,8 +248,8 @@ type Control struct {
 // Inspection is what the agent on a node's host found in its data directory.
 type Inspection struct {
 	Source
-	// ErrCode names what kept the agent from answering, where that is known: a
-	// certificate, a host key, another cluster's agent. Empty: no answer at all.
+	// ErrCode names why the agent did not answer, where that is known: a certificate,
+	// a host key, another cluster's agent. Empty: no answer at all.
 	ErrCode      string      `json:"err_code,omitempty"`
 	AgentVersion string      `json:"agent_version,omitempty"`
 	Dir          DirState    `json:"dir"`
@@ -266,13 +261,14 @@ type Inspection struct {
 	StandbySignal  bool `json:"standby_signal"`
 	RecoverySignal bool `json:"recovery_signal,omitempty"`
 	BackupLabel    bool `json:"backup_label,omitempty"`
-	// DataID tells one filling of the data directory from the next: a base backup
-	// and a rewind change it, by whomever; a start, a promotion and a move do not.
+	// DataID identifies the content of the data directory: a base backup and a
+	// rewind change it, whoever runs them; a start, a promotion and a move do not.
 	// Empty: unknown, which equals nothing.
 	DataID string `json:"data_id,omitempty"`
-	// History is the line of the newest timeline that the directory has WAL of.
+	// History is that of the newest timeline of which the directory has WAL.
 	History History `json:"history"`
-	// PrimaryConnInfo host/port and slot as configured in the directory.
+	// UpstreamHost, UpstreamPort and UpstreamSlot are those of primary_conninfo and
+	// primary_slot_name, as configured in the directory.
 	UpstreamHost string `json:"upstream_host,omitempty"`
 	UpstreamPort int    `json:"upstream_port,omitempty"`
 	UpstreamSlot string `json:"upstream_slot,omitempty"`
@@ -286,13 +282,11 @@ type Inspection struct {
 	// HotStandby are the settings that must not be lower than the primary's,
 	// as the server would read them from its configuration at the next start.
 	HotStandby map[string]int `json:"hot_standby,omitempty"`
-	// Odd lists files that a rewind or copy would stumble over, with the reason.
+	// Odd lists unexpected files that would stop a rewind or copy, with the reason.
 	Odd []string `json:"odd,omitempty"`
-	// SavedConfig: the agent holds a copy of the node's own configuration.
-	SavedConfig bool `json:"saved_config,omitempty"`
 	// Run is the run in progress, or the last one when it did not end well.
 	Run *RunState `json:"run,omitempty"`
-	// Lock is who holds the node, empty when nobody does.
+	// Lock is which controller has the node locked; empty when none has.
 	Lock string `json:"lock,omitempty"`
 }
 
@@ -309,7 +303,7 @@ type WALRecord struct {
 // WALProbe is a node's own WAL seen against the primary's history.
 type WALProbe struct {
 	Source
-	// Own is the history of the WAL the node really holds.
+	// Own is the history of the WAL that the node really has.
 	Own History `json:"own"`
 	// CommonTLI and Limit: by the numbers, both lines agree up to Limit on
 	// CommonTLI. Open: neither has left CommonTLI, so there is no limit yet.
@@ -317,7 +311,7 @@ type WALProbe struct {
 	Limit     LSN        `json:"limit"`
 	Open      bool       `json:"open"`
 	Shared    bool       `json:"shared"` // false: nothing in common at all
-	// Beyond: the node holds a valid record of its own that starts at Limit.
+	// Beyond: the node has a valid record of its own that starts at Limit.
 	Beyond bool `json:"beyond"`
 	// End is the true end of the node's WAL as far as it was read.
 	End LSN `json:"end"`
@@ -344,7 +338,7 @@ type Verdict string
 const (
 	LineageUnknown  Verdict = ""
 	LineageOnLine   Verdict = "on-line"  // its WAL is a prefix of the primary's
-	LineageDiverged Verdict = "diverged" // it holds WAL that the primary does not
+	LineageDiverged Verdict = "diverged" // it has WAL that the primary does not
 	LineageForeign  Verdict = "foreign"  // nothing in common
 )
 
@@ -358,15 +352,15 @@ type Lineage struct {
 	TLI   TimelineID `json:"tli"`
 	// SameTimeline: diverged under one timeline number; pg_rewind cannot see it.
 	SameTimeline bool `json:"same_timeline,omitempty"`
-	// OwnBytes is how much WAL the node holds past Point.
+	// OwnBytes is how much WAL the node has past Point.
 	OwnBytes uint64 `json:"own_bytes,omitempty"`
 	// RewindWAL: the node still has its WAL back to the last common checkpoint.
 	RewindWAL bool `json:"rewind_wal,omitempty"`
 	// StreamGap: the primary no longer has the WAL from the node's end on.
 	StreamGap bool `json:"stream_gap,omitempty"`
-	// Overwritten: the WAL in the directory is not that of its data any more.
+	// Overwritten: the WAL in the directory is no longer that of its data.
 	Overwritten bool `json:"overwritten,omitempty"`
-	// DataID is that of the node's directory which was compared.
+	// DataID is that of the directory that was compared.
 	DataID string `json:"data_id,omitempty"`
 	Proof  string `json:"proof,omitempty"`
 }

@@ -64,8 +64,8 @@ func TestWhatIsHeld(t *testing.T) {
 		"a primary":            primary(),
 		"a point in time":      {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped, RecoverySignal: true}},
 		"no directory":         {in: topology.Inspection{Dir: topology.DirMissing, Server: topology.ServerStopped}},
-		"one under repair":     {in: topology.Inspection{Dir: topology.DirAside, Server: topology.ServerStopped, StandbySignal: true}},
-		"a server in it":       {in: topology.Inspection{Dir: topology.DirAside, Server: topology.ServerRunning}},
+		"one under repair":     {in: topology.Inspection{Dir: topology.DirInRepair, Server: topology.ServerStopped, StandbySignal: true}},
+		"a server in it":       {in: topology.Inspection{Dir: topology.DirInRepair, Server: topology.ServerRunning}},
 		"one nobody can judge": {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped, StandbySignal: true, Source: topology.Source{Err: "garbled"}}},
 		"one nobody sees":      {err: os.ErrPermission},
 	} {
@@ -90,7 +90,7 @@ func TestRepairedNodeGoesThrough(t *testing.T) {
 		g, said := gate(t, n)
 		done, why, err := wait(t.Context(), g)
 		virtual.Sleep(time.Minute)
-		n.in.Dir = topology.DirAside
+		n.in.Dir = topology.DirInRepair
 		virtual.Sleep(time.Minute)
 		n.in.Dir, n.in.StandbySignal = topology.DirPresent, true
 		<-done

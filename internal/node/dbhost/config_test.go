@@ -150,7 +150,7 @@ func TestInspectSaysWhatItSees(t *testing.T) {
 	wantCode(t, err, CodeVaultFailed, "pg_control")
 	wantCode(t, n.Settle(t.Context()), CodeSettleFailed)
 	n.move(resync.Home, resync.Aside)
-	if in := look(); in.Dir != topology.DirAside {
+	if in := look(); in.Dir != topology.DirInRepair {
 		t.Errorf("moved aside: %+v", in)
 	}
 	if err := n.Remove(resync.Aside); err != nil {

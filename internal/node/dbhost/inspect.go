@@ -51,7 +51,6 @@ func (h *Host) inspect(in *topology.Inspection) error {
 		state = topology.ServerStopped
 	}
 	in.Server, in.PID = state, pm.PID
-	in.SavedConfig = h.savedConfig()
 	if in.FreeBytes, err = h.FreeBytes(); err != nil {
 		return err
 	}
@@ -85,7 +84,7 @@ func (h *Host) dirState() (topology.DirState, resync.Place, error) {
 		case err != nil:
 			return topology.DirUnknown, resync.Aside, err
 		case aside:
-			return topology.DirAside, resync.Aside, nil
+			return topology.DirInRepair, resync.Aside, nil
 		case missing:
 			return topology.DirMissing, resync.Home, nil
 		}

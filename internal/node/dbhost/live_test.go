@@ -197,7 +197,7 @@ func TestInterruptedRewindLeavesNothingToStart(t *testing.T) {
 		t.Error("a server could be started")
 	}
 	in, err := old.Inspect(t.Context())
-	if err != nil || in.Err != "" || in.Dir != topology.DirAside || in.Server != topology.ServerStopped {
+	if err != nil || in.Err != "" || in.Dir != topology.DirInRepair || in.Server != topology.ServerStopped {
 		t.Errorf("inspection: %+v, %v", in, err)
 	}
 }

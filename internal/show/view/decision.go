@@ -6,7 +6,6 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/repool/repool/internal/core/plan"
-	"github.com/repool/repool/internal/core/topology"
 )
 
 // Decision is what the planner decided about one node, in words.
@@ -26,7 +25,7 @@ func DecisionOf(d plan.Decision) Decision {
 		Estimate: estimate(d.Estimate)}
 	action := ""
 	switch {
-	case d.Method != "" && d.Method != topology.MethodNone && d.Severity != plan.Refused:
+	case d.Method != "" && d.Severity != plan.Refused:
 		action = string(d.Method)
 	case d.Action != plan.None && d.Action != plan.Wait && d.Action != "":
 		action = string(d.Action)

@@ -113,7 +113,7 @@ func (o *NodeView) role(n, primary *topology.Node) {
 		o.Postgres = fmt.Sprintf("streams from %s:%d", n.SQL.Receiver.SenderHost, n.SQL.Receiver.SenderPort)
 	case n.SQL.OK():
 		o.Role, o.Postgres, o.Health = "standby", "not streaming", Busy
-	case a.OK() && a.Dir == topology.DirAside:
+	case a.OK() && a.Dir == topology.DirInRepair:
 		o.Role, o.Postgres, o.Health = "in repair", "data directory in repair", Busy
 	case a.OK() && a.Dir != topology.DirPresent && a.Dir != topology.DirUnknown:
 		o.Role, o.Postgres, o.Health = "no data", "data directory "+string(a.Dir), Bad

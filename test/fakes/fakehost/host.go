@@ -130,14 +130,14 @@ func (h *Host) Inspect(context.Context) (in topology.Inspection, err error) {
 func (h *Host) inspection() topology.Inspection {
 	n := h.Node
 	in := topology.Inspection{Version: 15, FreeBytes: n.free(), DataBytes: DatabaseBytes, WALBytes: 1 << 20,
-		SavedConfig: n.Config, Server: n.State(), Dir: topology.DirMissing}
+		Server: n.State(), Dir: topology.DirMissing}
 	p, d := n.Data()
 	if d == nil {
 		return in
 	}
 	in.Dir = topology.DirPresent
 	if p == resync.Aside {
-		in.Dir = topology.DirAside
+		in.Dir = topology.DirInRepair
 	}
 	if d.Content == Ruined || d.Content == HalfCopied {
 		in.Odd = []string{"the control file cannot be read"}

@@ -225,7 +225,7 @@ func resyncing(share float64) *stage {
 		decide(st, plan.Decision{Node: 2, Code: plan.CodeHealthy, Severity: plan.OK,
 			Reason: "node 2 streams from node 1 and is attached", Upstream: 1})
 		r := rewound(share)
-		st.Snapshot.Nodes[0].Agent.Run, st.Snapshot.Nodes[0].Agent.Dir = &r, topology.DirAside
+		st.Snapshot.Nodes[0].Agent.Run, st.Snapshot.Nodes[0].Agent.Dir = &r, topology.DirInRepair
 		d := st.Decisions[0]
 		d.Action, d.Code, d.Reason = plan.Wait, plan.CodeResyncing, "a rewind from node 1 is in progress, at step rewind"
 		decide(st, d)
