@@ -55,7 +55,7 @@ func controlFacts(c pgdata.Control) topology.Control {
 		SystemID: c.SystemID, State: c.State.String(), CheckpointLSN: c.CheckpointLSN, RedoLSN: c.RedoLSN,
 		Timeline: c.Timeline, MinRecoveryPoint: c.MinRecoveryPoint, MinRecoveryTLI: c.MinRecoveryTLI,
 		WALLogHints: c.WALLogHints, Checksums: c.DataChecksums,
-		SegmentSize: c.SegmentSize,
+		SegmentSize:      c.SegmentSize,
 		WasCleanShutdown: c.State.Clean(), ShutDownInRecover: c.State == pgdata.StateShutDownInRecovery,
 	}
 }

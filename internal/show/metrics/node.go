@@ -60,9 +60,7 @@ func newNodeFamilies(f *families) nodeFamilies {
 			"The server process as the agent sees it, always 1: stopped, starting, running, stopping or frozen.", "node",
 			"state"),
 		dir: f.gauge("repool_node_directory",
-			"State of the data directory, always 1: present, missing, empty, foreign or "+string(topology.DirAside)+
-				" (in repair).",
-			"node", "state"),
+			"State of the data directory, always 1: present, missing, empty, foreign or in-repair.", "node", "state"),
 		dataBytes: f.gauge("repool_node_data_bytes", "Size of the data directory without pg_wal.", "node"),
 		walBytes:  f.gauge("repool_node_wal_bytes", "Size of pg_wal.", "node"),
 		freeBytes: f.gauge("repool_node_free_bytes", "Free space on the data directory's file system.", "node"),
