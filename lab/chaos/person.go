@@ -26,7 +26,7 @@ func (r *run) person(ctx context.Context, st control.Status) error {
 			continue
 		}
 		switch d.Code {
-		case plan.CodePoolDeaf:
+		case plan.CodePoolUnresponsive:
 			return r.deafPgpool(ctx, d)
 		case plan.CodePoolBlind:
 			return r.asked("restart Pgpool-II", d.Reason, r.restartPgpool(ctx))
@@ -41,7 +41,7 @@ func (r *run) person(ctx context.Context, st control.Status) error {
 	return nil
 }
 
-// deafPgpool is what the runbook says for pool-deaf: the last primary first,
+// deafPgpool is what the runbook says for pool-unresponsive: the last primary first,
 // where it is down, and then Pgpool-II.
 func (r *run) deafPgpool(ctx context.Context, d plan.Decision) error {
 	if n := r.readers.lastPrimary(); n >= 0 && r.lab.Postmaster(n) == 0 {

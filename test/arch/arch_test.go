@@ -23,10 +23,11 @@ const module = "github.com/repool/repool/"
 // Nothing may import what has "only tests" beside it.
 var may = map[string]string{
 	// Words, files and protocols. They know nothing of repool.
-	"internal/core/topology":     "",
+	"internal/core/topology":     "internal/codes",
 	"pcp":                        "",
 	"internal/pgpool/pgpoolconf": "",
 	"internal/exit":              "",
+	"internal/codes":             "",
 	"internal/node/postgres":     "internal/core/topology",
 	"internal/terminal":          "internal/exit",
 	"internal/admin/certs":       "",
@@ -36,27 +37,27 @@ var may = map[string]string{
 	"internal/node/pgdata":    "internal/core/topology internal/node/process",
 	"internal/node/journal":   "internal/core/topology",
 	"internal/show/event":     "internal/core/topology",
-	"internal/show/history":   "internal/core/topology internal/show/event",
-	"internal/node/agentapi":  "internal/core/topology",
+	"internal/show/history":   "internal/codes internal/core/topology internal/show/event",
+	"internal/node/agentapi":  "internal/codes internal/core/topology",
 	"test/fakes/virtual":      "",
-	"test/fakes/agentapitest": "internal/core/topology internal/node/agentapi", // only tests
+	"test/fakes/agentapitest": "internal/codes internal/core/topology internal/node/agentapi", // only tests
 	// Deciding and looking.
-	"internal/core/plan":    "internal/core/topology",
+	"internal/core/plan":    "internal/codes internal/core/topology",
 	"internal/core/observe": "internal/core/topology pcp internal/node/agentapi internal/node/postgres",
 	"internal/config": "internal/core/topology pcp internal/pgpool/pgpoolconf internal/core/plan " +
 		"internal/node/postgres",
 	// Doing, on the node.
 	"internal/node/vault":  "internal/core/topology internal/node/pgdata",
-	"internal/node/resync": "internal/core/topology internal/node/journal",
-	"test/fakes/fakehost":  "internal/core/topology internal/node/agentapi internal/node/resync", // only tests
-	"internal/node/dbhost": "internal/core/topology internal/node/process internal/node/pgdata internal/node/journal " +
+	"internal/node/resync": "internal/codes internal/core/topology internal/node/journal",
+	"test/fakes/fakehost":  "internal/codes internal/core/topology internal/node/agentapi internal/node/resync", // only tests
+	"internal/node/dbhost": "internal/codes internal/core/topology internal/node/process internal/node/pgdata internal/node/journal " +
 		"internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
 	"internal/node/bootgate": "internal/core/topology",
-	"internal/node/agent": "internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi " +
+	"internal/node/agent": "internal/codes internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi " +
 		"internal/node/postgres",
 	// Doing, beside Pgpool-II.
-	"internal/show/control": "internal/core/topology internal/core/plan internal/show/event internal/exit",
-	"internal/core/controller": "internal/core/topology pcp internal/core/plan internal/show/event " +
+	"internal/show/control": "internal/codes internal/core/topology internal/core/plan internal/show/event internal/exit",
+	"internal/core/controller": "internal/codes internal/core/topology pcp internal/core/plan internal/show/event " +
 		"internal/node/agentapi internal/show/control",
 	"internal/pgpool/hook": "internal/core/topology internal/node/agentapi internal/config internal/exit " +
 		"internal/node/postgres",
@@ -70,7 +71,7 @@ var may = map[string]string{
 	"internal/show/notify":   "internal/core/topology internal/core/plan internal/show/history internal/show/control",
 	"internal/show/trace":    "internal/core/topology internal/show/history internal/show/control",
 	"packaging/dashboard":    "", // the program does not import it
-	"internal/show/view":     "internal/core/topology internal/core/plan internal/show/history internal/show/control",
+	"internal/show/view":     "internal/codes internal/core/topology internal/core/plan internal/show/history internal/show/control",
 	"internal/show/web":      "internal/show/control",
 	"internal/show/web/page": "internal/core/topology internal/show/history internal/show/control internal/show/view",
 	"test/fakes/browsertest": "", // only tests

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/test/testpool"
@@ -29,7 +30,7 @@ func up(t *testing.T, o lab.Options) *pool {
 
 // unasked waits until the node's agent could not be asked, for that reason. A node
 // that streams stays healthy without its agent.
-func (p *pool) unasked(node int, want string) {
+func (p *pool) unasked(node int, want codes.Code) {
 	p.T.Helper()
 	p.Wait(fmt.Sprintf("the agent of node %d to be missed", node), func(ctx context.Context) error {
 		st, err := p.Ctl.Status(ctx)

@@ -87,7 +87,7 @@ func (p *pool) restartDeafPgpool() {
 			switch d.Code {
 			case plan.CodePrimary:
 				return nil
-			case plan.CodePoolDeaf:
+			case plan.CodePoolUnresponsive:
 				restart = true
 				return nil
 			}

@@ -133,7 +133,7 @@ func (w *World) remedy(d plan.Decision, mem plan.Memory) func() {
 		if d.Severity == plan.Refused {
 			return func() { w.moveAway(d.Node) }
 		}
-	case plan.CodePoolDeaf:
+	case plan.CodePoolUnresponsive:
 		return func() { w.pgpool.kill() }
 	case plan.CodePoolBlind:
 		if d.Severity == plan.Refused {

@@ -63,7 +63,7 @@ func (c *Coverage) point(name string) { c.points[name]++ }
 
 func (c *Coverage) run(rec journal.Record) {
 	if !rec.Live() {
-		c.runs[string(rec.Run.Method)+" "+string(rec.Run.Outcome)+" "+rec.Run.Code]++
+		c.runs[string(rec.Run.Method)+" "+string(rec.Run.Outcome)+" "+string(rec.Run.Code)]++
 	}
 }
 

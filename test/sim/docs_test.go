@@ -66,7 +66,7 @@ const sameProcess = "agents are called without a wire"
 // beyond says why worlds do not reach a planner's code.
 var beyond = map[plan.Code]string{
 	plan.CodeQuarantined:      "quarantine is the watchdog's; its voting is not simulated",
-	plan.CodePoolDeaf:         "Pgpool-II's main process drops no signal",
+	plan.CodePoolUnresponsive: "Pgpool-II's main process drops no signal",
 	plan.CodeNotInPool:        "every node is in pgpool.conf and in Pgpool-II",
 	plan.CodeForeignSystem:    "all directories are of one initdb",
 	plan.CodeForeignDirectory: "nobody puts other files at home",

@@ -39,8 +39,8 @@ func TestRunThatEndsUnseenIsAccountedForOnce(t *testing.T) {
 				w.pass(c.goes)
 				stop()
 				began := w.events("run")
-				if codes(began) != "started" {
-					t.Fatalf("before it goes: %s", codes(began))
+				if codesOf(began) != "started" {
+					t.Fatalf("before it goes: %s", codesOf(began))
 				}
 				w.pass(time.Minute)
 				forgets.Store(c.forgets)
@@ -117,7 +117,7 @@ func TestRunLostFromSightThatEndsWell(t *testing.T) {
 		if len(l.runs) != 1 || l.runs[0].Outcome != topology.RunDone {
 			t.Errorf("runs: %+v", l.runs)
 		}
-		if got := codes(w.events("run")); got != "started done" {
+		if got := codesOf(w.events("run")); got != "started done" {
 			t.Errorf("events: %s", got)
 		}
 	})

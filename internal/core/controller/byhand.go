@@ -4,19 +4,11 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/event"
-)
-
-// Codes of refusals that only a person's request can get.
-const (
-	codeNotActing = "not-acting"
-	codeAttached  = "attached"
-	codeDetached  = "detached"
-	codeIsPrimary = "is-primary"
-	codeBusy      = "busy"
 )
 
 // Attach is a person's request to have a node attached. It only removes what a
@@ -33,7 +25,7 @@ func (c *Controller) Attach(ctx context.Context, r control.NodeRequest) error {
 	case !st.Acting || d == nil:
 		return notActing(st.Why)
 	case !c.detachedNow(ctx, &st.Snapshot, r.Node):
-		return refuse(codeAttached, "node %d is not detached in any Pgpool-II", r.Node)
+		return refuse(codes.Attached, "node %d is not detached in any Pgpool-II", r.Node)
 	case c.memory.read().HasHold(r.Node): // whether or not a pass has seen it
 		e := event.Event{Node: r.Node, Kind: "release", Code: "attach-asked",
 			Text: "attach requested by " + r.Who + ": the hold is over", Data: asJSON(r)}
@@ -43,18 +35,18 @@ func (c *Controller) Attach(ctx context.Context, r control.NodeRequest) error {
 		_, err := c.consent(ctx, control.ResyncRequest{Node: r.Node, Method: topology.MethodAttach, Who: r.Who})
 		return err
 	case d.Severity == plan.Refused:
-		return &control.RefusedError{Code: string(d.Code), Msg: d.Reason, Hint: d.Hint}
+		return &control.RefusedError{Code: d.Code, Msg: d.Reason, Hint: d.Hint}
 	}
 	c.Look("attach requested") // it is on its way: once proven, it is attached
 	return nil
 }
 
 func notActing(why string) *control.RefusedError {
-	return &control.RefusedError{Code: codeNotActing, Msg: "this controller is not acting: " + why,
+	return &control.RefusedError{Code: codes.NotActing, Msg: "this controller is not acting: " + why,
 		Hint: "ask the Pgpool-II that leads the watchdog"}
 }
 
-func refuse(code, format string, args ...any) error {
+func refuse(code codes.Code, format string, args ...any) error {
 	return &control.RefusedError{Code: code, Msg: fmt.Sprintf(format, args...)}
 }
 
@@ -87,7 +79,7 @@ func (c *Controller) Detach(ctx context.Context, r control.NodeRequest) error {
 	}
 	o := order{node: r.Node, what: plan.Detach}
 	if !c.ledger.claim(o) {
-		return &control.RefusedError{Code: codeBusy, Hint: "try again in a few seconds",
+		return &control.RefusedError{Code: codes.Busy, Hint: "try again in a few seconds",
 			Msg: fmt.Sprintf("node %d is being attached or detached right now", r.Node)}
 	}
 	defer func() {
@@ -125,7 +117,7 @@ func (c *Controller) mayDetach(snap *topology.Snapshot, node topology.NodeID, at
 	}
 	for i := range snap.Pools {
 		if p := &snap.Pools[i]; !p.OK() || p.Primary == topology.NoNode || p.Primary == node {
-			return refuse(codeIsPrimary, "Pgpool-II at %s may consider node %d the primary: its detach would be a failover",
+			return refuse(codes.IsPrimary, "Pgpool-II at %s may consider node %d the primary: its detach would be a failover",
 				p.Endpoint, node)
 		}
 	}
@@ -133,11 +125,11 @@ func (c *Controller) mayDetach(snap *topology.Snapshot, node topology.NodeID, at
 	primary := snap.Node(snap.Pools[0].Primary)
 	switch {
 	case attached == 0:
-		return refuse(codeDetached, "node %d is not attached in any Pgpool-II", node)
+		return refuse(codes.Detached, "node %d is not attached in any Pgpool-II", node)
 	case c.memory.read().Primary == node || n == nil || !n.SQL.OK() || !n.SQL.InRecovery:
-		return refuse(codeIsPrimary, "node %d is not proven to be a standby: its detach could be a failover", node)
+		return refuse(codes.IsPrimary, "node %d is not proven to be a standby: its detach could be a failover", node)
 	case primary == nil || !primary.SQL.OK() || primary.SQL.InRecovery:
-		return refuse(string(plan.CodeNoPrimary), "no primary is known that would serve without node %d", node)
+		return refuse(plan.CodeNoPrimary, "no primary is known that would serve without node %d", node)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -13,7 +14,7 @@ import (
 func ann(n topology.NodeID) control.NodeRequest { return control.NodeRequest{Node: n, Who: "ann"} }
 
 // refusedAs is the code of a refusal; anything else fails the test.
-func refusedAs(t *testing.T, err error) string {
+func refusedAs(t *testing.T, err error) codes.Code {
 	t.Helper()
 	var re *control.RefusedError
 	if !errors.As(err, &re) {
@@ -38,7 +39,7 @@ func TestDetachedByHandStaysSo(t *testing.T) {
 		if codeOf(c, 1) != plan.CodeOnHold {
 			t.Errorf("node 1 is %s", codeOf(c, 1))
 		}
-		if code := refusedAs(t, c.Detach(t.Context(), ann(1))); code != codeDetached {
+		if code := refusedAs(t, c.Detach(t.Context(), ann(1))); code != codes.Detached {
 			t.Errorf("again: %s", code)
 		}
 		w.change(func() { w.trace = nil })
@@ -47,7 +48,7 @@ func TestDetachedByHandStaysSo(t *testing.T) {
 		}
 		w.pass(time.Minute)
 		w.wantDone("attach 1 on pool0, attach 1 on pool1")
-		if code := refusedAs(t, c.Attach(t.Context(), ann(1))); code != codeAttached {
+		if code := refusedAs(t, c.Attach(t.Context(), ann(1))); code != codes.Attached {
 			t.Errorf("attached again: %s", code)
 		}
 	})
@@ -76,20 +77,20 @@ func TestDetachThatCouldBeAFailoverIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		node   topology.NodeID
 		change func(*world)
-		code   string
+		code   codes.Code
 	}{
-		"the primary":  {0, func(*world) {}, codeIsPrimary},
+		"the primary":  {0, func(*world) {}, codes.IsPrimary},
 		"no such node": {7, func(*world) {}, "no-such-node"},
-		"the other Pgpool-II holds it for primary": {1, func(w *world) { w.pools[1].view.Primary = 1 }, codeIsPrimary},
+		"the other Pgpool-II holds it for primary": {1, func(w *world) { w.pools[1].view.Primary = 1 }, codes.IsPrimary},
 		"the other Pgpool-II knows no primary": {1, func(w *world) { w.pools[1].view.Primary = topology.NoNode },
-			codeIsPrimary},
-		"the other Pgpool-II does not answer": {1, func(w *world) { w.pools[1].view.Err = "refused" }, codeIsPrimary},
-		"it accepts writes by now":            {1, func(w *world) { w.nodes[1].SQL.InRecovery = false }, codeIsPrimary},
-		"its server does not answer":          {1, func(w *world) { w.nodes[1].SQL.Err = "refused" }, codeIsPrimary},
+			codes.IsPrimary},
+		"the other Pgpool-II does not answer": {1, func(w *world) { w.pools[1].view.Err = "refused" }, codes.IsPrimary},
+		"it accepts writes by now":            {1, func(w *world) { w.nodes[1].SQL.InRecovery = false }, codes.IsPrimary},
+		"its server does not answer":          {1, func(w *world) { w.nodes[1].SQL.Err = "refused" }, codes.IsPrimary},
 		"the primary is down": {1, func(w *world) { w.nodes[0].SQL.Err = "refused" },
-			string(plan.CodeNoPrimary)},
+			plan.CodeNoPrimary},
 		"this Pgpool-II is not the watchdog leader": {1,
-			func(w *world) { w.pools[0].view.Watchdog = topology.Watchdog{Enabled: true, State: "STANDBY"} }, codeNotActing},
+			func(w *world) { w.pools[0].view.Watchdog = topology.Watchdog{Enabled: true, State: "STANDBY"} }, codes.NotActing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 2, func(t *testing.T, w *world) {
@@ -120,7 +121,7 @@ func TestAttachByHandGoesThroughTheGate(t *testing.T) {
 		w.change(func() { w.diverged(2) })
 		w.pass(time.Minute)
 		before := codeOf(c, 2)
-		if code := refusedAs(t, c.Attach(t.Context(), ann(2))); code != string(before) || before != plan.CodeNotAllowed {
+		if code := refusedAs(t, c.Attach(t.Context(), ann(2))); code != before || before != plan.CodeNotAllowed {
 			t.Errorf("a diverged node: refused as %s, decided %s", code, before)
 		}
 		w.pass(time.Minute)

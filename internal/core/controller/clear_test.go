@@ -44,8 +44,8 @@ func TestClearanceIsWithheld(t *testing.T) {
 				if got := strings.Join(w.agents[2].Calls(), ", "); !strings.HasPrefix(got, "StartRun rewind, Cancel") {
 					t.Errorf("asked of the agent: %s", got)
 				}
-				if ev := w.events("run"); !strings.Contains(codes(ev), "no-clearance cancelled") {
-					t.Errorf("events: %s", codes(ev))
+				if ev := w.events("run"); !strings.Contains(codesOf(ev), "no-clearance cancelled") {
+					t.Errorf("events: %s", codesOf(ev))
 				}
 			})
 		})

@@ -30,7 +30,7 @@ func TestHealthyPoolIsLeftAlone(t *testing.T) {
 			t.Errorf("status: %+v", st)
 		}
 		if got := w.events(""); len(got) != 4 {
-			t.Errorf("%d events of a pool in which nothing happens: %s", len(got), codes(got))
+			t.Errorf("%d events of a pool in which nothing happens: %s", len(got), codesOf(got))
 		}
 	})
 }
@@ -64,7 +64,7 @@ func TestDivergedNodeAttachedByHand(t *testing.T) {
 		w.pass(20 * time.Second)
 		w.wantDone("detach 2 on pool0, look anew, attach 2 on pool0, attach 2 on pool1")
 		w.wantCalls(2, "StartRun rewind, Clear rewind")
-		if got := codes(w.events("run")); got != "started done" {
+		if got := codesOf(w.events("run")); got != "started done" {
 			t.Errorf("events of the run: %s", got)
 		}
 	})
@@ -321,7 +321,7 @@ func TestStopLeavesRunsToTheirAgents(t *testing.T) {
 		}
 		w.agents[2].Change(func(f *agentapitest.Fake) { f.OnDone = nil })
 		w.pass(3 * time.Minute)
-		if got := codes(w.events("controller")); got != "started stopped" {
+		if got := codesOf(w.events("controller")); got != "started stopped" {
 			t.Errorf("events: %s", got)
 		}
 	})

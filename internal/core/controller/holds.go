@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/event"
@@ -64,7 +65,7 @@ func (r *recorder) joinHolds(mem plan.Memory, known bool) plan.Memory {
 					h.Who, h.Since.UTC().Format(time.RFC3339), h.Why)})
 		}
 	case known && err != nil:
-		r.report(event.Event{Node: topology.NoNode, Kind: "controller", Code: event.CodeHoldsDamaged,
+		r.report(event.Event{Node: topology.NoNode, Kind: "controller", Code: string(codes.HoldsCopyDamaged),
 			Text: fmt.Sprintf("the second copy of the holds was damaged and is rewritten from the history: %v", err)})
 	case lost || err != nil:
 		if err == nil {
@@ -73,7 +74,7 @@ func (r *recorder) joinHolds(mem plan.Memory, known bool) plan.Memory {
 		h := plan.Hold{Node: topology.NoNode, Who: "repool", Since: time.Now(),
 			Why: "which nodes were on hold cannot be read; make sure that none must be left alone, then: repool release all"}
 		mem = plan.AddHold(mem, h)
-		r.report(event.Event{Node: topology.NoNode, Kind: "hold", Code: event.CodeHoldsUnknown, Data: asJSON(h),
+		r.report(event.Event{Node: topology.NoNode, Kind: "hold", Code: string(codes.HoldsUnknown), Data: asJSON(h),
 			Text: fmt.Sprintf("the history is lost and so is the second copy of the holds (%v): "+
 				"the whole pool is on hold until a person runs repool release all", err)})
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/event"
@@ -42,11 +43,11 @@ func TestHoldsOutliveWhatKeepsThem(t *testing.T) {
 		"nothing is spoilt":                    {left, left, 1, ""},
 		"the history":                          {garbage, left, 1, "on-hold"},
 		"the history is gone":                  {gone, left, 1, "on-hold"},
-		"the second copy":                      {left, garbage, 1, event.CodeHoldsDamaged},
+		"the second copy":                      {left, garbage, 1, string(codes.HoldsCopyDamaged)},
 		"the second copy is gone":              {left, gone, 1, ""},
-		"both":                                 {garbage, garbage, topology.NoNode, event.CodeHoldsUnknown},
-		"the history, and no second copy":      {garbage, gone, topology.NoNode, event.CodeHoldsUnknown},
-		"no history, and the second copy":      {gone, garbage, topology.NoNode, event.CodeHoldsUnknown},
+		"both":                                 {garbage, garbage, topology.NoNode, string(codes.HoldsUnknown)},
+		"the history, and no second copy":      {garbage, gone, topology.NoNode, string(codes.HoldsUnknown)},
+		"no history, and the second copy":      {gone, garbage, topology.NoNode, string(codes.HoldsUnknown)},
 		"both are gone, as when repool is new": {gone, gone, -2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/event"
@@ -64,7 +65,7 @@ func (r *recorder) write() {
 	for {
 		for all := r.o.Store.Asides(); logged < len(all); logged++ {
 			a := all[logged]
-			r.o.Log.Error("history set aside", "code", event.CodeSetAside, "path", a.Path, "err", a.Why)
+			r.o.Log.Error("history set aside", "code", string(codes.HistorySetAside), "path", a.Path, "err", a.Why)
 		}
 		select {
 		case e := <-r.events:

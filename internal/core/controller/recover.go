@@ -88,7 +88,7 @@ func refusalIn(st control.Status, d *plan.Decision) *control.RefusedError {
 	case !st.Acting:
 		return notActing(st.Why)
 	case d.Severity == plan.Refused:
-		return &control.RefusedError{Code: string(d.Code), Msg: d.Reason, Hint: d.Hint}
+		return &control.RefusedError{Code: d.Code, Msg: d.Reason, Hint: d.Hint}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -82,12 +83,12 @@ func TestOnlineRecoveryOfAHealthyNodeThatIsDetached(t *testing.T) {
 func TestOnlineRecoveryThatIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		world func(*world)
-		code  string
+		code  codes.Code
 	}{
-		"for good": {func(w *world) { w.agents[2].State.Dir = topology.DirForeign }, string(plan.CodeForeignDirectory)},
+		"for good": {func(w *world) { w.agents[2].State.Dir = topology.DirForeign }, codes.ForeignDirectory},
 		"not acting": {func(w *world) {
 			w.pools[0].view.Watchdog = topology.Watchdog{Enabled: true, Quorum: 1, State: "STANDBY"}
-		}, "not-acting"},
+		}, codes.NotActing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 1, func(t *testing.T, w *world) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -32,7 +33,7 @@ func (c *Controller) Hold(ctx context.Context, r control.HoldRequest) error {
 		return err
 	}
 	if !r.Until.IsZero() && !time.Now().Before(r.Until) {
-		return &control.RefusedError{Code: "bad-request", Hint: "give a time in the future, or none to hold until released",
+		return &control.RefusedError{Code: codes.BadRequest, Hint: "give a time in the future, or none to hold until released",
 			Msg: "the end of the hold, " + r.Until.UTC().Format(time.RFC3339) + ", has passed"}
 	}
 	e := event.Event{Node: r.Node, Kind: "hold", Code: "on-hold", Text: fmt.Sprintf("held by %s: %s", r.Who, r.Why),
@@ -67,7 +68,7 @@ func (c *Controller) consent(ctx context.Context, r control.ResyncRequest) (pass
 	if r.Method != "" {
 		method = string(r.Method)
 		if r.Method != topology.MethodCustom && !slices.Contains(topology.Methods, r.Method) {
-			return 0, &control.RefusedError{Code: "bad-request", Hint: "repool plan names the methods",
+			return 0, &control.RefusedError{Code: codes.BadRequest, Hint: "repool plan names the methods",
 				Msg: fmt.Sprintf("there is no method %q", r.Method)}
 		}
 	}
@@ -88,6 +89,6 @@ func (c *Controller) known(id topology.NodeID, orPool bool) error {
 	if _, known := c.o.Agents[id]; known || orPool && id == topology.NoNode {
 		return nil
 	}
-	return &control.RefusedError{Code: "no-such-node", Hint: "repool status lists the nodes",
+	return &control.RefusedError{Code: codes.NoSuchNode, Hint: "repool status lists the nodes",
 		Msg: fmt.Sprintf("there is no node %d in pgpool.conf", id)}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -51,7 +52,7 @@ func TestHoldAndRelease(t *testing.T) {
 			w.wantDone("attach 1 on pool0")
 			w.change(func() { w.trace = nil })
 		}
-		if got := codes(w.events("hold")) + " " + codes(w.events("release")); got != "on-hold on-hold released released" {
+		if got := codesOf(w.events("hold")) + " " + codesOf(w.events("release")); got != "on-hold on-hold released released" {
 			t.Errorf("events: %s", got)
 		}
 	})
@@ -202,12 +203,12 @@ func TestGarbledMemoryStopsNobody(t *testing.T) {
 		if st := c.Status(); len(st.Decisions) != 3 || st.Decisions[0].Code != plan.CodePrimary {
 			t.Errorf("decisions: %+v", st.Decisions)
 		}
-		events, err := c.History(t.Context(), history.Filter{Code: history.CodeSetAside})
+		events, err := c.History(t.Context(), history.Filter{Code: string(codes.HistorySetAside)})
 		if err != nil || len(events) != 1 || !strings.Contains(events[0].Text, "parked nodes of before are forgotten") {
 			t.Errorf("history: %+v, %v", events, err)
 		}
 		stop()
-		if !strings.Contains(said.String(), "code="+history.CodeSetAside) {
+		if !strings.Contains(said.String(), "code="+string(codes.HistorySetAside)) {
 			t.Errorf("log: %s", said.String())
 		}
 	})

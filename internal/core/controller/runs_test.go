@@ -35,7 +35,7 @@ func TestRunOfAnEarlierControllerIsTakenOver(t *testing.T) {
 		w.pass(30 * time.Second)
 		w.wantCalls(2, "StartRun rewind, Clear rewind")
 		w.wantDone("attach 2 on pool0")
-		if got := codes(w.events("run")); got != "started done" {
+		if got := codesOf(w.events("run")); got != "started done" {
 			t.Errorf("events: %s", got)
 		}
 	})
@@ -72,7 +72,7 @@ func TestRunOfAnotherControllerIsWatchedOnly(t *testing.T) {
 		}
 		w.pass(time.Minute)
 		w.wantCalls(2, "StartRun rewind, Clear rewind")
-		if got := codes(w.events("run")); got != "failed started done" {
+		if got := codesOf(w.events("run")); got != "failed started done" {
 			t.Errorf("events: %s", got)
 		}
 	})
@@ -107,7 +107,7 @@ func TestRunFromALostPrimaryIsCancelled(t *testing.T) {
 				if got := w.agents[2].Calls(); len(got) < 2 || got[1] != "Cancel" {
 					t.Errorf("asked of its agent: %v", got)
 				}
-				if ev := codes(w.events("run")); !strings.Contains(ev, "cancel-asked cancelled") {
+				if ev := codesOf(w.events("run")); !strings.Contains(ev, "cancel-asked cancelled") {
 					t.Errorf("events: %s", ev)
 				}
 			})
@@ -133,7 +133,7 @@ func TestRunThatCannotBeStarted(t *testing.T) {
 			t.Errorf("asked %d times in ten minutes", n)
 		}
 		if ev := w.events("run"); len(ev) != 1 || ev[0].Code != "not-started" {
-			t.Errorf("events: %s", codes(ev))
+			t.Errorf("events: %s", codesOf(ev))
 		}
 		// A person's word ends the waiting.
 		before := asked.Load()
@@ -164,7 +164,7 @@ func TestWatchThatBreaks(t *testing.T) {
 		defer stop()
 		w.pass(30 * time.Second)
 		w.wantCalls(2, "StartRun rewind, Clear rewind")
-		if got := codes(w.events("run")); got != "started done" {
+		if got := codesOf(w.events("run")); got != "started done" {
 			t.Errorf("events: %s", got)
 		}
 	})
@@ -216,7 +216,7 @@ func TestRunThatFailsIsRecordedAndRetried(t *testing.T) {
 			}
 		}
 		if failed < 2 {
-			t.Errorf("events: %s", codes(ev))
+			t.Errorf("events: %s", codesOf(ev))
 		}
 		w.agents[2].Change(func(f *agentapitest.Fake) { f.Fail = nil })
 	})

@@ -327,7 +327,7 @@ func (w *world) events(kind string) []history.Event {
 	return ev
 }
 
-func codes(events []history.Event) string {
+func codesOf(events []history.Event) string {
 	var out []string
 	for _, e := range events {
 		out = append(out, e.Code)

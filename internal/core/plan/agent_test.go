@@ -10,7 +10,7 @@ import (
 
 // down makes a node's server and Pgpool-II's opinion of it those of a node that
 // has failed, with an agent that gives no answer for that reason.
-func (s *scene) down(id topology.NodeID, errCode string) *scene {
+func (s *scene) down(id topology.NodeID, errCode Code) *scene {
 	n := s.node(id)
 	n.SQL = topology.SQLFacts{Source: topology.Source{At: s.now, Err: "connection refused"}, Refused: true}
 	n.Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}, ErrCode: errCode}
@@ -35,7 +35,7 @@ func decisionOf(t *testing.T, s *scene, id topology.NodeID) Decision {
 func TestAgentThatDoesNotAnswerHasItsReason(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		reason string
+		reason Code
 		want   Code
 	}{
 		{"", CodeAgentUnreachable}, {"never heard of", CodeAgentUnreachable},
@@ -59,7 +59,7 @@ func TestHealthyWithoutItsAgentIsAWarning(t *testing.T) {
 	if d := decisionOf(t, newScene(t), 1); d.Code != CodeHealthy || strings.Contains(d.Reason, "warning") {
 		t.Errorf("with its agent: %s: %s", d.Code, d.Reason)
 	}
-	for reason, want := range map[string]Code{"": CodeAgentUnreachable, "agent-certificate": CodeAgentCertificate} {
+	for reason, want := range map[Code]Code{"": CodeAgentUnreachable, "agent-certificate": CodeAgentCertificate} {
 		s := newScene(t)
 		s.node(1).Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}, ErrCode: reason}
 		d := decisionOf(t, s, 1)

@@ -99,7 +99,7 @@ func drawNode(rt *rapid.T, id topology.NodeID) topology.Node {
 		code := rapid.SampledFrom([]Code{CodeStartFailed, CodeUpstreamLost, CodeRewindFailed, "never-heard-of"}).Draw(rt,
 			"run code")
 		a.Run = &topology.RunState{ID: "run", Node: id, Method: rapid.SampledFrom(topology.Methods).Draw(rt, "run method"),
-			Outcome: out, Code: string(code), Ended: start.Add(-time.Minute),
+			Outcome: out, Code: code, Ended: start.Add(-time.Minute),
 			Damaged: out.Ended() && rapid.Bool().Draw(rt, "damaged")}
 	}
 	return n
@@ -129,8 +129,8 @@ func drawMemory(rt *rapid.T, id topology.NodeID) NodeMemory {
 	}
 	m.Attempts = rapid.IntRange(0, 5).Draw(rt, "attempts")
 	m.LastMethod = rapid.SampledFrom(topology.Methods).Draw(rt, "last method")
-	m.LastCode = string(rapid.SampledFrom([]Code{CodeStartFailed, CodeNotStreaming, CodeRewindFailed}).Draw(rt,
-		"last code"))
+	m.LastCode = rapid.SampledFrom([]Code{CodeStartFailed, CodeNotStreaming, CodeRewindFailed}).Draw(rt,
+		"last code")
 	m.LastFailure = start.Add(-time.Hour)
 	m.Asked = rapid.SampledFrom([]string{"", "", "any", "rewind", "base-backup"}).Draw(rt, "asked")
 	m.NotStreamingSince = start.Add(-time.Duration(rapid.IntRange(0, 60).Draw(rt, "not streaming")) * time.Second)

@@ -188,7 +188,7 @@ var runClasses = []class{
 }
 
 var failedStart = &topology.RunState{ID: "r", Method: topology.MethodStart, Upstream: 1, Outcome: topology.RunFailed,
-	Code: string(CodeStartFailed), Ended: start.Add(-time.Second)}
+	Code: CodeStartFailed, Ended: start.Add(-time.Second)}
 
 func status(name string, st topology.PoolStatus, quarantine bool) class {
 	return class{name, func(s *scene) {

@@ -31,21 +31,6 @@ const (
 	Nudge Action = "nudge"
 )
 
-// Code names a situation for good: it is in the runbook, and the same in metrics,
-// log and status.
-type Code string
-
-// Severity tells a person how much a decision matters.
-type Severity string
-
-// The severities: OK needs nobody, Work is under way by itself, Refused needs
-// a person or a change of the world.
-const (
-	OK      Severity = "ok"
-	Work    Severity = "work"
-	Refused Severity = "refused"
-)
-
 // Rejection says why a cheaper method was not chosen.
 type Rejection struct {
 	Method topology.Method `json:"method"`
@@ -142,7 +127,7 @@ type NodeMemory struct {
 	Attempts    int             `json:"attempts"`
 	LastFailure time.Time       `json:"last_failure"`
 	LastMethod  topology.Method `json:"last_method"`
-	LastCode    string          `json:"last_code"`
+	LastCode    Code            `json:"last_code"`
 	LastError   string          `json:"last_error"`
 	// SeenRun is the newest ended run already counted in Attempts.
 	SeenRun string `json:"seen_run"`

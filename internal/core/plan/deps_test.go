@@ -13,7 +13,7 @@ import (
 // allowed is all that the planner may import: it is pure. No context, os, net,
 // log/slog, math/rand; and of time only the types, see TestNoClock.
 var allowed = []string{"fmt", "maps", "math", "slices", "sort", "strconv", "strings", "time", "errors",
-	"github.com/repool/repool/internal/core/topology"}
+	"github.com/repool/repool/internal/codes", "github.com/repool/repool/internal/core/topology"}
 
 func TestImports(t *testing.T) {
 	t.Parallel()

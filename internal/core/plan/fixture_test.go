@@ -224,6 +224,6 @@ func (s *scene) run(id topology.NodeID, r topology.RunState) *scene {
 
 // failed leaves a failed run in the node's journal.
 func (s *scene) failed(id topology.NodeID, runID string, m topology.Method, code Code) *scene {
-	return s.run(id, topology.RunState{ID: runID, Method: m, Outcome: topology.RunFailed, Code: string(code),
+	return s.run(id, topology.RunState{ID: runID, Method: m, Outcome: topology.RunFailed, Code: code,
 		Error: "as the test says", Ended: s.now})
 }

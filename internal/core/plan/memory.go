@@ -25,15 +25,15 @@ func (w *world) countRuns() {
 			s.m.LastFailure = w.now
 		}
 		if s.m.LastCode == "" {
-			s.m.LastCode = string(r.Outcome)
+			s.m.LastCode = Code(r.Outcome)
 		}
-		if r.Outcome == topology.RunCancelled || worldChanged(Code(r.Code)) {
+		if r.Outcome == topology.RunCancelled || worldChanged(r.Code) {
 			continue
 		}
 		s.m.Attempts++
 		if s.m.Attempts >= w.pol.MaxAttempts && s.m.Parked == "" {
 			why := fmt.Sprintf("%s failed %d times, last with %s: %s", r.Method, s.m.Attempts, s.m.LastCode, word(r.Error))
-			s.m.park(Code(s.m.LastCode), why, w.now)
+			s.m.park(s.m.LastCode, why, w.now)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 	case s.w.now.Before(s.retryAt()):
 		d := s.decide(Wait, CodeBackingOff,
 			fmt.Sprintf("%s; %d failed attempts, the last with %s: the next, %s, is due in %s", reason, s.m.Attempts,
-				word(s.m.LastCode), m, s.retryAt().Sub(s.w.now).Round(roundTo)))
+				word(string(s.m.LastCode)), m, s.retryAt().Sub(s.w.now).Round(roundTo)))
 		d.Rejected = rejected
 		return d
 	case s.w.now.Sub(s.m.LastResync) < runAgain:
@@ -62,7 +62,7 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 	d := s.decide(Resync, code, reason)
 	d.Method, d.Rejected, d.Estimate = m, rejected, s.estimate(m)
 	l := s.lineage()
-	d.Request = &topology.RunRequest{Node: s.n.ID, Method: m, Slot: s.slot(), AppName: s.appName(), Code: string(code),
+	d.Request = &topology.RunRequest{Node: s.n.ID, Method: m, Slot: s.slot(), AppName: s.appName(), Code: code,
 		Reason: reason,
 		Upstream: topology.Upstream{Node: p.n.ID, Host: p.n.Host, Port: p.n.Port, SystemID: p.n.SQL.SystemID,
 			History: s.w.history},
@@ -186,7 +186,7 @@ func (s *subject) rewindObstacle(dearer bool) obstacle {
 		return no("the node's tablespaces are not those of the primary")
 	case dearer && s.m.Attempts > s.interrupted() && (s.m.LastMethod == topology.MethodRewind ||
 		s.m.LastMethod == topology.MethodBaseBackup):
-		return no(fmt.Sprintf("it has failed before: %s", word(s.m.LastCode)))
+		return no(fmt.Sprintf("it has failed before: %s", word(string(s.m.LastCode))))
 	}
 	rewind, backup := s.estimate(topology.MethodRewind), s.estimate(topology.MethodBaseBackup)
 	if dearer && backup.Bytes > 0 && rewind.Seconds >= backup.Seconds &&

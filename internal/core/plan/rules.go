@@ -160,7 +160,7 @@ func (s *subject) detach(code Code, reason string) Decision {
 func (s *subject) refuse(code Code, reason string, evidence ...string) Decision {
 	d := s.decide(None, code, reason, evidence...)
 	info, _ := Explain(code)
-	d.Severity, d.Hint = Refused, info.hint(s.n.ID)
+	d.Severity, d.Hint = Refused, info.Hint(s.n.ID.String())
 	return d
 }
 
@@ -267,7 +267,7 @@ func (s *subject) parked() Decision {
 	d := s.refuse(s.m.Parked, reason, fmt.Sprintf("%d failed attempts, the last by %s", s.m.Attempts,
 		word(string(s.m.LastMethod))))
 	info, _ := Explain(CodeParked)
-	d.Hint = info.hint(s.n.ID)
+	d.Hint = info.Hint(s.n.ID.String())
 	return d
 }
 
@@ -277,7 +277,7 @@ func (s *subject) unhealable() string {
 	if s.agent {
 		return ""
 	}
-	info, known := Explain(Code(s.n.Agent.ErrCode))
+	info, known := Explain(s.n.Agent.ErrCode)
 	if !known {
 		info, _ = Explain(CodeAgentUnreachable)
 	}
@@ -285,7 +285,7 @@ func (s *subject) unhealable() string {
 }
 
 func (s *subject) noAgent() Decision {
-	if info, known := Explain(Code(s.n.Agent.ErrCode)); known {
+	if info, known := Explain(s.n.Agent.ErrCode); known {
 		return s.decide(Wait, info.Code, info.Means+": nothing can be checked or done there")
 	}
 	if s.streams() {

@@ -100,7 +100,7 @@ func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *wo
 		s.sql = n.SQL.Fresh(now, pol.MaxFactAge)
 		s.agent = n.Agent.Fresh(now, pol.MaxFactAge)
 		if s.strangersAgent() {
-			s.agent, s.stranger, s.n.Agent.ErrCode = false, true, string(CodeAgentForeign)
+			s.agent, s.stranger, s.n.Agent.ErrCode = false, true, CodeAgentForeign
 			s.n.Agent.Err = fmt.Sprintf("its data has system identifier %s, the node's server has %s", n.Agent.Control.SystemID,
 				n.SQL.SystemID)
 		}
@@ -180,7 +180,7 @@ func (s *subject) decide(a Action, code Code, reason string, evidence ...string)
 		d.Severity = Work
 	}
 	if d.Severity == Refused {
-		d.Hint = info.hint(s.n.ID)
+		d.Hint = info.Hint(s.n.ID.String())
 	}
 	return d
 }

@@ -38,14 +38,14 @@ func TestAttachesThatAreNotCarriedOut(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()
 	s.status(1, topology.PoolDown)
-	requests, d := s.until(1, CodePoolDeaf, 45*time.Second)
+	requests, d := s.until(1, CodePoolUnresponsive, 45*time.Second)
 	s.wantsRestart(d)
 	if requests < maxIgnoredRequests || requests >= maxAttaches {
 		t.Errorf("%d requests", requests)
 	}
 	for range 600 {
 		s.later(time.Second)
-		s.expect("none primary", "none pool-deaf", "none healthy")
+		s.expect("none primary", "none pool-unresponsive", "none healthy")
 	}
 	s.status(1, topology.PoolDown) // as a restarted one reads it from its file
 	s.expect("", "attach ready")
@@ -63,7 +63,7 @@ func TestDetachesThatAreNotCarriedOut(t *testing.T) {
 	s.node(2).SQL.Receiver = topology.WALReceiver{}
 	s.lineage(2, 0, topology.LineageDiverged)
 	s.expect("", "", "detach attached-diverged")
-	_, d := s.until(2, CodePoolDeaf, 40*time.Second)
+	_, d := s.until(2, CodePoolUnresponsive, 40*time.Second)
 	s.wantsRestart(d)
 	s.status(2, topology.PoolUp) // it was restarted, and holds the node for up
 	s.expect("", "", "detach attached-diverged")
@@ -93,7 +93,7 @@ func TestFailoverThatIsNotMade(t *testing.T) {
 			s.later(time.Second)
 		}
 		fails(s, 40)
-		s.expect("wait pool-deaf", "wait pool-deaf", "wait pool-deaf")
+		s.expect("wait pool-unresponsive", "wait pool-unresponsive", "wait pool-unresponsive")
 		s.wantsRestart(s.step()[0])
 		s.status(0, topology.PoolUp) // restarted: it gets its time again
 		fails(s, 0)

@@ -1,6 +1,10 @@
 package topology
 
-import "time"
+import (
+	"time"
+
+	"github.com/repool/repool/internal/codes"
+)
 
 // Method is a way to bring a node level with the primary, cheapest first in
 // the order of Methods.
@@ -64,10 +68,10 @@ type RunRequest struct {
 	DivergenceTLI TimelineID `json:"divergence_tli"`
 	// KeepOld keeps the directory that a base backup replaces, and saves no WAL of it
 	// to the vault: that WAL cannot be trusted to belong to its data.
-	KeepOld bool   `json:"keep_old,omitempty"`
-	Token   Token  `json:"token"`
-	Code    string `json:"code"`   // the decision's code
-	Reason  string `json:"reason"` // and its sentence
+	KeepOld bool       `json:"keep_old,omitempty"`
+	Token   Token      `json:"token"`
+	Code    codes.Code `json:"code"`   // the decision's code
+	Reason  string     `json:"reason"` // and its sentence
 }
 
 // Outcome is how a run stands.
@@ -89,18 +93,18 @@ func (o Outcome) Ended() bool { return o != RunRunning && o != RunWaiting }
 
 // RunState is the journal's view of one run: what status, page and API show.
 type RunState struct {
-	ID       string    `json:"id"`
-	Node     NodeID    `json:"node"`
-	Method   Method    `json:"method"`
-	Upstream NodeID    `json:"upstream"`
-	Outcome  Outcome   `json:"outcome"`
-	Code     string    `json:"code,omitempty"` // of the decision, then of the failure
-	Error    string    `json:"error,omitempty"`
-	Hint     string    `json:"hint,omitempty"` // what a person can do
-	Started  time.Time `json:"started"`
-	Updated  time.Time `json:"updated"`
-	Ended    time.Time `json:"ended"`
-	Steps    []StepRun `json:"steps"`
+	ID       string     `json:"id"`
+	Node     NodeID     `json:"node"`
+	Method   Method     `json:"method"`
+	Upstream NodeID     `json:"upstream"`
+	Outcome  Outcome    `json:"outcome"`
+	Code     codes.Code `json:"code,omitempty"` // of the decision, then of the failure
+	Error    string     `json:"error,omitempty"`
+	Hint     string     `json:"hint,omitempty"` // what a person can do
+	Started  time.Time  `json:"started"`
+	Updated  time.Time  `json:"updated"`
+	Ended    time.Time  `json:"ended"`
+	Steps    []StepRun  `json:"steps"`
 	// BytesDone and BytesTotal are of the step that moves data; BytesTotal 0: unknown.
 	BytesDone  uint64 `json:"bytes_done"`
 	BytesTotal uint64 `json:"bytes_total"`

@@ -1,6 +1,10 @@
 package topology
 
-import "time"
+import (
+	"time"
+
+	"github.com/repool/repool/internal/codes"
+)
 
 // Source says when a fact was taken and what went wrong in taking it. A fact
 // with an error or without a time is unknown: never read it as "fine".
@@ -250,7 +254,7 @@ type Inspection struct {
 	Source
 	// ErrCode names why the agent did not answer, where that is known: a certificate,
 	// a host key, another cluster's agent. Empty: no answer at all.
-	ErrCode      string      `json:"err_code,omitempty"`
+	ErrCode      codes.Code  `json:"err_code,omitempty"`
 	AgentVersion string      `json:"agent_version,omitempty"`
 	Dir          DirState    `json:"dir"`
 	Version      int         `json:"version"` // major, from PG_VERSION

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 	"github.com/repool/repool/internal/node/resync"
@@ -131,7 +132,7 @@ func TestCancelAtEveryPoint(t *testing.T) {
 						}
 					})
 					st := r.run(s.method)
-					if st.Outcome != topology.RunDone && (st.Outcome != topology.RunCancelled || st.Code != resync.CodeCancelled) {
+					if st.Outcome != topology.RunDone && (st.Outcome != topology.RunCancelled || st.Code != codes.Cancelled) {
 						t.Errorf("cancelled at %s: %+v", point, st)
 					}
 					r.stopping = false
@@ -196,9 +197,9 @@ func half(v fakehost.View) bool {
 // no longer the one asked for (P2, hazard 26).
 func TestPrimaryGone(t *testing.T) {
 	t.Parallel()
-	for code, set := range map[string]func(*fakehost.Solo){
-		resync.CodeUpstreamLost:    func(w *fakehost.Solo) { w.SetPrimary(false) },
-		resync.CodeUpstreamChanged: func(w *fakehost.Solo) { w.SetChanged(true) },
+	for code, set := range map[codes.Code]func(*fakehost.Solo){
+		codes.UpstreamLost:    func(w *fakehost.Solo) { w.SetPrimary(false) },
+		codes.UpstreamChanged: func(w *fakehost.Solo) { w.SetChanged(true) },
 	} {
 		for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup, topology.MethodAdopt} {
 			synctest.Test(t, func(t *testing.T) {
@@ -228,7 +229,7 @@ func TestPrimaryChangesWhileWaiting(t *testing.T) {
 			r.at(step, func() { r.w.SetChanged(true) })
 			st := r.run(m)
 			v := r.w.View()
-			if st.Code != resync.CodeUpstreamChanged || st.Damaged ||
+			if st.Code != codes.UpstreamChanged || st.Damaged ||
 				v.Home == nil || v.Home.Name != "original" || v.Aside != nil {
 				t.Errorf("%s: %+v, home %+v", m, st, v.Home)
 			}
@@ -246,26 +247,26 @@ func TestRefusals(t *testing.T) {
 		method topology.Method
 		dir    *fakehost.Dir
 		set    func(*fakehost.Solo)
-		code   string
+		code   codes.Code
 	}{
 		{"a mount point cannot be rewound (hazard 48)", topology.MethodRewind, fakehost.CrashedPrimary(true),
-			func(w *fakehost.Solo) { w.Node.Mount = true }, resync.CodeMountPoint},
+			func(w *fakehost.Solo) { w.Node.Mount = true }, codes.MountPoint},
 		{"a mount point cannot be replaced (hazard 48)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true),
-			func(w *fakehost.Solo) { w.Node.Mount = true }, resync.CodeMountPoint},
+			func(w *fakehost.Solo) { w.Node.Mount = true }, codes.MountPoint},
 		{"no space for a copy (hazard 50)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true),
-			func(w *fakehost.Solo) { w.Node.Free = 1 << 20 }, resync.CodeNoSpace},
+			func(w *fakehost.Solo) { w.Node.Free = 1 << 20 }, codes.NoSpace},
 		{"a diverged primary is not adopted (hazard 3)", topology.MethodAdopt, fakehost.CrashedPrimary(true),
-			nil, resync.CodeNotOnLine},
+			nil, codes.NotOnLine},
 		{"a running primary is not adopted (hazard 54)", topology.MethodAdopt, fakehost.CrashedPrimary(false),
-			func(w *fakehost.Solo) { w.OutsideStart() }, resync.CodeServerRunning},
-		{"a stopped standby cannot follow", topology.MethodFollow, fakehost.StoppedStandby(), nil, resync.CodeServerStopped},
+			func(w *fakehost.Solo) { w.OutsideStart() }, codes.ServerRunning},
+		{"a stopped standby cannot follow", topology.MethodFollow, fakehost.StoppedStandby(), nil, codes.ServerStopped},
 		{"a starting primary cannot follow", topology.MethodFollow, fakehost.CrashedPrimary(false),
-			func(w *fakehost.Solo) { w.OutsideStart(); w.SetStarting() }, resync.CodeServerStopped},
+			func(w *fakehost.Solo) { w.OutsideStart(); w.SetStarting() }, codes.ServerStopped},
 		{"a running primary cannot follow", topology.MethodFollow, fakehost.CrashedPrimary(false),
-			func(w *fakehost.Solo) { w.OutsideStart() }, resync.CodeServerRunning},
-		{"nothing to start", topology.MethodStart, nil, nil, resync.CodeNoData},
+			func(w *fakehost.Solo) { w.OutsideStart() }, codes.ServerRunning},
+		{"nothing to start", topology.MethodStart, nil, nil, codes.NoData},
 		{"a blind pg_rewind is not believed (hazards 1 and 2)", topology.MethodRewind, fakehost.CrashedPrimary(true),
-			func(w *fakehost.Solo) { w.Node.Home().OnPrimarysTimeline() }, resync.CodeRewindRefused},
+			func(w *fakehost.Solo) { w.Node.Home().OnPrimarysTimeline() }, codes.RewindRefused},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -313,7 +314,7 @@ func TestUnknownDirectoryAside(t *testing.T) {
 		d := fakehost.CrashedPrimary(true)
 		r.w.Put(resync.Aside, d)
 		st := r.run(topology.MethodRewind)
-		if st.Code != resync.CodeDamaged || !st.Damaged {
+		if st.Code != codes.Damaged || !st.Damaged {
 			t.Errorf("%+v", st)
 		}
 		r.oldKept = true // nobody knows what it holds
@@ -330,7 +331,7 @@ func TestOccupiedHome(t *testing.T) {
 		diesAt("rewind:settle:before", topology.MethodRewind)(r)
 		r.w.Put(resync.Home, fakehost.CrashedPrimary(true))
 		for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup} {
-			if st := r.run(m); st.Code != resync.CodeHomeOccupied {
+			if st := r.run(m); st.Code != codes.HomeOccupied {
 				t.Errorf("%s: %+v", m, st)
 			}
 		}

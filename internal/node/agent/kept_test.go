@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/test/fakes/fakehost"
@@ -48,7 +49,7 @@ func TestUnsavedDirectoryIsKept(t *testing.T) {
 				}
 				r.w.Put(resync.Home, newer)
 				st = r.backup(tt.keep)
-				if st.Outcome != topology.RunFailed || st.Code != resync.CodeVaultFailed || st.Hint == "" {
+				if st.Outcome != topology.RunFailed || st.Code != codes.VaultFailed || st.Hint == "" {
 					t.Errorf("a second one: %s %s (hint %q): %s", st.Outcome, st.Code, st.Hint, st.Error)
 				}
 				v := r.w.View()
@@ -70,7 +71,7 @@ func TestNoRewindOverForeignWAL(t *testing.T) {
 		d := fakehost.CrashedPrimary(true)
 		d.Overwrite()
 		r := newRig(t, fakehost.NewSolo(d))
-		if st := r.run(topology.MethodRewind); st.Outcome != topology.RunFailed || st.Code != resync.CodeRewindRefused {
+		if st := r.run(topology.MethodRewind); st.Outcome != topology.RunFailed || st.Code != codes.RewindRefused {
 			t.Errorf("%s %s: %s", st.Outcome, st.Code, st.Error)
 		}
 		if v := r.w.View(); v.Home == nil || v.Home.Name != "original" || v.Home.Content != fakehost.Whole {

@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/node/journal"
-	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/test/fakes/fakehost"
 	"github.com/repool/repool/test/fakes/virtual"
 )
@@ -52,7 +52,7 @@ func TestClearanceTimeout(t *testing.T) {
 		r, _, id := waiting(t)
 		begin := time.Now()
 		st := r.ended(id)
-		if st.Outcome != topology.RunFailed || st.Code != resync.CodeNoClearance || st.Damaged {
+		if st.Outcome != topology.RunFailed || st.Code != codes.NoClearance || st.Damaged {
 			t.Errorf("%+v", st)
 		}
 		if took := time.Since(begin).Round(time.Second); took != 30*time.Second {
@@ -305,7 +305,7 @@ func TestGarbledFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			st := r.run(topology.MethodRewind)
-			if st.Code != resync.CodeDamaged || !st.Damaged {
+			if st.Code != codes.Damaged || !st.Damaged {
 				t.Errorf("%+v", st)
 			}
 			r.oldKept = true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
@@ -42,7 +43,7 @@ func (u *Upstream) with(ctx context.Context, up topology.Upstream, fresh bool, f
 	err = u.conns.With(ctx, conf, fresh, f)
 	var lost *postgres.ConnectError
 	if errors.As(err, &lost) {
-		return resync.Errorf(resync.CodeUpstreamLost, "node %s: %w", up.Node, lost)
+		return resync.Errorf(codes.UpstreamLost, "node %s: %w", up.Node, lost)
 	}
 	return err
 }
@@ -59,7 +60,7 @@ func confirm(ctx context.Context, c *pgx.Conn, up topology.Upstream) error {
 		return fmt.Errorf("node %s: %w", up.Node, err)
 	}
 	changed := func(format string, args ...any) error {
-		return resync.Errorf(resync.CodeUpstreamChanged, "node %s "+format, append([]any{up.Node}, args...)...)
+		return resync.Errorf(codes.UpstreamChanged, "node %s "+format, append([]any{up.Node}, args...)...)
 	}
 	switch {
 	case f.SystemID != up.SystemID:
@@ -79,13 +80,13 @@ func (u *Upstream) EnsureSlot(ctx context.Context, up topology.Upstream, slot st
 		for range 3 { // it may be created or dropped meanwhile
 			ok, err := ensureSlot(ctx, c, slot)
 			if err != nil {
-				return &resync.Error{Code: resync.CodeSlotFailed, Err: fmt.Errorf("slot %s on node %s: %w", slot, up.Node, err)}
+				return &resync.Error{Code: codes.SlotFailed, Err: fmt.Errorf("slot %s on node %s: %w", slot, up.Node, err)}
 			}
 			if ok {
 				return nil
 			}
 		}
-		return resync.Errorf(resync.CodeSlotFailed, "slot %s on node %s: another session keeps changing it", slot, up.Node)
+		return resync.Errorf(codes.SlotFailed, "slot %s on node %s: another session keeps changing it", slot, up.Node)
 	})
 }
 

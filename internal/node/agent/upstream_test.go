@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
@@ -143,7 +144,7 @@ func (s *server) upstream(tli topology.TimelineID) topology.Upstream {
 }
 
 // wantCode fails the test unless err has that code and names the text.
-func wantCode(t *testing.T, err error, code, text string) {
+func wantCode(t *testing.T, err error, code codes.Code, text string) {
 	t.Helper()
 	var e *resync.Error
 	if !errors.As(err, &e) || e.Code != code || !strings.Contains(err.Error(), text) {
@@ -171,13 +172,13 @@ func TestUpstreamOnARealServer(t *testing.T) {
 		}
 		other := up
 		other.SystemID++
-		wantCode(t, u.Confirm(t.Context(), other), resync.CodeUpstreamChanged, "system identifier")
+		wantCode(t, u.Confirm(t.Context(), other), codes.UpstreamChanged, "system identifier")
 		other = up
 		other.History.TLI = 2
-		wantCode(t, u.Confirm(t.Context(), other), resync.CodeUpstreamChanged, "timeline 1, not 2")
+		wantCode(t, u.Confirm(t.Context(), other), codes.UpstreamChanged, "timeline 1, not 2")
 		other = up
 		other.Port++
-		wantCode(t, u.Confirm(t.Context(), other), resync.CodeUpstreamLost, "node 1")
+		wantCode(t, u.Confirm(t.Context(), other), codes.UpstreamLost, "node 1")
 	})
 	t.Run("size and position", func(t *testing.T) {
 		if size, err := u.Size(t.Context(), up); err != nil || size < 1<<20 {
@@ -205,13 +206,13 @@ func TestUpstreamOnARealServer(t *testing.T) {
 		s.exec("pg_ctl", "stop", "-w", "-D", s.data(), "-m", "fast")
 		s.append("standby.signal", "")
 		s.start()
-		wantCode(t, u.Confirm(t.Context(), up), resync.CodeUpstreamChanged, "standby")
+		wantCode(t, u.Confirm(t.Context(), up), codes.UpstreamChanged, "standby")
 		s.sql("select pg_promote()")
 		up2 := s.upstream(2)
 		if err := u.Confirm(t.Context(), up2); err != nil {
 			t.Error(err)
 		}
-		wantCode(t, u.Confirm(t.Context(), up), resync.CodeUpstreamChanged, "timeline 2, not 1")
+		wantCode(t, u.Confirm(t.Context(), up), codes.UpstreamChanged, "timeline 2, not 1")
 		// Hazard 2: pg_rewind right after a promotion.
 		if err := u.Checkpoint(t.Context(), up2); err != nil {
 			t.Error(err)
@@ -254,6 +255,6 @@ func slotLife(t *testing.T, s *server, u *Upstream, up topology.Upstream) {
 	s.sql("select pg_drop_replication_slot('repool_node0')",
 		"select pg_create_logical_replication_slot('repool_node0', 'pgoutput')")
 	err := u.EnsureSlot(t.Context(), up, "repool_node0")
-	wantCode(t, err, resync.CodeSlotFailed, "logical")
+	wantCode(t, err, codes.SlotFailed, "logical")
 	s.sql("select pg_drop_replication_slot('repool_node0')")
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+
+	"github.com/repool/repool/internal/codes"
 )
 
 // The contract's errors; errors.Is works on them across every transport.
@@ -34,20 +36,23 @@ var errNoCertificate = errors.New("no certificate")
 // errNotAgent is for a response without the handshake.
 var errNotAgent = errors.New("something answers that is not a repool agent")
 
-// codes are the planner's codes for an agent that cannot be used.
-var codes = []struct {
+// reasons are why an agent could not be reached.
+var reasons = []struct {
 	err  error
-	code string
+	code codes.Code
 }{
-	{ErrVersionSkew, "agent-version-skew"}, {ErrWrongNode, "agent-wrong-node"},
-	{ErrForeignSystem, "agent-foreign-system"}, {ErrNotAllowed, "agent-not-allowed"},
-	{ErrCertificate, "agent-certificate"}, {ErrHostKey, "agent-host-key"}, {ErrNotRunning, "agent-not-running"},
+	{ErrVersionSkew, codes.AgentVersionSkew},
+	{ErrWrongNode, codes.AgentWrongNode},
+	{ErrForeignSystem, codes.AgentForeign},
+	{ErrNotAllowed, codes.AgentNotAllowed},
+	{ErrCertificate, codes.AgentCertificate},
+	{ErrHostKey, codes.AgentHostKey},
+	{ErrNotRunning, codes.AgentNotRunning},
 }
 
-// Code says why an agent could not be used, as the code of a decision. It is
-// empty for any other error: the agent just does not answer.
-func Code(err error) string {
-	for _, c := range codes {
+// Code says why an agent could not be reached. It is empty if err names no reason: the agent just does not answer.
+func Code(err error) codes.Code {
+	for _, c := range reasons {
 		if errors.Is(err, c.err) {
 			return c.code
 		}

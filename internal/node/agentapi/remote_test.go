@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/admin/certs"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/test/fakes/agentapitest"
 )
@@ -150,7 +151,7 @@ func TestContractOverSSH(t *testing.T) {
 }
 
 // refusedWith asserts that every call is refused for one reason.
-func refusedWith(t *testing.T, a agentapi.Agent, want error, code string) {
+func refusedWith(t *testing.T, a agentapi.Agent, want error, code codes.Code) {
 	t.Helper()
 	for call, err := range calls(t.Context(), a) {
 		if !errors.Is(err, want) || agentapi.Code(err) != code {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
@@ -22,7 +23,7 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 		return err
 	}
 	if there {
-		return fail(CodeCopyFailed, "", "base backup: there is already something at %s", h.path(resync.New))
+		return fail(codes.CopyFailed, "", "base backup: there is already something at %s", h.path(resync.New))
 	}
 	algorithm, err := h.askBeforeCopy(ctx, up)
 	if err != nil {
@@ -46,7 +47,7 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 	out, err := h.run(ctx, program{name: "pg_basebackup", args: args, env: h.o.Replication.Environment(),
 		line: func(line string) { showProgress(line, see) }})
 	if err != nil {
-		return rewindError(CodeCopyFailed, "base backup", out, err)
+		return rewindError(codes.CopyFailed, "base backup", out, err)
 	}
 	return pgdata.SyncDir(h.workshop)
 }
@@ -58,7 +59,7 @@ func (h *Host) askBeforeCopy(ctx context.Context, up topology.Upstream) (algorit
 	defer cancel()
 	conn, err := h.o.Database.Connect(ctx, up.Host, up.Port, upstreamSession)
 	if err != nil {
-		return "", fail(CodeUpstreamLost, "the primary could not be reached", "ask the primary before the copy: %w", err)
+		return "", fail(codes.UpstreamLost, "the primary could not be reached", "ask the primary before the copy: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	var tablespaces, version int
@@ -67,10 +68,10 @@ func (h *Host) askBeforeCopy(ctx context.Context, up topology.Upstream) (algorit
 		current_setting('server_version_num')::int,
 		coalesce((SELECT enumvals FROM pg_settings WHERE name = 'wal_compression'), '{}')`).Scan(&tablespaces, &version, &have)
 	if err != nil {
-		return "", fail(CodeUpstreamLost, "", "ask the primary before the copy: %w", err)
+		return "", fail(codes.UpstreamLost, "", "ask the primary before the copy: %w", err)
 	}
 	if tablespaces > 0 {
-		return "", fail(CodeTablespaces, "copy the node by hand (pg_basebackup --tablespace-mapping), or move the tablespaces' tables back and drop them",
+		return "", fail(codes.Tablespaces, "copy the node by hand (pg_basebackup --tablespace-mapping), or move the tablespaces' tables back and drop them",
 			"base backup: the primary has %d tablespace(s) outside its data directory, which cannot be copied beside the old ones", tablespaces)
 	}
 	algorithm, why := compression(h.o.Compression, near(ctx, up.Host), version, have)
@@ -86,15 +87,15 @@ func (h *Host) VerifyBackup(ctx context.Context) error {
 	dir := h.path(resync.New)
 	out, err := h.run(ctx, program{name: "pg_verifybackup", args: []string{"--no-parse-wal", "--exit-on-error", "--quiet", dir}})
 	if err != nil {
-		return fail(CodeVerifyFailed, "check the disk and the network; the copy was not used", "%s",
+		return fail(codes.VerifyFailed, "check the disk and the network; the copy was not used", "%s",
 			withLog("verify the base backup: "+err.Error(), out))
 	}
 	c, err := pgdata.ReadControl(dir)
 	if err != nil {
-		return fail(CodeVerifyFailed, "", "verify the base backup: %w", err)
+		return fail(codes.VerifyFailed, "", "verify the base backup: %w", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "pg_wal", topology.WALFileName(c.Timeline, c.RedoLSN, c.SegmentSize))); err != nil {
-		return fail(CodeVerifyFailed, "", "verify the base backup: the WAL from its start is not in it: %w", err)
+		return fail(codes.VerifyFailed, "", "verify the base backup: the WAL from its start is not in it: %w", err)
 	}
 	return nil
 }
@@ -102,14 +103,14 @@ func (h *Host) VerifyBackup(ctx context.Context) error {
 // Custom runs the operator's own resync command through the shell.
 func (h *Host) Custom(ctx context.Context, req topology.RunRequest) error {
 	if h.o.Custom == nil {
-		return fail(CodeInternal, "set resync_command in pgpool.conf", "run the operator's resync command: none is configured")
+		return fail(codes.Internal, "set resync_command in pgpool.conf", "run the operator's resync command: none is configured")
 	}
 	defer h.busyNow()()
 	out, err := h.run(ctx, program{name: "/bin/sh", args: []string{"-c", h.o.Custom(req)}, env: []string{
 		"REPOOL_NODE=" + req.Node.String(), "REPOOL_RUN=" + req.ID,
 		"REPOOL_UPSTREAM=" + req.Upstream.Host + ":" + strconv.Itoa(req.Upstream.Port), "REPOOL_SLOT=" + req.Slot}})
 	if err != nil {
-		return fail(CodeCustomFailed, "look at the command's own log", "run the operator's resync command: %w", errors.Join(err, printed(out)))
+		return fail(codes.CustomFailed, "look at the command's own log", "run the operator's resync command: %w", errors.Join(err, printed(out)))
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/postgres"
@@ -386,9 +387,9 @@ func freePort(t *testing.T) int {
 }
 
 // wantCode checks the failure's code and that it has something to say.
-func wantCode(t *testing.T, err error, code string, contains ...string) {
+func wantCode(t *testing.T, err error, code codes.Code, contains ...string) {
 	t.Helper()
-	e, ok := err.(*Error)
+	e, ok := err.(*resync.Error)
 	if !ok || e.Code != code {
 		t.Fatalf("got %v (%T), want code %s", err, err, code)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/postgres"
@@ -80,9 +81,9 @@ func TestConfigurationThatCannotFitIsRefused(t *testing.T) {
 	t.Parallel()
 	n := fakeNode(t, nil)
 	writeFile(t, filepath.Join(n.path(resync.New), "base/1"), "")
-	wantCode(t, n.RestoreConfig(resync.New), CodeConfigMissing)
+	wantCode(t, n.RestoreConfig(resync.New), codes.ConfigMissing)
 	writeFile(t, filepath.Join(n.path(resync.New), "postgresql.conf"), "data_directory = '/srv/other'\n")
-	wantCode(t, n.RestoreConfig(resync.New), CodeConfigMissing, "/srv/other")
+	wantCode(t, n.RestoreConfig(resync.New), codes.ConfigMissing, "/srv/other")
 }
 
 // Hazards 22, 33, 34.
@@ -114,7 +115,7 @@ func TestWriteStandbyLeavesNothingThatPromotes(t *testing.T) {
 		t.Errorf("signal files %+v, %v", sig, err)
 	}
 	writeFile(t, filepath.Join(n.dir, "backup_label"), "START WAL LOCATION: 0/2000028\nBACKUP METHOD: pg_start_backup\n")
-	wantCode(t, n.WriteStandby(resync.Home, up, "slot", "app"), CodeConfigMissing, "backup_label")
+	wantCode(t, n.WriteStandby(resync.Home, up, "slot", "app"), codes.ConfigMissing, "backup_label")
 	writeFile(t, filepath.Join(n.dir, "backup_label"), "BACKUP METHOD: streamed\n")
 	if err := n.WriteStandby(resync.Home, up, "slot", "app"); err != nil {
 		t.Error(err)
@@ -147,8 +148,8 @@ func TestInspectSaysWhatItSees(t *testing.T) {
 		t.Errorf("garbled control file: %+v", in)
 	}
 	_, err := n.Vault(t.Context(), topology.RunRequest{}, resync.Home, nil)
-	wantCode(t, err, CodeVaultFailed, "pg_control")
-	wantCode(t, n.Settle(t.Context()), CodeSettleFailed)
+	wantCode(t, err, codes.VaultFailed, "pg_control")
+	wantCode(t, n.Settle(t.Context()), codes.SettleFailed)
 	n.move(resync.Home, resync.Aside)
 	if in := look(); in.Dir != topology.DirInRepair {
 		t.Errorf("moved aside: %+v", in)
@@ -213,7 +214,7 @@ func TestMoveRefusesAnOccupiedPlace(t *testing.T) {
 	}
 	n.move(resync.Home, resync.Aside)
 	writeFile(t, filepath.Join(n.dir, "PG_VERSION"), "15\n")
-	wantCode(t, n.Move(resync.Home, resync.Aside), CodeInternal, "already")
+	wantCode(t, n.Move(resync.Home, resync.Aside), codes.Internal, "already")
 }
 
 func TestSymlinkedDataDirectoryIsMovedItself(t *testing.T) {
@@ -243,16 +244,16 @@ func TestSymlinkedDataDirectoryIsMovedItself(t *testing.T) {
 
 func TestWhatCopyProgramsPrintIsUnderstood(t *testing.T) {
 	t.Parallel()
-	for out, code := range map[string]string{
-		"pg_rewind: error: could not find previous WAL record at 0/3000060: could not open file":       CodeRewindFailed,
-		"pg_rewind: error: target server needs to use either data checksums or \"wal_log_hints = on\"": CodeRewindRefused,
-		"pg_rewind: fatal: could not write file \"x\": No space left on device":                        CodeNoSpace,
-		"pg_basebackup: error: could not receive data from WAL stream: server closed the connection":   CodeUpstreamLost,
-		"pg_rewind: error: connection to server at \"h\", port 1 failed: Connection refused":           CodeUpstreamLost,
-		"ERROR:  permission denied for function pg_ls_dir":                                             CodeRewindRefused,
-		"ERROR:  replication slot \"repool_node1\" is active for PID 12":                               CodeSlotFailed,
+	for out, code := range map[string]codes.Code{
+		"pg_rewind: error: could not find previous WAL record at 0/3000060: could not open file":       codes.RewindFailed,
+		"pg_rewind: error: target server needs to use either data checksums or \"wal_log_hints = on\"": codes.RewindRefused,
+		"pg_rewind: fatal: could not write file \"x\": No space left on device":                        codes.NoSpace,
+		"pg_basebackup: error: could not receive data from WAL stream: server closed the connection":   codes.UpstreamLost,
+		"pg_rewind: error: connection to server at \"h\", port 1 failed: Connection refused":           codes.UpstreamLost,
+		"ERROR:  permission denied for function pg_ls_dir":                                             codes.RewindRefused,
+		"ERROR:  replication slot \"repool_node1\" is active for PID 12":                               codes.SlotFailed,
 	} {
-		wantCode(t, rewindError(CodeRewindFailed, "rewind", out, errors.New("exit status 1")), code, out)
+		wantCode(t, rewindError(codes.RewindFailed, "rewind", out, errors.New("exit status 1")), code, out)
 	}
 	var done, total uint64
 	showProgress("  1024/2048 kB (50%), 0/1 tablespace", func(d, n uint64) { done, total = d, n })

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
 )
@@ -147,7 +148,7 @@ func (h *Host) binDir() (string, error) {
 	}
 	dir := filepath.Join("/usr/lib/postgresql", strconv.Itoa(major), "bin")
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return "", fail(CodeInternal, "set bin_directory of the node in repool.yaml", "find PostgreSQL %d's programs: %w", major, err)
+		return "", fail(codes.Internal, "set bin_directory of the node in repool.yaml", "find PostgreSQL %d's programs: %w", major, err)
 	}
 	return dir, nil
 }
@@ -157,7 +158,7 @@ func (h *Host) binDir() (string, error) {
 func newestBinDir(cause error) (string, error) {
 	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
 	if err != nil || len(dirs) != 1 {
-		return "", fail(CodeInternal, "set bin_directory of the node in repool.yaml",
+		return "", fail(codes.Internal, "set bin_directory of the node in repool.yaml",
 			"find PostgreSQL's programs: the data directory tells no version, and %d versions are installed: %w", len(dirs), cause)
 	}
 	return strings.TrimSuffix(dirs[0], "/pg_ctl"), nil

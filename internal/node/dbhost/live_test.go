@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
@@ -244,7 +245,7 @@ func TestDamagedBaseBackupIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	appendFile(t, filepath.Join(standby.path(resync.New), "global", "pg_filenode.map"), "x")
-	wantCode(t, standby.VerifyBackup(t.Context()), CodeVerifyFailed, "pg_filenode.map")
+	wantCode(t, standby.VerifyBackup(t.Context()), codes.VerifyFailed, "pg_filenode.map")
 }
 
 func TestBaseBackupWithoutASavedConfigurationGetsTheNodesPort(t *testing.T) {
@@ -276,12 +277,12 @@ func TestUnreachablePrimaryIsSaidToBeLost(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, 0, setup{})
 	up := topology.Upstream{Host: "127.0.0.1", Port: freePort(t)}
-	wantCode(t, n.BaseBackup(t.Context(), up, "", nil), CodeUpstreamLost)
+	wantCode(t, n.BaseBackup(t.Context(), up, "", nil), codes.UpstreamLost)
 	n.move(resync.Home, resync.Aside)
 	_, err := n.Rewind(t.Context(), up, nil)
-	wantCode(t, err, CodeUpstreamLost)
-	var e *Error
-	if !errors.As(err, &e) || !e.Untouched() {
+	wantCode(t, err, codes.UpstreamLost)
+	var e *resync.Error
+	if !errors.As(err, &e) || !e.Untouched {
 		t.Errorf("%v: want the proof that nothing was changed", err)
 	}
 }
@@ -297,7 +298,7 @@ func TestTablespacesAreRefused(t *testing.T) {
 		t.Fatal(err) // it would make the same folder its own
 	}
 	primary.exec("CREATE TABLESPACE s LOCATION '" + spc + "'")
-	wantCode(t, standby.BaseBackup(t.Context(), primary.upstream(), "", nil), CodeTablespaces)
+	wantCode(t, standby.BaseBackup(t.Context(), primary.upstream(), "", nil), codes.Tablespaces)
 }
 
 // A question over the connection kept from the last one must not fail because

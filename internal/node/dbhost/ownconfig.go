@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
 )
@@ -233,12 +234,12 @@ func (h *Host) adaptConfig(p resync.Place) error {
 	} else {
 		base, err := baseConf(filepath.Join(dir, "postgresql.conf"))
 		if err != nil {
-			return fail(CodeConfigMissing, "put the node's own postgresql.conf there, or set config_file in repool.yaml",
+			return fail(codes.ConfigMissing, "put the node's own postgresql.conf there, or set config_file in repool.yaml",
 				"no configuration of the node was saved, and none came with the copy: %w", err)
 		}
 		for _, name := range []string{"data_directory", "external_pid_file"} {
 			if v, ok := base.Get(name); ok && v != "" && (name != "data_directory" || filepath.Clean(v) != h.home) {
-				return fail(CodeConfigMissing, "put the node's own postgresql.conf there", "no configuration of the node was saved, and the primary's sets %s = %s", name, v)
+				return fail(codes.ConfigMissing, "put the node's own postgresql.conf there", "no configuration of the node was saved, and the primary's sets %s = %s", name, v)
 			}
 		}
 		if h.o.Port != 0 {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
@@ -87,7 +88,7 @@ func (h *Host) MountPoint() (bool, error) {
 func (h *Host) Move(from, to resync.Place) error {
 	src, dst := h.path(from), h.path(to)
 	if src == "" || dst == "" || from == to {
-		return fail(CodeInternal, "", "move %q to %q: not two places", from, to)
+		return fail(codes.Internal, "", "move %q to %q: not two places", from, to)
 	}
 	if err := h.refuseInUse(src); err != nil {
 		return err
@@ -97,7 +98,7 @@ func (h *Host) Move(from, to resync.Place) error {
 		return err
 	}
 	if there {
-		return fail(CodeInternal, "look at "+dst+" and remove it by hand if nobody needs it",
+		return fail(codes.Internal, "look at "+dst+" and remove it by hand if nobody needs it",
 			"move %s to %s: there is already something at %s", from, to, dst)
 	}
 	if err := renameDir(src, dst); err != nil {
@@ -121,7 +122,7 @@ func (h *Host) refuseInUse(dir string) error {
 		return err
 	}
 	if len(servers) > 0 {
-		return fail(CodeServerRunning, "find out what starts the server (systemd, cron, a person) and keep it from doing so during a resync",
+		return fail(codes.ServerRunning, "find out what starts the server (systemd, cron, a person) and keep it from doing so during a resync",
 			"a PostgreSQL server (process %d) works in %s", servers[0].PID, dir)
 	}
 	return nil
@@ -133,13 +134,13 @@ func renameDir(src, dst string) error {
 	err := unix.Rename(src, dst) // unlike os.Rename it replaces an empty folder
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		return fail(CodeMountPoint, "mount the file system one level higher, so that the data directory is a folder inside it",
+		return fail(codes.MountPoint, "mount the file system one level higher, so that the data directory is a folder inside it",
 			"move %s: it is a mount point and cannot be renamed: %w", src, err)
 	case errors.Is(err, unix.EXDEV):
-		return fail(CodeMountPoint, "set workshop in repool.yaml to a folder on the data directory's file system",
+		return fail(codes.MountPoint, "set workshop in repool.yaml to a folder on the data directory's file system",
 			"move %s to %s: they are on different file systems: %w", src, dst, err)
 	case err != nil:
-		return fail(CodeInternal, "the server's owner needs write permission on both parent folders", "move the data directory: %w", err)
+		return fail(codes.Internal, "the server's owner needs write permission on both parent folders", "move the data directory: %w", err)
 	}
 	if err := pgdata.SyncDir(filepath.Dir(dst)); err != nil {
 		return err
@@ -156,7 +157,7 @@ func renameDir(src, dst string) error {
 func (h *Host) Remove(p resync.Place) error {
 	dir := h.path(p)
 	if p == resync.Home || dir == "" {
-		return fail(CodeInternal, "", "remove %q: only places of the workshop are ever removed", p)
+		return fail(codes.Internal, "", "remove %q: only places of the workshop are ever removed", p)
 	}
 	if err := h.emptyTrash(); err != nil {
 		return err
@@ -179,7 +180,7 @@ func (h *Host) trash() string { return filepath.Join(h.workshop, "trash") }
 // emptyTrash removes what a removal cut short has left.
 func (h *Host) emptyTrash() error {
 	if err := os.RemoveAll(h.trash()); err != nil {
-		return fail(CodeInternal, "remove it by hand", "empty %s: %w", h.trash(), err)
+		return fail(codes.Internal, "remove it by hand", "empty %s: %w", h.trash(), err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
@@ -40,11 +41,11 @@ func (h *Host) Rewind(ctx context.Context, up topology.Upstream, see resync.Prog
 	})
 	switch {
 	case err != nil && !begun:
-		return false, untouched(rewindError(CodeRewindRefused, "look at what pg_rewind would copy", out, err))
+		return false, untouched(rewindError(codes.RewindRefused, "look at what pg_rewind would copy", out, err))
 	case err != nil:
-		return true, rewindError(CodeRewindFailed, "rewind", out, err)
+		return true, rewindError(codes.RewindFailed, "rewind", out, err)
 	case !begun && !none:
-		return true, fail(CodeRewindFailed, "", "%s", withLog("pg_rewind neither found a divergence nor denied one", out))
+		return true, fail(codes.RewindFailed, "", "%s", withLog("pg_rewind neither found a divergence nor denied one", out))
 	}
 	return begun, nil
 }
@@ -97,7 +98,7 @@ func (h *Host) restoreWAL(dir string) []string {
 // sign is a sentence of a program and what it means.
 type sign struct {
 	text string
-	code string // empty: the caller's
+	code codes.Code // empty: the caller's
 	hint string
 }
 
@@ -105,34 +106,34 @@ const hintWALGone = "the WAL back to the last common checkpoint is gone; a base 
 
 // copySigns are of pg_rewind and pg_basebackup, printed in English (LC_ALL=C).
 var copySigns = []sign{
-	{"No space left on device", CodeNoSpace, "make room on the data directory's file system"},
+	{"No space left on device", codes.NoSpace, "make room on the data directory's file system"},
 	{"could not find previous WAL record", "", hintWALGone},
 	{"could not read WAL record", "", hintWALGone},
-	{"could not find common ancestor", CodeRewindRefused, "the two have no history in common; a base backup is needed"},
-	{"system identifiers", CodeRewindRefused, "the node belongs to another cluster; nothing of it can be reused"},
-	{"different systems", CodeRewindRefused, "the node belongs to another cluster; nothing of it can be reused"},
-	{"wal_log_hints", CodeRewindRefused, "set wal_log_hints = on on every node (or use data checksums); until then a base backup is needed"},
-	{"full_page_writes", CodeRewindRefused, "set full_page_writes = on on the primary"},
-	{"permission denied for function", CodeRewindRefused, "grant the database role EXECUTE on pg_ls_dir, pg_stat_file and both forms of pg_read_binary_file"},
-	{"must be shut down cleanly", CodeRewindRefused, "its crash recovery was not finished"},
+	{"could not find common ancestor", codes.RewindRefused, "the two have no history in common; a base backup is needed"},
+	{"system identifiers", codes.RewindRefused, "the node belongs to another cluster; nothing of it can be reused"},
+	{"different systems", codes.RewindRefused, "the node belongs to another cluster; nothing of it can be reused"},
+	{"wal_log_hints", codes.RewindRefused, "set wal_log_hints = on on every node (or use data checksums); until then a base backup is needed"},
+	{"full_page_writes", codes.RewindRefused, "set full_page_writes = on on the primary"},
+	{"permission denied for function", codes.RewindRefused, "grant the database role EXECUTE on pg_ls_dir, pg_stat_file and both forms of pg_read_binary_file"},
+	{"must be shut down cleanly", codes.RewindRefused, "its crash recovery was not finished"},
 	{"already exists", "", ""},
-	{"replication slot", CodeSlotFailed, "look at pg_replication_slots on the primary"},
+	{"replication slot", codes.SlotFailed, "look at pg_replication_slots on the primary"},
 	{"password authentication failed", "", "check the passfile and pg_hba.conf of the primary"},
 	{"no password supplied", "", "put the role's password into the passfile"},
 	{"no pg_hba.conf entry", "", "add the node to pg_hba.conf of the primary"},
 	{"must be superuser or replication role", "", "the replication role needs the REPLICATION attribute"},
 	{"Permission denied", "", "look at owner and mode of the file named"},
-	{"connection to server", CodeUpstreamLost, "the primary could not be reached, or went away"},
-	{"server closed the connection", CodeUpstreamLost, "the primary went away meanwhile"},
-	{"terminating connection", CodeUpstreamLost, "the primary went away meanwhile"},
-	{"could not receive data", CodeUpstreamLost, "the primary went away meanwhile"},
-	{"could not send", CodeUpstreamLost, "the primary went away meanwhile"},
-	{"no connection to the server", CodeUpstreamLost, "the primary went away meanwhile"},
+	{"connection to server", codes.UpstreamLost, "the primary could not be reached, or went away"},
+	{"server closed the connection", codes.UpstreamLost, "the primary went away meanwhile"},
+	{"terminating connection", codes.UpstreamLost, "the primary went away meanwhile"},
+	{"could not receive data", codes.UpstreamLost, "the primary went away meanwhile"},
+	{"could not send", codes.UpstreamLost, "the primary went away meanwhile"},
+	{"no connection to the server", codes.UpstreamLost, "the primary went away meanwhile"},
 }
 
 // rewindError tells what went wrong with a program that copies from the
 // upstream, by its output.
-func rewindError(code, what, out string, err error) *Error {
+func rewindError(code codes.Code, what, out string, err error) *resync.Error {
 	hint := ""
 	for _, s := range copySigns {
 		if strings.Contains(out, s.text) {
@@ -143,12 +144,12 @@ func rewindError(code, what, out string, err error) *Error {
 			break
 		}
 	}
-	return &Error{Code: code, Hint: hint, Err: fmt.Errorf("%s: %w", what, errors.Join(err, printed(out)))}
+	return &resync.Error{Code: code, Hint: hint, Err: fmt.Errorf("%s: %w", what, errors.Join(err, printed(out)))}
 }
 
 // untouched marks a failure that came before anything was changed.
-func untouched(e *Error) *Error {
-	e.untouched = true
+func untouched(e *resync.Error) *resync.Error {
+	e.Untouched = true
 	return e
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/process"
@@ -76,7 +77,7 @@ func (h *Host) Reload(context.Context) error {
 		return fmt.Errorf("reload the server: %w", err)
 	}
 	if !alive {
-		return fail(CodeStartFailed, "start the server first", "reload the server: it does not run in %s", h.home)
+		return fail(codes.StartFailed, "start the server first", "reload the server: it does not run in %s", h.home)
 	}
 	if err := unix.Kill(pm.PID, unix.SIGHUP); err != nil {
 		return fmt.Errorf("reload the server (process %d): %w", pm.PID, err)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
@@ -25,8 +26,8 @@ func TestFrozenServerIsKilledAndNotThawed(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.until("the server is not seen frozen", func() bool { s, err := n.Server(); return err == nil && s == topology.ServerFrozen })
-	wantCode(t, n.StartServer(t.Context()), CodeServerRunning)
-	wantCode(t, n.Move(resync.Home, resync.Aside), CodeServerRunning)
+	wantCode(t, n.StartServer(t.Context()), codes.ServerRunning)
+	wantCode(t, n.Move(resync.Home, resync.Aside), codes.ServerRunning)
 	f, err := n.StopServer(t.Context(), false)
 	if err != nil || f.Mode != "kill" || !f.WasRunning {
 		t.Fatalf("%+v, %v", f, err)
@@ -69,7 +70,7 @@ func TestChildrenOfAKilledPostmasterCount(t *testing.T) {
 	}
 	n.until("the postmaster does not go", func() bool { _, alive, err := pgdata.PostmasterAlive(n.dir); return err == nil && !alive })
 	n.want(topology.ServerStopping)
-	wantCode(t, n.Move(resync.Home, resync.Aside), CodeServerRunning)
+	wantCode(t, n.Move(resync.Home, resync.Aside), codes.ServerRunning)
 	if _, err := n.StopServer(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestFailedStartShowsTheServersLog(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, 0, setup{})
 	appendFile(t, filepath.Join(n.dir, "postgresql.conf"), "shared_preload_libraries = 'no_such_library'\n")
-	wantCode(t, n.StartServer(t.Context()), CodeStartFailed, "no_such_library")
+	wantCode(t, n.StartServer(t.Context()), codes.StartFailed, "no_such_library")
 }
 
 func TestDebianClusterThatIsDisabledSaysSo(t *testing.T) {
@@ -91,7 +92,7 @@ func TestDebianClusterThatIsDisabledSaysSo(t *testing.T) {
 		t.Fatalf("layout %+v, %v", l, err)
 	}
 	writeFile(t, filepath.Join(filepath.Dir(l.config), "start.conf"), "disabled\n")
-	wantCode(t, n.StartServer(t.Context()), CodeStartFailed, "disabled")
+	wantCode(t, n.StartServer(t.Context()), codes.StartFailed, "disabled")
 }
 
 func TestStraysOfADeadAgentAreKilled(t *testing.T) {
@@ -130,5 +131,5 @@ func TestOwnCommandMayLeaveAServerWithItsOutput(t *testing.T) {
 		t.Error(err)
 	}
 	n.o.Custom = func(topology.RunRequest) string { return "echo no way >&2; exit 3" }
-	wantCode(t, n.Custom(t.Context(), topology.RunRequest{}), CodeCustomFailed)
+	wantCode(t, n.Custom(t.Context(), topology.RunRequest{}), codes.CustomFailed)
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
@@ -24,34 +25,34 @@ func (h *Host) Settle(ctx context.Context) error {
 	dir := h.path(resync.Aside)
 	before, err := pgdata.ReadControl(dir)
 	if err != nil {
-		return coded(CodeSettleFailed, "", err)
+		return coded(codes.SettleFailed, "", err)
 	}
 	if before.State.Clean() {
 		return nil
 	}
 	sig, err := pgdata.Signals(dir)
 	if err != nil {
-		return coded(CodeSettleFailed, "", err)
+		return coded(codes.SettleFailed, "", err)
 	}
 	if sig.BackupLabel {
-		return fail(CodeSettleFailed, "a base backup replaces it", "finish crash recovery: a backup_label is left in the directory, so where recovery must begin is unknown")
+		return fail(codes.SettleFailed, "a base backup replaces it", "finish crash recovery: a backup_label is left in the directory, so where recovery must begin is unknown")
 	}
 	all, err := ownWAL(dir)
 	if err != nil {
-		return coded(CodeSettleFailed, "", err)
+		return coded(codes.SettleFailed, "", err)
 	}
 	if err := h.removeStalePID(dir); err != nil {
-		return coded(CodeSettleFailed, "", err)
+		return coded(codes.SettleFailed, "", err)
 	}
 	if err := pgdata.ReplaceFile(filepath.Join(dir, "standby.signal"), nil); err != nil {
-		return coded(CodeSettleFailed, "", err)
+		return coded(codes.SettleFailed, "", err)
 	}
 	if err := os.Remove(filepath.Join(dir, "recovery.signal")); err != nil && !os.IsNotExist(err) {
-		return coded(CodeSettleFailed, "", err)
+		return coded(codes.SettleFailed, "", err)
 	}
 	defer h.busyNow()()
 	if err := h.recoverIsolated(ctx, before, all); err != nil {
-		return coded(CodeSettleFailed, "a base backup replaces the directory if its recovery cannot be finished", err)
+		return coded(codes.SettleFailed, "a base backup replaces the directory if its recovery cannot be finished", err)
 	}
 	return settled(dir, all)
 }
@@ -60,20 +61,20 @@ func (h *Host) Settle(ctx context.Context) error {
 func settled(dir string, before wholeWAL) error {
 	after, err := pgdata.ReadControl(dir)
 	if err != nil {
-		return coded(CodeSettleFailed, "", err)
+		return coded(codes.SettleFailed, "", err)
 	}
 	if after.State != pgdata.StateShutDownInRecovery {
-		return fail(CodeSettleFailed, "", "finish crash recovery: the directory is %q afterwards, want %q", after.State, pgdata.StateShutDownInRecovery)
+		return fail(codes.SettleFailed, "", "finish crash recovery: the directory is %q afterwards, want %q", after.State, pgdata.StateShutDownInRecovery)
 	}
 	now, err := ownWAL(dir)
 	if err != nil {
-		return coded(CodeSettleFailed, "", err)
+		return coded(codes.SettleFailed, "", err)
 	}
 	if now.end > before.end || now.tli != before.tli {
-		return fail(CodeSettleFailed, "", "finish crash recovery: it added WAL, from %s on timeline %d to %s on %d", before.end, before.tli, now.end, now.tli)
+		return fail(codes.SettleFailed, "", "finish crash recovery: it added WAL, from %s on timeline %d to %s on %d", before.end, before.tli, now.end, now.tli)
 	}
 	if after.MinRecoveryPoint < before.end {
-		return fail(CodeSettleFailed, "", "finish crash recovery: it ended at %s, before the end of the WAL at %s", after.MinRecoveryPoint, before.end)
+		return fail(codes.SettleFailed, "", "finish crash recovery: it ended at %s, before the end of the WAL at %s", after.MinRecoveryPoint, before.end)
 	}
 	return nil
 }

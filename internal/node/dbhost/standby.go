@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/postgres"
@@ -52,7 +53,7 @@ func (h *Host) WriteStandby(p resync.Place, up topology.Upstream, slot, appName 
 	}
 	base, err := baseConf(file)
 	if err != nil {
-		return fail(CodeConfigMissing, "put the node's own postgresql.conf there", "write the standby's settings: %w", err)
+		return fail(codes.ConfigMissing, "put the node's own postgresql.conf there", "write the standby's settings: %w", err)
 	}
 	set := map[string]string{
 		"primary_conninfo":         h.upstreamConnInfo(append(base, auto...), up, appName).String(),
@@ -134,7 +135,7 @@ func (h *Host) refuseAsStandby(p resync.Place) error {
 		return fmt.Errorf("read backup_label: %w", err)
 	}
 	if bytes.Contains(label, []byte("BACKUP METHOD: pg_start_backup")) {
-		return fail(CodeConfigMissing, "if no backup is being restored here, remove backup_label (and tablespace_map) by hand",
+		return fail(codes.ConfigMissing, "if no backup is being restored here, remove backup_label (and tablespace_map) by hand",
 			"make %s a standby: a backup_label of an unfinished backup is left in it", dir)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
@@ -33,22 +34,22 @@ const appearPatience = 20 * time.Second
 func (h *Host) StartServer(ctx context.Context) error {
 	state, _, err := h.serverIn(resync.Home)
 	if err != nil {
-		return coded(CodeStartFailed, "", err)
+		return coded(codes.StartFailed, "", err)
 	}
 	mark := h.markLog()
 	switch state {
 	case topology.ServerRunning, topology.ServerStarting:
 		return h.awaitReady(ctx, mark, nil)
 	case topology.ServerFrozen, topology.ServerStopping:
-		return fail(CodeServerRunning, "stop it first, or wait until it is gone", "start the server: one is %s in %s", state, h.home)
+		return fail(codes.ServerRunning, "stop it first, or wait until it is gone", "start the server: one is %s in %s", state, h.home)
 	}
 	if err := h.removeStalePID(h.home); err != nil {
-		return coded(CodeStartFailed, "", err)
+		return coded(codes.StartFailed, "", err)
 	}
 	out := &lineTail{}
 	cmd, err := h.launch(out)
 	if err != nil {
-		return coded(CodeStartFailed, "", err)
+		return coded(codes.StartFailed, "", err)
 	}
 	launcher := &launcher{out: out, done: make(chan struct{})}
 	h.wg.Go(func() {
@@ -124,7 +125,7 @@ func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error 
 			return false, errors.New(withOutput("the server did not stay up", l))
 		}
 		if pm.Status == pgdata.PostmasterStandby {
-			return false, fail(CodeStartFailed, "set hot_standby = on", "the server runs but accepts no connections: hot_standby is off")
+			return false, fail(codes.StartFailed, "set hot_standby = on", "the server runs but accepts no connections: hot_standby is off")
 		}
 		if state == topology.ServerRunning && h.accepts(ctx) {
 			return true, nil
@@ -137,7 +138,7 @@ func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error 
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	return coded(CodeStartFailed, "read the server's log", errors.New(withLog("start the server: "+err.Error(), h.logTail(mark))))
+	return coded(codes.StartFailed, "read the server's log", errors.New(withLog("start the server: "+err.Error(), h.logTail(mark))))
 }
 
 // withOutput adds what the starting program said.
@@ -210,7 +211,7 @@ func (h *Host) removeStalePID(dir string) error {
 		return err
 	}
 	if alive {
-		return fail(CodeServerRunning, "", "a server (process %d) runs in %s", pm.PID, dir)
+		return fail(codes.ServerRunning, "", "a server (process %d) runs in %s", pm.PID, dir)
 	}
 	if err := h.refuseInUse(dir); err != nil {
 		return err
@@ -241,7 +242,7 @@ func removeLock(dir string, seen []byte) error {
 		if err := os.Link(aside, lock); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("put the lock file of a server back that has just started: %w", err)
 		}
-		err = fail(CodeServerRunning, "", "somebody has started a server in %s meanwhile", dir)
+		err = fail(codes.ServerRunning, "", "somebody has started a server in %s meanwhile", dir)
 	}
 	if rm := os.Remove(aside); rm != nil {
 		err = errors.Join(err, fmt.Errorf("remove the lock file of a killed server: %w", rm))

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/process"
@@ -42,7 +43,7 @@ func (h *Host) StopServer(ctx context.Context, keepWAL bool) (topology.Fenced, e
 	for _, p := range []resync.Place{resync.Home, resync.Aside} {
 		state, _, err := h.serverIn(p)
 		if err != nil {
-			return fenced, coded(CodeStopFailed, "", err)
+			return fenced, coded(codes.StopFailed, "", err)
 		}
 		if state == topology.ServerStopped {
 			continue
@@ -73,7 +74,7 @@ func (h *Host) stopIn(ctx context.Context, dir string, modes []stopMode) (stopMo
 	for _, mode := range modes {
 		left, err := pgdata.ServerProcesses(dir)
 		if err != nil {
-			return mode, coded(CodeStopFailed, "", err)
+			return mode, coded(codes.StopFailed, "", err)
 		}
 		if len(left) == 0 {
 			return mode, nil
@@ -88,13 +89,13 @@ func (h *Host) stopIn(ctx context.Context, dir string, modes []stopMode) (stopMo
 		}
 		var late *lateError
 		if !errors.As(last, &late) {
-			return mode, coded(CodeStopFailed, "", last)
+			return mode, coded(codes.StopFailed, "", last)
 		}
 	}
 	if last == nil {
 		return "", nil
 	}
-	return modes[len(modes)-1], coded(CodeStopFailed,
+	return modes[len(modes)-1], coded(codes.StopFailed,
 		"look at its processes (ps, /proc/<pid>/stack): one that ignores SIGKILL waits for a device", last)
 }
 
@@ -150,7 +151,7 @@ func killAll(dir string) (bool, error) {
 // signal sends sig; a process that has gone meanwhile is fine.
 func signal(pid int, sig unix.Signal) error {
 	if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fail(CodeStopFailed, "run the agent as the server's owner", "send %s to server process %d: %w", sig, pid, err)
+		return fail(codes.StopFailed, "run the agent as the server's owner", "send %s to server process %d: %w", sig, pid, err)
 	}
 	return nil
 }

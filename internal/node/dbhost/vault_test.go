@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/internal/node/vault"
@@ -81,7 +82,7 @@ func TestVaultOfOneNode(t *testing.T) {
 
 	old.o.Headroom = 1 << 60
 	_, err := keep(req)
-	wantCode(t, err, CodeVaultFailed, "free space")
+	wantCode(t, err, codes.VaultFailed, "free space")
 	if list, err := old.VaultEntries(); err != nil || len(list) != 0 {
 		t.Errorf("after a vault without room: %+v, %v", list, err)
 	}

@@ -3,6 +3,7 @@ package dbhost
 import (
 	"context"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
@@ -19,11 +20,11 @@ func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.P
 	}
 	all, err := ownWAL(dir)
 	if err != nil {
-		return topology.VaultEntry{}, fail(CodeVaultFailed, "the data directory itself is then the only record: keep it", "keep the node's WAL: %w", err)
+		return topology.VaultEntry{}, fail(codes.VaultFailed, "the data directory itself is then the only record: keep it", "keep the node's WAL: %w", err)
 	}
 	redo, err := commonCheckpoint(dir, req.Divergence)
 	if err != nil {
-		return topology.VaultEntry{}, fail(CodeVaultFailed, "", "keep the node's WAL: %w", err)
+		return topology.VaultEntry{}, fail(codes.VaultFailed, "", "keep the node's WAL: %w", err)
 	}
 	names := newRelationNames(h, req.Upstream)
 	defer names.close()
@@ -32,7 +33,7 @@ func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.P
 		Headroom: h.o.Headroom, Name: func(r pgdata.RelFile) string { return names.name(ctx, r) }, Progress: see,
 	})
 	if err != nil {
-		return topology.VaultEntry{}, fail(CodeVaultFailed, "make room, or set vault.directory in repool.yaml to another file system", "keep the node's WAL: %w", err)
+		return topology.VaultEntry{}, fail(codes.VaultFailed, "make room, or set vault.directory in repool.yaml to another file system", "keep the node's WAL: %w", err)
 	}
 	return e, nil
 }
@@ -56,7 +57,7 @@ func (h *Host) RefillWAL(p resync.Place, entry topology.VaultEntry) error {
 	if entry.ID == "" {
 		return nil
 	}
-	return coded(CodeVaultFailed, "", vault.Refill(h.o.VaultDir, entry.ID, h.path(p)))
+	return coded(codes.VaultFailed, "", vault.Refill(h.o.VaultDir, entry.ID, h.path(p)))
 }
 
 // VaultEntries lists what is kept of this node's lost lines, oldest first.

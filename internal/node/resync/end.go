@@ -5,20 +5,21 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 )
 
 // end undoes what can be undone and journals the outcome. An interrupted run
 // is left exactly as it is: the next one takes over from there.
-func (r *run) end(err *StepError) {
+func (r *run) end(err *Error) {
 	outcome := topology.RunDone
 	if err != nil {
 		outcome = topology.RunFailed
 		switch err.Code {
-		case CodeCancelled:
+		case codes.Cancelled:
 			outcome = topology.RunCancelled
-		case CodeInterrupted:
+		case codes.Interrupted:
 			outcome = topology.RunInterrupted
 		}
 		if outcome != topology.RunInterrupted {
@@ -32,7 +33,7 @@ func (r *run) end(err *StepError) {
 		run.Outcome, run.Damaged = outcome, damaged
 		run.Ended = time.Now()
 		if err != nil {
-			run.Code, run.Error, run.Hint = err.Code, err.Error(), err.Hint
+			run.Code, run.Error, run.Hint = err.Code, err.Error(), err.hint(r.req.Node.String())
 		}
 	})
 	if e := r.state.put(); e != nil {
@@ -46,8 +47,8 @@ func (r *run) end(err *StepError) {
 // undo brings a whole directory home again after a failure before any damage,
 // and removes a copy that was not finished. After damage nothing is undone:
 // the directory stays aside, where nobody can start it.
-func (r *run) undo(cause *StepError) *StepError {
-	s := &Step{Name: "undo", Code: CodeInternal}
+func (r *run) undo(cause *Error) *Error {
+	s := &Step{Name: "undo", Code: codes.Internal}
 	note := ""
 	err := r.dropCopy()
 	home, back, e := r.mayGoHome()
@@ -117,11 +118,12 @@ func Damaged(rec journal.Record, h HostInspector) bool {
 func TakeOver(rec journal.Record, h HostInspector, now time.Time) journal.Record {
 	run := &rec.Run
 	step := run.Step()
-	run.Outcome, run.Code = topology.RunInterrupted, CodeInterrupted
+	run.Outcome, run.Code = topology.RunInterrupted, codes.Interrupted
 	run.Error = fmt.Sprintf("the agent ended during step %q", step)
 	run.Damaged = Damaged(rec, h)
 	if run.Damaged {
-		run.Hint = hints[CodeDamaged]
+		info, _ := codes.Explain(codes.Damaged)
+		run.Hint = info.Hint(rec.Run.Node.String())
 	}
 	run.Updated, run.Ended = now, now
 	if n := len(run.Steps); n > 0 && run.Steps[n-1].Ended.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 )
@@ -96,27 +97,27 @@ func Run(ctx context.Context, o Options, req topology.RunRequest) journal.Record
 }
 
 // begin takes over what earlier runs left and makes the run itself durable.
-func (r *run) begin() *StepError {
-	first := &Step{Name: "begin", Code: CodeInternal}
+func (r *run) begin() *Error {
+	first := &Step{Name: "begin", Code: codes.Internal}
 	if err := r.inherit(); err != nil {
-		return asStepError(first, fmt.Errorf("look for a directory aside: %w", err))
+		return first.failed(fmt.Errorf("look for a directory aside: %w", err))
 	}
 	if err := r.state.put(); err != nil {
-		return asStepError(first, err)
+		return first.failed(err)
 	}
 	return nil
 }
 
 // all runs the method's steps in order until one fails.
-func (r *run) all() *StepError {
+func (r *run) all() *Error {
 	list := steps[r.req.Method]
 	if len(list) == 0 {
-		return asStepError(&Step{Name: "begin"}, fmt.Errorf("method %q is not one that an agent runs", r.req.Method))
+		return (&Step{Name: "begin"}).failed(fmt.Errorf("method %q is not one that an agent runs", r.req.Method))
 	}
 	for i := range list {
 		s := &list[i]
 		if err := r.stopped(s.Bound); err != nil {
-			return asStepError(s, err)
+			return s.failed(err)
 		}
 		if err := r.step(s); err != nil {
 			return err
@@ -129,19 +130,19 @@ func (r *run) all() *StepError {
 // soft request only where the node is in a fit state.
 func (r *run) stopped(bound bool) error {
 	if r.ctx.Err() != nil {
-		return &Error{Code: CodeInterrupted, Err: ErrShutdown}
+		return &Error{Code: codes.Interrupted, Err: ErrShutdown}
 	}
 	if bound || r.Soft.Err() == nil {
 		return nil
 	}
 	if cause := context.Cause(r.Soft); errors.Is(cause, ErrShutdown) {
-		return &Error{Code: CodeInterrupted, Err: ErrShutdown}
+		return &Error{Code: codes.Interrupted, Err: ErrShutdown}
 	}
-	return &Error{Code: CodeCancelled, Err: ErrCancelled}
+	return &Error{Code: codes.Cancelled, Err: ErrCancelled}
 }
 
 // step runs one step: look, journal the intent, wait for clearance, act, note.
-func (r *run) step(s *Step) *StepError {
+func (r *run) step(s *Step) *Error {
 	r.point(s, atBefore)
 	r.state.stepBegin(s)
 	if s.done != nil {
@@ -160,7 +161,7 @@ func (r *run) step(s *Step) *StepError {
 	}
 	if !s.ReadOnly {
 		if err := r.state.put(); err != nil {
-			return r.stepFailed(s, &Error{Code: CodeInternal, Err: err})
+			return r.stepFailed(s, &Error{Code: codes.Internal, Err: err})
 		}
 	}
 	r.point(s, atIntent)
@@ -184,7 +185,7 @@ func (r *run) step(s *Step) *StepError {
 	r.state.stepEnd(note, nil)
 	if s.Damages {
 		if err := r.state.put(); err != nil {
-			return r.stepFailed(s, &Error{Code: CodeInternal, Err: err})
+			return r.stepFailed(s, &Error{Code: codes.Internal, Err: err})
 		}
 	}
 	r.point(s, atAfter)
@@ -211,7 +212,7 @@ func (r *run) allow(s *Step) error {
 	if err := r.state.put(); err != nil {
 		// Not on disk, so nothing was begun: the directory is as whole as before.
 		r.state.set(func(rec *journal.Record) { rec.Aside, rec.Run.Damaged = journal.AsideWhole, false })
-		return &Error{Code: CodeInternal, Err: err}
+		return &Error{Code: codes.Internal, Err: err}
 	}
 	r.point(s, atMarked)
 	return nil
@@ -221,7 +222,7 @@ func (r *run) allow(s *Step) error {
 func (r *run) waitClearance(step string) error {
 	r.state.set(func(rec *journal.Record) { rec.Run.Outcome = topology.RunWaiting })
 	if err := r.state.put(); err != nil {
-		return &Error{Code: CodeInternal, Err: err}
+		return &Error{Code: codes.Internal, Err: err}
 	}
 	ctx, release := r.stepContext(true)
 	defer release()
@@ -238,7 +239,7 @@ func (r *run) waitClearance(step string) error {
 	if stop := r.stopped(false); stop != nil {
 		return stop
 	}
-	return Errorf(CodeNoClearance, "no clearance from the controller within %s: %w", r.ClearanceWait, err)
+	return Errorf(codes.NoClearance, "no clearance from the controller within %s: %w", r.ClearanceWait, err)
 }
 
 // stepContext is the step's context; release must be called at its end.
@@ -265,8 +266,8 @@ func (r *run) whyBroken(s *Step, err error) error {
 }
 
 // stepFailed notes the failure in the step and returns it completed.
-func (r *run) stepFailed(s *Step, err error) *StepError {
-	se := asStepError(s, err)
+func (r *run) stepFailed(s *Step, err error) *Error {
+	se := s.failed(err)
 	if s.Damages && se.Untouched {
 		r.state.set(func(rec *journal.Record) {
 			if rec.Aside == journal.AsideDamaged {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 	"github.com/repool/repool/internal/node/resync"
@@ -98,7 +99,7 @@ func TestWaitStreaming(t *testing.T) {
 	tests := []struct {
 		name  string
 		facts func(time.Duration) (topology.SQLFacts, error)
-		code  string // empty: it streams in the end
+		code  codes.Code // empty: it streams in the end
 		after time.Duration
 	}{
 		{"at once", func(time.Duration) (topology.SQLFacts, error) { return standby(1, right) }, "", 0},
@@ -110,14 +111,14 @@ func TestWaitStreaming(t *testing.T) {
 		}, "", time.Hour},
 		{"replay that stops", func(d time.Duration) (topology.SQLFacts, error) {
 			return standby(topology.LSN(min(d, time.Minute)), topology.WALReceiver{})
-		}, resync.CodeNotStreaming, 70 * time.Second},
+		}, codes.NotStreaming, 70 * time.Second},
 		{"up, and nothing else", func(time.Duration) (topology.SQLFacts, error) { return standby(1, topology.WALReceiver{}) },
-			resync.CodeNotStreaming, 10 * time.Second},
+			codes.NotStreaming, 10 * time.Second},
 		{"no answer", func(time.Duration) (topology.SQLFacts, error) { return topology.SQLFacts{}, errors.New("refused") },
-			resync.CodeNotStreaming, 10 * time.Second},
+			codes.NotStreaming, 10 * time.Second},
 		{"progress on another node's stream is none", func(d time.Duration) (topology.SQLFacts, error) {
 			return standby(topology.LSN(d), with(func(r *topology.WALReceiver) { r.SenderPort++ }))
-		}, resync.CodeNotStreaming, 10 * time.Second},
+		}, codes.NotStreaming, 10 * time.Second},
 		{"an older timeline, then the right one", func(d time.Duration) (topology.SQLFacts, error) {
 			if d < 20*time.Second {
 				return standby(topology.LSN(d), with(func(r *topology.WALReceiver) { r.Timeline = 1 }))
@@ -126,8 +127,8 @@ func TestWaitStreaming(t *testing.T) {
 		}, "", 20 * time.Second},
 		{"a newer timeline", func(time.Duration) (topology.SQLFacts, error) {
 			return standby(1, with(func(r *topology.WALReceiver) { r.Timeline = 3 }))
-		}, resync.CodeUpstreamChanged, 0},
-		{"a primary", func(time.Duration) (topology.SQLFacts, error) { return topology.SQLFacts{}, nil }, resync.CodeServerRunning, 0},
+		}, codes.UpstreamChanged, 0},
+		{"a primary", func(time.Duration) (topology.SQLFacts, error) { return topology.SQLFacts{}, nil }, codes.ServerRunning, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,13 +1,17 @@
 package resync
 
-import "context"
+import (
+	"context"
+
+	"github.com/repool/repool/internal/codes"
+)
 
 // Step is one act of a run. It is journaled before and after, and safe to
 // repeat after a crash at any line of it.
 type Step struct {
 	Name string
 	// Code is what the run fails with unless the error brings its own.
-	Code string
+	Code codes.Code
 	// ReadOnly steps change nothing, so their intent need not be on disk first.
 	ReadOnly bool
 	// Clearance: the step overwrites or replaces data. It waits for the

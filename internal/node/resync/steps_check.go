@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 )
@@ -16,7 +18,7 @@ const askTimeout = 15 * time.Second
 // takeStock kills what a dead agent left running and refuses what the places
 // do not allow, before anything is changed.
 func takeStock() Step {
-	return Step{Name: "take-stock", Code: CodeInternal, ReadOnly: true,
+	return Step{Name: "take-stock", Code: codes.Internal, ReadOnly: true,
 		do: func(ctx context.Context, r *run) (string, error) {
 			if err := r.Host.KillStrays(ctx); err != nil {
 				return "", fmt.Errorf("kill what an earlier run left running: %w", err)
@@ -49,13 +51,13 @@ func (r *run) checkPlaces(home, aside bool) error {
 	running := r.req.Method == topology.MethodStart || r.req.Method == topology.MethodFollow || r.req.Method == topology.MethodCustom
 	switch {
 	case home && aside && !running && !rec.Homed && rec.Aside != journal.AsideDamaged:
-		return Errorf(CodeHomeOccupied, "the node's directory was moved aside by an earlier run, and another one stands at its place now")
+		return Errorf(codes.HomeOccupied, "the node's directory was moved aside by an earlier run, and another one stands at its place now")
 	case home || whole:
 		return nil
 	case !aside:
-		return Errorf(CodeNoData, "there is no data directory to work on")
+		return Errorf(codes.NoData, "there is no data directory to work on")
 	case rec.Aside == journal.AsideDamaged:
-		return Errorf(CodeDamaged, "the only directory of the node is half done, or nobody knows its condition")
+		return Errorf(codes.Damaged, "the only directory of the node is half done, or nobody knows its condition")
 	}
 	return nil
 }
@@ -70,14 +72,14 @@ func (r *run) checkMount() error {
 		return fmt.Errorf("see whether the data directory is a mount point: %w", err)
 	}
 	if mount {
-		return Errorf(CodeMountPoint, "the data directory is a mount point, so it cannot be moved aside while it is worked on")
+		return Errorf(codes.MountPoint, "the data directory is a mount point, so it cannot be moved aside while it is worked on")
 	}
 	return nil
 }
 
 // confirm proves that the upstream is still what the request says (P2).
 func confirm() Step {
-	return Step{Name: "confirm", Code: CodeUpstreamLost, ReadOnly: true,
+	return Step{Name: "confirm", Code: codes.UpstreamLost, ReadOnly: true,
 		do: func(_ context.Context, r *run) (string, error) { return "", r.confirmUpstream() }}
 }
 
@@ -88,16 +90,16 @@ func (r *run) confirmUpstream() error {
 	if err == nil {
 		return nil
 	}
-	if e := asStepError(&Step{Code: CodeUpstreamLost}, err); e.Code == CodeUpstreamChanged {
+	if e := (&Step{Code: codes.UpstreamLost}).failed(err); e.Code == codes.UpstreamChanged {
 		return err
 	}
-	return &Error{Code: CodeUpstreamLost, Err: fmt.Errorf("confirm the primary: %w", err)}
+	return &Error{Code: codes.UpstreamLost, Err: fmt.Errorf("confirm the primary: %w", err)}
 }
 
 // ensureSlot makes the slot before the standby asks for it: one that asks too
 // early waits five seconds before it asks again.
 func ensureSlot() Step {
-	return Step{Name: "ensure-slot", Code: CodeSlotFailed,
+	return Step{Name: "ensure-slot", Code: codes.SlotFailed,
 		do: func(ctx context.Context, r *run) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, askTimeout)
 			defer cancel()
@@ -108,7 +110,7 @@ func ensureSlot() Step {
 // checkpointUpstream makes the primary's control file show its timeline, for
 // pg_rewind reads it there and else sees no divergence (hazard 2).
 func checkpointUpstream() Step {
-	return Step{Name: "checkpoint-upstream", Code: CodeCheckpointFailed, Breakable: true,
+	return Step{Name: "checkpoint-upstream", Code: codes.CheckpointFailed, Breakable: true,
 		do: func(ctx context.Context, r *run) (string, error) {
 			return "", r.Upstream.Checkpoint(ctx, r.req.Upstream)
 		}}
@@ -117,7 +119,7 @@ func checkpointUpstream() Step {
 // checkSpace refuses a copy that would fill the disk. A copy that was left
 // unfinished is removed first.
 func checkSpace() Step {
-	return Step{Name: "check-space", Code: CodeInternal,
+	return Step{Name: "check-space", Code: codes.Internal,
 		do: func(ctx context.Context, r *run) (string, error) {
 			if err := r.dropCopy(); err != nil {
 				return "", fmt.Errorf("remove an unfinished copy: %w", err)
@@ -133,7 +135,7 @@ func checkSpace() Step {
 				return "the primary's size is unknown: " + err.Error(), nil
 			}
 			if free < size+r.Headroom {
-				return "", Errorf(CodeNoSpace, "%s free, but the copy needs %s and %s must stay free",
+				return "", Errorf(codes.NoSpace, "%s free, but the copy needs %s and %s must stay free",
 					humanize.IBytes(free), humanize.IBytes(size), humanize.IBytes(r.Headroom))
 			}
 			r.size = size
@@ -144,7 +146,7 @@ func checkSpace() Step {
 // proveOnLine reads the node's own WAL once more, when nothing can write to it
 // any longer: a record of its own past the switch point forbids an adoption.
 func proveOnLine() Step {
-	return Step{Name: "prove-on-line", Code: CodeNotOnLine, ReadOnly: true,
+	return Step{Name: "prove-on-line", Code: codes.NotOnLine, ReadOnly: true,
 		do: func(_ context.Context, r *run) (string, error) {
 			p, err := r.Host.ProbeWAL(r.req.Upstream.History)
 			switch {
@@ -153,9 +155,9 @@ func proveOnLine() Step {
 			case p.Err != "":
 				return "", fmt.Errorf("read the node's own WAL: %s", p.Err)
 			case !p.Shared:
-				return "", Errorf(CodeNotOnLine, "the node's WAL (%s) has nothing in common with the primary's (%s)", p.Own.Text(), r.req.Upstream.History.Text())
+				return "", Errorf(codes.NotOnLine, "the node's WAL (%s) has nothing in common with the primary's (%s)", p.Own.Text(), r.req.Upstream.History.Text())
 			case p.Beyond:
-				return "", Errorf(CodeNotOnLine, "the node holds WAL of its own past %s on timeline %d, where the primary left it", p.Limit, p.CommonTLI)
+				return "", Errorf(codes.NotOnLine, "the node holds WAL of its own past %s on timeline %d, where the primary left it", p.Limit, p.CommonTLI)
 			}
 			return fmt.Sprintf("its WAL ends at %s on timeline %d, no further than the primary's line", p.End, p.CommonTLI), nil
 		}}
@@ -163,7 +165,7 @@ func proveOnLine() Step {
 
 // requireStopped refuses to adopt a server that runs.
 func requireStopped() Step {
-	return Step{Name: "require-stopped", Code: CodeServerRunning, ReadOnly: true,
+	return Step{Name: "require-stopped", Code: codes.ServerRunning, ReadOnly: true,
 		do: func(_ context.Context, r *run) (string, error) { return "", r.serverStopped() }}
 }
 
@@ -173,7 +175,7 @@ func (r *run) serverStopped() error {
 		return fmt.Errorf("look for the server: %w", err)
 	}
 	if st != topology.ServerStopped {
-		return Errorf(CodeServerRunning, "the server is %s", stateWord(st))
+		return Errorf(codes.ServerRunning, "the server is %s", stateWord(st))
 	}
 	return nil
 }

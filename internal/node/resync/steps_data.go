@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 )
@@ -24,7 +26,7 @@ func (r *run) progress(step string) Progress {
 
 // vault saves what only this node holds before anything overwrites it (P3).
 func vault() Step {
-	return Step{Name: "vault", Code: CodeVaultFailed, Breakable: true, Moves: true,
+	return Step{Name: "vault", Code: codes.VaultFailed, Breakable: true, Moves: true,
 		done: func(_ context.Context, r *run) (string, bool, error) { return r.nothingToSave() },
 		do: func(ctx context.Context, r *run) (string, error) {
 			p, _, err := r.data()
@@ -69,14 +71,14 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 	}
 	switch over := r.overwritten(); {
 	case over && r.req.Method == topology.MethodRewind:
-		return "", false, Errorf(CodeRewindRefused, "WAL of another line was received over the node's own: pg_rewind would go by it")
+		return "", false, Errorf(codes.RewindRefused, "WAL of another line was received over the node's own: pg_rewind would go by it")
 	case r.req.Method == topology.MethodBaseBackup && (over || r.req.KeepOld):
 		return r.keepWhole("its WAL may be another line's than its data: what is lost cannot be listed, and the directory itself is kept")
 	}
 	control, err := r.Host.Control(p)
 	if err != nil {
 		if r.req.Method == topology.MethodRewind {
-			return "", false, Errorf(CodeRewindRefused, "the control file cannot be read: %w", err)
+			return "", false, Errorf(codes.RewindRefused, "the control file cannot be read: %w", err)
 		}
 		return r.keepWhole("what the directory holds cannot be told: " + err.Error())
 	}
@@ -128,7 +130,7 @@ func (r *run) roomToKeep() error {
 	if err != nil || !old || r.state.record().Old.Enough() {
 		return err
 	}
-	return &Error{Code: CodeVaultFailed, Hint: "look at old in the node's workshop, and remove it when nothing in it is needed",
+	return &Error{Code: codes.VaultFailed, Hint: "look at old in the node's workshop, and remove it when nothing in it is needed",
 		Err: errors.New("what this directory holds cannot be saved either, and an earlier one of that kind is kept still")}
 }
 
@@ -143,7 +145,7 @@ func (r *run) wholeAside() error {
 		return err
 	}
 	if a := r.state.aside(); !there || a != journal.AsideWhole {
-		return Errorf(CodeDamaged, "the directory is not whole and aside (%q)", a)
+		return Errorf(codes.Damaged, "the directory is not whole and aside (%q)", a)
 	}
 	return nil
 }
@@ -158,7 +160,7 @@ func rewoundAlready(_ context.Context, r *run) (string, bool, error) {
 
 // refillWAL puts saved segments back that the rewind has to read.
 func refillWAL() Step {
-	return Step{Name: "refill-wal", Code: CodeRewindRefused, Breakable: true,
+	return Step{Name: "refill-wal", Code: codes.RewindRefused, Breakable: true,
 		done: func(ctx context.Context, r *run) (string, bool, error) {
 			if note, done, err := rewoundAlready(ctx, r); done || err != nil {
 				return note, done, err
@@ -177,7 +179,7 @@ func refillWAL() Step {
 // directory that was shut down, and its own way of doing it makes nodes
 // diverge that had not (hazard 3).
 func settle() Step {
-	return Step{Name: "settle", Code: CodeSettleFailed, Breakable: true,
+	return Step{Name: "settle", Code: codes.SettleFailed, Breakable: true,
 		done: func(ctx context.Context, r *run) (string, bool, error) {
 			if note, done, err := rewoundAlready(ctx, r); done || err != nil {
 				return note, done, err
@@ -202,7 +204,7 @@ func settle() Step {
 // rewind overwrites the directory aside with the primary's blocks. pg_rewind's
 // "nothing to do" is believed only where the WAL says the same (hazards 1 and 2).
 func rewind() Step {
-	return Step{Name: "rewind", Code: CodeRewindFailed, Clearance: true, Damages: true, Moves: true,
+	return Step{Name: "rewind", Code: codes.RewindFailed, Clearance: true, Damages: true, Moves: true,
 		done: rewoundAlready,
 		do: func(ctx context.Context, r *run) (string, error) {
 			needed, err := r.Host.Rewind(ctx, r.req.Upstream, r.progress("rewind"))
@@ -217,7 +219,7 @@ func rewind() Step {
 				err = errors.New("the node's WAL is not proven to be the primary's")
 			}
 			if err != nil {
-				return "", &Error{Code: CodeRewindRefused, Untouched: true, Err: fmt.Errorf("pg_rewind sees no divergence, and that cannot be believed: %w", err)}
+				return "", &Error{Code: codes.RewindRefused, Untouched: true, Err: fmt.Errorf("pg_rewind sees no divergence, and that cannot be believed: %w", err)}
 			}
 			r.unchanged = true
 			return "nothing has diverged: no rewind was needed", nil
@@ -226,7 +228,7 @@ func rewind() Step {
 
 // copyUpstream makes a base backup beside the old directory.
 func copyUpstream() Step {
-	return Step{Name: "copy", Code: CodeCopyFailed, Clearance: true, Breakable: true, Moves: true,
+	return Step{Name: "copy", Code: codes.CopyFailed, Clearance: true, Breakable: true, Moves: true,
 		do: func(ctx context.Context, r *run) (string, error) {
 			if err := r.dropCopy(); err != nil {
 				return "", fmt.Errorf("remove an unfinished copy: %w", err)
@@ -237,7 +239,7 @@ func copyUpstream() Step {
 
 // verifyCopy checks the copy against its manifest.
 func verifyCopy() Step {
-	return Step{Name: "verify", Code: CodeVerifyFailed, ReadOnly: true, Breakable: true,
+	return Step{Name: "verify", Code: codes.VerifyFailed, ReadOnly: true, Breakable: true,
 		do: func(ctx context.Context, r *run) (string, error) { return "", r.Host.VerifyBackup(ctx) }}
 }
 
@@ -245,6 +247,6 @@ func verifyCopy() Step {
 // directory at Home, so the half-done state that the built-in methods keep
 // away from there is his to avoid.
 func custom() Step {
-	return Step{Name: "custom", Code: CodeCustomFailed, Clearance: true,
+	return Step{Name: "custom", Code: codes.CustomFailed, Clearance: true,
 		do: func(ctx context.Context, r *run) (string, error) { return "", r.Host.Custom(ctx, r.req) }}
 }

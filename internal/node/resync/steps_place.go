@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 )
@@ -26,7 +27,7 @@ func (r *run) work() (Place, error) {
 	}
 	p, ok, err := r.data()
 	if err == nil && !ok {
-		err = Errorf(CodeNoData, "the data directory has gone")
+		err = Errorf(codes.NoData, "the data directory has gone")
 	}
 	return p, err
 }
@@ -35,7 +36,7 @@ func (r *run) work() (Place, error) {
 // a copy at Home and ended before it could put the old one away. Nothing that
 // may be the only copy of something is deleted.
 func makeRoom() Step {
-	return Step{Name: "make-room", Code: CodeInternal,
+	return Step{Name: "make-room", Code: codes.Internal,
 		done: func(_ context.Context, r *run) (string, bool, error) {
 			home, err := r.Host.Exists(Home)
 			if err != nil || !home {
@@ -124,7 +125,7 @@ func (r *run) forgetAside() {
 
 // moveAside takes the directory from the only place that others know (P4).
 func moveAside() Step {
-	return Step{Name: "move-aside", Code: CodeInternal,
+	return Step{Name: "move-aside", Code: codes.Internal,
 		done: func(_ context.Context, r *run) (string, bool, error) {
 			home, err := r.Host.Exists(Home)
 			if err != nil || !home {
@@ -155,7 +156,7 @@ func moveAside() Step {
 
 // moveHome brings the finished directory back to where the server expects it.
 func moveHome() Step {
-	return Step{Name: "move-home", Code: CodeHomeOccupied, Bound: true,
+	return Step{Name: "move-home", Code: codes.HomeOccupied, Bound: true,
 		done: func(_ context.Context, r *run) (string, bool, error) {
 			home, err := r.Host.Exists(Home)
 			if err != nil || home {
@@ -169,7 +170,7 @@ func moveHome() Step {
 		},
 		do: func(_ context.Context, r *run) (string, error) {
 			if a := r.state.aside(); a != journal.AsideWhole && a != journal.AsideRewound {
-				return "", Errorf(CodeDamaged, "the directory aside must not go home (%s)", a)
+				return "", Errorf(codes.Damaged, "the directory aside must not go home (%s)", a)
 			}
 			if err := r.Host.Move(Aside, Home); err != nil {
 				return "", fmt.Errorf("bring the directory home: %w", err)
@@ -181,7 +182,7 @@ func moveHome() Step {
 
 // moveNewHome puts the verified copy in the old directory's place.
 func moveNewHome() Step {
-	return Step{Name: "move-home", Code: CodeHomeOccupied, Bound: true,
+	return Step{Name: "move-home", Code: codes.HomeOccupied, Bound: true,
 		intend: func(r *run) { r.state.set(func(rec *journal.Record) { rec.Homed, rec.Unproven = true, true }) },
 		do: func(_ context.Context, r *run) (string, error) {
 			if err := r.Host.Move(New, Home); err != nil {
@@ -194,7 +195,7 @@ func moveNewHome() Step {
 
 // retire puts the replaced directory away, now that the new one streams (P5).
 func retire() Step {
-	return Step{Name: "retire", Code: CodeInternal, Bound: true,
+	return Step{Name: "retire", Code: codes.Internal, Bound: true,
 		done: func(_ context.Context, r *run) (string, bool, error) {
 			aside, err := r.Host.Exists(Aside)
 			return "", !aside, err
@@ -204,7 +205,7 @@ func retire() Step {
 
 // discardOld removes replaced directories of which everything is saved.
 func discardOld() Step {
-	return Step{Name: "discard-old", Code: CodeInternal, Bound: true,
+	return Step{Name: "discard-old", Code: codes.Internal, Bound: true,
 		done: func(_ context.Context, r *run) (string, bool, error) {
 			old, err := r.Host.Exists(Old)
 			if err != nil || !old {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
 )
@@ -17,7 +18,7 @@ const look = 20 * time.Millisecond
 // saveConfig keeps the node's own configuration before a copy of another
 // node's can replace it (hazard 10).
 func saveConfig() Step {
-	return Step{Name: "save-config", Code: CodeConfigMissing,
+	return Step{Name: "save-config", Code: codes.ConfigMissing,
 		done: func(_ context.Context, r *run) (string, bool, error) {
 			p, ok, err := r.data()
 			switch {
@@ -46,7 +47,7 @@ func saveConfig() Step {
 
 // restoreConfig writes the node's own configuration into what was copied.
 func restoreConfig() Step {
-	return Step{Name: "restore-config", Code: CodeConfigMissing, Bound: true,
+	return Step{Name: "restore-config", Code: codes.ConfigMissing, Bound: true,
 		do: func(_ context.Context, r *run) (string, error) {
 			p, err := r.work()
 			if err != nil {
@@ -69,7 +70,7 @@ func restoreRewound() Step {
 
 // writeStandby makes the directory under work a standby of the upstream.
 func writeStandby() Step {
-	return Step{Name: "write-standby", Code: CodeSettingsFailed, Bound: true,
+	return Step{Name: "write-standby", Code: codes.SettingsFailed, Bound: true,
 		do: func(_ context.Context, r *run) (string, error) {
 			p, err := r.work()
 			if err != nil {
@@ -113,14 +114,14 @@ func writeRunningSettings() Step {
 			return r.pointStarting(ctx, write)
 		}
 		if st != topology.ServerRunning {
-			return "", Errorf(CodeServerStopped, "the server is %s, it cannot follow", stateWord(st))
+			return "", Errorf(codes.ServerStopped, "the server is %s, it cannot follow", stateWord(st))
 		}
 		f, err := r.stream(ctx)
 		if err != nil {
-			return "", &Error{Code: CodeServerStopped, Err: fmt.Errorf("ask the server: %w", err)}
+			return "", &Error{Code: codes.ServerStopped, Err: fmt.Errorf("ask the server: %w", err)}
 		}
 		if !f.InRecovery {
-			return "", Errorf(CodeServerRunning, "the server runs as a primary, it cannot follow")
+			return "", Errorf(codes.ServerRunning, "the server runs as a primary, it cannot follow")
 		}
 		return write(ctx, r)
 	}
@@ -139,7 +140,7 @@ func (r *run) pointStarting(ctx context.Context, write func(context.Context, *ru
 		return "", fmt.Errorf("see whether the starting server is a standby: %w", err)
 	}
 	if c.State != "in archive recovery" {
-		return "", Errorf(CodeServerStopped, "the server is starting %s, it cannot follow", c.State)
+		return "", Errorf(codes.ServerStopped, "the server is starting %s, it cannot follow", c.State)
 	}
 	note, err := write(ctx, r)
 	return strings.TrimPrefix(note+"; the server is starting still", "; "), err
@@ -147,14 +148,14 @@ func (r *run) pointStarting(ctx context.Context, write func(context.Context, *ru
 
 // reload makes the running standby take its new upstream.
 func reload() Step {
-	return Step{Name: "reload", Code: CodeSettingsFailed, ReadOnly: true, // nothing on disk
+	return Step{Name: "reload", Code: codes.SettingsFailed, ReadOnly: true, // nothing on disk
 		do: func(ctx context.Context, r *run) (string, error) { return "", r.Host.Reload(ctx) }}
 }
 
 // stopServer stops the server so that no shutdown checkpoint recycles WAL
 // which the vault or the rewind needs (hazard 13).
 func stopServer() Step {
-	return Step{Name: "stop-server", Code: CodeStopFailed,
+	return Step{Name: "stop-server", Code: codes.StopFailed,
 		done: func(_ context.Context, r *run) (string, bool, error) {
 			st, err := r.Host.Server()
 			return "", err == nil && st == topology.ServerStopped, err
@@ -171,7 +172,7 @@ func stopServer() Step {
 // startServer starts the standby, or accepts one that an outside hand has
 // started meanwhile: what stands at Home is whole.
 func startServer() Step {
-	return Step{Name: "start-server", Code: CodeStartFailed, Breakable: true,
+	return Step{Name: "start-server", Code: codes.StartFailed, Breakable: true,
 		do: func(ctx context.Context, r *run) (string, error) {
 			st, err := r.waitStarting(ctx)
 			if err != nil {
@@ -216,7 +217,7 @@ func (r *run) waitStarting(ctx context.Context) (topology.ServerState, error) {
 // timeline. It is judged by progress, not by the clock (hazard 44): long
 // replay is normal, standing still is not.
 func waitStreaming() Step {
-	return Step{Name: "wait-streaming", Code: CodeNotStreaming, ReadOnly: true, Breakable: true,
+	return Step{Name: "wait-streaming", Code: codes.NotStreaming, ReadOnly: true, Breakable: true,
 		do: func(ctx context.Context, r *run) (string, error) {
 			w := watch{r: r, since: time.Now()}
 			tick := time.NewTicker(look)
@@ -231,7 +232,7 @@ func waitStreaming() Step {
 					return w.note(), nil
 				}
 				if time.Since(w.since) >= r.Patience {
-					return "", w.evidence(Errorf(CodeNotStreaming, "no progress for %s: %s", r.Patience, w.last))
+					return "", w.evidence(Errorf(codes.NotStreaming, "no progress for %s: %s", r.Patience, w.last))
 				}
 				select {
 				case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -25,13 +26,13 @@ func (w *watch) look(ctx context.Context) (streams bool, err error) {
 	if err != nil {
 		w.last = "it does not answer: " + err.Error()
 		if st, e := w.r.Host.Server(); e == nil && st == topology.ServerStopped {
-			return false, Errorf(CodeNotStreaming, "the server has ended")
+			return false, Errorf(codes.NotStreaming, "the server has ended")
 		}
 		return false, nil
 	}
 	w.facts = f
 	if !f.InRecovery {
-		return false, Errorf(CodeServerRunning, "the server runs as a primary")
+		return false, Errorf(codes.ServerRunning, "the server runs as a primary")
 	}
 	up, rc := w.r.req.Upstream, f.Receiver
 	right := rc.SenderPort == up.Port && sameHost(rc.SenderHost, up.Host)
@@ -42,7 +43,7 @@ func (w *watch) look(ctx context.Context) (streams bool, err error) {
 		// Progress on somebody else's stream is none.
 		return false, nil
 	case rc.Timeline > up.History.TLI:
-		return false, Errorf(CodeUpstreamChanged, "it streams timeline %d, past the primary's %d", rc.Timeline, up.History.TLI)
+		return false, Errorf(codes.UpstreamChanged, "it streams timeline %d, past the primary's %d", rc.Timeline, up.History.TLI)
 	case rc.Timeline == up.History.TLI:
 		return true, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
@@ -73,11 +74,11 @@ type Controller interface {
 // ErrNotRunning: nothing listens on the controller's socket.
 var ErrNotRunning = errors.New("the controller is not running (no answer on its socket); start it with repool serve")
 
-// RefusedError is the controller's "no", with the planner's code.
+// RefusedError is the controller's "no", with the code that says why.
 type RefusedError struct {
-	Code string `json:"code"`
-	Msg  string `json:"error"`
-	Hint string `json:"hint,omitempty"`
+	Code codes.Code `json:"code"`
+	Msg  string     `json:"error"`
+	Hint string     `json:"hint,omitempty"`
 }
 
 func (e *RefusedError) Error() string { return e.Msg }

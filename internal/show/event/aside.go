@@ -20,16 +20,6 @@ type Aside struct {
 	Saved []string
 }
 
-// CodeSetAside is the code of the event that tells of an Aside.
-const CodeSetAside = "history-set-aside"
-
-// Codes of events about the second copy of the holds. With CodeHoldsUnknown
-// nobody knows which nodes were on hold, so that the whole pool is.
-const (
-	CodeHoldsDamaged = "holds-copy-damaged"
-	CodeHoldsUnknown = "holds-unknown"
-)
-
 // Text is the Aside in a sentence.
 func (a Aside) Text() string {
 	text := "the history could not be used and was set aside as " + a.Path + "; a new one is begun"

@@ -12,15 +12,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/event"
 )
 
-// Aside and CodeSetAside are package event's.
+// Aside is package event's.
 type Aside = event.Aside
-
-// CodeSetAside is the code of the event that tells of an Aside.
-const CodeSetAside = event.CodeSetAside
 
 // keepAsides is how many damaged files are kept, so that they cannot fill the disk.
 const keepAsides = 3
@@ -91,7 +89,7 @@ func (s *Store) begin(ctx context.Context, why error, without string) error {
 	s.asides = append(s.asides, a)
 	s.noted.Unlock()
 	_, err = s.db.ExecContext(ctx, `INSERT INTO events (at, node, kind, code, text, data, run) VALUES (?, ?, 'controller', ?, ?, 'null', '')`,
-		a.At.UnixMicro(), int(topology.NoNode), CodeSetAside, a.Text())
+		a.At.UnixMicro(), int(topology.NoNode), string(codes.HistorySetAside), a.Text())
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/repool/repool/internal/codes"
 )
 
 // before makes a store with an event and a kept value, and closes it.
@@ -72,7 +74,7 @@ func TestFileThatCannotBeUsed(t *testing.T) {
 			}
 			events, err := s.List(t.Context(), Filter{})
 			must(t, err)
-			if len(events) != 1 || events[0].Code != CodeSetAside || events[0].Text != asides[0].Text() {
+			if len(events) != 1 || events[0].Code != string(codes.HistorySetAside) || events[0].Text != asides[0].Text() {
 				t.Errorf("the new history begins with %+v", events)
 			}
 			var k kept
@@ -147,7 +149,7 @@ func TestDamageWhileInUse(t *testing.T) {
 		t.Errorf("kept %v %d, %v; set aside %+v", found, k, err, s.Asides())
 	}
 	got, err := s.List(t.Context(), Filter{})
-	if err != nil || len(got) != 2 || got[0].Code != CodeSetAside || got[1].Text != "event after" {
+	if err != nil || len(got) != 2 || got[0].Code != string(codes.HistorySetAside) || got[1].Text != "event after" {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/repool/repool/internal/codes"
 )
 
 // readOnlyDir makes what is opened in dir from now on read-only, for root too,
@@ -36,7 +38,7 @@ func inMemoryOnly(t *testing.T, s *Store) {
 	}
 	got, err := s.List(t.Context(), Filter{})
 	must(t, err)
-	if len(got) < 2 || got[0].Code != CodeSetAside || got[len(got)-1].Text != "event later" {
+	if len(got) < 2 || got[0].Code != string(codes.HistorySetAside) || got[len(got)-1].Text != "event later" {
 		t.Errorf("it tells %+v", got)
 	}
 	var k kept

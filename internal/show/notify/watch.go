@@ -115,7 +115,7 @@ func (w *watch) parked(st *control.Status) (events []Event) {
 
 // unresponsive tells that Pgpool-II ignores requests, once until it executes one again.
 func (w *watch) unresponsive(st *control.Status) []Event {
-	i := slices.IndexFunc(st.Decisions, func(d plan.Decision) bool { return d.Code == plan.CodePoolDeaf })
+	i := slices.IndexFunc(st.Decisions, func(d plan.Decision) bool { return d.Code == plan.CodePoolUnresponsive })
 	before := w.told.Unresponsive
 	w.told.Unresponsive = i >= 0
 	if i < 0 || before {

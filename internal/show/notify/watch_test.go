@@ -68,7 +68,7 @@ func blind(sec int) control.Status {
 
 func deaf(sec int) control.Status {
 	st := whole(sec)
-	st.Decisions = []plan.Decision{{Node: 1, Code: plan.CodePoolDeaf, Severity: plan.Refused}}
+	st.Decisions = []plan.Decision{{Node: 1, Code: plan.CodePoolUnresponsive, Severity: plan.Refused}}
 	return st
 }
 
@@ -110,7 +110,7 @@ func TestWhatIsTold(t *testing.T) {
 			"redundancy-lost 1 standby-down; node-parked 1 no-space; node-parked 1 no-space"},
 		"a Pgpool-II that carries out nothing, once until it does again": {[]control.Status{whole(0), deaf(1), deaf(2),
 			whole(3), deaf(4)},
-			"pgpool-unresponsive 1 pool-deaf; pgpool-unresponsive 1 pool-deaf"},
+			"pgpool-unresponsive 1 pool-unresponsive; pgpool-unresponsive 1 pool-unresponsive"},
 		"lost commits, once for each entry": {[]control.Status{vaulted(0, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
 			vaulted(1, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
 			vaulted(2, topology.VaultEntry{ID: "b", Node: 1,
@@ -150,7 +150,7 @@ func TestSentences(t *testing.T) {
 	}
 	st = parked(80, noon)
 	if e := w.status(&st); len(e) != 2 || e[1].Text != "repool has given up on node 1: 5 runs failed" ||
-		e[1].Hint != "make room on the node's file system" {
+		e[1].Hint != "make room on the node's file system: repool plan says how much is needed" {
 		t.Errorf("%+v", e)
 	}
 }

@@ -48,8 +48,8 @@ func rootOf(r topology.RunState) *tracepb.Span {
 		StartTimeUnixNano: nanos(r.Started), EndTimeUnixNano: nanos(endOf(r)),
 		Attributes: []*commonpb.KeyValue{text("repool.run", r.ID), number("repool.node", int64(r.Node)),
 			number("repool.upstream", int64(r.Upstream)),
-			text("repool.method", string(r.Method)), text("repool.outcome", string(r.Outcome)), text("repool.code",
-				r.Code), number("repool.bytes_moved", int64(r.BytesDone))},
+			text("repool.method", string(r.Method)), text("repool.outcome", string(r.Outcome)),
+			text("repool.code", string(r.Code)), number("repool.bytes_moved", int64(r.BytesDone))},
 		Status: statusOf(r.Error),
 	}
 	if r.Outcome != topology.RunDone && r.Error == "" {

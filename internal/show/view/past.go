@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/history"
@@ -92,7 +93,7 @@ func subjectOf(id topology.NodeID) string {
 
 func eventTone(e history.Event) Tone {
 	switch {
-	case e.Code == history.CodeSetAside, strings.HasSuffix(e.Code, "-refused"), strings.HasSuffix(e.Code, "-failed"),
+	case e.Code == string(codes.HistorySetAside), strings.HasSuffix(e.Code, "-refused"), strings.HasSuffix(e.Code, "-failed"),
 		slices.Contains([]string{"failed", "interrupted", "not-started", "no-clearance"}, e.Code):
 		return Bad
 	case e.Kind == "decision":
@@ -161,7 +162,7 @@ func (v *View) alarms(past Past, now time.Time) {
 		}
 	}
 	for _, e := range past.Events {
-		if e.Code == history.CodeSetAside && now.Sub(e.At) < vaultAlarm {
+		if e.Code == string(codes.HistorySetAside) && now.Sub(e.At) < vaultAlarm {
 			add(Alarm{Tone: Bad, Title: "The history was set aside", Text: e.Text, At: e.At,
 				Do: "check the disk; repool status shows which holds are in force"})
 		}

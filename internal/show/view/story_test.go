@@ -61,7 +61,7 @@ func oneFailure() *tale {
 	return s
 }
 
-func codes(s Story) string {
+func codesOf(s Story) string {
 	var out []string
 	for _, p := range s.Parts {
 		out = append(out, p.Kind+":"+p.Code)
@@ -79,8 +79,8 @@ func TestStoryFromFirstSignToHealthy(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := "decision:failover-running decision:primary decision:diverged run:started run:failed run:started run:done attach:ready decision:healthy"
-		if codes(got) != want {
-			t.Errorf("%s: got\n%s\nwant\n%s", run, codes(got), want)
+		if codesOf(got) != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", run, codesOf(got), want)
 		}
 		if got.Node != 0 || got.Ending != "healed" || got.To.Sub(got.From) != 9*time.Second || got.Lost != 25 ||
 			got.Bytes != 2<<20 || len(got.Runs) != 2 || len(got.Vaults) != 1 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -163,7 +164,7 @@ func TestAlarms(t *testing.T) {
 	st.Memory.Nodes = []plan.NodeMemory{{Node: 1, Parked: plan.CodeStartFailed, ParkedAt: noon.Add(-time.Minute)}}
 	st.Memory.Holds = []plan.Hold{{Node: 2, Who: "ann", Why: "new disk"},
 		{Node: 0, Who: "bob", Until: noon.Add(-time.Hour)}}
-	past := Past{Events: []history.Event{{At: noon.Add(-time.Hour), Kind: "controller", Code: history.CodeSetAside,
+	past := Past{Events: []history.Event{{At: noon.Add(-time.Hour), Kind: "controller", Code: string(codes.HistorySetAside),
 		Text: "set aside"}},
 		Runs: []history.Event{{Kind: "run", Data: b}, {Kind: "run", Data: b}}}
 	var got []string

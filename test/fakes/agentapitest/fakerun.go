@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -50,11 +51,11 @@ func (r *fakeRun) step(name string, o topology.Outcome) {
 	})
 }
 
-func (r *fakeRun) end(o topology.Outcome, code string) {
+func (r *fakeRun) end(o topology.Outcome, code codes.Code) {
 	r.change(func(s *topology.RunState) {
 		s.Outcome, s.Ended = o, time.Now()
 		if code != "" {
-			s.Code, s.Error = code, code
+			s.Code, s.Error = code, string(code)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
 )
@@ -103,7 +104,7 @@ func (h *Host) Rewind(ctx context.Context, up topology.Upstream, see resync.Prog
 // beginRewind refuses, finds nothing to do, or makes the directory half rewound.
 func (h *Host) beginRewind(u *Node) (needed, mixed bool, err error) {
 	refuse := func(text string) (bool, bool, error) {
-		return false, false, &resync.Error{Code: resync.CodeRewindRefused, Untouched: true, Err: errors.New(text)}
+		return false, false, &resync.Error{Code: codes.RewindRefused, Untouched: true, Err: errors.New(text)}
 	}
 	if err := h.source(u); err != nil {
 		return refuse(err.Error())

@@ -3,6 +3,7 @@ package fakehost
 import (
 	"context"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
 )
@@ -20,11 +21,11 @@ func (u Upstream) Confirm(ctx context.Context, up topology.Upstream) error {
 	return u.Process.Ask(ctx, up.Node, "Confirm", func(s *Server) error {
 		switch {
 		case s.Dir.System != up.SystemID:
-			return resync.Errorf(resync.CodeUpstreamChanged, "system identifier %s", s.Dir.System)
+			return resync.Errorf(codes.UpstreamChanged, "system identifier %s", s.Dir.System)
 		case !s.Primary:
-			return resync.Errorf(resync.CodeUpstreamChanged, "node %s is a standby now", up.Node)
+			return resync.Errorf(codes.UpstreamChanged, "node %s is a standby now", up.Node)
 		case s.Dir.Tip.TLI != up.History.TLI:
-			return resync.Errorf(resync.CodeUpstreamChanged, "node %s is on timeline %d", up.Node, s.Dir.Tip.TLI)
+			return resync.Errorf(codes.UpstreamChanged, "node %s is on timeline %d", up.Node, s.Dir.Tip.TLI)
 		}
 		u.Process.Confirmed(up.Node)
 		return nil
