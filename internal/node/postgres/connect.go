@@ -59,7 +59,10 @@ func Cause(err error) string {
 		return pg.Message
 	case errors.As(err, &dns):
 		return "the host name " + dns.Name + " cannot be resolved: " + dns.Err
-	case errors.Is(err, syscall.ENOENT) && !errors.As(err, &parse):
+	case errors.As(err, &parse):
+		_, why, _ := strings.Cut(parse.Error(), "`: ") // after the connection string
+		return oneLine(why)
+	case errors.Is(err, syscall.ENOENT):
 		return "there is no such socket"
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
@@ -68,12 +71,10 @@ func Cause(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the server closed the connection"
 	}
-	text := root(err).Error()
-	if _, why, ok := strings.Cut(text, "`: "); ok { // the connection string stands before it
-		text = why
-	}
-	return strings.Join(strings.Fields(text), " ")
+	return oneLine(root(err).Error())
 }
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // root is the first error in err's tree that wraps no other.
 func root(err error) error {

@@ -134,11 +134,19 @@ func TestConnectError(t *testing.T) {
 	is(connect(ctx, "127.0.0.1", port, 0), "connect to "+address("127.0.0.1", port)+" as repool: cancelled")
 }
 
+// TestConfigErrorIsOneSentence: without the connection string, but with the file
+// that is missing.
 func TestConfigErrorIsOneSentence(t *testing.T) {
-	t.Parallel()
-	_, err := Login{User: "repool", SSLMode: "sometimes"}.Config("10.0.0.1", 5432, Session{})
-	if err == nil || strings.Contains(err.Error(), "passfile") || strings.Contains(err.Error(), "`") ||
-		!strings.HasPrefix(err.Error(), "connect to 10.0.0.1:5432 as repool: ") {
-		t.Errorf("got %v", err)
+	for mode, part := range map[string]string{"sometimes": "sslmode", "verify-full": "/nowhere/ca.crt"} {
+		if mode == "verify-full" {
+			t.Setenv("PGSSLROOTCERT", "/nowhere/ca.crt")
+		} else {
+			t.Setenv("PGSSLROOTCERT", "")
+		}
+		_, err := Login{User: "repool", SSLMode: mode}.Config("10.0.0.1", 5432, Session{})
+		if err == nil || strings.Contains(err.Error(), "dbname") || strings.Contains(err.Error(), "`") ||
+			!strings.HasPrefix(err.Error(), "connect to 10.0.0.1:5432 as repool: ") || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: got %v", mode, err)
+		}
 	}
 }

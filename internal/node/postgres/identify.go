@@ -10,8 +10,8 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// identity is one row, called me. Functions that fail in the other role stand
-// behind CASE. wal_tli is the timeline of the WAL being written, on a primary.
+// identity is one row, called me. A function that fails in the other role is
+// behind a CASE. wal_tli is the timeline of the WAL being written, on a primary.
 const identity = `
 WITH me AS MATERIALIZED (
 SELECT r.in_recovery, s.system_identifier, current_setting('server_version_num')::int AS version,

@@ -106,7 +106,7 @@ func (l Login) Config(host string, port int, s Session) (*pgx.ConnConfig, error)
 		s.App = "repool"
 	}
 	c := l.ConnInfo(SocketHost(host, port), port).add("dbname", l.Database()).add("application_name", s.App).
-		add("target_session_attrs", "any") // PGTARGETSESSIONATTRS is meant for somebody else
+		add("target_session_attrs", "any") // whatever PGTARGETSESSIONATTRS says
 	if s.Statement > 0 {
 		c = c.add("statement_timeout", strconv.FormatInt(s.Statement.Milliseconds(), 10))
 	}
