@@ -9,8 +9,8 @@ func second(s float64) time.Time {
 	return time.Unix(1000, 0).Add(time.Duration(s * float64(time.Second)))
 }
 
-// TestAttachOvertakenByAFailover: only an attach that may have been requested before the promotion may be executed for a
-// node that does not follow the new primary yet.
+// TestAttachOvertakenByAFailover: only an attach that may have been requested before the promotion may be executed for
+// a node that does not follow the new primary yet.
 func TestAttachOvertakenByAFailover(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

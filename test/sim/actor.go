@@ -13,7 +13,7 @@ import (
 // so a timer set in the course of an actor's act fires at that actor's instants.
 const instants = 10_000
 
-// actor is one strand of acts on the world. It acts at instants of its own: its
+// actor is one goroutine's acts on the world. It acts at instants of its own: its
 // id is what is left of them after division by instants.
 type actor struct {
 	w    *World
@@ -75,7 +75,7 @@ func (a *actor) waitIn(ctx context.Context, lo, hi time.Duration) error {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		// Deadlines set at one instant end at one instant, for many strands: each
+		// Deadlines set at one instant end at one instant, for many goroutines: each
 		// goes on at the next of its own.
 		a.wait(0, 0)
 		return ctx.Err()

@@ -16,9 +16,9 @@ type agentProcess struct {
 	n     *node
 	name  string
 	agent *agent.Agent
-	hands *actor
+	acts  *actor
 	links []*link // to each node
-	// locking is the strand that waits for the node's lock.
+	// locking is the actor that waits for the node's lock.
 	locking *actor
 	// dead: its acts have no effect any more. gone ends with it.
 	dead bool
@@ -44,16 +44,17 @@ func (p *agentProcess) die() {
 	p.end()
 }
 
-// startAgent starts an agent process. Only the world's own strand may call it.
+// startAgent starts an agent process. Only the world's own goroutine may call it.
 func (w *World) startAgent(n *node) {
 	w.mu.Lock()
 	if !n.Up {
 		w.mu.Unlock()
 		return
 	}
-	p := &agentProcess{n: n, name: fmt.Sprintf("agent %d.%d", n.ID, len(n.agents)+1), done: make(chan struct{}), diesAt: n.nextDiesAt}
+	p := &agentProcess{n: n, name: fmt.Sprintf("agent %d.%d", n.ID, len(n.agents)+1), done: make(chan struct{}),
+		diesAt: n.nextDiesAt}
 	w.mu.Unlock()
-	p.hands, p.locking = w.actor(p.name), w.actor(p.name+" lock")
+	p.acts, p.locking = w.actor(p.name), w.actor(p.name+" lock")
 	p.gone, p.end = context.WithCancel(w.life)
 	h := &fakehost.Host{Pool: w.Pool, Node: n.Node, Process: p}
 	for _, m := range w.nodes {
@@ -62,10 +63,11 @@ func (w *World) startAgent(n *node) {
 	w.mu.Lock()
 	n.agents = append(n.agents, p)
 	w.mu.Unlock()
-	k := workshop{p}
-	w.strands.Go(func() {
+	k := workDir{p}
+	w.goroutines.Go(func() {
 		defer close(p.done)
-		a, err := agent.New(agent.Options{Node: n.ID, Keep: &agent.Workshop{Journal: k, Grants: grants{k}, Lock: k}, Host: h, Upstream: fakehost.Upstream{Pool: w.Pool, Process: p},
+		a, err := agent.New(agent.Options{Node: n.ID, Keep: &agent.Workshop{Journal: k, Grants: grants{k}, Lock: k},
+			Host: h, Upstream: fakehost.Upstream{Pool: w.Pool, Process: p},
 			Version: "sim", Log: w.log, KeepEvery: 20 * time.Second, ShutdownLimit: 10 * time.Second, Points: p.point})
 		if err != nil {
 			w.mu.Lock()
@@ -95,7 +97,8 @@ func (p *agentProcess) point(name string) {
 
 // matches lets a pattern stand for a point: "*:after" is the first such point.
 func matches(pattern, name string) bool {
-	return len(pattern) > 1 && pattern[0] == '*' && len(name) >= len(pattern)-1 && name[len(name)-len(pattern)+1:] == pattern[1:]
+	return len(pattern) > 1 && pattern[0] == '*' && len(name) >= len(pattern)-1 &&
+		name[len(name)-len(pattern)+1:] == pattern[1:]
 }
 
 // agentAt is the newest living agent process of a node, or with old the oldest.

@@ -18,9 +18,9 @@ type client struct {
 	n    *node
 	from place
 	// old: it talks to the oldest living process, not the newest.
-	old     bool
-	strands map[string]*actor
-	silent  *actor
+	old    bool
+	actors map[string]*actor
+	silent *actor
 }
 
 var _ agentapi.Agent = (*client)(nil)
@@ -28,9 +28,10 @@ var _ agentapi.Agent = (*client)(nil)
 // client makes one; old clients go to another process than new ones, where
 // there are two.
 func (w *World) client(name string, from place, n *node, old bool) *client {
-	c := &client{w: w, n: n, from: from, old: old, strands: map[string]*actor{}}
-	for _, m := range []string{"Inspect", "ProbeWAL", "RecordEnding", "Run", "Acquire", "StartRun", "Watch", "Clear", "Cancel", "Fence", "Vault"} {
-		c.strands[m] = w.actor(fmt.Sprintf("%s %s on node %d", name, m, n.ID))
+	c := &client{w: w, n: n, from: from, old: old, actors: map[string]*actor{}}
+	for _, m := range []string{"Inspect", "ProbeWAL", "RecordEnding", "Run", "Acquire", "StartRun", "Watch", "Clear",
+		"Cancel", "Fence", "Vault"} {
+		c.actors[m] = w.actor(fmt.Sprintf("%s %s on node %d", name, m, n.ID))
 	}
 	c.silent = w.actor(fmt.Sprintf("%s waits for agent %d", name, n.ID))
 	return c
@@ -46,12 +47,12 @@ func (c *client) hang(ctx context.Context) error {
 // call carries one call there and back. The call has its effect even where its
 // answer is lost.
 func call[T any](ctx context.Context, c *client, method string, f func(a *agent.Agent) (T, error)) (out T, err error) {
-	w, strand := c.w, c.strands[method]
-	if err := strand.waitIn(ctx, w.latency, 3*w.latency); err != nil {
+	w, by := c.w, c.actors[method]
+	if err := by.waitIn(ctx, w.latency, 3*w.latency); err != nil {
 		return out, err
 	}
 	w.mu.Lock()
-	w.now(strand)
+	w.now(by)
 	p := c.n.agentAt(c.old)
 	lost := w.cut(c.from, c.n.place()) || !c.n.Up
 	w.mu.Unlock()
@@ -65,7 +66,7 @@ func call[T any](ctx context.Context, c *client, method string, f func(a *agent.
 	w.mu.Lock()
 	lost = w.cut(c.n.place(), c.from) || !c.n.Up
 	dead := p.dead
-	w.did(strand, method)
+	w.did(by, method)
 	w.mu.Unlock()
 	switch {
 	case lost:
@@ -88,7 +89,10 @@ func (c *client) ProbeWAL(ctx context.Context, h topology.History) (topology.WAL
 
 // RecordEnding passes on.
 func (c *client) RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error) {
-	return call(ctx, c, "RecordEnding", func(a *agent.Agent) (topology.WALRecord, error) { return a.RecordEnding(ctx, lsn) })
+	return call(ctx, c, "RecordEnding", func(a *agent.Agent) (topology.WALRecord, error) {
+		return a.RecordEnding(ctx,
+			lsn)
+	})
 }
 
 // Run passes on.
@@ -170,8 +174,8 @@ func (c *client) Fence(ctx context.Context, token topology.Token) (f topology.Fe
 
 // Watch passes the states on until the way breaks or the process dies.
 func (c *client) Watch(ctx context.Context, id string, see func(topology.RunState)) error {
-	w, strand := c.w, c.strands["Watch"]
-	if err := strand.waitIn(ctx, w.latency, 3*w.latency); err != nil {
+	w, by := c.w, c.actors["Watch"]
+	if err := by.waitIn(ctx, w.latency, 3*w.latency); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -184,13 +188,14 @@ func (c *client) Watch(ctx context.Context, id string, see func(topology.RunStat
 	case p == nil:
 		return fakehost.ErrRefused
 	}
-	return c.forward(ctx, p, strand, id, see)
+	return c.forward(ctx, p, by, id, see)
 }
 
 // forward lets the agent tell a box, and the caller look into it a little after
 // something new is there: how many states the agent tells at one instant does
 // not matter then.
-func (c *client) forward(ctx context.Context, p *agentProcess, strand *actor, id string, see func(topology.RunState)) error {
+func (c *client) forward(ctx context.Context, p *agentProcess, by *actor, id string,
+	see func(topology.RunState)) error {
 	w := c.w
 	wctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -217,7 +222,7 @@ func (c *client) forward(ctx context.Context, p *agentProcess, strand *actor, id
 		case last = <-ended:
 			over = true
 		}
-		if strand.waitIn(wctx, w.latency, 3*w.latency) != nil && !over {
+		if by.waitIn(wctx, w.latency, 3*w.latency) != nil && !over {
 			last = <-ended
 			over = true
 		}

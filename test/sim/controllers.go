@@ -17,8 +17,8 @@ import (
 	"github.com/repool/repool/test/fakes/fakehost"
 )
 
-// brain is one controller's host: its state directory outlives its process.
-type brain struct {
+// controllerHost is one controller's host: its state directory outlives its process.
+type controllerHost struct {
 	w      *World
 	number int
 	place  place
@@ -40,20 +40,22 @@ type brain struct {
 	held int
 }
 
-// brain makes a controller's host, with what hooks keep in its state directory.
-func (w *World) brain(number int) (*brain, error) {
-	b := &brain{w: w, number: number, place: controllerPlace + place(number), leads: number == 0,
+// newControllerHost makes a controller's host, with what hooks keep in its state directory.
+func (w *World) newControllerHost(number int) (*controllerHost, error) {
+	b := &controllerHost{w: w, number: number, place: controllerPlace + place(number), leads: number == 0,
 		store: &store{w: w, kept: map[string][]byte{"controller-id": fmt.Appendf(nil, `"c%d"`, number)}}}
-	b.conf = &config.Pool{Controller: config.Controller{StateDir: filepath.Join(w.scratch, fmt.Sprintf("state%d", number))}}
+	b.conf = &config.Pool{Controller: config.Controller{StateDir: filepath.Join(w.scratch, fmt.Sprintf("state%d",
+		number))}}
 	b.conf.Pgpool.WorkDir = w.scratch
 	for _, n := range w.nodes {
-		b.conf.Nodes = append(b.conf.Nodes, config.NodeConf{ID: n.ID, Host: n.Host, Port: n.Port, AppName: fakehost.AppName(n.ID), Slot: fakehost.SlotName(n.ID)})
+		b.conf.Nodes = append(b.conf.Nodes, config.NodeConf{ID: n.ID, Host: n.Host, Port: n.Port,
+			AppName: fakehost.AppName(n.ID), Slot: fakehost.SlotName(n.ID)})
 	}
 	return b, os.MkdirAll(b.conf.Controller.StateDir, 0o700)
 }
 
-// start starts its controller process. Only the world's own strand may call it.
-func (b *brain) start() error {
+// start starts its controller process. Only the world's own goroutine may call it.
+func (b *controllerHost) start() error {
 	w := b.w
 	if b.done != nil {
 		<-b.done // one process at a time has the state directory
@@ -78,7 +80,8 @@ func (b *brain) start() error {
 		Observer: observe.New([]observe.PoolReader{p}, nodes, observe.Options{Promoted: func() topology.Promotion {
 			return b.promoted()
 		}}),
-		Pools: []controller.Pool{p}, Agents: agents, Policy: w.policy, Store: hand, Log: w.log, Interval: interval, Version: "sim",
+		Pools: []controller.Pool{p}, Agents: agents, Policy: w.policy, Store: hand, Log: w.log, Interval: interval,
+		Version:    "sim",
 		Unfinished: &unfinished{b, deps},
 		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
 			defer b.wrote()
@@ -101,7 +104,7 @@ func (b *brain) start() error {
 	w.mu.Lock()
 	b.c, b.stop, b.done, b.hand = c, stop, done, hand
 	w.mu.Unlock()
-	w.strands.Go(func() {
+	w.goroutines.Go(func() {
 		defer close(done)
 		_ = c.Run(ctx) // has no errors of its own
 	})
@@ -112,7 +115,7 @@ func (b *brain) start() error {
 const interval = 2 * time.Second
 
 // kill ends its process; what it had not kept on disk is lost with it.
-func (b *brain) kill() {
+func (b *controllerHost) kill() {
 	b.w.mu.Lock()
 	c, stop := b.c, b.stop
 	b.c = nil
@@ -126,14 +129,14 @@ func (b *brain) kill() {
 }
 
 // running gives the controller process, or nil.
-func (b *brain) running() *controller.Controller {
+func (b *controllerHost) running() *controller.Controller {
 	b.w.mu.Lock()
 	defer b.w.mu.Unlock()
 	return b.c
 }
 
 // wrote says that something in the state directory may have changed.
-func (b *brain) wrote() {
+func (b *controllerHost) wrote() {
 	b.w.mu.Lock()
 	b.last, b.pending = nil, nil
 	b.w.mu.Unlock()
@@ -141,7 +144,7 @@ func (b *brain) wrote() {
 
 // promoted is the hook's record of the last primary, read when it may have
 // changed.
-func (b *brain) promoted() topology.Promotion {
+func (b *controllerHost) promoted() topology.Promotion {
 	b.w.mu.Lock()
 	known, busy := b.last, b.hooks > 0
 	b.w.mu.Unlock()
@@ -160,7 +163,7 @@ func (b *brain) promoted() topology.Promotion {
 
 // unfinished takes up promotions whose hook was killed, as repool serve does.
 type unfinished struct {
-	b    *brain
+	b    *controllerHost
 	deps hook.Deps
 }
 
@@ -200,7 +203,7 @@ func (u *unfinished) Resume(ctx context.Context) (int, error) {
 }
 
 // hookDeps is what a hook on the controller's host works with.
-func (w *World) hookDeps(name string, b *brain) hook.Deps {
+func (w *World) hookDeps(name string, b *controllerHost) hook.Deps {
 	links := map[topology.NodeID]*link{}
 	clients := map[topology.NodeID]*client{}
 	for _, n := range w.nodes {
@@ -222,7 +225,7 @@ func (w *World) hookDeps(name string, b *brain) hook.Deps {
 }
 
 // socket is the controller's socket, as hooks use it.
-type socket struct{ b *brain }
+type socket struct{ b *controllerHost }
 
 var errNoController = errors.New("the controller does not run")
 

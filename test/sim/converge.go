@@ -24,7 +24,8 @@ func (w *World) heal(root *actor) {
 	w.mu.Lock()
 	w.note("the faults are over")
 	w.cuts, w.latency, w.calm, w.disturbed = map[way]int{}, normalLatency, true, time.Now()
-	w.burst, w.hooksTwice, w.dieUnderAttach, w.pgpool.killHook, w.pgpoolHeld, w.forget = false, false, false, false, 0, false
+	w.burst, w.hooksTwice, w.dieUnderAttach, w.pgpool.killHook, w.pgpoolHeld, w.forget = false, false, false, false, 0,
+		false
 	for _, n := range w.nodes {
 		n.Full, n.Slow, n.agentsHeld, n.nextDiesAt, n.troubled = false, false, 0, "", time.Now()
 		if n.Server != nil {
@@ -37,7 +38,7 @@ func (w *World) heal(root *actor) {
 	}
 	w.lead(0)
 	w.mu.Unlock()
-	for _, b := range w.brains {
+	for _, b := range w.controllerHosts {
 		b.held = 0
 	}
 	root.wait(0, time.Second)
@@ -77,7 +78,7 @@ func (w *World) converge(root *actor) {
 func (w *World) person(root *actor) {
 	now := time.Now()
 	wants := map[string]func(){}
-	b := w.brains[0]
+	b := w.controllerHosts[0]
 	c := b.running()
 	if c == nil {
 		return
@@ -220,7 +221,7 @@ func (w *World) settlePrimary(mem plan.Memory, code plan.Code) {
 	}
 }
 
-// moveAway takes a data directory away that nobody can vouch for, from where the
+// moveAway takes away a data directory that cannot be verified, from where the
 // last run has left it.
 func (w *World) moveAway(id topology.NodeID) {
 	w.mu.Lock()
@@ -245,7 +246,7 @@ func (w *World) consent(id topology.NodeID) {
 	w.mu.Lock()
 	w.agreed[id] = true
 	w.mu.Unlock()
-	for _, b := range w.brains {
+	for _, b := range w.controllerHosts {
 		if c := b.running(); c != nil {
 			ctx, cancel := context.WithTimeout(w.life, 5*time.Second)
 			_ = c.Resync(ctx, control.ResyncRequest{Node: id, Who: "person"}) // its memory may not be saved when it dies

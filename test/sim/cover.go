@@ -22,7 +22,8 @@ type Coverage struct {
 }
 
 func newCoverage() *Coverage {
-	return &Coverage{codes: map[string]map[string]int{}, states: map[string]map[string]int{}, points: map[string]int{}, runs: map[string]int{}, hooks: map[string]int{}, faults: map[string]int{}, person: map[string]int{}}
+	return &Coverage{codes: map[string]map[string]int{}, states: map[string]map[string]int{}, points: map[string]int{},
+		runs: map[string]int{}, hooks: map[string]int{}, faults: map[string]int{}, person: map[string]int{}}
 }
 
 // field reads a text field of flat JSON.
@@ -77,7 +78,8 @@ func (c *Coverage) Summary() string {
 	for _, n := range c.person {
 		acts += n
 	}
-	return fmt.Sprintf("%d planner codes in %d decisions, %d states of nodes, %d ends of runs, %d crash points, %d ends of hooks, %d kinds of faults; a person was needed %d times",
+	return fmt.Sprintf("%d planner codes in %d decisions, %d states of nodes, %d ends of runs, %d crash points, "+
+		"%d ends of hooks, %d kinds of faults; a person was needed %d times",
 		len(c.codes), decisions, len(c.states), len(c.runs), len(c.points), len(c.hooks), len(c.faults), acts)
 }
 
@@ -85,7 +87,8 @@ func (c *Coverage) Summary() string {
 // never in danger are not kept but untouched.
 func (c *Coverage) Dull() []string {
 	var out []string
-	for _, m := range []topology.Method{topology.MethodStart, topology.MethodFollow, topology.MethodAdopt, topology.MethodRewind, topology.MethodBaseBackup} {
+	for _, m := range []topology.Method{topology.MethodStart, topology.MethodFollow, topology.MethodAdopt,
+		topology.MethodRewind, topology.MethodBaseBackup} {
 		done, broken := 0, 0
 		for what, n := range c.runs {
 			switch {

@@ -15,19 +15,19 @@ import (
 	"github.com/repool/repool/internal/show/event"
 )
 
-// disk is what a node's workshop holds of its agents: it survives everything.
+// disk is what a node's agents keep in its work directory: it survives everything.
 type disk struct {
 	records []journal.Record
 	grant   agent.Grant
 	holder  *agentProcess // of the lock
 }
 
-// workshop is one agent process's hand on the disk. A dead one writes nothing.
-type workshop struct{ p *agentProcess }
+// workDir is one agent process's access to the disk. A dead one writes nothing.
+type workDir struct{ p *agentProcess }
 
 var (
-	_ agent.Journal = workshop{}
-	_ agent.Lock    = workshop{}
+	_ agent.Journal = workDir{}
+	_ agent.Lock    = workDir{}
 	_ agent.Grants  = grants{}
 
 	errDead = errors.New("the agent process is dead")
@@ -35,7 +35,7 @@ var (
 
 // in calls f with the disk, under the world's lock. It takes no time: the
 // engine writes its journal under a lock of its own.
-func (k workshop) in(writes bool, f func(d *disk) error) error {
+func (k workDir) in(writes bool, f func(d *disk) error) error {
 	w := k.p.n.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,7 +58,7 @@ func cloneRecord(r journal.Record) journal.Record {
 }
 
 // Put keeps a record. That a run has ended is so, written or not.
-func (k workshop) Put(rec journal.Record) error {
+func (k workDir) Put(rec journal.Record) error {
 	rec = cloneRecord(rec)
 	if err := k.in(false, func(*disk) error { k.p.n.w.seeRun(k.p, rec); return nil }); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (k workshop) Put(rec journal.Record) error {
 }
 
 // Get reads one.
-func (k workshop) Get(id string) (rec journal.Record, err error) {
+func (k workDir) Get(id string) (rec journal.Record, err error) {
 	err = k.in(false, func(d *disk) error {
 		for _, r := range d.records {
 			if r.Run.ID == id {
@@ -90,7 +90,7 @@ func (k workshop) Get(id string) (rec journal.Record, err error) {
 }
 
 // List reads all, newest first.
-func (k workshop) List() (out []journal.Record, err error) {
+func (k workDir) List() (out []journal.Record, err error) {
 	err = k.in(false, func(d *disk) error {
 		for _, r := range d.records {
 			out = append(out, cloneRecord(r))
@@ -102,7 +102,7 @@ func (k workshop) List() (out []journal.Record, err error) {
 }
 
 // Newest is the record with the highest number.
-func (k workshop) Newest() (rec journal.Record, ok bool, err error) {
+func (k workDir) Newest() (rec journal.Record, ok bool, err error) {
 	err = k.in(false, func(d *disk) error {
 		for _, r := range d.records {
 			if !ok || r.Seq > rec.Seq {
@@ -116,10 +116,10 @@ func (k workshop) Newest() (rec journal.Record, ok bool, err error) {
 }
 
 // Prune keeps the newest few.
-func (k workshop) Prune() error { return nil }
+func (k workDir) Prune() error { return nil }
 
 // Take takes the node's lock.
-func (k workshop) Take(ctx context.Context, patience time.Duration) error {
+func (k workDir) Take(ctx context.Context, patience time.Duration) error {
 	deadline := time.Now().Add(patience)
 	for {
 		err := k.in(false, func(d *disk) error {
@@ -139,7 +139,7 @@ func (k workshop) Take(ctx context.Context, patience time.Duration) error {
 }
 
 // Release gives it up.
-func (k workshop) Release() error {
+func (k workDir) Release() error {
 	return k.in(false, func(d *disk) error {
 		if d.holder == k.p {
 			d.holder = nil
@@ -149,7 +149,7 @@ func (k workshop) Release() error {
 }
 
 // Busy says whether a living process holds it.
-func (k workshop) Busy() (busy bool) {
+func (k workDir) Busy() (busy bool) {
 	err := k.in(false, func(d *disk) error {
 		busy = d.holder != nil && !d.holder.dead
 		return nil
@@ -158,10 +158,10 @@ func (k workshop) Busy() (busy bool) {
 }
 
 // Owner names the holder.
-func (k workshop) Owner() string { return "another agent process" }
+func (k workDir) Owner() string { return "another agent process" }
 
 // grants is the token counter.
-type grants struct{ workshop }
+type grants struct{ workDir }
 
 // Read gives the newest grant.
 func (g grants) Read() (out agent.Grant, err error) {
@@ -186,7 +186,7 @@ type store struct {
 	kept map[string][]byte
 }
 
-// handle is one controller process's hand on its store.
+// handle is one controller process's access to its store.
 type handle struct {
 	*store
 	dead bool

@@ -28,7 +28,8 @@ func draw(d *dice, nodes int) []Fault {
 			add(t+950*time.Millisecond, "recycle WAL", 0, 0, "there")
 		}
 	case 10: // one standby has more than the other
-		all = append(all, Fault{At: t, Kind: "cut replication", Node: topology.NodeID(1 + d.below(nodes-1)), With: 0, For: at(2*second, 6*second), Arg: "none"})
+		all = append(all, Fault{At: t, Kind: "cut replication", Node: topology.NodeID(1 + d.below(nodes-1)), With: 0,
+			For: at(2*second, 6*second), Arg: "none"})
 		add(t+at(second, 2*second), "kill server", 0, 0, "")
 	case 12: // a second primary under the same timeline number writes more, and is demoted
 		last := topology.NodeID(nodes - 1)
@@ -94,7 +95,8 @@ func draw(d *dice, nodes int) []Fault {
 			if k -= e.weight; k >= 0 {
 				continue
 			}
-			f := Fault{At: at(2*second, 35*second), Kind: e.name, Node: node(), With: node(), Arg: pick(d, "none", "none", "there", "back")}
+			f := Fault{At: at(2*second, 35*second), Kind: e.name, Node: node(), With: node(), Arg: pick(d, "none", "none",
+				"there", "back")}
 			if e.lasts {
 				f.For = at(second, 14*second)
 			}

@@ -36,7 +36,7 @@ func (f Fault) String() string {
 }
 
 // effect is what a kind of fault does; undo ends it. Both are called by the
-// world's own strand, without the lock.
+// world's own goroutine, without the lock.
 type effect struct {
 	name   string
 	weight int // how often it is drawn
@@ -90,11 +90,15 @@ func named(name string, weight int, e effect) effect {
 var effects = []effect{
 	{"kill server", 14, false, locked(func(w *World, n *node, _ Fault) { w.Kill(n.Node) }), nil},
 	{"stop server", 4, false, locked(func(w *World, n *node, _ Fault) { w.Stop(n.Node) }), nil},
-	{"start by hand", 9, false, locked(func(w *World, n *node, _ Fault) { _ = w.Start(n.Node, false, 400*time.Millisecond) }), nil},
+	{"start by hand", 9, false, locked(func(w *World, n *node, _ Fault) {
+		_ = w.Start(n.Node, false,
+			400*time.Millisecond)
+	}), nil},
 	{"demote by hand", 5, false, locked(func(w *World, n *node, _ Fault) {
 		// What a person does who has read half of the manual: standby.signal, where
 		// the primary is, start. Nobody asks what the directory holds.
-		if d := n.Home(); d != nil && d.Content == fakehost.Whole && n.Server == nil && w.pgpool.primary >= 0 && w.pgpool.primary != n.ID {
+		if d := n.Home(); d != nil && d.Content == fakehost.Whole && n.Server == nil && w.pgpool.primary >= 0 &&
+			w.pgpool.primary != n.ID {
 			d.Signal, d.Upstream, d.Slot = true, w.pgpool.primary, ""
 			_ = w.Start(n.Node, false, 400*time.Millisecond)
 		}
@@ -104,9 +108,13 @@ var effects = []effect{
 			n.Server.PromoteAt = time.Now()
 		}
 	}), nil},
-	{"attach by hand", 5, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.ID, attach: true}) }), nil},
+	{"attach by hand", 5, false, locked(func(w *World, n *node, _ Fault) {
+		w.pgpool.enqueue(request{node: n.ID,
+			attach: true})
+	}), nil},
 	{"detach by hand", 4, false, locked(func(w *World, n *node, _ Fault) { w.pgpool.enqueue(request{node: n.ID}) }), nil},
-	{"power cut", 6, true, locked(func(w *World, n *node, _ Fault) { w.powerCut(n); n.troubled = time.Now() }), locked((*World).powerOn)},
+	{"power cut", 6, true, locked(func(w *World, n *node, _ Fault) { w.powerCut(n); n.troubled = time.Now() }),
+		locked((*World).powerOn)},
 	{"freeze", 4, true, locked(func(_ *World, n *node, _ Fault) {
 		if n.Server != nil {
 			n.Server.Frozen = true
@@ -118,7 +126,10 @@ var effects = []effect{
 			n.troubled = time.Now()
 		}
 	})},
-	named("cut controller", 7, cutting(func(_ *World, n *node, f Fault) []way { return oneWay(f, controllerPlace+place(f.With%2), n.place()) })),
+	named("cut controller", 7, cutting(func(_ *World, n *node, f Fault) []way {
+		return oneWay(f,
+			controllerPlace+place(f.With%2), n.place())
+	})),
 	named("cut replication", 8, cutting(func(w *World, n *node, f Fault) []way {
 		return oneWay(f, n.place(), w.nodes[int(f.With)%len(w.nodes)].place())
 	})),
@@ -131,7 +142,10 @@ var effects = []effect{
 		}
 		return append(all, append(oneWay(f, pgpoolPlace, n.place()), oneWay(f, controllerPlace+1, n.place())...)...)
 	})),
-	named("cut PCP", 2, cutting(func(_ *World, _ *node, f Fault) []way { return oneWay(f, controllerPlace+1, pgpoolPlace) })),
+	named("cut PCP", 2, cutting(func(_ *World, _ *node, f Fault) []way {
+		return oneWay(f, controllerPlace+1,
+			pgpoolPlace)
+	})),
 	{"slow network", 4, true, locked(func(w *World, _ *node, _ Fault) { w.latency = 250 * time.Millisecond }),
 		locked(func(w *World, _ *node, _ Fault) { w.latency = normalLatency })},
 	{"kill agent", 6, true, locked(func(_ *World, n *node, _ Fault) {
@@ -148,15 +162,19 @@ var effects = []effect{
 	}), nil},
 	{"second agent", 4, false, func(w *World, n *node, _ Fault) { w.startAgent(n) }, nil},
 	{"kill controller", 5, true, func(w *World, _ *node, f Fault) {
-		b := w.brains[int(f.With)%len(w.brains)]
+		b := w.controllerHosts[int(f.With)%len(w.controllerHosts)]
 		b.held++
 		b.kill()
-	}, func(w *World, _ *node, f Fault) { w.brains[int(f.With)%len(w.brains)].held-- }},
-	{"kill Pgpool-II", 3, true, func(w *World, _ *node, _ Fault) { w.pgpoolHeld++; w.pgpool.kill() }, func(w *World, _ *node, f Fault) {
+	}, func(w *World, _ *node, f Fault) { w.controllerHosts[int(f.With)%len(w.controllerHosts)].held-- }},
+	{"kill Pgpool-II", 3, true, func(w *World, _ *node, _ Fault) { w.pgpoolHeld++; w.pgpool.kill() }, func(w *World,
+		_ *node, f Fault) {
 		w.pgpoolHeld--
 		w.forget = f.Arg == "there"
 	}},
-	{"disk full", 4, true, locked(func(_ *World, n *node, _ Fault) { n.Full = true }), locked(func(_ *World, n *node, _ Fault) { n.Full = false })},
+	{"disk full", 4, true, locked(func(_ *World, n *node, _ Fault) { n.Full = true }), locked(func(_ *World, n *node,
+		_ Fault) {
+		n.Full = false
+	})},
 	{"recycle WAL", 4, false, locked(func(w *World, n *node, f Fault) { w.Recycle(n.Node, f.Arg == "there") }), nil},
 	{"drop slots", 2, false, locked(func(_ *World, n *node, _ Fault) {
 		if _, d := n.Data(); d != nil {
@@ -176,9 +194,18 @@ var effects = []effect{
 		}
 	}), nil},
 	{"kill hook", 3, false, locked(func(w *World, _ *node, _ Fault) { w.pgpool.killHook = true }), nil},
-	{"hooks twice", 2, true, locked(func(w *World, _ *node, _ Fault) { w.hooksTwice = true }), locked(func(w *World, _ *node, _ Fault) { w.hooksTwice = false })},
-	{"burst of writes", 5, true, locked(func(w *World, _ *node, _ Fault) { w.burst = true }), locked(func(w *World, _ *node, _ Fault) { w.burst = false })},
-	{"slow replay", 4, true, locked(func(_ *World, n *node, _ Fault) { n.Slow = true }), locked(func(_ *World, n *node, _ Fault) { n.Slow = false })},
+	{"hooks twice", 2, true, locked(func(w *World, _ *node, _ Fault) { w.hooksTwice = true }), locked(func(w *World,
+		_ *node, _ Fault) {
+		w.hooksTwice = false
+	})},
+	{"burst of writes", 5, true, locked(func(w *World, _ *node, _ Fault) { w.burst = true }), locked(func(w *World,
+		_ *node, _ Fault) {
+		w.burst = false
+	})},
+	{"slow replay", 4, true, locked(func(_ *World, n *node, _ Fault) { n.Slow = true }), locked(func(_ *World, n *node,
+		_ Fault) {
+		n.Slow = false
+	})},
 	{"pause replay", 2, true, locked(func(_ *World, n *node, _ Fault) {
 		if n.Server != nil {
 			n.Server.Paused = true
@@ -190,8 +217,12 @@ var effects = []effect{
 	})},
 	{"resync asked", 3, false, func(w *World, n *node, _ Fault) { w.consent(n.ID) }, nil},
 	// Drawn by its own schedule only.
-	{"die under an attach", 0, true, locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = true }), locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = false })},
-	{"watchdog flips", 2, true, locked(func(w *World, _ *node, _ Fault) { w.lead(1) }), locked(func(w *World, _ *node, _ Fault) { w.lead(0) })},
+	{"die under an attach", 0, true, locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = true }),
+		locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = false })},
+	{"watchdog flips", 2, true, locked(func(w *World, _ *node, _ Fault) { w.lead(1) }), locked(func(w *World, _ *node,
+		_ Fault) {
+		w.lead(0)
+	})},
 }
 
 // spare says that something is left when this node's directory goes.

@@ -46,7 +46,8 @@ func overlay(t *testing.T, dir string) (file string) {
 		asks := filepath.Join(filepath.Dir(s.path), "zz_mutant.go")
 		if replace[asks] == "" {
 			replace[asks] = filepath.Join(dir, filepath.Base(filepath.Dir(s.path))+"_mutant.go")
-			write(t, replace[asks], []byte("package "+s.file.Name.Name+"\n\nimport \"os\"\n\nvar mutantUnderTest = os.Getenv(\""+underTest+"\")\n"))
+			write(t, replace[asks], fmt.Appendf(nil,
+				"package %s\n\nimport \"os\"\n\nvar mutantUnderTest = os.Getenv(%q)\n", s.file.Name.Name, underTest))
 		}
 	}
 	text, err := json.Marshal(map[string]any{"Replace": replace})
@@ -125,7 +126,8 @@ func (s *source) mutate(t *testing.T, m mutant, number int, e edit) {
 	if text == "" {
 		text = string(s.src[s.fset.Position(fn.Pos()).Offset:s.fset.Position(fn.End()).Offset])
 		text = strings.Replace(text, fn.Name.Name+"(", name+"(", 1)
-		s.asks[s.fset.Position(fn.Body.Lbrace).Offset+1] += fmt.Sprintf("\nif mutantUnderTest == %q { %s }\n", m.name, s.passOn(t, fn, name))
+		s.asks[s.fset.Position(fn.Body.Lbrace).Offset+1] += fmt.Sprintf("\nif mutantUnderTest == %q { %s }\n", m.name,
+			s.passOn(t, fn, name))
 	}
 	s.copies[name] = strings.Replace(text, e.old, e.new, 1)
 }

@@ -34,7 +34,8 @@ func TestMutants(t *testing.T) {
 	}
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "mutants.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-overlay", overlay(t, dir), "-o", bin, ".")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-overlay", overlay(t, dir), "-o",
+		bin, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}

@@ -51,7 +51,7 @@ var (
 // silence is how long a question without any answer is waited for.
 const silence = 15 * time.Second
 
-// link is one way of asking: a strand from one place to a node's server.
+// link is one way of asking: an actor from one place to a node's server.
 type link struct {
 	*actor
 	from   place

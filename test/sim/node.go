@@ -43,7 +43,8 @@ func (w *World) dieUnder(n *node) {
 		return
 	}
 	u := w.nodes[w.pgpool.primary]
-	if u == n || !u.Writes() || !n.Accepting() || !n.Server.Streaming || n.Server.From != u.ID || n.Server.Dir.Data != u.Server.Dir.Tip {
+	if u == n || !u.Writes() || !n.Accepting() || !n.Server.Streaming || n.Server.From != u.ID ||
+		n.Server.Dir.Data != u.Server.Dir.Tip {
 		return
 	}
 	w.dieUnderAttach = false

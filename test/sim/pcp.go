@@ -12,15 +12,16 @@ import (
 // door is one controller's PCP connection.
 type door struct {
 	p     *pgpool
-	b     *brain
+	b     *controllerHost
 	reads *actor
-	// sends are strands by node and request: acts on several nodes go side by side.
+	// sends are actors by node and request: acts on several nodes go side by side.
 	sends  map[request]*actor
 	silent *actor
 }
 
-func (p *pgpool) door(name string, b *brain) *door {
-	d := &door{p: p, b: b, reads: p.w.actor(name + " PCP reads"), sends: map[request]*actor{}, silent: p.w.actor(name + " PCP silent")}
+func (p *pgpool) door(name string, b *controllerHost) *door {
+	d := &door{p: p, b: b, reads: p.w.actor(name + " PCP reads"), sends: map[request]*actor{},
+		silent: p.w.actor(name + " PCP silent")}
 	for _, n := range p.w.nodes {
 		d.sends[request{node: n.ID, attach: true}] = p.w.actor(fmt.Sprintf("%s PCP attach %d", name, n.ID))
 		d.sends[request{node: n.ID}] = p.w.actor(fmt.Sprintf("%s PCP detach %d", name, n.ID))
@@ -38,13 +39,13 @@ func (d *door) knock(ctx context.Context, a *actor) error {
 	}
 	w.mu.Lock()
 	w.now(a)
-	up, deaf := d.p.up, d.p.deaf
+	up, unready := d.p.up, d.p.silent
 	cut := w.cut(d.b.place, d.p.place()) || w.cut(d.p.place(), d.b.place)
 	w.mu.Unlock()
 	switch {
 	case !up && !cut:
 		return errPCP
-	case cut || deaf:
+	case cut || unready:
 		if err := d.silent.waitIn(ctx, silence, silence+time.Second); err != nil {
 			return err
 		}
@@ -72,7 +73,8 @@ func (d *door) View(ctx context.Context) topology.PoolView {
 		if topology.NodeID(i) == v.Primary {
 			role = "primary"
 		}
-		v.Nodes = append(v.Nodes, topology.PoolNode{ID: topology.NodeID(i), Status: n.status, Role: role, LastChange: n.changed})
+		v.Nodes = append(v.Nodes, topology.PoolNode{ID: topology.NodeID(i), Status: n.status, Role: role,
+			LastChange: n.changed})
 	}
 	if d.p.watchdog {
 		v.Watchdog = topology.Watchdog{Enabled: true, Leader: d.b.leads, Quorum: 1, State: "LEADER"}

@@ -41,8 +41,8 @@ type pgpool struct {
 	primary topology.NodeID
 	queue   []request
 	wake    chan struct{}
-	// up: it runs; deaf: PCP does not answer yet, since it looks for a primary.
-	up, deaf bool
+	// up: it runs; silent: PCP does not answer yet, since it looks for a primary.
+	up, silent bool
 	// following: a follow_primary child is at work.
 	following bool
 	hook      hook.Deps
@@ -74,7 +74,8 @@ const (
 func (p *pgpool) place() place { return pgpoolPlace }
 
 func newPgpool(w *World) *pgpool {
-	p := &pgpool{w: w, primary: topology.NoNode, nodes: make([]backend, len(w.nodes)), attachedAtFailover: make([]bool, len(w.nodes))}
+	p := &pgpool{w: w, primary: topology.NoNode, nodes: make([]backend, len(w.nodes)), attachedAtFailover: make([]bool,
+		len(w.nodes))}
 	for i := range p.nodes {
 		p.nodes[i] = backend{topology.PoolWaiting, w.begun}
 	}
@@ -82,7 +83,7 @@ func newPgpool(w *World) *pgpool {
 }
 
 // start starts it. Without its status file every node begins as attached. Only
-// the world's own strand may call it.
+// the world's own goroutine may call it.
 func (p *pgpool) start(forget bool) {
 	w := p.w
 	if p.done != nil {
@@ -90,7 +91,7 @@ func (p *pgpool) start(forget bool) {
 	}
 	p.started++
 	w.mu.Lock()
-	p.up, p.deaf, p.following, p.queue, p.wake = true, true, false, nil, make(chan struct{}, 1)
+	p.up, p.silent, p.following, p.queue, p.wake = true, true, false, nil, make(chan struct{}, 1)
 	p.primary = topology.NoNode
 	any := false
 	for i := range p.nodes {
@@ -113,12 +114,12 @@ func (p *pgpool) start(forget bool) {
 		checks = append(checks, w.actor("pgpool "+suffix+" health "+string(rune('0'+len(checks)))))
 	}
 	child := w.actor("pgpool " + suffix + " follow")
-	w.strands.Go(func() {
+	w.goroutines.Go(func() {
 		defer close(done)
 		p.main(ctx, main, child)
 	})
 	for i, a := range checks {
-		w.strands.Go(func() { p.health(ctx, a, w.nodes[i]) })
+		w.goroutines.Go(func() { p.health(ctx, a, w.nodes[i]) })
 	}
 }
 

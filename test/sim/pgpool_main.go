@@ -13,7 +13,7 @@ import (
 func (p *pgpool) main(ctx context.Context, a, child *actor) {
 	found := p.search(ctx, a)
 	p.w.mu.Lock()
-	p.primary, p.deaf = found, false
+	p.primary, p.silent = found, false
 	p.w.note("Pgpool-II is up, its primary is node %s", found)
 	p.w.mu.Unlock()
 	for {
@@ -97,7 +97,7 @@ func (p *pgpool) failover(ctx context.Context, a, child *actor, id topology.Node
 
 // hooks notes that a hook begins or ends, whose files controllers read.
 func (p *pgpool) hooks(by int) {
-	b := p.w.brains[0]
+	b := p.w.controllerHosts[0]
 	p.w.mu.Lock()
 	b.hooks += by
 	p.w.mu.Unlock()
@@ -147,7 +147,7 @@ func (p *pgpool) settle(ctx context.Context, a, child *actor, old topology.NodeI
 		}
 	}
 	p.following = true
-	p.w.strands.Go(func() { p.follow(ctx, child, found, old) })
+	p.w.goroutines.Go(func() { p.follow(ctx, child, found, old) })
 }
 
 // follow is the child that calls follow_primary_command, one node after the other.
@@ -163,7 +163,8 @@ func (p *pgpool) follow(ctx context.Context, a *actor, primary, old topology.Nod
 			continue
 		}
 		p.hooks(1)
-		_, err := hook.FollowPrimary(ctx, p.hook, hook.Event{Failed: topology.NodeID(i), NewMain: primary, OldMain: old, OldPrimary: old, At: time.Now()})
+		_, err := hook.FollowPrimary(ctx, p.hook, hook.Event{Failed: topology.NodeID(i), NewMain: primary, OldMain: old,
+			OldPrimary: old, At: time.Now()})
 		p.hooks(-1)
 		if err != nil && ctx.Err() == nil {
 			p.w.mu.Lock()

@@ -24,10 +24,10 @@ func (p *agentProcess) Look(f func() error) error {
 // Act makes one change that takes that long before it is there.
 func (p *agentProcess) Act(op string, took time.Duration, parts ...func() error) error {
 	w := p.n.w
-	p.hands.wait(took/2, took)
+	p.acts.wait(took/2, took)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.now(p.hands)
+	w.now(p.acts)
 	err := p.begin(op)
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (p *agentProcess) Act(op string, took time.Duration, parts ...func() error)
 			err = part()
 		}
 	}
-	w.did(p.hands, op)
+	w.did(p.acts, op)
 	return err
 }
 
@@ -84,11 +84,11 @@ func (p *agentProcess) Work(ctx context.Context, pr fakehost.Program, see resync
 
 // stretch is a third of a program's time. A program that fails is gone; that of a dead process goes on.
 func (p *agentProcess) stretch(ctx context.Context, pr fakehost.Program) error {
-	err := p.hands.waitIn(ctx, pr.Took/6, pr.Took/2)
+	err := p.acts.waitIn(ctx, pr.Took/6, pr.Took/2)
 	w := p.n.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.now(p.hands)
+	w.now(p.acts)
 	if p.dead {
 		return errDead
 	}
@@ -103,7 +103,7 @@ func (p *agentProcess) stretch(ctx context.Context, pr fakehost.Program) error {
 
 // Wait lets time go by.
 func (p *agentProcess) Wait(ctx context.Context, lo, hi time.Duration) error {
-	return p.hands.waitIn(ctx, lo, hi)
+	return p.acts.waitIn(ctx, lo, hi)
 }
 
 // Ask puts a question over the process's connection to that node.

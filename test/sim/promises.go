@@ -7,7 +7,6 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/journal"
-	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/test/fakes/fakehost"
 )
 
@@ -36,7 +35,7 @@ func (w *World) violate(promise, format string, args ...any) {
 	w.note("BROKEN %s: %s", promise, w.violation.Text)
 }
 
-// now notes that a strand acts, and did what it did. w.mu is held.
+// now notes that an actor acts, and did what it did. w.mu is held.
 func (w *World) now(a *actor) {
 	w.events++
 	w.trail = mix(w.trail ^ a.key ^ uint64(time.Since(w.begun)))
@@ -81,17 +80,20 @@ func (w *World) proven(n, u *node) bool {
 		return false
 	}
 	d, p := n.Server.Dir, u.Server.Dir
-	return d.System == p.System && !d.Mixed && fakehost.SameData(d.Data, p.Tip) && fakehost.SameData(d.Tip, p.Tip) && p.Tip.End.Minus(d.Data.End) <= w.policy.MaxLagBytes
+	return d.System == p.System && !d.Mixed && fakehost.SameData(d.Data, p.Tip) && fakehost.SameData(d.Tip, p.Tip) &&
+		p.Tip.End.Minus(d.Data.End) <= w.policy.MaxLagBytes
 }
 
 // attaches is the controller asking for an attach (P1).
-func (w *World) attaches(b *brain, id topology.NodeID) {
+func (w *World) attaches(b *controllerHost, id topology.NodeID) {
 	w.prove()
 	n := w.nodes[id]
 	if n.Writes() {
 		for _, m := range w.nodes {
-			if m != n && m.Writes() && time.Since(m.Server.Ready) > lately && m.Server.Dir.History().Descends(n.Server.Dir.History()) && !w.cutLately(b.place, m) {
-				w.violate("P1", "controller %d attaches node %d, a primary on a line that node %d has left behind", b.number, id, m.ID)
+			if m != n && m.Writes() && time.Since(m.Server.Ready) > lately &&
+				m.Server.Dir.History().Descends(n.Server.Dir.History()) && !w.cutLately(b.place, m) {
+				w.violate("P1", "controller %d attaches node %d, a primary on a line that node %d has left behind", b.number, id,
+					m.ID)
 			}
 		}
 		return
@@ -100,7 +102,8 @@ func (w *World) attaches(b *brain, id topology.NodeID) {
 		return // the primary, a moment ago
 	}
 	if age := time.Since(n.proof.at); age > lately {
-		w.violate("P1", "controller %d attaches node %d, which has not been a proven standby for %s (%s)", b.number, id, age.Round(time.Millisecond), w.describe(n))
+		w.violate("P1", "controller %d attaches node %d, which has not been a proven standby for %s (%s)", b.number, id,
+			age.Round(time.Millisecond), w.describe(n))
 	}
 }
 
@@ -138,7 +141,8 @@ func (w *World) staysAttached() {
 }
 
 // opens is Pgpool-II executing an attach that a controller requested before the primary was replaced: the first rule of
-// package promise. Clients must not read a line that the new primary has left behind, unless the hook said that it could
+// package promise. Clients must not read a line that the new primary has left behind, unless the hook said that it
+// could
 // not help it. What shows only by content, two lines under one number, a hook cannot see.
 func (w *World) opens(r request) {
 	p, n := w.pgpool, w.nodes[r.node]
@@ -146,15 +150,17 @@ func (w *World) opens(r request) {
 		return
 	}
 	u := w.nodes[p.promoted.by]
-	if !u.Writes() || fakehost.SameData(n.Server.Dir.Data, u.Server.Dir.Tip) || strings.Contains(p.promoted.notes, fmt.Sprintf("detached standby %d ", n.ID)) {
+	if !u.Writes() || fakehost.SameData(n.Server.Dir.Data, u.Server.Dir.Tip) || strings.Contains(p.promoted.notes,
+		fmt.Sprintf("detached standby %d ", n.ID)) {
 		return
 	}
 	left, known := u.Server.Dir.History().SwitchPoint(n.Server.Dir.Tip.TLI)
 	if !known || n.Server.Dir.Tip.End <= left {
 		return
 	}
-	w.violate("P1", "Pgpool-II attaches node %d, as was asked for %s before node %d was promoted, and it can be read and has what that one lost (%s)",
-		n.ID, p.promoted.at.Sub(r.asked).Round(time.Millisecond), u.ID, w.describe(n))
+	w.violate("P1", "Pgpool-II attaches node %d, as was requested %s before node %d was promoted, and it can be read and has "+
+		"rows that node %d does not have (%s)",
+		n.ID, p.promoted.at.Sub(r.asked).Round(time.Millisecond), u.ID, u.ID, w.describe(n))
 }
 
 // Overwrites is the moment at which a node's data begin to be overwritten (P2).
@@ -174,7 +180,8 @@ func (p *agentProcess) Overwrites(up topology.NodeID, how string) {
 		w.violate("P2", "node %d is %s while Pgpool-II routes to it", n.ID, how)
 	}
 	if u := w.nodes[up]; time.Since(u.led) > lately {
-		w.violate("P2", "node %d is %s from node %d, which was not the pool's primary for %s", n.ID, how, up, time.Since(u.led).Round(time.Millisecond))
+		w.violate("P2", "node %d is %s from node %d, which was not the pool's primary for %s", n.ID, how, up,
+			time.Since(u.led).Round(time.Millisecond))
 	}
 }
 
@@ -185,11 +192,13 @@ func (w *World) cleared(n *node, run string) { n.clearedRun, n.clearedAt = run, 
 // agreed to have it overwritten (P2).
 func (p *agentProcess) Stops(s *fakehost.Server) {
 	w, n := p.n.w, p.n
-	if !s.Primary || w.pgpool.primary != n.ID || !w.pgpool.nodes[n.ID].attached() || s.Frozen || time.Since(w.pgpool.nodes[n.ID].changed) < lately {
+	if !s.Primary || w.pgpool.primary != n.ID || !w.pgpool.nodes[n.ID].attached() || s.Frozen ||
+		time.Since(w.pgpool.nodes[n.ID].changed) < lately {
 		return
 	}
 	for _, m := range w.nodes {
-		if m != n && m.Server != nil && (!m.Server.PromoteAt.IsZero() || m.Server.Primary && m.Server.Dir.History().Descends(s.Dir.History())) {
+		if m != n && m.Server != nil && (!m.Server.PromoteAt.IsZero() || m.Server.Primary &&
+			m.Server.Dir.History().Descends(s.Dir.History())) {
 			return
 		}
 	}
@@ -202,21 +211,26 @@ func (p *agentProcess) Stops(s *fakehost.Server) {
 // of its own line that it could have seen.
 func (w *World) promotes(n *node) {
 	for _, m := range w.nodes {
-		if m == n || !m.Writes() || time.Since(m.Server.Ready) < 5*time.Second || time.Since(m.Server.Promoted) < justNow || w.cutLately(pgpoolPlace, m) {
+		if m == n || !m.Writes() || time.Since(m.Server.Ready) < 5*time.Second || time.Since(m.Server.Promoted) < justNow ||
+			w.cutLately(pgpoolPlace, m) {
 			continue
 		}
 		if fakehost.Holds(m.Server.Dir.Tip, n.Server.Dir.Tip) {
-			w.violate("two writers", "a hook promotes node %d while node %d, which it can reach, is the primary of its line", n.ID, m.ID)
+			w.violate("two writers", "a hook promotes node %d while node %d, which it can reach, is the primary of its line",
+				n.ID, m.ID)
 		}
 	}
 	// Of those that it can reach, none on this line has more WAL (hazard: the
 	// candidate by node id).
 	for _, m := range w.nodes {
-		if m == n || !m.Accepting() || m.Server.Primary || time.Since(m.Server.Ready) < 5*time.Second || w.cutLately(pgpoolPlace, m) || !w.pgpool.attachedAtFailover[m.ID] {
+		if m == n || !m.Accepting() || m.Server.Primary || time.Since(m.Server.Ready) < 5*time.Second ||
+			w.cutLately(pgpoolPlace, m) || !w.pgpool.attachedAtFailover[m.ID] {
 			continue
 		}
-		if fakehost.Holds(m.Server.Dir.Tip, n.Server.Dir.Tip) && m.Server.Dir.Tip.End > n.Server.Dir.Tip.End && m.Server.From == topology.NoNode {
-			w.violate("P3", "a hook promotes node %d at %s while node %d has WAL to %s", n.ID, n.Server.Dir.Tip.End, m.ID, m.Server.Dir.Tip.End)
+		if fakehost.Holds(m.Server.Dir.Tip, n.Server.Dir.Tip) && m.Server.Dir.Tip.End > n.Server.Dir.Tip.End &&
+			m.Server.From == topology.NoNode {
+			w.violate("P3", "a hook promotes node %d at %s while node %d has WAL to %s", n.ID, n.Server.Dir.Tip.End, m.ID,
+				m.Server.Dir.Tip.End)
 		}
 	}
 }
@@ -239,66 +253,4 @@ func (w *World) seeRun(p *agentProcess, rec journal.Record) {
 		w.violate("P6", "run %s begins on node %d while run %s goes on", rec.Run.ID, p.n.ID, p.run)
 	}
 	p.run = rec.Run.ID
-}
-
-// converged says what is still missing of a whole pool, or nothing.
-func (w *World) converged() string {
-	var p *node
-	for _, n := range w.nodes {
-		if !n.Writes() {
-			continue
-		}
-		if p != nil {
-			return fmt.Sprintf("nodes %d and %d both accept writes", p.ID, n.ID)
-		}
-		p = n
-	}
-	switch {
-	case p == nil:
-		return "no node accepts writes"
-	case w.pgpool.primary != p.ID:
-		return fmt.Sprintf("Pgpool-II holds node %s for the primary, and it is node %d", w.pgpool.primary, p.ID)
-	}
-	for _, n := range w.nodes {
-		switch {
-		case !w.pgpool.nodes[n.ID].attached():
-			return fmt.Sprintf("node %d is not attached (%s)", n.ID, w.describe(n))
-		case n != p && !w.proven(n, p):
-			return fmt.Sprintf("node %d is attached and no proven standby (%s)", n.ID, w.describe(n))
-		}
-	}
-	return ""
-}
-
-// describe says what a node is, for a person.
-func (w *World) describe(n *node) string {
-	p, d := n.Data()
-	text := "no directory"
-	if d != nil {
-		text = fmt.Sprintf("%s %s %s, timeline %d to %s", d.Content, d.Name, p, d.Tip.TLI, d.Tip.End)
-		if d.Mixed {
-			text += ", mixed"
-		}
-		if d.Signal {
-			text += fmt.Sprintf(", follows node %s", d.Upstream)
-		}
-	}
-	for _, p := range []resync.Place{resync.Aside, resync.New, resync.Old} {
-		if n.Places[p] != nil && n.Places[p] != d {
-			text += fmt.Sprintf(", %s there", p)
-		}
-	}
-	text += ", server " + string(n.State())
-	if n.Server != nil {
-		switch {
-		case n.Server.Primary:
-			text += " as a primary"
-		case n.Server.Streaming:
-			text += fmt.Sprintf(", streams from node %d, replayed to %s", n.Server.From, n.Server.Dir.Data.End)
-		}
-	}
-	if !n.Up {
-		text += ", host down"
-	}
-	return text
 }

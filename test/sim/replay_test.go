@@ -23,7 +23,8 @@ func TestASeedReplays(t *testing.T) {
 			}
 			t.Errorf("seed %d, round %d: %d events, before %d", o.Seed, round, o.Events, was.Events)
 			for range 40 {
-				a, b := again(Options{Seed: o.Seed, Tracing: true, All: true}), again(Options{Seed: o.Seed, Tracing: true, All: true})
+				a, b := again(Options{Seed: o.Seed, Tracing: true, All: true}), again(Options{Seed: o.Seed, Tracing: true,
+					All: true})
 				if a.Trail != b.Trail {
 					t.Error(firstDifference(a.Trace, b.Trace))
 					break

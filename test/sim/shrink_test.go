@@ -9,7 +9,8 @@ import (
 func TestShrinkKeepsWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	var faults []Fault
-	for i, kind := range []string{"freeze", "kill server", "disk full", "slow replay", "start by hand", "kill agent", "freeze"} {
+	for i, kind := range []string{"freeze", "kill server", "disk full", "slow replay", "start by hand", "kill agent",
+		"freeze"} {
 		faults = append(faults, Fault{At: time.Duration(i) * time.Second, Kind: kind})
 	}
 	has := func(all []Fault, kind string) bool {

@@ -38,7 +38,8 @@ func scratch(t *testing.T) string {
 // playMany plays the worlds of seeds from, from+1, … on every processor, until
 // there were that many or see returns false. see is called by one worker at a
 // time.
-func playMany(t *testing.T, from uint64, worlds int, see func(t *testing.T, o Outcome, again func(Options) Outcome) bool) {
+func playMany(t *testing.T, from uint64, worlds int, see func(t *testing.T, o Outcome,
+	again func(Options) Outcome) bool) {
 	t.Helper()
 	var next atomic.Uint64
 	var mu sync.Mutex

@@ -28,8 +28,10 @@ const (
 	stateNoPrimary   = "no primary to compare with"
 )
 
-var states = []string{stateHostOff, stateNoDirectory, stateRuined, stateHalfRewound, stateHalfCopied, stateAside, stateFrozen, stateStarting,
-	statePrimary, stateSecond, stateStreams, stateOver, stateStandby, stateStandbyOwn, stateDown, stateDownOwn, stateNoPrimary}
+var states = []string{stateHostOff, stateNoDirectory, stateRuined, stateHalfRewound, stateHalfCopied, stateAside,
+	stateFrozen, stateStarting,
+	statePrimary, stateSecond, stateStreams, stateOver, stateStandby, stateStandbyOwn, stateDown, stateDownOwn,
+	stateNoPrimary}
 
 // stateOf is the class of a node by the world's own knowledge; empty for no node.
 // w.mu is held.

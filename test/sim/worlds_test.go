@@ -55,7 +55,8 @@ func TestWorlds(t *testing.T) {
 		report(t, o, again)
 		return broken < 5
 	})
-	t.Logf("%d worlds, %d events, %s of their time in %.1f s: %d broken promises", n, events, virtual.Round(time.Second), time.Since(begun).Seconds(), broken)
+	t.Logf("%d worlds, %d events, %s of their time in %.1f s: %d broken promises", n, events, virtual.Round(time.Second),
+		time.Since(begun).Seconds(), broken)
 	t.Logf("covered: %s", cover.Summary())
 	for _, what := range sorted(cover.person) {
 		t.Logf("a person was needed %d times: %s", cover.person[what], what)
