@@ -50,7 +50,8 @@ func wantQuarantined() NodeInfo {
 }
 
 const watchdogJSON = `{"RemoteNodeCount":2,"MemberRemoteNodeCount":2,"NodesRequireForQuorum":2,"QuorumStatus":1,` +
-	`"AliveNodeCount":2,"Escalated":1,"LeaderNodeName":"a:9999 Linux a","LeaderHostName":"a","NodeCount":2,"WatchdogNodes":[` +
+	`"AliveNodeCount":2,"Escalated":1,"LeaderNodeName":"a:9999 Linux ` +
+	`a","LeaderHostName":"a","NodeCount":2,"WatchdogNodes":[` +
 	`{"ID":0,"State":4,"Membership":0,"MembershipString":"MEMBER","NodeName":"a:9999 Linux a","HostName":"a",` +
 	`"StateName":"LEADER","DelegateIP":"Not_Set","WdPort":9000,"PgpoolPort":9999,"Priority":2,"LifecheckStarted":1},` +
 	`{"ID":1,"HostName":"b","WdPort":"9000"}]}`

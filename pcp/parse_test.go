@@ -195,7 +195,8 @@ func TestWatchdogMemberUnknown(t *testing.T) {
 
 func TestErrorText(t *testing.T) {
 	t.Parallel()
-	e, err := parseServerError([]byte("SERROR\x00CXX000\x00Mno\x1b[31m\xff way\x00Dbecause\x00Htry it\nagain\x00Zodd\x00cut off"))
+	e, err := parseServerError([]byte("SERROR\x00CXX000\x00Mno\x1b[31m\xff way\x00Dbecause\x00Htry " +
+		"it\nagain\x00Zodd\x00cut off"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,7 @@ func (d *Deps) stopIfDiverged(ctx context.Context, s Server, node topology.NodeI
 	case err != nil:
 		return fmt.Sprintf("detached standby %s has diverged, at %s, and was not stopped: %v", node, pos, err)
 	}
-	return fmt.Sprintf("detached standby %s had diverged, at %s: stopped (%s) in %s, so that a queued attach shows no lost rows",
+	return fmt.Sprintf("detached standby %s had diverged, at %s: stopped (%s) in %s, so that a queued attach shows no "+
+		"lost rows",
 		node, pos, how.Mode, time.Since(begun).Round(time.Millisecond))
 }

@@ -85,7 +85,8 @@ func FuzzPoolStatus(f *testing.F) {
 			return
 		}
 		for id := range len(got) {
-			if up, known := got[topology.NodeID(id)]; !known || up != (strings.TrimSpace(strings.Split(string(text), "\n")[id]) == "up") {
+			if up, known := got[topology.NodeID(id)]; !known ||
+				up != (strings.TrimSpace(strings.Split(string(text), "\n")[id]) == "up") {
 				t.Errorf("node %d of %v from %q", id, got, text)
 			}
 		}

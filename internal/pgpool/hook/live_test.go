@@ -63,11 +63,13 @@ func newCluster(t *testing.T, standbys int) *cluster {
 	}
 	p := c.add()
 	c.run("initdb", "-D", p.dir, "-U", "postgres", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8")
-	p.configure("fsync = off", "shared_buffers = 16MB", "max_wal_senders = 10", "max_replication_slots = 10", "wal_keep_size = 64MB")
+	p.configure("fsync = off", "shared_buffers = 16MB", "max_wal_senders = 10", "max_replication_slots = 10",
+		"wal_keep_size = 64MB")
 	c.start(p)
 	for range standbys {
 		s := c.add()
-		c.run("pg_basebackup", "-h", root, "-p", strconv.Itoa(p.port), "-U", "postgres", "-D", s.dir, "-R", "-c", "fast", "--no-sync")
+		c.run("pg_basebackup", "-h", root, "-p", strconv.Itoa(p.port), "-U", "postgres", "-D", s.dir, "-R", "-c", "fast",
+			"--no-sync")
 		s.configure()
 		c.start(s)
 	}
@@ -87,14 +89,16 @@ func (c *cluster) add() *server {
 	id := topology.NodeID(len(c.servers))
 	s := &server{t: c.t, dir: filepath.Join(c.root, fmt.Sprintf("node%d", id)), port: port}
 	c.servers = append(c.servers, s)
-	c.pool.Nodes = append(c.pool.Nodes, config.NodeConf{ID: id, Host: c.root, Port: port, DataDir: s.dir, Slot: config.SlotName(id)})
+	c.pool.Nodes = append(c.pool.Nodes, config.NodeConf{ID: id, Host: c.root, Port: port, DataDir: s.dir,
+		Slot: config.SlotName(id)})
 	return s
 }
 
 // configure appends to a server's settings, in its data directory.
 func (s *server) configure(lines ...string) {
 	s.t.Helper()
-	lines = append(lines, "port = "+strconv.Itoa(s.port), "listen_addresses = ''", "unix_socket_directories = '"+filepath.Dir(s.dir)+"'")
+	lines = append(lines, "port = "+strconv.Itoa(s.port), "listen_addresses = ''",
+		"unix_socket_directories = '"+filepath.Dir(s.dir)+"'")
 	f, err := os.OpenFile(filepath.Join(s.dir, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
 		_, err = f.WriteString(strings.Join(lines, "\n") + "\n")
@@ -246,7 +250,8 @@ func TestLiveFailovers(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	var log strings.Builder
-	d := Deps{Pool: c.pool, Dial: DialSQL(c.pool), Out: &log, Agent: func(topology.NodeID) (Fencer, error) { return nil, errors.New("none here") },
+	d := Deps{Pool: c.pool, Dial: DialSQL(c.pool), Out: &log,
+		Agent:  func(topology.NodeID) (Fencer, error) { return nil, errors.New("none here") },
 		Limits: Limits{Probe: 20 * time.Second}} // a busy machine must not decide who is promoted
 	c.text(0, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS n")
 	c.text(0, "CREATE ROLE plain LOGIN")
@@ -268,7 +273,8 @@ func TestLiveFailovers(t *testing.T) {
 	if n := c.text(2, "SELECT count(*) FROM t"); n != "2000" {
 		t.Errorf("%s rows after the failover", n)
 	}
-	slots := c.text(2, "SELECT string_agg(slot_name, ' ' ORDER BY 1) FROM pg_replication_slots WHERE restart_lsn IS NOT NULL")
+	slots := c.text(2, "SELECT string_agg(slot_name, ' ' ORDER BY 1) FROM pg_replication_slots WHERE restart_lsn IS "+
+		"NOT NULL")
 	if slots != "repool_node0 repool_node1 repool_node3" {
 		t.Errorf("slots %q", slots)
 	}
@@ -333,7 +339,8 @@ func TestLiveSegmentOfALostLine(t *testing.T) {
 		t.Errorf("node 1 is on timeline 1, and says %s", f.History.Text())
 	}
 	c.kill(0)
-	d := Deps{Pool: c.pool, Dial: DialSQL(c.pool), Agent: func(topology.NodeID) (Fencer, error) { return nil, errors.New("none here") },
+	d := Deps{Pool: c.pool, Dial: DialSQL(c.pool),
+		Agent:  func(topology.NodeID) (Fencer, error) { return nil, errors.New("none here") },
 		Limits: Limits{Probe: 20 * time.Second}}
 	if r, err := Failover(t.Context(), d, lost); err != nil || r.Code != CodePromoted || r.Node != 1 {
 		t.Errorf("node 1 was not promoted: %+v, %v", r, err)
@@ -372,7 +379,8 @@ func TestLiveSecondStage(t *testing.T) {
 	c.text(0, "CREATE SEQUENCE s")
 	segment := c.text(0, "SELECT pg_walfile_name(pg_current_wal_lsn())")
 	d := Deps{Pool: c.pool}
-	if _, err := Recovery2nd(t.Context(), d, []string{c.servers[0].dir, "x", "/x", strconv.Itoa(c.servers[0].port), "1", "5432", c.root}); err != nil {
+	if _, err := Recovery2nd(t.Context(), d, []string{c.servers[0].dir, "x", "/x", strconv.Itoa(c.servers[0].port), "1",
+		"5432", c.root}); err != nil {
 		t.Fatal(err)
 	}
 	if v := c.text(0, "SELECT last_value FROM s"); v != "1" {

@@ -109,7 +109,8 @@ func TestEditRefuses(t *testing.T) {
 		{"include", "", "include", "x", "set include: not the name of a setting"},
 		{"index missing", "", "backend_port", "1", "set backend_port: backend_port needs an index"},
 		{"several lines", "", "x", "a\nb", "set x: pgpool.conf cannot hold a value of several lines; call a script"},
-		{"single quote", "", "x", "it's", "set x: pgpool.conf cannot hold a value with a single quote; use double quotes or call a script"},
+		{"single quote", "", "x", "it's", "set x: pgpool.conf cannot hold a value with a single quote; use double quotes " +
+			"or call a script"},
 		{"backslash at the end before another quote", "x = 'a' # it's\n", "x", `a\`,
 			"set x: the rest of its line does not let the value stand; put the setting on a line of its own"},
 		{"unclosed quote over several words", "x = 'a b c\n", "x", "d",

@@ -154,7 +154,8 @@ func TestOddSettings(t *testing.T) {
 		"x = 'tmp\n":  "Pgpool-II takes only the ' as the value; close the quote on the same line",
 		"x = \"tmp\n": "Pgpool-II takes only the \" as the value; use single quotes",
 		"x == y\n":    "Pgpool-II takes only the = as the value; write one = only",
-		"y = 5 min\n": "the value is missing: Pgpool-II takes the end of the line as the value; the word follows the value of y: quote both together",
+		"y = 5 min\n": "the value is missing: Pgpool-II takes the end of the line as the value; the word follows the " +
+			"value of y: quote both together",
 	} {
 		f, err := Parse("p.conf", text)
 		if err != nil {

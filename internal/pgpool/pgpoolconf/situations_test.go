@@ -41,9 +41,11 @@ var situations = []situation{
 		want: []string{`x=a\' # it`, "s=\n"}},
 	{name: "empty quotes", text: "x = ''\n", want: []string{"x="}},
 	{name: "doubled quote", text: "x = 'it''s'\n",
-		err: "main.conf:1: doubled quote in the value of x; Pgpool-II has no doubled quotes: use double quotes inside the value, or call a script"},
+		err: "main.conf:1: doubled quote in the value of x; Pgpool-II has no doubled quotes: use double quotes inside " +
+			"the value, or call a script"},
 	{name: "word behind a quoted value", text: "x = 'a' - b\n",
-		err: `main.conf:1: unexpected "-" after the value of x; a single quote inside a quoted value ends it: use double quotes inside`},
+		err: `main.conf:1: unexpected "-" after the value of x; a single quote inside a quoted value ends it: use double ` +
+			`quotes inside`},
 	{name: "quote not closed, plain word", text: "x = 'abc\n", want: []string{"x='", "abc=\n"}},
 	{name: "quote not closed, path", text: "y = 1\nx = '/bin/true\n",
 		err: `main.conf:2: unexpected "/" after the value of x; close the quote on the same line`},
@@ -96,7 +98,8 @@ var situations = []situation{
 	{name: "include a second time", text: "include 'b.conf' x = 1 include 'b.conf'\n",
 		files: map[string]string{"b.conf": "b = 2\n"}, want: []string{"b=2", "x=1", "b=2"}},
 	{name: "missing include", text: "a = 1\ninclude 'none.conf'\n",
-		err: "main.conf:2: include 'none.conf': open none.conf: no such file or directory; Pgpool-II does not start without the file: create it or take the line out"},
+		err: "main.conf:2: include 'none.conf': open none.conf: no such file or directory; Pgpool-II does not start " +
+			"without the file: create it or take the line out"},
 	{name: "include without name", text: "include\n",
 		err: "main.conf:1: include without a file name; write include 'file'"},
 	{name: "file that includes itself", text: "include 'b.conf'\n",
@@ -111,9 +114,11 @@ var situations = []situation{
 	{name: "index missing", text: "backend_port = 5432\n",
 		err: "main.conf:1: backend_port needs an index; write backend_port0 for the first"},
 	{name: "index that is no number", text: "\nhostnames = 'x'\n",
-		err: `main.conf:2: hostnames begins like hostname, so "s" is taken for its index, which has to be a number; write hostname0 to hostname127, or give a setting of your own another beginning`},
+		err: `main.conf:2: hostnames begins like hostname, so "s" is taken for its index, which has to be a number; ` +
+			`write hostname0 to hostname127, or give a setting of your own another beginning`},
 	{name: "index too high", text: "backend_port200 = 5432\n",
-		err: "main.conf:1: index of backend_port200 is above 127; write backend_port0 to backend_port127, or give a setting of your own another beginning"},
+		err: "main.conf:1: index of backend_port200 is above 127; write backend_port0 to backend_port127, or give a " +
+			"setting of your own another beginning"},
 
 	{name: "number in octal", text: "port = 020000\n", want: []string{"port=020000"}},
 	{name: "octal with a 9", text: "port = '09'\n", want: []string{"port=09"}, rejected: true},

@@ -15,7 +15,8 @@ import (
 // in a private directory and moved, so that nobody else can open it even briefly.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > 100 {
-		return nil, fmt.Errorf("socket path %s is too long for a unix socket (100 bytes): set controller.socket to a shorter one", path)
+		return nil, fmt.Errorf("socket path %s is too long for a unix socket (100 bytes): set controller.socket to a "+
+			"shorter one", path)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make socket directory: %w", err)

@@ -83,17 +83,20 @@ func TestFigures(t *testing.T) {
 	m := after(pool(3))
 	text := scrape(t, m, asText)
 	for family, want := range map[string]string{
-		"repool_nodes_missing":                        "repool_nodes_missing 1",
-		"repool_node_replay_lag_bytes":                `repool_node_replay_lag_bytes{node="2"} 2120`,
-		"repool_node_replication":                     `repool_node_replication{node="2",state="streaming",sync_state="async"} 1`,
-		"repool_hold":                                 `repool_hold{node="pool"} 1`,
-		"repool_resync_step":                          `repool_resync_step{node="1",step="rewind",waiting="no"} 1`,
-		"repool_resync_expected_bytes":                `repool_resync_expected_bytes{node="1"} 400`,
-		"repool_lost_commits_total":                   "repool_lost_commits_total{node=\"0\"} 0\nrepool_lost_commits_total{node=\"1\"} 25\nrepool_lost_commits_total{node=\"2\"} 0",
-		"repool_resync_copied_bytes_total":            "repool_resync_copied_bytes_total{node=\"0\"} 0\nrepool_resync_copied_bytes_total{node=\"1\"} 400\nrepool_resync_copied_bytes_total{node=\"2\"} 0",
-		"repool_resync_duration_seconds_sum":          `repool_resync_duration_seconds_sum{method="rewind",result="done"} 63`,
-		"repool_decision_changes_total":               `repool_decision_changes_total{code="diverged"} 1`,
-		"repool_node_lineage":                         "repool_node_lineage{node=\"1\",verdict=\"diverged\"} 1\nrepool_node_lineage{node=\"2\",verdict=\"on-line\"} 1",
+		"repool_nodes_missing":         "repool_nodes_missing 1",
+		"repool_node_replay_lag_bytes": `repool_node_replay_lag_bytes{node="2"} 2120`,
+		"repool_node_replication":      `repool_node_replication{node="2",state="streaming",sync_state="async"} 1`,
+		"repool_hold":                  `repool_hold{node="pool"} 1`,
+		"repool_resync_step":           `repool_resync_step{node="1",step="rewind",waiting="no"} 1`,
+		"repool_resync_expected_bytes": `repool_resync_expected_bytes{node="1"} 400`,
+		"repool_lost_commits_total": "repool_lost_commits_total{node=\"0\"} " +
+			"0\nrepool_lost_commits_total{node=\"1\"} 25\nrepool_lost_commits_total{node=\"2\"} 0",
+		"repool_resync_copied_bytes_total": "repool_resync_copied_bytes_total{node=\"0\"} " +
+			"0\nrepool_resync_copied_bytes_total{node=\"1\"} 400\nrepool_resync_copied_bytes_total{node=\"2\"} 0",
+		"repool_resync_duration_seconds_sum": `repool_resync_duration_seconds_sum{method="rewind",result="done"} 63`,
+		"repool_decision_changes_total":      `repool_decision_changes_total{code="diverged"} 1`,
+		"repool_node_lineage": "repool_node_lineage{node=\"1\",verdict=\"diverged\"} " +
+			"1\nrepool_node_lineage{node=\"2\",verdict=\"on-line\"} 1",
 		"repool_pgpool_watchdog_quorum":               `repool_pgpool_watchdog_quorum{pool="/var/run/postgresql/.s.PGSQL.9898"} 1`,
 		"repool_certificate_expiry_timestamp_seconds": "repool_certificate_expiry_timestamp_seconds{holder=\"controller\",name=\"pgpool1\"} 1.7698608e+09\nrepool_certificate_expiry_timestamp_seconds{holder=\"agent\",name=\"db1\"} 1.7698644e+09",
 		"repool_controller_start_timestamp_seconds":   "repool_controller_start_timestamp_seconds 1.7698572e+09",

@@ -41,7 +41,8 @@ func FindEndpoint(configured string, getenv func(string) string) (Endpoint, erro
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return Endpoint{}, errors.New("the address of the OpenTelemetry collector must be a URL such as http://127.0.0.1:4318")
+		return Endpoint{}, errors.New("the address of the OpenTelemetry collector must be a URL such as " +
+			"http://127.0.0.1:4318")
 	}
 	e.url, e.host = target, u.Host
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {

@@ -65,25 +65,33 @@ func TestScreens(t *testing.T) {
 }
 
 // wider names what sticks out of the window, but for the table that scrolls.
-const wider = `(() => { const w = document.documentElement.clientWidth; if (document.documentElement.scrollWidth <= w) return "";
-	return [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > w + 1 && !e.closest(".scroll, .unseen")).slice(0, 3).map(e => e.outerHTML.slice(0, 90)).join(" | ") || "the page"; })()`
+const wider = `(() => { const w = document.documentElement.clientWidth;
+	if (document.documentElement.scrollWidth <= w) return "";
+	return [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > w + 1 && ` +
+	`!e.closest(".scroll, .unseen")).slice(0, 3).map(e => e.outerHTML.slice(0, 90)).join(" | ") || "the page"; })()`
 
 // cutOff is by how much a table is wider than its place.
-const cutOff = `[...document.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.scrollWidth + " of " + e.clientWidth).join(" ")`
+const cutOff = `[...document.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => ` +
+	`e.scrollWidth + " of " + e.clientWidth).join(" ")`
 
 // contrast names texts below WCAG's AA: 4.5 to 1 against what is behind them.
 const contrast = `(() => {
 	const rgb = c => { const m = c.match(/[\d.]+/g).map(Number); return m.length === 3 ? [...m, 1] : m; };
-	const lum = c => { const f = v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }; return .2126 * f(c[0]) + .7152 * f(c[1]) + .0722 * f(c[2]); };
+	const lum = c => { const f = v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }; ` +
+	`return .2126 * f(c[0]) + .7152 * f(c[1]) + .0722 * f(c[2]); };
 	const behind = e => { for (; e; e = e.parentElement) {
-		if (e.namespaceURI.endsWith("svg")) { const r = e.parentElement && e.parentElement.querySelector(":scope > rect"); if (r && r !== e) return rgb(getComputedStyle(r).fill); continue; }
+		if (e.namespaceURI.endsWith("svg")) { const r = e.parentElement && e.parentElement.querySelector(":scope > ` +
+	`rect"); if (r && r !== e) return rgb(getComputedStyle(r).fill); continue; }
 		const c = rgb(getComputedStyle(e).backgroundColor); if (c[3] === 1) return c; } return [255, 255, 255, 1]; };
 	const bad = new Set();
 	for (const e of document.querySelectorAll("body *")) {
-		if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !e.checkVisibility() || e.closest(".unseen, .skip, title, noscript")) continue;
+		if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !e.checkVisibility() || ` +
+	`e.closest(".unseen, .skip, title, noscript")) continue;
 		const s = getComputedStyle(e), svg = e.namespaceURI.endsWith("svg");
-		const a = lum(rgb(svg ? s.fill : s.color)), z = lum(behind(e)), ratio = (Math.max(a, z) + .05) / (Math.min(a, z) + .05);
-		if (ratio < 4.5) bad.add(e.nodeName + "." + (e.getAttribute("class") || "") + " " + e.textContent.trim().slice(0, 30) + " " + ratio.toFixed(2));
+		const a = lum(rgb(svg ? s.fill : s.color)), z = lum(behind(e)), ratio = (Math.max(a, z) + .05) / (Math.min(a, z) ` +
+	`+ .05);
+		if (ratio < 4.5) bad.add(e.nodeName + "." + (e.getAttribute("class") || "") + " " + ` +
+	`e.textContent.trim().slice(0, 30) + " " + ratio.toFixed(2));
 	}
 	return [...bad].slice(0, 5).join(" | "); })()`
 
@@ -97,21 +105,25 @@ func TestPageStaysFresh(t *testing.T) {
 	b.Look(1180, 900, false)
 	b.Go(srv.URL)
 	b.Until(isLive)
-	b.Text(`(document.getElementById("why-0").open = true, document.querySelector("#why-0 summary").focus(), window.mark = document.getElementById("why-0"), "")`)
+	b.Text(`(document.getElementById("why-0").open = true, document.querySelector("#why-0 summary").focus(), ` +
+		`window.mark = document.getElementById("why-0"), "")`)
 	s.change(func(st *control.Status) {
 		r := rewound(0.77)
 		st.Snapshot.Nodes[0].Agent.Run = &r
 	})
 	b.Until(`document.querySelector("#work-0 progress").value >= 765`)
 	b.Until(`document.querySelector("svg.pool.w .done").getAttribute("width") > 150`)
-	if got := b.Text(`[document.getElementById("why-0").open, document.activeElement.parentElement.id, window.mark.isConnected].join(" ")`); got != "true why-0 true" {
+	if got := b.Text(`[document.getElementById("why-0").open, document.activeElement.parentElement.id, ` +
+		`window.mark.isConnected].join(" ")`); got != "true why-0 true" {
 		t.Errorf("open, focus, same element: %s", got)
 	}
 	s.change(func(st *control.Status) { *st = healthy(3).st; st.Pass = 99 })
-	b.Until(`document.querySelector("#s-head h1").innerText === "All 3 nodes are attached and healthy" && !document.getElementById("work-0")`)
+	b.Until(`document.querySelector("#s-head h1").innerText === "All 3 nodes are attached and healthy" && ` +
+		`!document.getElementById("work-0")`)
 	srv.CloseClientConnections()
 	srv.Listener.Close()
-	b.Until(`document.getElementById("live").dataset.state === "lost" && document.getElementById("live-text").innerText.includes("this page is out of date")`)
+	b.Until(`document.getElementById("live").dataset.state === "lost" && ` +
+		`document.getElementById("live-text").innerText.includes("this page is out of date")`)
 }
 
 // TestWithoutScript: the page is complete, and reloads itself.
@@ -167,7 +179,8 @@ func TestPersonActs(t *testing.T) {
 	b.Until(`document.querySelector("input[name=why]")`)
 	b.Keys(`input[name=why]`, "new disk")
 	b.Keys(`form.sheet button`, "\r")
-	b.Until(`document.querySelector(".flash") && document.querySelector(".flash").innerText === "Hold requested for node 1."`)
+	b.Until(`document.querySelector(".flash") && document.querySelector(".flash").innerText === "Hold requested for ` +
+		`node 1."`)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if want := []string{`hold 1 "new disk" ann on the page until false`}; !slices.Equal(s.asked, want) {

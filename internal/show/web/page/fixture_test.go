@@ -173,7 +173,9 @@ func failover() *stage {
 			Severity: plan.Work, Upstream: 1,
 			Reason: "node 0 has WAL of its own past 0/5A01F28 on timeline 3",
 			Evidence: []string{"Pgpool-II 10.0.0.9:9898: node 0 is down, its primary is node 1",
-				"PostgreSQL: connection refused", "agent: data directory present, server stopped, control file \"in production\", timeline 3, checkpoint 0/5000028", "lineage: diverged: a valid record of its own at the switch point 0/5A01F28, and the one before it is node 1's"},
+				"PostgreSQL: connection refused", "agent: data directory present, server stopped, control file \"in " +
+					"production\", timeline 3, checkpoint 0/5000028",
+				"lineage: diverged: a valid record of its own at the switch point 0/5A01F28, and the one before it is node 1's"},
 			Rejected: []plan.Rejection{{Method: topology.MethodAdopt, Why: "it holds commits that node 1 does not have"}},
 			Estimate: plan.Estimate{Bytes: 53 << 20, Seconds: 3.1, Basis: "200 MiB/s"}})
 		decide(st, plan.Decision{Node: 2, Action: plan.Resync, Method: topology.MethodFollow, Code: plan.CodeWrongUpstream,
@@ -241,11 +243,13 @@ func parked() *stage {
 	s.change(func(st *control.Status) {
 		down(st, 2)
 		decide(st, plan.Decision{Node: 2, Code: plan.CodeParked, Severity: plan.Refused, Upstream: 0,
-			Hint:   "end the cause, then: repool release 2",
-			Reason: "repool has given up on node 2 after 5 failed runs, the last with start-failed: the node's server did not start",
+			Hint: "end the cause, then: repool release 2",
+			Reason: "repool has given up on node 2 after 5 failed runs, the last with start-failed: the node's server did " +
+				"not start",
 			Evidence: []string{"Pgpool-II 10.0.0.9:9898: node 2 is down, its primary is node 0",
 				"PostgreSQL: connection refused",
-				"agent: data directory present, server stopped, control file \"shut down in recovery\", timeline 3, checkpoint 0/5000028, standby.signal present"}})
+				"agent: data directory present, server stopped, control file \"shut down in recovery\", timeline 3, checkpoint " +
+					"0/5000028, standby.signal present"}})
 		st.Memory.Nodes = []plan.NodeMemory{{Node: 2, Parked: plan.CodeStartFailed,
 			ParkedAt: time.Now().Add(-40 * time.Minute)}}
 		decide(st, plan.Decision{Node: 3, Code: plan.CodeOnHold, Severity: plan.Refused, Upstream: 0,
