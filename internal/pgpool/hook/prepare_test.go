@@ -39,7 +39,9 @@ func child() int {
 
 func TestPrepare(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address of its own: a port of 127.0.0.1 may be taken by another test's
+	// connection before it is tried again.
+	l, err := net.Listen("tcp", "127.83.12.5:0")
 	if err != nil {
 		t.Fatal(err)
 	}
