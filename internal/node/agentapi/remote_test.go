@@ -12,12 +12,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/repool/repool/internal/admin/certs"
 	"github.com/repool/repool/internal/codes"
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/test/fakes/agentapitest"
 )
@@ -273,5 +275,35 @@ func TestSSHReconnects(t *testing.T) {
 		case <-time.After(100 * time.Millisecond):
 		case <-t.Context().Done():
 		}
+	}
+}
+
+// TestFactsArriveUnchanged over every transport: large numbers, times with an
+// offset, what is nil.
+func TestFactsArriveUnchanged(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 7, 1, 12, 30, 15, 123456789, time.FixedZone("", 2*3600))
+	sent := topology.Inspection{
+		Source: topology.Source{At: at, Err: "\u65e5\u672c <&> \x00"}, Dir: topology.DirPresent,
+		Control: &topology.Control{SystemID: 1<<64 - 1, CheckpointLSN: 1<<63 + 1},
+		History: topology.History{TLI: 2, Ancestors: []topology.HistoryEntry{{TLI: 1, Switch: 1<<64 - 1}}},
+	}
+	for name, over := range map[string]func(*testing.T, agentapi.Agent) agentapi.Agent{
+		"unix": overSocket, "TLS": overTLS, "ssh": overSSH,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := over(t, &agentapitest.Fake{State: sent}).Inspect(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.At.Format(time.RFC3339Nano) != at.Format(time.RFC3339Nano) {
+				t.Errorf("time %s, sent %s", got.At, at)
+			}
+			got.At = at
+			if !reflect.DeepEqual(got, sent) {
+				t.Errorf("got\n%+v, sent\n%+v", got, sent)
+			}
+		})
 	}
 }
