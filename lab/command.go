@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// env is the whole environment of every program of the lab. It is built anew,
+// env is the whole environment of every program of the lab. It is built from scratch,
 // so that nothing of the caller's (PGHOST, PGDATA, a language) leaks in.
 func (l *Lab) env() []string {
 	env := []string{
@@ -38,7 +38,7 @@ func (l *Lab) env() []string {
 }
 
 // Env is the environment that programs of the lab run with, for a caller that
-// starts one himself (psql, pcp_node_info, repool status).
+// starts one (psql, pcp_node_info, repool status).
 func (l *Lab) Env() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -59,7 +59,7 @@ func (l *Lab) Delay(_ context.Context, host string, least, most time.Duration) e
 	return nil
 }
 
-// Undelay ends a delay; a host that is not delayed is no error.
+// Undelay ends a delay; it is not an error if the host is not delayed.
 func (l *Lab) Undelay(_ context.Context, host string) error {
 	l.delayMu.Lock()
 	defer l.delayMu.Unlock()
@@ -151,7 +151,7 @@ func takeFrames(from *os.File, held chan<- heldFrame, least, most time.Duration)
 			return
 		}
 		if err != nil {
-			if errors.Is(err, unix.ENETDOWN) { // the cable is cut, and may be mended
+			if errors.Is(err, unix.ENETDOWN) { // the cable is cut, and may come back
 				continue
 			}
 			return

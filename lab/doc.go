@@ -5,7 +5,7 @@
 // Up builds a Lab and returns once every node is attached and streaming; Open
 // finds a running one again from its directory, so that another process can
 // look, break things and take it Down. Everything else is a method of Lab: the
-// outside hand (StartNode, StopNode, PromoteByHand), the faults (KillNode,
+// external process (StartNode, StopNode, PromoteByHand), the faults (KillNode,
 // Freeze, Diverge, DestroyData, RecycleWAL, FillDisk, PowerCut), what to wait
 // for (WaitFor and its kin), and a client that remembers each acknowledged row
 // (Writer, CompareCopies).

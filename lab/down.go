@@ -90,7 +90,7 @@ func (l *Lab) endAll(ctx context.Context) error {
 	return nil
 }
 
-// heads are those of ps whose parent is none of ps: postmasters among servers.
+// heads are those of ps whose parent is not in ps: postmasters among servers.
 func heads(ps []proc) []proc {
 	in := map[int]bool{}
 	for _, p := range ps {

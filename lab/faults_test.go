@@ -22,7 +22,7 @@ func limited(t *testing.T) context.Context {
 	return ctx
 }
 
-// TestFaultsDoWhatTheySay breaks one lab again and again, each time mending it
+// TestFaultsDoWhatTheySay breaks one lab again and again, and repairs it each time
 // by hand.
 func TestFaultsDoWhatTheySay(t *testing.T) {
 	t.Parallel()

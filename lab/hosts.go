@@ -63,7 +63,7 @@ func (l *Lab) makeTrust(ctx context.Context) error {
 	return nil
 }
 
-// RenewCert makes a host's certificate anew, good for so long from now; 0: for as
+// RenewCert issues a host's certificate again, valid for so long from now; 0: for as
 // long as before.
 func (l *Lab) RenewCert(host string, life time.Duration) error {
 	made, err := certs.Renew(l.Certs(), filepath.Join(l.Certs(), host+".crt"), life)

@@ -62,9 +62,9 @@ type Node struct {
 // ConfigFile is the node's postgresql.conf.
 func (n Node) ConfigFile() string { return filepath.Join(n.ConfigDir, "postgresql.conf") }
 
-// Workshop is where repool keeps the node's journal and vault, and its data
+// WorkDir is where repool keeps the node's journal and vault, and its data
 // directory while that is under repair.
-func (n Node) Workshop() string { return n.DataDir + ".repool" }
+func (n Node) WorkDir() string { return n.DataDir + ".repool" }
 
 // Slot is the name of the replication slot that the node uses on its upstream.
 func (n Node) Slot() string { return "repool_" + n.Name }

@@ -142,7 +142,7 @@ func (l *Lab) PowerOff(ctx context.Context, host string) error {
 	if l.Net == "" {
 		return errOneHost
 	}
-	// The cable first: nobody shall see the kernel close a connection.
+	// The cable first: or a peer would see the kernel close a connection.
 	if err := l.CutCable(ctx, host); err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (l *Lab) PowerOff(ctx context.Context, host string) error {
 
 // PowerOnNode boots the host of node i: network, sshd and agent. Its PostgreSQL is
 // started too if boot says that the service manager has it so; that it does not
-// come up, be it that repool was quicker, is no error.
+// come up, is not an error: repool may have been quicker.
 func (l *Lab) PowerOnNode(ctx context.Context, i int, boot bool) error {
 	if err := l.MendCable(ctx, nodeHost(i)); err != nil {
 		return err

@@ -79,7 +79,7 @@ func TestNetworkFaults(t *testing.T) {
 				continue
 			}
 			// What was cut may take a moment to be found again: addresses are asked
-			// for anew, a second apart.
+			// for again, a second apart.
 			wait, cancel := context.WithTimeout(ctx, 15*time.Second)
 			err := WaitFor(wait, what+": "+pair, func(context.Context) error {
 				if !reaches(t, l, from, address) {
@@ -111,7 +111,7 @@ func TestNetworkFaults(t *testing.T) {
 	check("no cable", map[string]bool{a + ">" + b: false, pg + ">" + a: true, b + ">" + pg: false})
 	must(l.MendCable(ctx, b))
 	must(l.SlowLink(ctx, a, "8mbit"))
-	check("mended, and slow", all)
+	check("repaired, and slow", all)
 	must(l.SlowLink(ctx, a, ""))
 	must(l.Lose(ctx, a, ""))
 	check("lost in one direction", map[string]bool{a + ">" + b: false, pg + ">" + b: true})

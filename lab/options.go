@@ -234,7 +234,7 @@ func majorVersion(binDir string) (int, error) {
 	}
 	m := versionText.FindSubmatch(out)
 	if m == nil {
-		return 0, fmt.Errorf("ask %s/postgres for its version: %q is no answer", binDir, out)
+		return 0, fmt.Errorf("ask %s/postgres for its version: unexpected output %q", binDir, out)
 	}
 	return strconv.Atoi(string(m[1]))
 }

@@ -24,7 +24,7 @@ func (l *Lab) ConnStringDB(i int, db string) string {
 func (l *Lab) PoolConnString() string {
 	p := l.Pgpools[0]
 	if l.Net != "" {
-		p.Host = l.Sockets // from the outside there is no way into the lab's network
+		p.Host = l.Sockets // the lab's network cannot be reached from outside
 	}
 	return fmt.Sprintf("host=%s port=%d user=app password=%s dbname=app sslmode=disable", p.Host, p.Port,
 		l.Passwords["app"])

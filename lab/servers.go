@@ -64,7 +64,7 @@ func (l *Lab) waitNoZombie(i int) {
 	}
 }
 
-// StartNode starts a server as an outside hand does, a person or a supervisor
+// StartNode starts a server as an external process does, a person or a supervisor
 // that knows nothing of repool: pg_ctl, or pg_ctlcluster in the Debian layout.
 func (l *Lab) StartNode(ctx context.Context, i int) error {
 	if l.opts.Layout == LayoutPlain {
@@ -94,7 +94,7 @@ const (
 	Immediate StopMode = "immediate"
 )
 
-// StopNode stops a server as an outside hand does and waits until it is gone.
+// StopNode stops a server as an external process does and waits until it is gone.
 func (l *Lab) StopNode(ctx context.Context, i int, mode StopMode) error {
 	ps := l.nodeProcs(i)
 	if l.opts.Layout == LayoutDebian {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// stopped marks an error that no waiting will mend.
+// stopped marks an error that waiting cannot fix.
 type stopped struct{ error }
 
 func (s stopped) Unwrap() error { return s.error }

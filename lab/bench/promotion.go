@@ -67,7 +67,7 @@ func (b *bench) promoteOnce(ctx context.Context, byHook bool) (time.Duration, er
 	if err != nil {
 		return 0, fmt.Errorf("promote: %w", err)
 	}
-	// Pgpool-II remembers every node as up: without its status file it looks anew.
+	// Pgpool-II remembers every node as up: without its status file it looks again.
 	if err := b.l.RemovePgpoolStatus(0); err != nil {
 		return 0, err
 	}

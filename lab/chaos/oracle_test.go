@@ -189,7 +189,7 @@ func TestEveryViolationIsSeen(t *testing.T) {
 
 	// A vault report that calls a row lost which is there.
 	row := p.writer.Acked()[0]
-	vault := filepath.Join(p.lab.Nodes[row.Node].Workshop(), "vault", "planted")
+	vault := filepath.Join(p.lab.Nodes[row.Node].WorkDir(), "vault", "planted")
 	p.must(os.MkdirAll(vault, 0o755))
 	p.must(os.WriteFile(filepath.Join(vault, "report.json"), fmt.Appendf(nil,
 		`{"node": %d, "diverged": "0/1000", "history": {"tli": %d}, "commits": [{"xid": %d, "lsn": "0/2000"}]}`, row.Node,

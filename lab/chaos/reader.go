@@ -76,7 +76,7 @@ func newReaders(n int) *readers {
 
 func (r *readers) stop() { r.cancel(); r.wg.Wait() }
 
-// read reads on node i until ctx ends; a connection that breaks is made anew.
+// read reads on node i until ctx ends; a connection that breaks is made again.
 func (r *readers) read(ctx context.Context, i int) {
 	tick := time.NewTicker(readEvery)
 	defer tick.Stop()

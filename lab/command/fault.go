@@ -49,7 +49,7 @@ var faults = map[string]fault{
 		func(l *lab.Lab, ctx context.Context, n int) error { return l.MendCable(ctx, l.NodeHost(n)) }},
 	"partition": {"drop all packets to and from the node's host",
 		func(l *lab.Lab, ctx context.Context, n int) error { return l.Part(ctx, l.NodeHost(n), "") }},
-	"heal": {"mend the network: drop nothing any more (the number is ignored)",
+	"heal": {"repair the network: drop nothing any more (the number is ignored)",
 		func(l *lab.Lab, ctx context.Context, _ int) error { return l.HealNetwork(ctx) }},
 	"slow-link": {"slow the network of the node's host down to 8 Mbit/s",
 		func(l *lab.Lab, ctx context.Context, n int) error { return l.SlowLink(ctx, l.NodeHost(n), "8mbit") }},

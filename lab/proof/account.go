@@ -106,7 +106,7 @@ func VaultedOf(l *lab.Lab, node int) (map[Commit]bool, error) {
 }
 
 func vaultedOf(l *lab.Lab, node int, out map[Commit]bool) error {
-	reports, err := filepath.Glob(filepath.Join(l.Nodes[node].Workshop(), "vault", "*", "report.json"))
+	reports, err := filepath.Glob(filepath.Join(l.Nodes[node].WorkDir(), "vault", "*", "report.json"))
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func TestVaultReportsNameTheTimeline(t *testing.T) {
 	l := &lab.Lab{}
 	l.Nodes = []lab.Node{{ID: 0, DataDir: filepath.Join(t.TempDir(), "data")}}
 	report := func(name, text string) {
-		dir := filepath.Join(l.Nodes[0].Workshop(), "vault", name)
+		dir := filepath.Join(l.Nodes[0].WorkDir(), "vault", name)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}

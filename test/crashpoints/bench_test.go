@@ -65,9 +65,9 @@ func newBench(t testing.TB, script string) *bench {
 	return b
 }
 
-func (b *bench) dir() string      { return b.Nodes[b.node].DataDir }
-func (b *bench) workshop() string { return b.Nodes[b.node].Workshop() }
-func (b *bench) vault() string    { return filepath.Join(b.workshop(), "vault") }
+func (b *bench) dir() string     { return b.Nodes[b.node].DataDir }
+func (b *bench) workDir() string { return b.Nodes[b.node].WorkDir() }
+func (b *bench) vault() string   { return filepath.Join(b.workDir(), "vault") }
 
 func (b *bench) must(err error) {
 	b.t.Helper()
@@ -170,8 +170,8 @@ func (b *bench) whole(after time.Time) (parked plan.Code, err error) {
 }
 
 // newest is the newest record of the node's journal.
-func newest(workshop string) (rec journal.Record) {
-	files, err := filepath.Glob(filepath.Join(workshop, "journal", "*.json"))
+func newest(workDir string) (rec journal.Record) {
+	files, err := filepath.Glob(filepath.Join(workDir, "journal", "*.json"))
 	if err != nil {
 		return rec
 	}
@@ -187,11 +187,11 @@ func newest(workshop string) (rec journal.Record) {
 // halfDone looks for a server in a directory that nobody may start.
 func (b *bench) halfDone([]lab.NodeStatus) (bad []string) {
 	for _, n := range b.Nodes {
-		damaged := newest(n.Workshop()).Aside == journal.AsideDamaged
-		if damaged && b.ServersIn(filepath.Join(n.Workshop(), "aside")) > 0 {
+		damaged := newest(n.WorkDir()).Aside == journal.AsideDamaged
+		if damaged && b.ServersIn(filepath.Join(n.WorkDir(), "aside")) > 0 {
 			bad = append(bad, fmt.Sprintf("node %d: a server runs in the half-done directory aside", n.ID))
 		}
-		if b.ServersIn(filepath.Join(n.Workshop(), "new")) > 0 {
+		if b.ServersIn(filepath.Join(n.WorkDir(), "new")) > 0 {
 			bad = append(bad, fmt.Sprintf("node %d: a server runs in the unfinished copy", n.ID))
 		}
 	}
@@ -200,8 +200,8 @@ func (b *bench) halfDone([]lab.NodeStatus) (bad []string) {
 
 // killPrograms kills what the dead agent has left at work on the node.
 func (b *bench) killPrograms() {
-	b.Signal(syscall.SIGKILL, "pg_rewind", b.workshop())
-	b.Signal(syscall.SIGKILL, "pg_basebackup", b.workshop())
-	b.Signal(syscall.SIGKILL, "pg_verifybackup", b.workshop())
-	b.Signal(syscall.SIGKILL, "postgres", b.workshop())
+	b.Signal(syscall.SIGKILL, "pg_rewind", b.workDir())
+	b.Signal(syscall.SIGKILL, "pg_basebackup", b.workDir())
+	b.Signal(syscall.SIGKILL, "pg_verifybackup", b.workDir())
+	b.Signal(syscall.SIGKILL, "postgres", b.workDir())
 }

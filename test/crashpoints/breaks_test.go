@@ -95,7 +95,7 @@ func order(m topology.Method) func(*bench) {
 		if b.ordered {
 			return
 		}
-		req := newest(b.workshop()).Request
+		req := newest(b.workDir()).Request
 		req.ID, req.Method = fmt.Sprintf("by-hand-%d", time.Now().UnixNano()), m
 		agent := agentapi.DialUnix(b.AgentSocket(b.node), nil)
 		token, err := agent.Acquire(b.ctx, "test")
@@ -130,11 +130,11 @@ func promoteAndKill(b *bench) {
 
 // copyHome is a person who brings back a copy of what is under repair.
 func copyHome(b *bench) {
-	b.must(b.Command(b.ctx, "cp", "-a", filepath.Join(b.workshop(), "aside"), b.dir()).Run())
+	b.must(b.Command(b.ctx, "cp", "-a", filepath.Join(b.workDir(), "aside"), b.dir()).Run())
 }
 
 // killCopy kills the base backup in the middle.
-func killCopy(b *bench) { b.Signal(syscall.SIGKILL, "pg_basebackup", b.workshop()) }
+func killCopy(b *bench) { b.Signal(syscall.SIGKILL, "pg_basebackup", b.workDir()) }
 
 // lockSettings and lockVault make a run fail with the directory aside.
 func lockSettings(b *bench)   { b.chmod(0, b.settings()...) }
@@ -143,7 +143,7 @@ func unlockSettings(b *bench) { b.chmod(0o600, b.settings()...) }
 // settings is the file with the node's upstream, wherever the directory is.
 func (b *bench) settings() []string {
 	const name = "postgresql.auto.conf"
-	return []string{filepath.Join(b.dir(), name), filepath.Join(b.workshop(), "aside", name)}
+	return []string{filepath.Join(b.dir(), name), filepath.Join(b.workDir(), "aside", name)}
 }
 
 func lockVault(b *bench) {

@@ -45,7 +45,7 @@ func trials(full bool, only *regexp.Regexp) []trial {
 }
 
 // deaths are those worth trying at a point. What dies beside the agent matters
-// where the directory is away from home.
+// where the directory is away from its place.
 func deaths(name string) []death {
 	p := parse(name)
 	out := []death{agentAlone}

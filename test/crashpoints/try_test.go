@@ -142,7 +142,7 @@ func (b *bench) restart() {
 
 // how names what brought the node back, by its own journal.
 func (b *bench) how(since time.Time) string {
-	r := newest(b.workshop()).Run
+	r := newest(b.workDir()).Run
 	if r.Outcome == topology.RunDone && r.Ended.After(since) {
 		return "attached by " + string(r.Method)
 	}
@@ -168,7 +168,7 @@ func (b *bench) promises() (bad []string) {
 	}
 	bad = append(bad, b.guard.Reset().Violations...)
 	for _, n := range b.Nodes {
-		entries, err := filepath.Glob(filepath.Join(n.Workshop(), "vault", "*"))
+		entries, err := filepath.Glob(filepath.Join(n.WorkDir(), "vault", "*"))
 		b.must(err)
 		for _, e := range entries {
 			b.must(os.RemoveAll(e))

@@ -144,7 +144,7 @@ func wayTo(name string) (w way, reason string, ok bool) {
 }
 
 // asideAt says that at this point the old directory has left its home, so that
-// an outside hand must find nothing there that it could start, or a standby.
+// an external process must find nothing there that it could start, or a standby.
 // Before, an old primary stands there as it was.
 func (p point) asideAt() bool {
 	switch topology.Method(p.method) {
@@ -161,7 +161,7 @@ func (p point) asideAt() bool {
 	return at > left || at == left && (p.part == "effect" || p.part == "after")
 }
 
-// destructive says that at this point the directory is away from home and
+// destructive says that at this point the directory is away from its place and
 // being changed.
 func (p point) destructive() bool {
 	names := resync.Steps(topology.Method(p.method))

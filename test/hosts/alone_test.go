@@ -137,7 +137,7 @@ func (p *pool) held(node int) (gone chan string) {
 		gone <- said.String()
 	}()
 	p.Wait("the start to be held", func(context.Context) error {
-		_, err := os.Stat(filepath.Join(p.Workshop(node), "start-held.json"))
+		_, err := os.Stat(filepath.Join(p.WorkDir(node), "start-held.json"))
 		return err
 	})
 	return gone

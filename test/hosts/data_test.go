@@ -30,11 +30,11 @@ func (p *pool) bulk(mib int) error {
 }
 
 // keptAside asserts that what a base backup is to replace is still whole, in the
-// workshop or at home.
+// work directory or in its place.
 func (p *pool) keptAside(node int) {
 	p.T.Helper()
-	for _, dir := range []string{p.Nodes[node].DataDir, filepath.Join(p.Workshop(node), "aside"),
-		filepath.Join(p.Workshop(node), "old")} {
+	for _, dir := range []string{p.Nodes[node].DataDir, filepath.Join(p.WorkDir(node), "aside"),
+		filepath.Join(p.WorkDir(node), "old")} {
 		if _, err := os.Stat(filepath.Join(dir, "global", "pg_control")); err == nil {
 			return
 		}

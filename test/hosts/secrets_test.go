@@ -25,7 +25,7 @@ import (
 // No password shows anywhere but in the files that are there for passwords: not
 // in the arguments or the environment of any process, not in logs, journal, vault,
 // history, status, nor in a node's own configuration (P10). Everything is done by
-// the role that setup makes, which is no superuser.
+// the role that setup makes, which is not a superuser.
 func TestSecretsStaySecret(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSSH, Web: true})
 	super, err := p.Value(p.Ctx, 0, "SELECT rolsuper FROM pg_roles WHERE rolname = 'repool'")
@@ -48,7 +48,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	p.searchWeb()
 	for _, args := range [][]string{{"status", "--json"}, {"plan", "--json"}, {"history", "--json"},
 		{"vault", "--json"}, {"check", "--json"}} {
-		out, _ := p.Repool(p.Ctx, args...) // check finds fault with a lab, and that is no matter here
+		out, _ := p.Repool(p.Ctx, args...) // check reports problems of a lab, which do not matter here
 		for name, word := range p.Passwords {
 			if strings.Contains(out, word) {
 				t.Errorf("repool %s shows the password of %s", args[0], name)

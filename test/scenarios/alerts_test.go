@@ -108,7 +108,7 @@ func TestAlertsOfBadStates(t *testing.T) {
 	}
 	p.Must(p.Exec(p.Ctx, paused, "SELECT pg_wal_replay_resume()"))
 	p.Signal(syscall.SIGCONT, p.BackupOf(lost)...)
-	p.Whole("all of that mended", since)
+	p.Whole("all of that repaired", since)
 
 	p.slotLimit(old, "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
 	p.haveFired(prom, "RepoolSlotLost")
@@ -129,7 +129,7 @@ func TestAlertsOfBadStates(t *testing.T) {
 }
 
 // TestAlertOfLostQuorum: of two Pgpool-IIs with a watchdog one is gone, and one
-// of two is no quorum.
+// of two is not a quorum.
 func TestAlertOfLostQuorum(t *testing.T) {
 	p := up(t, lab.Options{Web: true, Standbys: 1, Watchdog: 2, Agents: lab.AgentsSeparate,
 		Pgpool: map[string]string{"enable_consensus_with_half_votes": "off"}})
@@ -187,7 +187,7 @@ func (p *pool) takeAllProcesses(n int) (free func()) {
 	}
 }
 
-// slotLimit changes a node's settings and has them heeded.
+// slotLimit changes a node's settings and makes them take effect.
 func (p *pool) slotLimit(node int, sql string) {
 	p.T.Helper()
 	for _, s := range []string{sql, "SELECT pg_reload_conf()", "SELECT pg_switch_wal()", "CHECKPOINT"} {

@@ -27,7 +27,7 @@ func TestS04NoChecksumsNoHintsBaseBackup(t *testing.T) {
 	p.Must(p.KillNode(p.Ctx, old))
 	resume := caught()
 	p.slotReserved(old)
-	if !there(p.Workshop(old)+"/aside") || there(p.Nodes[old].DataDir) {
+	if !there(p.WorkDir(old)+"/aside") || there(p.Nodes[old].DataDir) {
 		t.Error("the old directory is not aside while the new one is copied")
 	}
 	p.Vaulted(old, lost)
@@ -36,7 +36,7 @@ func TestS04NoChecksumsNoHintsBaseBackup(t *testing.T) {
 	run := p.HealedBy(old, since, topology.MethodBaseBackup)
 	p.lostInVault(run, lost)
 	watch.keptUntilStreaming(t, run)
-	if there(p.Workshop(old) + "/old") {
+	if there(p.WorkDir(old) + "/old") {
 		t.Error("the old directory is still there, though all that only it held is in the vault")
 	}
 	p.Equal()
@@ -64,7 +64,7 @@ func TestS04RewindWALRecycledBaseBackup(t *testing.T) {
 	if run.Vault.Complete || run.Vault.Missing == "" {
 		t.Errorf("the vault calls itself complete though the WAL of the lost commits is gone: %+v", run.Vault)
 	}
-	if !there(p.Workshop(old) + "/old") {
+	if !there(p.WorkDir(old) + "/old") {
 		t.Error("the vault is incomplete, and the old directory is not kept")
 	}
 	p.Equal()
@@ -99,7 +99,7 @@ func (p *pool) slotReserved(node int) {
 type oldCopy struct {
 	stop  context.CancelFunc
 	done  chan struct{}
-	moved time.Time // first seen away from home
+	moved time.Time // first seen away from its place
 	gone  time.Time // first seen nowhere, after that; zero: it was there to the end
 }
 
@@ -107,7 +107,7 @@ type oldCopy struct {
 func (p *pool) watchOld(node int) *oldCopy {
 	ctx, cancel := context.WithCancel(p.Ctx)
 	w := &oldCopy{stop: cancel, done: make(chan struct{})}
-	at := func(place string) bool { return there(filepath.Join(p.Workshop(node), place)) }
+	at := func(place string) bool { return there(filepath.Join(p.WorkDir(node), place)) }
 	go func() {
 		defer close(w.done)
 		tick := time.NewTicker(5 * time.Millisecond)

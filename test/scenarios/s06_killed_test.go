@@ -16,14 +16,14 @@ import (
 )
 
 // S6 (hazards 6 to 9, P4): whatever works on a node is killed -9 in mid-work,
-// and from that moment an outside hand starts the node's server as soon as it
+// and from that moment an external process starts the node's server as soon as it
 // can, as a service manager does. The node never accepts writes, nothing that
 // it alone held is lost, and it ends attached; only what fails again and again
 // is parked until a person releases it.
 
-// outsideHand starts the node's server whenever there is one to start, until
+// externalStarter starts the node's server whenever there is one to start, until
 // the function it returns is called. The guard lets it accept no writes.
-func (p *pool) outsideHand(g *guard, node int) (stop func()) {
+func (p *pool) externalStarter(g *guard, node int) (stop func()) {
 	g.MustNotWrite(node, true)
 	end := p.Supervise(node)
 	return func() { end(); g.MustNotWrite(node, false) }
@@ -71,11 +71,11 @@ func TestS06AgentKilledDuringRewind(t *testing.T) {
 		since := time.Now()
 		p.Must(p.KillNode(p.Ctx, old))
 		p.crashed(old, blow.point)
-		release := p.outsideHand(g, old)
+		release := p.externalStarter(g, old)
 		p.Must(p.StartAgent(p.Ctx, old))
 		p.Whole(blow.point, since)
 		release()
-		if blow.heals != topology.MethodStart { // the outside hand may have been first
+		if blow.heals != topology.MethodStart { // the external process may have been first
 			p.HealedBy(old, since, blow.heals)
 		}
 		p.Vaulted(old, lost)
@@ -83,7 +83,7 @@ func TestS06AgentKilledDuringRewind(t *testing.T) {
 	p.Equal()
 }
 
-// S6: the agent dies while the old primary is copied anew.
+// S6: the agent dies while the old primary is copied again.
 func TestS06AgentKilledDuringBaseBackup(t *testing.T) {
 	p := up(t, lab.Options{Agents: lab.AgentsSeparate, NoWALLogHints: true, Layout: lab.LayoutDebian,
 		Repool: testpool.CrashBinary(t)})
@@ -101,7 +101,7 @@ func TestS06AgentKilledDuringBaseBackup(t *testing.T) {
 		since := time.Now()
 		p.Must(p.KillNode(p.Ctx, old))
 		p.crashed(old, point)
-		release := p.outsideHand(g, old)
+		release := p.externalStarter(g, old)
 		p.Must(p.StartAgent(p.Ctx, old))
 		p.Whole(point, since)
 		release()
@@ -143,7 +143,7 @@ func TestS06ControllerKilledAgentsLive(t *testing.T) {
 			return nil
 		})
 		p.Must(p.KillController(p.Ctx, 0))
-		if early { // the old primary stands at home still, and nobody could keep a hand from it
+		if early { // the old primary's directory is still in its place, where anybody could start it
 			resume()
 			p.Wait("the directory to be aside", func(anyContext) error {
 				if there(p.Nodes[old].DataDir) {
@@ -152,7 +152,7 @@ func TestS06ControllerKilledAgentsLive(t *testing.T) {
 				return nil
 			})
 		}
-		release := p.outsideHand(g, old)
+		release := p.externalStarter(g, old)
 		resume()
 		if !early {
 			p.Wait("the run to end without a controller", func(ctx context.Context) error {
@@ -195,7 +195,7 @@ func TestS06ProgramsKilled(t *testing.T) {
 		copying := p.Catch(0, p.BackupOf(old)...) // a half-rewound directory can only be replaced
 		p.Must(p.KillNode(p.Ctx, old))
 		rewinding()
-		release := p.outsideHand(g, old)
+		release := p.externalStarter(g, old)
 		p.killed(whole, p.RewindOf(old))
 		copying()
 		p.killed(whole, p.BackupOf(old))
@@ -208,7 +208,7 @@ func TestS06ProgramsKilled(t *testing.T) {
 	n := p.Standbys()[0]
 	since := time.Now()
 	p.Wipe(n)
-	release := p.outsideHand(g, n)
+	release := p.externalStarter(g, n)
 	p.Wait("the node to be parked", func(ctx context.Context) error {
 		p.Signal(syscall.SIGKILL, p.BackupOf(n)...)
 		st, err := p.Ctl.Status(ctx)

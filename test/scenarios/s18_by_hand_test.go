@@ -41,7 +41,7 @@ func TestS18PromotedByHand(t *testing.T) {
 // poolWithoutPrimary waits until Pgpool-II has given up its search for one.
 func (p *pool) poolWithoutPrimary() {
 	p.T.Helper()
-	p.Wait("Pgpool-II to hold no node for the primary", func(ctx context.Context) error {
+	p.Wait("Pgpool-II to consider no node the primary", func(ctx context.Context) error {
 		nodes, err := p.PoolNodes(ctx, 0)
 		for _, n := range nodes {
 			if n.Role == pcp.RolePrimary {

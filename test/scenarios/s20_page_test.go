@@ -69,7 +69,7 @@ func TestS20PageThroughAFailover(t *testing.T) {
 	}
 	if n := len(lost); !strings.Contains(b.Text(`document.getElementById("s-alarms").innerText`),
 		"lost commits, kept in the vault of node") || n == 0 {
-		t.Errorf("%d lost commits are no alarm", n)
+		t.Errorf("%d lost commits raise no alarm", n)
 	}
 	b.Go(strings.TrimSpace(b.Text(`document.querySelector(".vault a").href`)))
 	b.Until(`document.querySelector(".story h1").innerText.includes("healed") && document.querySelector(".steps li")`)

@@ -14,7 +14,7 @@ import (
 // primary, and made a standby of that by hand, after it had commits of its own. Its
 // WAL receiver writes the primary's WAL over its own from the beginning of the
 // segment on, so that its disk does not tell any longer (hazard 1). It is
-// attached by hand. It is found all the same, detached, and built anew; the vault
+// attached by hand. It is found all the same, detached, and rebuilt; the vault
 // does not take the primary's commits for its lost ones, and what it had is kept.
 func TestS23StreamsOverItsOwnLine(t *testing.T) {
 	p := up(t, lab.Options{})
@@ -47,7 +47,7 @@ func TestS23StreamsOverItsOwnLine(t *testing.T) {
 	if run.Vault != nil {
 		t.Errorf("WAL that was received over node %d's own was taken for its own: %+v", n, run.Vault)
 	}
-	if !there(filepath.Join(p.Workshop(n), "old")) {
+	if !there(filepath.Join(p.WorkDir(n), "old")) {
 		t.Errorf("the directory of node %d, the only place of %d commits, was not kept", n, len(lost))
 	}
 	missing, err := p.Missing(p.Ctx, fresh, kept)

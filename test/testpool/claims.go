@@ -108,7 +108,7 @@ func (p *Pool) HealedBy(node int, since time.Time, want topology.Method) topolog
 // oldest first.
 func (p *Pool) Journal(node int, since time.Time) []topology.RunState {
 	p.T.Helper()
-	files, err := filepath.Glob(filepath.Join(p.Workshop(node), "journal", "*.json"))
+	files, err := filepath.Glob(filepath.Join(p.WorkDir(node), "journal", "*.json"))
 	p.Must(err)
 	var out []topology.RunState
 	for _, path := range files {
@@ -152,7 +152,7 @@ func (p *Pool) Equal() {
 // Vaulted claims that reports in the node's vault list each of the rows.
 func (p *Pool) Vaulted(node int, rows []lab.Row) {
 	p.T.Helper()
-	reports, err := filepath.Glob(filepath.Join(p.Workshop(node), "vault", "*", "report.json"))
+	reports, err := filepath.Glob(filepath.Join(p.WorkDir(node), "vault", "*", "report.json"))
 	p.Must(err)
 	saved := map[uint64]bool{}
 	for _, path := range reports {

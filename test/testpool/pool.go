@@ -159,9 +159,9 @@ func (p *Pool) Wipe(node int) {
 	p.Release(node)
 }
 
-// Workshop is where the node's agent keeps its journal, its vault and what it
+// WorkDir is where the node's agent keeps its journal, its vault and what it
 // works on.
-func (p *Pool) Workshop(node int) string { return p.Nodes[node].Workshop() }
+func (p *Pool) WorkDir(node int) string { return p.Nodes[node].WorkDir() }
 
 // Catch is the lab's Catch with the test's patience. It looks from now on: call it before what makes the program start,
 // which may be over in a moment. caught waits until the program is stopped; resume lets it go on.
@@ -192,10 +192,10 @@ const Copying = 64 << 10
 
 // RewindOf and BackupOf are words that tell a node's programs from all others.
 func (p *Pool) RewindOf(node int) []string {
-	return []string{"pg_rewind", "--target-pgdata=" + p.Workshop(node)}
+	return []string{"pg_rewind", "--target-pgdata=" + p.WorkDir(node)}
 }
 
 // BackupOf is of its base backup.
 func (p *Pool) BackupOf(node int) []string {
-	return []string{"pg_basebackup", "--pgdata=" + p.Workshop(node)}
+	return []string{"pg_basebackup", "--pgdata=" + p.WorkDir(node)}
 }

@@ -128,7 +128,7 @@ func (p *pool) poolPrimary(ctx context.Context) (int, error) {
 
 func (p *pool) waitPoolPrimary(want int) {
 	p.T.Helper()
-	p.Wait(fmt.Sprintf("Pgpool-II to hold node %d for the primary", want), func(ctx context.Context) error {
+	p.Wait(fmt.Sprintf("Pgpool-II to consider node %d the primary", want), func(ctx context.Context) error {
 		got, err := p.poolPrimary(ctx)
 		if err == nil && got != want {
 			err = fmt.Errorf("it holds %d", got)
@@ -162,7 +162,7 @@ func TestPrimaryFailsOver(t *testing.T) {
 		var open string
 		if err := lab.WaitFor(p.Ctx, "what a command inherits", func(context.Context) error {
 			if open = h.read("open"); open == "" {
-				return errors.New("a later command is at writing it anew")
+				return errors.New("a later command is writing it again")
 			}
 			return nil
 		}); err != nil || !strings.Contains(open, "socket:[") {
