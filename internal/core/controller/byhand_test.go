@@ -81,7 +81,7 @@ func TestDetachThatCouldBeAFailoverIsRefused(t *testing.T) {
 	}{
 		"the primary":  {0, func(*world) {}, codes.IsPrimary},
 		"no such node": {7, func(*world) {}, "no-such-node"},
-		"the other Pgpool-II holds it for primary": {1, func(w *world) { w.pools[1].view.Primary = 1 }, codes.IsPrimary},
+		"the other Pgpool-II considers it the primary": {1, func(w *world) { w.pools[1].view.Primary = 1 }, codes.IsPrimary},
 		"the other Pgpool-II knows no primary": {1, func(w *world) { w.pools[1].view.Primary = topology.NoNode },
 			codes.IsPrimary},
 		"the other Pgpool-II does not answer": {1, func(w *world) { w.pools[1].view.Err = "refused" }, codes.IsPrimary},
@@ -98,7 +98,7 @@ func TestDetachThatCouldBeAFailoverIsRefused(t *testing.T) {
 				defer stop()
 				w.pass(interval)
 				// The look of the request itself is what counts.
-				w.change(func() { w.onAnew = func(w *world) { c.change(w) } })
+				w.change(func() { w.onFresh = func(w *world) { c.change(w) } })
 				if code := refusedAs(t, k.Detach(t.Context(), ann(c.node))); code != c.code {
 					t.Errorf("refused as %s, want %s", code, c.code)
 				}

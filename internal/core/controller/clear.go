@@ -40,7 +40,7 @@ func (x *executor) clear(ctx context.Context, l led, s topology.RunState) {
 	}
 }
 
-// final says that the agent has understood, so that asking again is no use.
+// final says that the agent has understood, so that asking again is useless.
 func final(err error) bool {
 	for _, kind := range []error{agentapi.ErrStaleToken, agentapi.ErrNoRun, agentapi.ErrRefused, agentapi.ErrLocked} {
 		if errors.Is(err, kind) {

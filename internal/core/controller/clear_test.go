@@ -34,9 +34,9 @@ func TestClearanceIsWithheld(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 1, func(t *testing.T, w *world) {
 				w.diverged(2)
-				w.onAnew = func(w *world) {
+				w.onFresh = func(w *world) {
 					change(w)
-					w.onAnew = nil
+					w.onFresh = nil
 				}
 				_, stop := w.run()
 				defer stop()
@@ -84,8 +84,8 @@ func TestClearanceIsToldAgain(t *testing.T) {
 		defer stop()
 		w.pass(10 * time.Second)
 		w.wantCalls(2, "StartRun rewind, Clear rewind")
-		if w.anew != 3 {
-			t.Errorf("%d looks for 3 tries", w.anew)
+		if w.fresh != 3 {
+			t.Errorf("%d looks for 3 tries", w.fresh)
 		}
 	})
 }
@@ -102,8 +102,8 @@ func TestClearanceThatIsRefusedIsNotRepeated(t *testing.T) {
 		_, stop := w.run()
 		defer stop()
 		w.pass(20 * time.Second)
-		if w.anew != 1 {
-			t.Errorf("%d looks", w.anew)
+		if w.fresh != 1 {
+			t.Errorf("%d looks", w.fresh)
 		}
 	})
 }

@@ -53,16 +53,16 @@ func TestDivergedNodeAttachedByHand(t *testing.T) {
 		w.diverged(2)
 		w.pools[0].set(2, topology.PoolUp)
 		w.agents[2].StepTime = 2 * time.Second
-		w.onAnew = func(w *world) {
-			w.note("look anew")
+		w.onFresh = func(w *world) {
+			w.note("fresh look")
 			if calls := w.agents[2].Calls(); len(calls) != 1 {
-				t.Errorf("a look to clear by after %v", calls)
+				t.Errorf("a look for clearance after %v", calls)
 			}
 		}
 		_, stop := w.run()
 		defer stop()
 		w.pass(20 * time.Second)
-		w.wantDone("detach 2 on pool0, look anew, attach 2 on pool0, attach 2 on pool1")
+		w.wantDone("detach 2 on pool0, fresh look, attach 2 on pool0, attach 2 on pool1")
 		w.wantCalls(2, "StartRun rewind, Clear rewind")
 		if got := codesOf(w.events("run")); got != "started done" {
 			t.Errorf("events of the run: %s", got)
@@ -264,7 +264,7 @@ func TestLookNeverBlocksNorRacesTheLoop(t *testing.T) {
 		c.Look("once")
 		w.pass(10 * time.Millisecond)
 		if n := w.seen(); n != before+1 {
-			t.Errorf("%d passes right after a look was asked for", n-before)
+			t.Errorf("%d passes right after a look was requested", n-before)
 		}
 		before = w.seen()
 		for range 10_000 {

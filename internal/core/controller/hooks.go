@@ -40,7 +40,7 @@ func (x *executor) resumeHooks() {
 }
 
 // checkpoint runs one on a node in the background: the caller, a hook, cannot
-// wait for it. One that is asked for while another runs is run after it, since
+// wait for it. One that is requested while another runs is run after it, since
 // what made it necessary may have happened after the other began.
 func (x *executor) checkpoint(node topology.NodeID) error {
 	if x.o.Checkpoint == nil {

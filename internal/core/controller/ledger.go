@@ -19,7 +19,7 @@ type ledger struct {
 	noStart map[topology.NodeID]noStart
 	// recoveries are the online recoveries, see leftToPgpool.
 	recoveries map[topology.NodeID]recovery
-	// checkpoints are those under way; true: another one was asked for meanwhile.
+	// checkpoints are those under way; true: another one was requested meanwhile.
 	checkpoints map[topology.NodeID]bool
 	hooksAt     time.Time // unfinished hooks are not tried before
 	runs        runBook
@@ -149,7 +149,7 @@ func (l *ledger) beginCheckpoint(node topology.NodeID) bool {
 	return !running
 }
 
-// endCheckpoint says whether another one was asked for meanwhile, and can be run.
+// endCheckpoint says whether another one was requested meanwhile, and can be run.
 func (l *ledger) endCheckpoint(node topology.NodeID, stopping bool) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,7 +185,7 @@ type runBook struct {
 	open map[string]topology.NodeID
 	// tokens are those of the runs that we lead.
 	tokens map[string]topology.Token
-	// cancelled is the run of each node whose cancel was asked for last.
+	// cancelled is the run of each node whose cancel was requested last.
 	cancelled map[topology.NodeID]string
 	// passedBy are runs not to be taken up before that time.
 	passedBy map[string]time.Time

@@ -79,7 +79,7 @@ func (l *loop) run(ctx context.Context) {
 			return
 		case <-next.C:
 			select {
-			case reason = <-l.asked: // this pass is the one that was asked for
+			case reason = <-l.asked: // this is the pass that was requested
 			default:
 			}
 		case reason = <-l.asked:

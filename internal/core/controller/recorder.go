@@ -131,7 +131,7 @@ func (r *recorder) save(ctx context.Context) error {
 	r.saving.Lock()
 	defer r.saving.Unlock()
 	mem := r.memory.read()
-	// One that cannot be written is no reason to lose the other.
+	// If one cannot be written, the other still must be.
 	copied := r.copyHolds(mem.Holds)
 	if copied != nil {
 		copied = fmt.Errorf("second copy of the holds: %w", copied)

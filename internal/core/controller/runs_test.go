@@ -171,7 +171,7 @@ func TestWatchThatBreaks(t *testing.T) {
 }
 
 // TestAgentThatStallsGetsNoOldOrder: what was decided before an agent was free
-// is decided anew.
+// is decided again.
 func TestAgentThatStallsGetsNoOldOrder(t *testing.T) {
 	inWorld(t, 1, func(_ *testing.T, w *world) {
 		w.dies(2)

@@ -33,12 +33,12 @@ type world struct {
 	pools  []*fakePool
 	agents []*agentapitest.Fake
 	passes int
-	anew   int
+	fresh  int
 	// promoted is the failover hook's record.
 	promoted topology.Promotion
-	// onAnew is called before each look that clears a step.
-	onAnew func(*world)
-	trace  []string
+	// onFresh is called before each look that clears a step.
+	onFresh func(*world)
+	trace   []string
 }
 
 var line2 = topology.History{TLI: 2, Ancestors: []topology.HistoryEntry{{TLI: 1, Switch: 0x5000000}}}
@@ -229,9 +229,9 @@ func (w *world) Observe(ctx context.Context) topology.Snapshot {
 func (w *world) ObserveFresh(ctx context.Context) topology.Snapshot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.anew++
-	if w.onAnew != nil {
-		w.onAnew(w)
+	w.fresh++
+	if w.onFresh != nil {
+		w.onFresh(w)
 	}
 	return w.snapshot(ctx)
 }
@@ -265,12 +265,12 @@ type fakePool struct {
 	w    *world
 	name string
 	view topology.PoolView
-	// takes is how long a request takes; refuses is its error, deaf: it answers
+	// takes is how long a request takes; refuses is its error, unresponsive: it answers
 	// and does nothing.
-	takes   time.Duration
-	refuses error
-	deaf    bool
-	open    int
+	takes        time.Duration
+	refuses      error
+	unresponsive bool
+	open         int
 }
 
 func (p *fakePool) Endpoint() string { return p.name }
@@ -304,7 +304,7 @@ func (p *fakePool) ask(ctx context.Context, what string, node int, to topology.P
 		return p.refuses
 	}
 	p.w.change(func() {
-		if !p.deaf {
+		if !p.unresponsive {
 			p.set(node, to)
 		}
 		// As Pgpool-II does: a search for the primary after each change.
