@@ -15,17 +15,18 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/internal/terminal"
 )
 
-// kinds are the kinds of events, as history.Event has them.
+// kinds are the kinds of events, as event.Event has them.
 var kinds = []string{"decision", "run", "attach", "detach", "fence", "hold", "release", "hook", "controller"}
 
 type historyOptions struct {
-	filter history.Filter // without Node, Since and Until, which follow
-	node   int            // -1: all nodes, and the pool
-	since  string         // as parseWhen reads it
+	filter event.Filter // without Node, Since and Until, which follow
+	node   int          // -1: all nodes, and the pool
+	since  string       // as parseWhen reads it
 	until  string
 	full   bool
 }
@@ -66,8 +67,8 @@ func (g *globals) runHistory(ctx context.Context, o historyOptions) error {
 	case f.Kind != "" && !slices.Contains(kinds, f.Kind):
 		return exit.With(exit.Usage, fmt.Errorf("there is no kind %q", f.Kind),
 			"--kind takes one of "+strings.Join(kinds, ", "))
-	case f.Limit < 1 || f.Limit > history.MaxLimit:
-		return exit.New(exit.Usage, "--limit must be from 1 to %d", history.MaxLimit)
+	case f.Limit < 1 || f.Limit > event.MaxLimit:
+		return exit.New(exit.Usage, "--limit must be from 1 to %d", event.MaxLimit)
 	}
 	if f.Since, err = parseWhen("--since", o.since, now); err != nil {
 		return err
@@ -121,7 +122,7 @@ func parseWhen(flag, text string, now time.Time) (time.Time, error) {
 
 // renderHistory prints a row for each event, in local time. Of a text with
 // several lines, full prints all, below the row.
-func renderHistory(w io.Writer, events []history.Event, full, colour bool) error {
+func renderHistory(w io.Writer, events []event.Event, full, colour bool) error {
 	t := &terminal.Table{Head: []string{"TIME", "NODE", "KIND", "CODE", "WHAT"}}
 	for _, e := range events {
 		n := "pool"
@@ -139,7 +140,7 @@ func renderHistory(w io.Writer, events []history.Event, full, colour bool) error
 }
 
 // readHistory asks the controller, or reads its file where none is running.
-func readHistory(ctx context.Context, socket, stateDir string, f history.Filter) ([]history.Event, error) {
+func readHistory(ctx context.Context, socket, stateDir string, f event.Filter) ([]event.Event, error) {
 	events, err := control.NewClient(socket).History(ctx, f)
 	if !errors.Is(err, control.ErrNotRunning) {
 		return events, err

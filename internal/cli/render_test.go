@@ -14,7 +14,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/view"
 	"github.com/repool/repool/internal/terminal"
 )
@@ -166,7 +166,7 @@ func TestRenderPlan(t *testing.T) {
 func TestRenderHistory(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 5, 1, 12, 0, 0, 7e6, time.Local)
-	events := []history.Event{
+	events := []event.Event{
 		{At: at, Node: topology.NoNode, Kind: "controller", Code: "started", Text: "controller started"},
 		{At: at, Node: 2, Kind: "run", Code: "failed",
 			Text: "start failed: the server did not come up:\n\tLOG:  could not bind\n\tHINT:  Is another postmaster " +
@@ -276,7 +276,7 @@ func TestJSONListsAreNeverNull(t *testing.T) {
 	if flat.String() != want {
 		t.Errorf("got  %s\nwant %s", flat.String(), want)
 	}
-	for _, empty := range []any{[]plan.Decision(nil), []topology.VaultEntry(nil), []history.Event(nil)} {
+	for _, empty := range []any{[]plan.Decision(nil), []topology.VaultEntry(nil), []event.Event(nil)} {
 		b.Reset()
 		if err := terminal.PrintJSON(&b, empty); err != nil || strings.TrimSpace(b.String()) != "[]" {
 			t.Errorf("%T: %q, %v", empty, b.String(), err)

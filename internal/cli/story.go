@@ -11,7 +11,7 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/view"
 	"github.com/repool/repool/internal/terminal"
 )
@@ -51,11 +51,11 @@ EXIT STATUS
 
 // tellRun finds a run's story; "last" is the run that ended or began last.
 func tellRun(ctx context.Context, p *config.Pool, run string) (view.Story, error) {
-	list := func(f history.Filter) ([]history.Event, error) {
+	list := func(f event.Filter) ([]event.Event, error) {
 		return readHistory(ctx, p.Controller.Socket, p.Controller.StateDir, f)
 	}
 	if run == "last" {
-		runs, err := list(history.Filter{Kind: "run", Limit: 50})
+		runs, err := list(event.Filter{Kind: "run", Limit: 50})
 		if err != nil {
 			return view.Story{}, err
 		}

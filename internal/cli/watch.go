@@ -14,7 +14,7 @@ import (
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/view"
 	"github.com/repool/repool/internal/terminal"
 )
@@ -78,7 +78,7 @@ func watched(ctx context.Context, c *control.Client) (control.Status, view.Past,
 		return st, view.Past{}, err
 	}
 	var past view.Past
-	if past.Events, err = c.History(ctx, history.Filter{Limit: watchedEvents}); err != nil {
+	if past.Events, err = c.History(ctx, event.Filter{Limit: watchedEvents}); err != nil {
 		past.Err = terminal.FirstLine(err.Error())
 	}
 	return st, past, nil

@@ -9,7 +9,7 @@ import (
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/view"
 	"github.com/repool/repool/internal/terminal"
 )
@@ -18,7 +18,7 @@ func TestPicture(t *testing.T) {
 	t.Parallel()
 	st := threeNodes()
 	st.Snapshot.Nodes[1].Agent.Run.Steps[0].Started = noon.Add(-20 * time.Second)
-	past := view.Past{Events: []history.Event{{At: time.Date(2026, 5, 1, 11, 59, 0, 0, time.Local), Node: 1, Kind: "run",
+	past := view.Past{Events: []event.Event{{At: time.Date(2026, 5, 1, 11, 59, 0, 0, time.Local), Node: 1, Kind: "run",
 		Code: "started", Text: "base-backup from node 0 started"}}}
 	v := view.Of(st, past, noon)
 	golden(t, "picture", strings.Join(picture(v, lines, false), "\n")+"\n")
@@ -150,7 +150,7 @@ func TestRenderStory(t *testing.T) {
 		Vault:     &topology.VaultEntry{ID: "v1", Node: 1, Path: "/v/v1", Commits: 25, Complete: true},
 		Steps: []topology.StepRun{{Name: "vault", Started: at, Ended: at.Add(1900 * time.Millisecond),
 			Note: "25 lost commits"}, {Name: "rewind", Started: at, Ended: at.Add(4 * time.Second)}}}
-	events := []history.Event{
+	events := []event.Event{
 		{At: at, Node: 1, Kind: "decision", Code: "diverged", Text: "node 1 holds WAL of its own",
 			Data: asJSON(plan.Decision{Evidence: []string{"PostgreSQL: connection refused"},
 				Rejected: []plan.Rejection{{Method: topology.MethodAdopt,

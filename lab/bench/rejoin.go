@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/repool/repool/internal/node/pgdata"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/pcp"
 )
@@ -231,7 +231,7 @@ func (b *bench) rewind(ctx context.Context) error {
 		return err
 	}
 	m := versus("rewind: old primary attached after promotion", hand, repool, 1.2, time.Second)
-	events, err := b.ctl.History(ctx, history.Filter{Kind: "run", Limit: 50})
+	events, err := b.ctl.History(ctx, event.Filter{Kind: "run", Limit: 50})
 	if err != nil {
 		return err
 	}

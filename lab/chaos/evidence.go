@@ -3,13 +3,12 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"github.com/repool/repool/internal/show/event"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/repool/repool/internal/show/history"
 )
 
 // evidenceLines are shown of the history and of Pgpool-II's log after a violation.
@@ -24,11 +23,11 @@ var chatter = []string{"status_changed_time", "forked new pcp worker", "PCP proc
 func (r *run) evidence(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	events, err := r.ctl.History(ctx, history.Filter{Limit: evidenceLines})
+	events, err := r.ctl.History(ctx, event.Filter{Limit: evidenceLines})
 	if err != nil {
 		r.say("the history cannot be read: %v", err)
 	}
-	slices.SortFunc(events, func(a, b history.Event) int { return a.At.Compare(b.At) })
+	slices.SortFunc(events, func(a, b event.Event) int { return a.At.Compare(b.At) })
 	fmt.Fprintf(r.o.Out, "the last %d events of the history:\n", len(events))
 	for _, e := range events {
 		fmt.Fprintf(r.o.Out, "  %s node %s %s %s: %s\n", e.At.Format("15:04:05.000"), e.Node, e.Kind, e.Code, e.Text)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/lab/proof"
 )
@@ -163,7 +163,7 @@ func (r *run) count(ctx context.Context, took time.Duration) error {
 
 // events counts what the controller has recorded since the last time.
 func (r *run) events(ctx context.Context) error {
-	events, err := r.ctl.History(ctx, history.Filter{Since: r.begun.Truncate(time.Second), Limit: 10000})
+	events, err := r.ctl.History(ctx, event.Filter{Since: r.begun.Truncate(time.Second), Limit: 10000})
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/lab/proof"
 )
@@ -157,7 +157,7 @@ func (s *show) heal(ctx context.Context, a *Act, fault time.Time) error {
 // events tells what the controller has recorded since the fault and was not
 // told yet.
 func (s *show) events(ctx context.Context, a *Act, fault time.Time) error {
-	events, err := s.ctl.History(ctx, history.Filter{Since: fault.Truncate(time.Second), Limit: 500})
+	events, err := s.ctl.History(ctx, event.Filter{Since: fault.Truncate(time.Second), Limit: 500})
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (s *show) events(ctx context.Context, a *Act, fault time.Time) error {
 }
 
 // event tells one event of the history and keeps what the summary needs.
-func (s *show) event(a *Act, e history.Event) {
+func (s *show) event(a *Act, e event.Event) {
 	switch e.Kind {
 	case "decision":
 		if e.Code == "healthy" {

@@ -67,22 +67,22 @@ var may = map[string]string{
 	"internal/admin/setup": "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf " +
 		"internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres",
 	// Telling of it.
-	"internal/show/metrics":  "internal/core/topology internal/core/plan internal/show/history internal/show/control",
-	"internal/show/notify":   "internal/core/topology internal/core/plan internal/show/history internal/show/control",
-	"internal/show/trace":    "internal/core/topology internal/show/history internal/show/control",
+	"internal/show/metrics":  "internal/core/topology internal/core/plan internal/show/event internal/show/control",
+	"internal/show/notify":   "internal/core/topology internal/core/plan internal/show/event internal/show/control",
+	"internal/show/trace":    "internal/core/topology internal/show/event internal/show/control",
 	"packaging/dashboard":    "", // the program does not import it
-	"internal/show/view":     "internal/codes internal/core/topology internal/core/plan internal/show/history internal/show/control",
+	"internal/show/view":     "internal/codes internal/core/topology internal/core/plan internal/show/event internal/show/control",
 	"internal/show/web":      "internal/show/control",
-	"internal/show/web/page": "internal/core/topology internal/show/history internal/show/control internal/show/view",
+	"internal/show/web/page": "internal/core/topology internal/show/event internal/show/control internal/show/view",
 	"test/fakes/browsertest": "", // only tests
 	// A real pool to try it on.
 	"lab":         "internal/core/topology internal/node/process internal/admin/certs pcp",
 	"lab/promise": "",
 	"lab/proof":   "internal/core/topology lab internal/node/vault",
-	"lab/demo":    "internal/core/topology internal/show/history internal/show/control lab lab/proof",
-	"lab/chaos": "internal/core/topology internal/show/history internal/show/control internal/core/plan " +
+	"lab/demo":    "internal/core/topology internal/show/event internal/show/control lab lab/proof",
+	"lab/chaos": "internal/core/topology internal/show/event internal/show/control internal/core/plan " +
 		"lab lab/proof lab/promise",
-	"lab/bench": "pcp internal/show/history internal/show/control lab internal/node/pgdata internal/node/process",
+	"lab/bench": "pcp internal/show/event internal/show/control lab internal/node/pgdata internal/node/process",
 	// A simulated one around the real parts; nothing imports it.
 	"test/sim": "test/fakes/virtual internal/core/topology internal/show/event internal/node/journal internal/core/plan " +
 		"internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
@@ -99,7 +99,7 @@ var may = map[string]string{
 	"internal/cli": "internal/app internal/config internal/exit internal/terminal internal/core/topology " +
 		"internal/core/plan " +
 		"internal/admin/certs internal/admin/check internal/admin/setup internal/pgpool/hook " +
-		"internal/show/control internal/show/history internal/show/view",
+		"internal/show/control internal/show/event internal/show/history internal/show/view",
 	"cmd/repool": "internal/cli",
 	// The second program.
 	"lab/command":         "internal/exit internal/terminal lab lab/demo lab/chaos lab/bench",
@@ -112,7 +112,7 @@ var may = map[string]string{
 	"test/hosts":          "",
 	"test/cli":            "",
 	// only tests
-	"test/testpool": "internal/core/topology internal/show/history internal/show/control internal/core/plan lab",
+	"test/testpool": "internal/core/topology internal/show/event internal/show/control internal/core/plan lab",
 }
 
 type listed struct {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/test/testpool"
 )
@@ -80,7 +80,7 @@ func (p *pool) detachedStill(node int) error {
 // happened is an error until the history has an event of that kind and code.
 func (p *pool) happened(ctx context.Context, node int, since time.Time, kind string, code plan.Code) error {
 	id := topology.NodeID(node)
-	events, err := p.Ctl.History(ctx, history.Filter{Node: &id, Kind: kind, Since: since.Truncate(time.Second),
+	events, err := p.Ctl.History(ctx, event.Filter{Node: &id, Kind: kind, Since: since.Truncate(time.Second),
 		Limit: 500})
 	if err != nil {
 		return err

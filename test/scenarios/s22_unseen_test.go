@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/test/testpool"
 )
@@ -53,7 +53,7 @@ func TestS22RunThatEndsUnseen(t *testing.T) {
 	p.Must(p.StartController(p.Ctx, 0))
 	p.Whole("again", back)
 	id := topology.NodeID(n)
-	events, err := p.Ctl.History(p.Ctx, history.Filter{Node: &id, Kind: "run", Run: run.ID})
+	events, err := p.Ctl.History(p.Ctx, event.Filter{Node: &id, Kind: "run", Run: run.ID})
 	p.Must(err)
 	if len(events) != 2 {
 		t.Errorf("the history has %+v of the run, want its beginning and its end", events)

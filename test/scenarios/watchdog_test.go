@@ -10,7 +10,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/pcp"
 )
@@ -71,7 +71,7 @@ func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
 // eventsOf counts a controller's events of one kind.
 func eventsOf(p *pool, c *control.Client, kind string) int {
 	p.T.Helper()
-	events, err := c.History(p.Ctx, history.Filter{Kind: kind, Limit: 500})
+	events, err := c.History(p.Ctx, event.Filter{Kind: kind, Limit: 500})
 	p.Must(err)
 	return len(events)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/lab"
 )
 
@@ -70,7 +70,7 @@ func (p *Pool) Code(node int, codes ...plan.Code) plan.Decision {
 func (p *Pool) Runs(node int, since time.Time) []topology.RunState {
 	p.T.Helper()
 	id := topology.NodeID(node)
-	events, err := p.Ctl.History(p.Ctx, history.Filter{Node: &id, Kind: "run", Since: since.Truncate(time.Second),
+	events, err := p.Ctl.History(p.Ctx, event.Filter{Node: &id, Kind: "run", Since: since.Truncate(time.Second),
 		Limit: 500})
 	p.Must(err)
 	var out []topology.RunState

@@ -8,7 +8,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // listener notes what it hears.
@@ -25,7 +25,7 @@ func (l *listener) Passed(st control.Status) {
 	l.passes = st.Pass
 }
 
-func (l *listener) Happened(e history.Event) {
+func (l *listener) Happened(e event.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e.Kind != "decision" {

@@ -86,7 +86,7 @@ func TestHoldsOutliveWhatKeepsThem(t *testing.T) {
 					if !strings.Contains(said.String(), "level=ERROR msg=holds code="+c.says) {
 						t.Errorf("the log does not say %s: %s", c.says, said.String())
 					}
-					events, err := k.History(t.Context(), history.Filter{Code: c.says})
+					events, err := k.History(t.Context(), event.Filter{Code: c.says})
 					if err != nil || len(events) == 0 {
 						t.Errorf("the history does not say %s: %v", c.says, err)
 					}

@@ -15,7 +15,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 func holdOf(n topology.NodeID) control.HoldRequest {
@@ -203,7 +203,7 @@ func TestGarbledMemoryStopsNobody(t *testing.T) {
 		if st := c.Status(); len(st.Decisions) != 3 || st.Decisions[0].Code != plan.CodePrimary {
 			t.Errorf("decisions: %+v", st.Decisions)
 		}
-		events, err := c.History(t.Context(), history.Filter{Code: string(codes.HistorySetAside)})
+		events, err := c.History(t.Context(), event.Filter{Code: string(codes.HistorySetAside)})
 		if err != nil || len(events) != 1 || !strings.Contains(events[0].Text, "parked nodes of before are forgotten") {
 			t.Errorf("history: %+v, %v", events, err)
 		}
@@ -234,9 +234,9 @@ func (s *syncText) String() string {
 
 func TestOldEventsAreRemoved(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
-		old := history.Event{At: time.Now().Add(-91 * 24 * time.Hour), Kind: "old"}
-		young := history.Event{At: time.Now().Add(-89*24*time.Hour - 12*time.Hour), Kind: "old"}
-		for _, e := range []history.Event{old, young} {
+		old := event.Event{At: time.Now().Add(-91 * 24 * time.Hour), Kind: "old"}
+		young := event.Event{At: time.Now().Add(-89*24*time.Hour - 12*time.Hour), Kind: "old"}
+		for _, e := range []event.Event{old, young} {
 			if err := w.store.Add(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
@@ -264,13 +264,13 @@ func TestHistoryShowsWhatHasJustHappened(t *testing.T) {
 			if err := c.Hold(t.Context(), holdOf(1)); err != nil {
 				t.Fatal(err)
 			}
-			ev, err := c.History(t.Context(), history.Filter{Kind: "hold"})
+			ev, err := c.History(t.Context(), event.Filter{Kind: "hold"})
 			if err != nil || len(ev) != n+1 {
 				t.Fatalf("%d events after %d holds, %v", len(ev), n+1, err)
 			}
 		}
 		stop()
-		if ev, err := c.History(t.Context(), history.Filter{Kind: "hold"}); err != nil || len(ev) != 50 {
+		if ev, err := c.History(t.Context(), event.Filter{Kind: "hold"}); err != nil || len(ev) != 50 {
 			t.Errorf("after the end: %d, %v", len(ev), err)
 		}
 	})

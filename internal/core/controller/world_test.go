@@ -15,6 +15,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agentapi"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/history"
 	"github.com/repool/repool/test/fakes/agentapitest"
 	"github.com/repool/repool/test/fakes/virtual"
@@ -318,16 +319,16 @@ func (p *fakePool) ask(ctx context.Context, what string, node int, to topology.P
 var errNoRoute = errors.New("no route to host")
 
 // events lists what the history has of one kind, as "code node".
-func (w *world) events(kind string) []history.Event {
+func (w *world) events(kind string) []event.Event {
 	w.t.Helper()
-	ev, err := w.store.List(w.t.Context(), history.Filter{Kind: kind, Limit: history.MaxLimit})
+	ev, err := w.store.List(w.t.Context(), event.Filter{Kind: kind, Limit: event.MaxLimit})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return ev
 }
 
-func codesOf(events []history.Event) string {
+func codesOf(events []event.Event) string {
 	var out []string
 	for _, e := range events {
 		out = append(out, e.Code)

@@ -19,7 +19,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // fakeController notes what it was asked, and answers with err.
@@ -28,8 +28,8 @@ type fakeController struct {
 	calls   []string
 	err     error
 	status  Status
-	events  []history.Event
-	filter  history.Filter
+	events  []event.Event
+	filter  event.Filter
 	hold    HoldRequest
 	recover func(ctx context.Context, say func(string)) error
 }
@@ -68,7 +68,7 @@ func (c *fakeController) Recover(ctx context.Context, n topology.NodeID, say fun
 	}
 	return c.recover(ctx, say)
 }
-func (c *fakeController) History(_ context.Context, f history.Filter) ([]history.Event, error) {
+func (c *fakeController) History(_ context.Context, f event.Filter) ([]event.Event, error) {
 	c.filter = f
 	return c.events, c.note("history")
 }
@@ -137,7 +137,7 @@ func TestStatusAndHistoryArriveWhole(t *testing.T) {
 				Nodes: []topology.Node{{ID: 1, SQL: topology.SQLFacts{Replay: 0x16B374D848}}}},
 			Decisions: []plan.Decision{{Node: 1, Action: plan.Attach, Code: plan.CodeReady, Upstream: 0}},
 			Memory:    plan.Memory{Holds: []plan.Hold{{Node: 1, Why: "x"}}}},
-		events: []history.Event{{ID: 1, At: at, Node: 1, Kind: "run", Code: "done", Text: "x",
+		events: []event.Event{{ID: 1, At: at, Node: 1, Kind: "run", Code: "done", Text: "x",
 			Data: json.RawMessage(`{"a":1}`)}},
 	}
 	c := served(t, f)
@@ -147,7 +147,7 @@ func TestStatusAndHistoryArriveWhole(t *testing.T) {
 		t.Errorf("%v %s", err, d)
 	}
 	node := topology.NodeID(0)
-	filter := history.Filter{Node: &node, Kind: "run", Since: at, Limit: 5}
+	filter := event.Filter{Node: &node, Kind: "run", Since: at, Limit: 5}
 	ev, err := c.History(t.Context(), filter)
 	if d := cmp.Diff(f.events, ev); d != "" || err != nil {
 		t.Errorf("%v %s", err, d)

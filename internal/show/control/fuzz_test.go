@@ -2,12 +2,11 @@ package control
 
 import (
 	"encoding/json"
+	"github.com/repool/repool/internal/show/event"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/repool/repool/internal/show/history"
 )
 
 // FuzzRequest is anybody at the socket: a request is carried out, with the node
@@ -30,7 +29,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil || !strings.HasPrefix(target, "/") {
 			return
 		}
-		c := &fakeController{events: []history.Event{}}
+		c := &fakeController{events: []event.Event{}}
 		w := httptest.NewRecorder()
 		NewHandler(c).ServeHTTP(w, r)
 		if w.Code >= http.StatusInternalServerError {

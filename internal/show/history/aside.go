@@ -17,14 +17,11 @@ import (
 	"github.com/repool/repool/internal/show/event"
 )
 
-// Aside is package event's.
-type Aside = event.Aside
-
 // keepAsides is how many damaged files are kept, so that they cannot fill the disk.
 const keepAsides = 3
 
 // Asides are the files that this Store could not use, oldest first.
-func (s *Store) Asides() []Aside {
+func (s *Store) Asides() []event.Aside {
 	s.noted.Lock()
 	defer s.noted.Unlock()
 	return slices.Clone(s.asides)
@@ -62,7 +59,7 @@ func (s *Store) replace(ctx context.Context, bad *sql.DB, why error) error {
 // the kept values. s.mu is held, or s is not known to anybody yet.
 func (s *Store) begin(ctx context.Context, why error, without string) error {
 	ctx = context.WithoutCancel(ctx) // half of this would be worse than none
-	a := Aside{At: time.Now(), Why: why.Error()}
+	a := event.Aside{At: time.Now(), Why: why.Error()}
 	saved := s.salvage(ctx, without)
 	err := error(nil)
 	if unfit(why) {

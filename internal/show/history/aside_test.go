@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/repool/repool/internal/codes"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // before makes a store with an event and a kept value, and closes it.
@@ -17,7 +18,7 @@ func before(t *testing.T, dir string) (path string) {
 	s := filled(t, dir)
 	must(t, s.Keep(t.Context(), "planner-memory", kept{[]string{"held"}}))
 	for range 300 {
-		must(t, s.Add(t.Context(), Event{Text: strings.Repeat("x", 400)}))
+		must(t, s.Add(t.Context(), event.Event{Text: strings.Repeat("x", 400)}))
 	}
 	must(t, s.Close())
 	return filepath.Join(dir, FileName)
@@ -72,7 +73,7 @@ func TestFileThatCannotBeUsed(t *testing.T) {
 			if _, err := os.Stat(asides[0].Path); err != nil {
 				t.Error(err)
 			}
-			events, err := s.List(t.Context(), Filter{})
+			events, err := s.List(t.Context(), event.Filter{})
 			must(t, err)
 			if len(events) != 1 || events[0].Code != string(codes.HistorySetAside) || events[0].Text != asides[0].Text() {
 				t.Errorf("the new history begins with %+v", events)
@@ -83,7 +84,7 @@ func TestFileThatCannotBeUsed(t *testing.T) {
 			if found != c.saved || found != strings.Contains(asides[0].Text(), "were taken over") {
 				t.Errorf("kept value found: %v, want %v; said: %s", found, c.saved, asides[0].Text())
 			}
-			must(t, s.Add(t.Context(), Event{Text: "goes on"}))
+			must(t, s.Add(t.Context(), event.Event{Text: "goes on"}))
 			must(t, s.Close())
 			if again := open1(t, dir); len(again.Asides()) != 0 {
 				t.Errorf("the new file is set aside in its turn: %+v", again.Asides())
@@ -98,7 +99,7 @@ func TestSoundFileIsLeft(t *testing.T) {
 	dir := t.TempDir()
 	before(t, dir)
 	s := open1(t, dir)
-	if got, err := s.List(t.Context(), Filter{Limit: 1000}); err != nil || len(got) != 304 || len(s.Asides()) != 0 {
+	if got, err := s.List(t.Context(), event.Filter{Limit: 1000}); err != nil || len(got) != 304 || len(s.Asides()) != 0 {
 		t.Errorf("%d events, %v, set aside %+v", len(got), err, s.Asides())
 	}
 }
@@ -117,14 +118,14 @@ func TestOlderFile(t *testing.T) {
 	must(t, err)
 	defer r.Close()
 	w := open1(t, dir)
-	must(t, w.Add(t.Context(), Event{Run: "r1", Text: "event new"}))
+	must(t, w.Add(t.Context(), event.Event{Run: "r1", Text: "event new"}))
 	for who, s := range map[string]*Store{"reader": r, "writer": w} {
-		got, err := s.List(t.Context(), Filter{})
+		got, err := s.List(t.Context(), event.Filter{})
 		if err != nil || texts(got) != "old new" {
 			t.Errorf("%s: %q, %v", who, texts(got), err)
 		}
 	}
-	got, err := w.List(t.Context(), Filter{Run: "r1"})
+	got, err := w.List(t.Context(), event.Filter{Run: "r1"})
 	if err != nil || texts(got) != "new" {
 		t.Errorf("by run: %q, %v", texts(got), err)
 	}
@@ -143,12 +144,12 @@ func TestDamageWhileInUse(t *testing.T) {
 	db, err := dial(path, forWriting)
 	must(t, err)
 	s.db = db // as if its cache had been empty
-	must(t, s.Add(t.Context(), Event{Text: "event after"}))
+	must(t, s.Add(t.Context(), event.Event{Text: "event after"}))
 	var k int
 	if found, err := s.Kept(t.Context(), "k", &k); err != nil || !found || k != 7 || len(s.Asides()) != 1 {
 		t.Errorf("kept %v %d, %v; set aside %+v", found, k, err, s.Asides())
 	}
-	got, err := s.List(t.Context(), Filter{})
+	got, err := s.List(t.Context(), event.Filter{})
 	if err != nil || len(got) != 2 || got[0].Code != string(codes.HistorySetAside) || got[1].Text != "event after" {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -172,7 +173,7 @@ func TestFileThatIsLocked(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
 	}
-	must(t, s.Add(t.Context(), Event{Text: "x"}))
+	must(t, s.Add(t.Context(), event.Event{Text: "x"}))
 }
 
 // TestGarbledValue: the file is sound, but a value in it is not what was kept.
@@ -183,7 +184,7 @@ func TestGarbledValue(t *testing.T) {
 	must(t, s.Keep(t.Context(), "k", "no number"))
 	var n int
 	_, err := s.Kept(t.Context(), "k", &n)
-	if !errors.Is(err, ErrGarbled) {
+	if !errors.Is(err, event.ErrGarbled) {
 		t.Fatal(err)
 	}
 	must(t, s.SetAside(t.Context(), err, "k"))

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/repool/repool/internal/show/event"
 )
 
 // HoldsFile is the second copy of the holds in the state directory.
@@ -76,7 +78,7 @@ func (c Copy) Load(value any) (found bool, err error) {
 		err = json.Unmarshal(s.Value, value)
 	}
 	if err != nil {
-		return false, fmt.Errorf("read %s: %w: %w", c.path, ErrGarbled, err)
+		return false, fmt.Errorf("read %s: %w: %w", c.path, event.ErrGarbled, err)
 	}
 	return true, nil
 }

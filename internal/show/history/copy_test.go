@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/repool/repool/internal/show/event"
 )
 
 // TestCopy: what was saved is read, and what was not is never taken for it.
@@ -39,7 +41,7 @@ func TestCopy(t *testing.T) {
 	}
 	for name, text := range spoilt {
 		must(t, os.WriteFile(filepath.Join(dir, HoldsFile), []byte(text), 0o600))
-		if found, err := c.Load(&got); found || !errors.Is(err, ErrGarbled) {
+		if found, err := c.Load(&got); found || !errors.Is(err, event.ErrGarbled) {
 			t.Errorf("%s: found %v, %v", name, found, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/repool/repool/internal/codes"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // readOnlyDir makes what is opened in dir from now on read-only, for root too,
@@ -31,12 +32,12 @@ func readOnlyDir(t *testing.T, dir string) (again func()) {
 // inMemoryOnly asserts that the store works without its file, and says so.
 func inMemoryOnly(t *testing.T, s *Store) {
 	t.Helper()
-	must(t, s.Add(t.Context(), Event{Text: "event later"}))
+	must(t, s.Add(t.Context(), event.Event{Text: "event later"}))
 	asides := s.Asides()
 	if len(asides) != 1 || asides[0].Path != "" || !strings.Contains(asides[0].Text(), "in memory only") {
 		t.Errorf("set aside: %+v", asides)
 	}
-	got, err := s.List(t.Context(), Filter{})
+	got, err := s.List(t.Context(), event.Filter{})
 	must(t, err)
 	if len(got) < 2 || got[0].Code != string(codes.HistorySetAside) || got[len(got)-1].Text != "event later" {
 		t.Errorf("it tells %+v", got)
@@ -52,7 +53,7 @@ func inMemoryOnly(t *testing.T, s *Store) {
 func asItWas(t *testing.T, dir string) {
 	t.Helper()
 	s := open1(t, dir)
-	if got, err := s.List(t.Context(), Filter{Limit: 1000}); err != nil || len(got) != 304 || len(s.Asides()) != 0 {
+	if got, err := s.List(t.Context(), event.Filter{Limit: 1000}); err != nil || len(got) != 304 || len(s.Asides()) != 0 {
 		t.Errorf("the file as it was: %d events, %v, set aside %+v", len(got), err, s.Asides())
 	}
 	if found, err := filepath.Glob(filepath.Join(dir, FileName+".damaged*")); err != nil || len(found) != 0 {
@@ -104,7 +105,7 @@ func TestFullWhileInUse(t *testing.T) {
 	limit(1)
 	full := func() (err error) {
 		for range 100 {
-			if err = s.Add(t.Context(), Event{Text: strings.Repeat("x", 8000)}); err != nil {
+			if err = s.Add(t.Context(), event.Event{Text: strings.Repeat("x", 8000)}); err != nil {
 				break
 			}
 		}
@@ -114,7 +115,7 @@ func TestFullWhileInUse(t *testing.T) {
 		t.Errorf("the write says %v", err)
 	}
 	limit(1 << 20)
-	must(t, s.Add(t.Context(), Event{Text: "event after"}))
+	must(t, s.Add(t.Context(), event.Event{Text: "event after"}))
 	if len(s.Asides()) != 0 {
 		t.Errorf("set aside: %+v", s.Asides())
 	}
@@ -149,7 +150,7 @@ func TestFullDisk(t *testing.T) {
 	fill()
 	var err error
 	for range 100 {
-		if err = s.Add(t.Context(), Event{Text: strings.Repeat("x", 8000)}); err != nil {
+		if err = s.Add(t.Context(), event.Event{Text: strings.Repeat("x", 8000)}); err != nil {
 			break
 		}
 	}
@@ -160,7 +161,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the second copy of the holds says %v", err)
 	}
 	must(t, os.Remove(ballast))
-	must(t, s.Add(t.Context(), Event{Text: "event after"}))
+	must(t, s.Add(t.Context(), event.Event{Text: "event after"}))
 	must(t, s.Close())
 
 	fill()
@@ -175,7 +176,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("a good file was moved: %v, %v", moved, err)
 	}
 	s = open1(t, dir)
-	got, err := s.List(t.Context(), Filter{Limit: 1000})
+	got, err := s.List(t.Context(), event.Filter{Limit: 1000})
 	must(t, err)
 	if len(got) < 305 || len(s.Asides()) != 0 {
 		t.Errorf("with room again: %d events, set aside %+v", len(got), s.Asides())

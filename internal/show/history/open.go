@@ -14,6 +14,8 @@ import (
 
 	_ "modernc.org/sqlite" // pure Go, so that the binary stays static
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/repool/repool/internal/show/event"
 )
 
 // Store is the open file. It is safe for concurrent use.
@@ -26,7 +28,7 @@ type Store struct {
 	db     *sql.DB
 	noted  sync.Mutex        // guards what follows
 	kept   map[string]string // what Keep has stored and Kept has read, for a new file
-	asides []Aside
+	asides []event.Aside
 }
 
 const schema = `
@@ -214,7 +216,7 @@ func useless(err error) bool {
 
 // unfit is useless, or what only opening shows: no file, or one with other tables.
 func unfit(err error) bool {
-	return useless(err) || errors.Is(err, ErrGarbled) || hasCode(err, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
+	return useless(err) || errors.Is(err, event.ErrGarbled) || hasCode(err, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
 		sqlite3.SQLITE_ERROR)
 }
 

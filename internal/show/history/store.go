@@ -12,18 +12,9 @@ import (
 	"github.com/repool/repool/internal/show/event"
 )
 
-// Event and Filter are package event's: what is kept, and how it is looked for.
-type (
-	Event  = event.Event
-	Filter = event.Filter
-)
-
-// MaxLimit is the most events that one List gives.
-const MaxLimit = event.MaxLimit
-
 // Add appends one event; its ID is ignored. The newest events may be lost with
 // the host's power, not with the process.
-func (s *Store) Add(ctx context.Context, e Event) error {
+func (s *Store) Add(ctx context.Context, e event.Event) error {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
@@ -40,7 +31,7 @@ func (s *Store) Add(ctx context.Context, e Event) error {
 }
 
 // List gives the newest events that match, oldest first.
-func (s *Store) List(ctx context.Context, f Filter) (out []Event, err error) {
+func (s *Store) List(ctx context.Context, f event.Filter) (out []event.Event, err error) {
 	where, args := where(f)
 	err = s.use(ctx, "read", func(db *sql.DB) error {
 		out, err = list(ctx, db, s.columns(), where, args)
@@ -50,7 +41,7 @@ func (s *Store) List(ctx context.Context, f Filter) (out []Event, err error) {
 }
 
 // where is f as SQL, with the limit's argument last.
-func where(f Filter) (sql string, args []any) {
+func where(f event.Filter) (sql string, args []any) {
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
@@ -70,19 +61,19 @@ func where(f Filter) (sql string, args []any) {
 			and(c.column+" = ?", c.value)
 		}
 	}
-	return sql, append(args, min(f.Limit, MaxLimit))
+	return sql, append(args, min(f.Limit, event.MaxLimit))
 }
 
-func list(ctx context.Context, db *sql.DB, columns, where string, args []any) ([]Event, error) {
+func list(ctx context.Context, db *sql.DB, columns, where string, args []any) ([]event.Event, error) {
 	rows, err := db.QueryContext(ctx, `SELECT * FROM (SELECT `+columns+` FROM events WHERE `+where+
 		` ORDER BY id DESC LIMIT ?) ORDER BY id`, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []Event
+	var out []event.Event
 	for rows.Next() {
-		var e Event
+		var e event.Event
 		var at int64
 		var node int
 		var data string
@@ -125,9 +116,6 @@ func keep(ctx context.Context, db *sql.DB, name, value string) (err error) {
 	return errors.Join(err, back)
 }
 
-// ErrGarbled is package event's.
-var ErrGarbled = event.ErrGarbled
-
 // Kept reads what Keep stored into value; found is false if there is nothing.
 func (s *Store) Kept(ctx context.Context, name string, value any) (found bool, err error) {
 	var b string
@@ -144,7 +132,7 @@ func (s *Store) Kept(ctx context.Context, name string, value any) (found bool, e
 	}
 	if err := json.Unmarshal([]byte(b), value); err != nil {
 		return false, fmt.Errorf("read %s from history %s: %w: %w; repool serve sets the file aside and creates a new one",
-			name, s.path, ErrGarbled, err)
+			name, s.path, event.ErrGarbled, err)
 	}
 	s.recall(name, b)
 	return true, nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/show/event"
 )
 
 func open1(t *testing.T, dir string) *Store {
@@ -38,7 +39,7 @@ var day0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func filled(t *testing.T, dir string) *Store {
 	t.Helper()
 	s := open1(t, dir)
-	for i, e := range []Event{
+	for i, e := range []event.Event{
 		{Node: 0, Kind: "decision", Code: "diverged"},
 		{Node: 1, Kind: "decision", Code: "healthy"},
 		{Node: 0, Kind: "run", Code: "done", Run: "r1", Data: []byte(`{"bytes":7}`)},
@@ -50,7 +51,7 @@ func filled(t *testing.T, dir string) *Store {
 	return s
 }
 
-func texts(events []Event) string {
+func texts(events []event.Event) string {
 	var out []string
 	for _, e := range events {
 		out = append(out, strings.TrimPrefix(e.Text, "event "))
@@ -63,22 +64,22 @@ func TestListFilters(t *testing.T) {
 	s := filled(t, t.TempDir())
 	node0, pool := topology.NodeID(0), topology.NoNode
 	for name, c := range map[string]struct {
-		f    Filter
+		f    event.Filter
 		want string
 	}{
-		"everything":             {Filter{}, "0 1 2 3"},
-		"one node":               {Filter{Node: &node0}, "0 2"},
-		"the pool":               {Filter{Node: &pool}, "3"},
-		"one kind":               {Filter{Kind: "decision"}, "0 1"},
-		"node and kind":          {Filter{Node: &node0, Kind: "run"}, "2"},
-		"since":                  {Filter{Since: day0.Add(2 * time.Hour)}, "2 3"},
-		"since a moment after":   {Filter{Since: day0.Add(2*time.Hour + time.Microsecond)}, "3"},
-		"the newest, in order":   {Filter{Limit: 2}, "2 3"},
-		"until, exclusive":       {Filter{Until: day0.Add(2 * time.Hour)}, "0 1"},
-		"one code":               {Filter{Code: "diverged"}, "0"},
-		"one run":                {Filter{Run: "r1"}, "2"},
-		"none":                   {Filter{Kind: "fence"}, ""},
-		"more than there may be": {Filter{Limit: 1 << 40}, "0 1 2 3"},
+		"everything":             {event.Filter{}, "0 1 2 3"},
+		"one node":               {event.Filter{Node: &node0}, "0 2"},
+		"the pool":               {event.Filter{Node: &pool}, "3"},
+		"one kind":               {event.Filter{Kind: "decision"}, "0 1"},
+		"node and kind":          {event.Filter{Node: &node0, Kind: "run"}, "2"},
+		"since":                  {event.Filter{Since: day0.Add(2 * time.Hour)}, "2 3"},
+		"since a moment after":   {event.Filter{Since: day0.Add(2*time.Hour + time.Microsecond)}, "3"},
+		"the newest, in order":   {event.Filter{Limit: 2}, "2 3"},
+		"until, exclusive":       {event.Filter{Until: day0.Add(2 * time.Hour)}, "0 1"},
+		"one code":               {event.Filter{Code: "diverged"}, "0"},
+		"one run":                {event.Filter{Run: "r1"}, "2"},
+		"none":                   {event.Filter{Kind: "fence"}, ""},
+		"more than there may be": {event.Filter{Limit: 1 << 40}, "0 1 2 3"},
 	} {
 		got, err := s.List(t.Context(), c.f)
 		must(t, err)
@@ -86,7 +87,7 @@ func TestListFilters(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, texts(got), c.want)
 		}
 	}
-	all, err := s.List(t.Context(), Filter{})
+	all, err := s.List(t.Context(), event.Filter{})
 	must(t, err)
 	if e := all[2]; !e.At.Equal(day0.Add(2*time.Hour)) || e.ID == 0 || string(e.Data) != `{"bytes":7}` ||
 		all[0].Data == nil {
@@ -97,8 +98,8 @@ func TestListFilters(t *testing.T) {
 func TestEventWithoutTimeIsOfNow(t *testing.T) {
 	t.Parallel()
 	s := open1(t, t.TempDir())
-	must(t, s.Add(t.Context(), Event{Text: "x"}))
-	got, err := s.List(t.Context(), Filter{Since: time.Now().Add(-time.Minute)})
+	must(t, s.Add(t.Context(), event.Event{Text: "x"}))
+	got, err := s.List(t.Context(), event.Filter{Since: time.Now().Add(-time.Minute)})
 	must(t, err)
 	if len(got) != 1 {
 		t.Errorf("got %d events", len(got))
@@ -109,13 +110,13 @@ func TestPrune(t *testing.T) {
 	t.Parallel()
 	s := filled(t, t.TempDir())
 	must(t, s.Prune(t.Context(), day0.Add(time.Hour), 100))
-	got, err := s.List(t.Context(), Filter{})
+	got, err := s.List(t.Context(), event.Filter{})
 	must(t, err)
 	if texts(got) != "1 2 3" {
 		t.Errorf("by age: %q are left", texts(got))
 	}
 	must(t, s.Prune(t.Context(), time.Time{}, 2))
-	got, err = s.List(t.Context(), Filter{})
+	got, err = s.List(t.Context(), event.Filter{})
 	must(t, err)
 	if texts(got) != "2 3" {
 		t.Errorf("by number: %q are left", texts(got))
@@ -155,15 +156,15 @@ func TestReadBesideTheWriter(t *testing.T) {
 	defer r.Close()
 	read := func(want string) {
 		t.Helper()
-		got, err := r.List(t.Context(), Filter{})
+		got, err := r.List(t.Context(), event.Filter{})
 		if err != nil || texts(got) != want {
 			t.Errorf("got %q, %v, want %q", texts(got), err, want)
 		}
 	}
 	read("0 1 2 3")
-	must(t, w.Add(t.Context(), Event{Text: "event 4"}))
+	must(t, w.Add(t.Context(), event.Event{Text: "event 4"}))
 	read("0 1 2 3 4")
-	if err := r.Add(t.Context(), Event{Text: "event 5"}); err == nil ||
+	if err := r.Add(t.Context(), event.Event{Text: "event 5"}); err == nil ||
 		!strings.Contains(err.Error(), filepath.Join(dir, FileName)) {
 		t.Errorf("a reader may write, or its error does not say what: %v", err)
 	}
@@ -172,7 +173,7 @@ func TestReadBesideTheWriter(t *testing.T) {
 	after, err := OpenReadOnly(dir)
 	must(t, err)
 	defer after.Close()
-	if got, err := after.List(t.Context(), Filter{}); err != nil || len(got) != 5 {
+	if got, err := after.List(t.Context(), event.Filter{}); err != nil || len(got) != 5 {
 		t.Errorf("after the writer's end: %d, %v", len(got), err)
 	}
 }
@@ -184,7 +185,7 @@ func TestSeveralAtOnce(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for n := range 20 {
-				err := errors.Join(s.Add(t.Context(), Event{Text: "x"}), s.Keep(t.Context(), fmt.Sprint("k", i), n))
+				err := errors.Join(s.Add(t.Context(), event.Event{Text: "x"}), s.Keep(t.Context(), fmt.Sprint("k", i), n))
 				if err != nil {
 					t.Error(err)
 				}
@@ -192,7 +193,7 @@ func TestSeveralAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got, err := s.List(t.Context(), Filter{Limit: 1000}); err != nil || len(got) != 160 {
+	if got, err := s.List(t.Context(), event.Filter{Limit: 1000}); err != nil || len(got) != 160 {
 		t.Errorf("%d events, %v", len(got), err)
 	}
 }
@@ -232,7 +233,7 @@ func TestBadFilesSayWhichAndWhatToDo(t *testing.T) {
 			s, err := OpenReadOnly(garbled)
 			must(t, err)
 			defer s.Close()
-			_, err = s.List(t.Context(), Filter{})
+			_, err = s.List(t.Context(), event.Filter{})
 			return err
 		},
 		"garbled memory": func() error {

@@ -9,7 +9,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // outcomes are the ends of a run, as labels.
@@ -76,7 +76,7 @@ func (c *counts) begin(n topology.NodeID) {
 	c.lost.WithLabelValues(id)
 }
 
-func (c *counts) event(e history.Event) {
+func (c *counts) event(e event.Event) {
 	c.events.WithLabelValues(e.Kind).Inc()
 	switch refused, isRequest := asked[e.Kind]; {
 	case e.Kind == "decision":

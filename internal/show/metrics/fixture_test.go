@@ -12,7 +12,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // noon is when everything in these tests was seen.
@@ -79,10 +79,10 @@ func after(st control.Status) *Metrics {
 			{Holder: "agent", Name: "db1", NotAfter: noon.Add(time.Hour)}, {Holder: "agent", Name: "db1", NotAfter: noon}}
 	})
 	m.Passed(st)
-	m.Happened(history.Event{Node: 1, Kind: "decision", Code: "diverged"})
-	m.Happened(history.Event{Node: 1, Kind: "attach", Code: "ready"})
-	m.Happened(history.Event{Node: 1, Kind: "attach", Code: "attach-refused"})
-	m.Happened(history.Event{Node: 1, Kind: "fence", Code: "fence-failed"})
+	m.Happened(event.Event{Node: 1, Kind: "decision", Code: "diverged"})
+	m.Happened(event.Event{Node: 1, Kind: "attach", Code: "ready"})
+	m.Happened(event.Event{Node: 1, Kind: "attach", Code: "attach-refused"})
+	m.Happened(event.Event{Node: 1, Kind: "fence", Code: "fence-failed"})
 	r := *st.Snapshot.Nodes[1].Agent.Run
 	r.Outcome, r.Ended, r.BytesDone = topology.RunDone, noon.Add(3*time.Second), 400
 	m.RunEnded(r)

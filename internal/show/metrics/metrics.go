@@ -15,7 +15,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // Metrics is an audience of the controller and answers scrapes. Create it with New;
@@ -127,7 +127,7 @@ func (m *Metrics) Passed(st control.Status) {
 }
 
 // Happened counts an event.
-func (m *Metrics) Happened(e history.Event) { m.counts.event(e) }
+func (m *Metrics) Happened(e event.Event) { m.counts.event(e) }
 
 // RunEnded counts a run.
 func (m *Metrics) RunEnded(r topology.RunState) {

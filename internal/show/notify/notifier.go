@@ -10,7 +10,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // Receiver is where events go.
@@ -72,7 +72,7 @@ func (n *Notifier) RunEnded(r topology.RunState) {
 }
 
 // Happened does nothing: all news is in the status.
-func (n *Notifier) Happened(history.Event) {}
+func (n *Notifier) Happened(event.Event) {}
 
 func (n *Notifier) look(find func(*watch) []Event) {
 	n.mu.Lock()

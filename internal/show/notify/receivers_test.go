@@ -16,7 +16,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-var event = Event{ID: "evt_1", Kind: NodeParked, At: noon, Nodes: []topology.NodeID{1, 2}, Code: "no-space",
+var sent = Event{ID: "evt_1", Kind: NodeParked, At: noon, Nodes: []topology.NodeID{1, 2}, Code: "no-space",
 	Text: `it said "$(touch /tmp/never)"; 'so'`}
 
 func write(t *testing.T, text string) string {
@@ -46,11 +46,11 @@ func TestWebhookIsSigned(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.Send(t.Context(), event); err != nil {
+			if err := w.Send(t.Context(), sent); err != nil {
 				t.Fatal(err)
 			}
 			var got Event
-			if err := json.Unmarshal(body, &got); err != nil || got.Kind != NodeParked || got.Text != event.Text ||
+			if err := json.Unmarshal(body, &got); err != nil || got.Kind != NodeParked || got.Text != sent.Text ||
 				len(got.Nodes) != 2 {
 				t.Errorf("body: %s, %v", body, err)
 			}
@@ -108,7 +108,7 @@ func TestWebhookErrorsKeepTheAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Send(t.Context(), event); err == nil || !strings.Contains(err.Error(), want) ||
+		if err := w.Send(t.Context(), sent); err == nil || !strings.Contains(err.Error(), want) ||
 			strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%s: %v, want %q and no path", address, err, want)
 		}
@@ -120,7 +120,7 @@ func TestCommandGetsTheEvent(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	c := NewCommand(`cat > '` + out + `'; echo "$REPOOL_EVENT|$REPOOL_NODES|$REPOOL_CODE|$REPOOL_TEXT|$PGPASSWORD" >> '` +
 		out + `'`)
-	if err := c.Send(t.Context(), event); err != nil {
+	if err := c.Send(t.Context(), sent); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(out)
@@ -132,21 +132,21 @@ func TestCommandGetsTheEvent(t *testing.T) {
 	if err := json.Unmarshal([]byte(first), &got); err != nil || got.ID != "evt_1" {
 		t.Errorf("standard input: %s, %v", first, err)
 	}
-	if want := "node-parked|1 2|no-space|" + event.Text + "|"; second != want {
+	if want := "node-parked|1 2|no-space|" + sent.Text + "|"; second != want {
 		t.Errorf("environment: %s\nwant %s", second, want)
 	}
 }
 
 func TestCommandThatFailsOrHangs(t *testing.T) {
 	t.Parallel()
-	if err := NewCommand("echo what is wrong >&2; exit 3").Send(t.Context(), event); err == nil ||
+	if err := NewCommand("echo what is wrong >&2; exit 3").Send(t.Context(), sent); err == nil ||
 		!strings.Contains(err.Error(), "exit status 3: what is wrong") {
 		t.Errorf("exit status: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if err := NewCommand("sleep 600 & sleep 600").Send(ctx, event); err == nil {
+	if err := NewCommand("sleep 600 & sleep 600").Send(ctx, sent); err == nil {
 		t.Error("a command that was killed has done its work")
 	}
 	if took := time.Since(began); took > 30*time.Second {

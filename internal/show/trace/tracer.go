@@ -18,7 +18,7 @@ import (
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 const (
@@ -55,7 +55,7 @@ func New(to Endpoint, version string, log *slog.Logger) *Tracer {
 func (*Tracer) Passed(control.Status) {}
 
 // Happened does nothing.
-func (*Tracer) Happened(history.Event) {}
+func (*Tracer) Happened(event.Event) {}
 
 // RunEnded queues the run, without waiting.
 func (t *Tracer) RunEnded(r topology.RunState) {

@@ -11,7 +11,7 @@ import (
 	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // Event is one line of the timeline.
@@ -52,7 +52,7 @@ const (
 // together is how close in time equal events of several nodes are shown as one.
 const together = time.Second
 
-func eventsOf(in []history.Event) []Event {
+func eventsOf(in []event.Event) []Event {
 	out := make([]Event, 0, len(in))
 	for _, e := range slices.Backward(in) {
 		ev := Event{At: e.At, Kind: e.Kind, Code: e.Code, Label: label(e), Text: firstLine(e.Text),
@@ -75,7 +75,7 @@ func (e *Event) sameAs(later Event) bool {
 }
 
 // label is kind and code, or the code alone where it says enough.
-func label(e history.Event) string {
+func label(e event.Event) string {
 	if slices.Contains([]string{"run", "attach", "detach", "fence", "hook"}, e.Kind) &&
 		!strings.HasPrefix(e.Code, e.Kind) {
 		return e.Kind + " " + e.Code
@@ -91,7 +91,7 @@ func subjectOf(id topology.NodeID) string {
 	return "node " + id.String()
 }
 
-func eventTone(e history.Event) Tone {
+func eventTone(e event.Event) Tone {
 	switch {
 	case e.Code == string(codes.HistorySetAside), strings.HasSuffix(e.Code, "-refused"), strings.HasSuffix(e.Code, "-failed"),
 		slices.Contains([]string{"failed", "interrupted", "not-started", "no-clearance"}, e.Code):
@@ -111,7 +111,7 @@ func eventTone(e history.Event) Tone {
 }
 
 // vaultOf finds the vault's entries in the runs under way and in those that ended.
-func vaultOf(snap *topology.Snapshot, runs []history.Event) []Vault {
+func vaultOf(snap *topology.Snapshot, runs []event.Event) []Vault {
 	var out []Vault
 	seen := map[string]bool{}
 	add := func(r topology.RunState) {

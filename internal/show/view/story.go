@@ -12,7 +12,7 @@ import (
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // Story is one failure of one node, from its first sign to the node's attach.
@@ -56,7 +56,7 @@ type ErrNoSuchRun struct{ Run string }
 func (e ErrNoSuchRun) Error() string { return fmt.Sprintf("the history has no run %q", e.Run) }
 
 // calm is the decision that a node is healthy.
-func calm(e history.Event) bool {
+func calm(e event.Event) bool {
 	if e.Kind != "decision" {
 		return false
 	}
@@ -64,16 +64,16 @@ func calm(e history.Event) bool {
 }
 
 // Find reads the events that Tell needs, by list, and tells the story of run.
-func Find(run string, list func(history.Filter) ([]history.Event, error)) (Story, error) {
-	own, err := list(history.Filter{Run: run, Limit: history.MaxLimit})
+func Find(run string, list func(event.Filter) ([]event.Event, error)) (Story, error) {
+	own, err := list(event.Filter{Run: run, Limit: event.MaxLimit})
 	if err != nil {
 		return Story{}, err
 	}
 	if len(own) == 0 {
 		return Story{}, ErrNoSuchRun{run}
 	}
-	window := history.Filter{Since: own[0].At, Limit: history.MaxLimit}
-	before, err := list(history.Filter{Node: &own[0].Node, Until: own[0].At, Limit: signs})
+	window := event.Filter{Since: own[0].At, Limit: event.MaxLimit}
+	before, err := list(event.Filter{Node: &own[0].Node, Until: own[0].At, Limit: signs})
 	if err != nil {
 		return Story{}, err
 	}
@@ -84,8 +84,8 @@ func Find(run string, list func(history.Filter) ([]history.Event, error)) (Story
 		window.Since = e.At
 	}
 	for _, code := range []plan.Code{plan.CodeHealthy, plan.CodePrimary} {
-		after, err := list(history.Filter{Node: &own[0].Node, Kind: "decision", Code: string(code), Since: own[0].At,
-			Limit: history.MaxLimit})
+		after, err := list(event.Filter{Node: &own[0].Node, Kind: "decision", Code: string(code), Since: own[0].At,
+			Limit: event.MaxLimit})
 		if err != nil {
 			return Story{}, err
 		}
@@ -106,8 +106,8 @@ const signs = 500
 
 // Tell tells the failure that a run belongs to. events are the whole pool's,
 // oldest first, from well before the run to well after it.
-func Tell(events []history.Event, run string) (Story, error) {
-	at := slices.IndexFunc(events, func(e history.Event) bool { return e.Run == run })
+func Tell(events []event.Event, run string) (Story, error) {
+	at := slices.IndexFunc(events, func(e event.Event) bool { return e.Run == run })
 	if at < 0 {
 		return Story{}, ErrNoSuchRun{run}
 	}
@@ -151,7 +151,7 @@ func Tell(events []history.Event, run string) (Story, error) {
 
 // belongs says that an event of another node, or of the pool, is part of every
 // story: who became the primary, fences, hooks, the controller itself.
-func belongs(e history.Event) bool {
+func belongs(e event.Event) bool {
 	switch e.Kind {
 	case "fence", "hook", "controller":
 		return true
@@ -165,14 +165,14 @@ func belongs(e history.Event) bool {
 }
 
 // EndOf is the run whose end an event tells.
-func EndOf(e history.Event) (r topology.RunState, ok bool) {
+func EndOf(e event.Event) (r topology.RunState, ok bool) {
 	if e.Kind != "run" || json.Unmarshal(e.Data, &r) != nil || r.ID == "" || r.Outcome == "" || !r.Outcome.Ended() {
 		return topology.RunState{}, false
 	}
 	return r, true
 }
 
-func (s *Story) add(e history.Event) {
+func (s *Story) add(e event.Event) {
 	p := Part{At: e.At, Node: e.Node, Kind: e.Kind, Code: e.Code, Text: strings.TrimSpace(e.Text), Run: e.Run,
 		Tone: eventTone(e), Subject: subjectOf(e.Node)}
 	if r, ended := EndOf(e); ended {

@@ -9,11 +9,11 @@ import (
 
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // tale is a history in memory: each event a second after the one before.
-type tale struct{ events []history.Event }
+type tale struct{ events []event.Event }
 
 func (s *tale) add(node topology.NodeID, kind, code, run string, data any) *tale {
 	b, err := json.Marshal(data)
@@ -21,13 +21,13 @@ func (s *tale) add(node topology.NodeID, kind, code, run string, data any) *tale
 		panic(err)
 	}
 	at := noon.Add(time.Duration(len(s.events)) * time.Second)
-	s.events = append(s.events, history.Event{ID: int64(len(s.events) + 1), At: at, Node: node, Kind: kind, Code: code,
+	s.events = append(s.events, event.Event{ID: int64(len(s.events) + 1), At: at, Node: node, Kind: kind, Code: code,
 		Text: code + " of it", Run: run, Data: b})
 	return s
 }
 
-func (s *tale) list(f history.Filter) ([]history.Event, error) {
-	var out []history.Event
+func (s *tale) list(f event.Filter) ([]event.Event, error) {
+	var out []event.Event
 	for _, e := range s.events {
 		if (f.Node == nil || *f.Node == e.Node) && (f.Kind == "" || f.Kind == e.Kind) && (f.Code == "" || f.Code == e.Code) &&
 			(f.Run == "" || f.Run == e.Run) &&

@@ -8,7 +8,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // Tone says how much something matters. Words always say it too.
@@ -25,8 +25,8 @@ const (
 
 // Past is what the history gives to a View.
 type Past struct {
-	Events []history.Event // the last ones, oldest first
-	Runs   []history.Event // of kind run, oldest first; they hold the vault's entries
+	Events []event.Event // the last ones, oldest first
+	Runs   []event.Event // of kind run, oldest first; they hold the vault's entries
 	// Err is why the history could not be read; empty when it was.
 	Err string
 }

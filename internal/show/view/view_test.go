@@ -13,7 +13,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -164,9 +164,9 @@ func TestAlarms(t *testing.T) {
 	st.Memory.Nodes = []plan.NodeMemory{{Node: 1, Parked: plan.CodeStartFailed, ParkedAt: noon.Add(-time.Minute)}}
 	st.Memory.Holds = []plan.Hold{{Node: 2, Who: "ann", Why: "new disk"},
 		{Node: 0, Who: "bob", Until: noon.Add(-time.Hour)}}
-	past := Past{Events: []history.Event{{At: noon.Add(-time.Hour), Kind: "controller", Code: string(codes.HistorySetAside),
+	past := Past{Events: []event.Event{{At: noon.Add(-time.Hour), Kind: "controller", Code: string(codes.HistorySetAside),
 		Text: "set aside"}},
-		Runs: []history.Event{{Kind: "run", Data: b}, {Kind: "run", Data: b}}}
+		Runs: []event.Event{{Kind: "run", Data: b}, {Kind: "run", Data: b}}}
 	var got []string
 	for _, a := range Of(st, past, noon).Alarms {
 		got = append(got, string(a.Tone)+" "+a.Title)
@@ -236,7 +236,7 @@ func TestOneTroubleIsSaidOnce(t *testing.T) {
 	}
 	past := Past{}
 	for i := range 3 {
-		past.Events = append(past.Events, history.Event{At: noon, Node: topology.NodeID(i), Kind: "decision",
+		past.Events = append(past.Events, event.Event{At: noon, Node: topology.NodeID(i), Kind: "decision",
 			Code: "primary-unreachable", Text: "node 0 does not answer"})
 	}
 	v := Of(st, past, noon)
@@ -252,7 +252,7 @@ func TestOneTroubleIsSaidOnce(t *testing.T) {
 
 func TestNoSuchRun(t *testing.T) {
 	t.Parallel()
-	_, err := Find("r9", func(history.Filter) ([]history.Event, error) { return nil, nil })
+	_, err := Find("r9", func(event.Filter) ([]event.Event, error) { return nil, nil })
 	if none := (ErrNoSuchRun{}); !errors.As(err, &none) {
 		t.Error(err)
 	}

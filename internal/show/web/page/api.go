@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/view"
 )
 
@@ -26,7 +26,7 @@ func (s *server) api(mux *http.ServeMux) {
 			answer(w, http.StatusBadRequest, problem{err.Error()})
 			return
 		}
-		s.answerEvents(w, r, f, func(events []history.Event) (any, int) { return orEmpty(events), http.StatusOK })
+		s.answerEvents(w, r, f, func(events []event.Event) (any, int) { return orEmpty(events), http.StatusOK })
 	})
 	mux.HandleFunc("GET /api/v1/runs", func(w http.ResponseWriter, r *http.Request) {
 		f, err := filterOf(r)
@@ -35,7 +35,7 @@ func (s *server) api(mux *http.ServeMux) {
 			return
 		}
 		f.Kind = "run"
-		s.answerEvents(w, r, f, func(events []history.Event) (any, int) { return runsIn(events), http.StatusOK })
+		s.answerEvents(w, r, f, func(events []event.Event) (any, int) { return runsIn(events), http.StatusOK })
 	})
 	mux.HandleFunc("GET /api/v1/runs/{id}", func(w http.ResponseWriter, r *http.Request) {
 		story, err := s.tell(r.Context(), r.PathValue("id"))
@@ -56,7 +56,7 @@ type problem struct {
 }
 
 // filterOf reads node, kind, code, run, since, until and limit.
-func filterOf(r *http.Request) (f history.Filter, err error) {
+func filterOf(r *http.Request) (f event.Filter, err error) {
 	q := r.URL.Query()
 	known := []string{"node", "kind", "code", "run", "since", "until", "limit"}
 	for key := range q {
@@ -84,15 +84,15 @@ func filterOf(r *http.Request) (f history.Filter, err error) {
 		}
 	}
 	if v := q.Get("limit"); v != "" {
-		if f.Limit, err = strconv.Atoi(v); err != nil || f.Limit < 1 || f.Limit > history.MaxLimit {
-			return f, fmt.Errorf("limit %q: want a number from 1 to %d", v, history.MaxLimit)
+		if f.Limit, err = strconv.Atoi(v); err != nil || f.Limit < 1 || f.Limit > event.MaxLimit {
+			return f, fmt.Errorf("limit %q: want a number from 1 to %d", v, event.MaxLimit)
 		}
 	}
 	return f, nil
 }
 
-func (s *server) answerEvents(w http.ResponseWriter, r *http.Request, f history.Filter,
-	of func([]history.Event) (any, int)) {
+func (s *server) answerEvents(w http.ResponseWriter, r *http.Request, f event.Filter,
+	of func([]event.Event) (any, int)) {
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
 	events, err := s.o.Source.History(ctx, f)
@@ -105,7 +105,7 @@ func (s *server) answerEvents(w http.ResponseWriter, r *http.Request, f history.
 }
 
 // runsIn are the runs that the events tell the end of, oldest first.
-func runsIn(events []history.Event) []topology.RunState {
+func runsIn(events []event.Event) []topology.RunState {
 	out := []topology.RunState{}
 	for _, e := range events {
 		if r, ok := view.EndOf(e); ok {
@@ -115,9 +115,9 @@ func runsIn(events []history.Event) []topology.RunState {
 	return out
 }
 
-func orEmpty(events []history.Event) []history.Event {
+func orEmpty(events []event.Event) []event.Event {
 	if events == nil {
-		return []history.Event{}
+		return []event.Event{}
 	}
 	return events
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // stage is a pool on paper: the Source and the Actor of a page under test.
 type stage struct {
 	mu     sync.Mutex
 	st     control.Status
-	events []history.Event
+	events []event.Event
 	asked  []string
 	refuse error
 }
@@ -46,10 +46,10 @@ func (s *stage) change(f func(*control.Status)) {
 	s.st = st
 }
 
-func (s *stage) History(_ context.Context, f history.Filter) ([]history.Event, error) {
+func (s *stage) History(_ context.Context, f event.Filter) ([]event.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []history.Event
+	var out []event.Event
 	for _, e := range s.events {
 		if (f.Node == nil || *f.Node == e.Node) && (f.Kind == "" || f.Kind == e.Kind) && (f.Code == "" || f.Code == e.Code) &&
 			(f.Run == "" || f.Run == e.Run) &&
@@ -57,7 +57,7 @@ func (s *stage) History(_ context.Context, f history.Filter) ([]history.Event, e
 			out = append(out, e)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b history.Event) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(out, func(a, b event.Event) int { return a.At.Compare(b.At) })
 	return out[max(0, len(out)-max(1, f.Limit)):], nil
 }
 
@@ -124,7 +124,7 @@ func (s *stage) event(ago time.Duration, node topology.NodeID, kind, code, text,
 	if err != nil {
 		panic(err)
 	}
-	s.events = append(s.events, history.Event{ID: int64(len(s.events) + 1), At: time.Now().Add(ago), Node: node,
+	s.events = append(s.events, event.Event{ID: int64(len(s.events) + 1), At: time.Now().Add(ago), Node: node,
 		Kind: kind, Code: code, Text: text, Run: run, Data: b})
 }
 

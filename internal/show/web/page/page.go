@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/view"
 )
 
@@ -23,7 +23,7 @@ import (
 type Source interface {
 	// Status is the newest published state; it never blocks.
 	Status() control.Status
-	History(ctx context.Context, f history.Filter) ([]history.Event, error)
+	History(ctx context.Context, f event.Filter) ([]event.Event, error)
 }
 
 // Options wire the page. Act and Login are needed together, or not at all.

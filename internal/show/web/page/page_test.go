@@ -16,7 +16,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // serve runs a page over the stage until the test ends.
@@ -120,7 +120,7 @@ func TestHistoryThatDoesNotAnswer(t *testing.T) {
 // deaf is a stage whose history waits for ever.
 type deaf struct{ *stage }
 
-func (s *deaf) History(ctx context.Context, _ history.Filter) ([]history.Event, error) {
+func (s *deaf) History(ctx context.Context, _ event.Filter) ([]event.Event, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/view"
 )
 
@@ -103,10 +103,10 @@ func (p *pulse) now(ctx context.Context) *moment {
 func (s *server) readPast(ctx context.Context) view.Past {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pastDeadline)
 	defer cancel()
-	events, err := s.o.Source.History(ctx, history.Filter{Limit: lastEvents})
-	var runs []history.Event
+	events, err := s.o.Source.History(ctx, event.Filter{Limit: lastEvents})
+	var runs []event.Event
 	if err == nil {
-		runs, err = s.o.Source.History(ctx, history.Filter{Kind: "run", Limit: lastRuns})
+		runs, err = s.o.Source.History(ctx, event.Filter{Kind: "run", Limit: lastRuns})
 	}
 	past := view.Past{Events: events, Runs: runs}
 	if err != nil {
@@ -181,11 +181,11 @@ func (m *moment) after(n uint64) map[string]string {
 	return changed
 }
 
-func send(w http.ResponseWriter, event string, v any) error {
+func send(w http.ResponseWriter, name string, v any) error {
 	letGo(w)
 	b, err := json.Marshal(v)
 	if err == nil {
-		_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, b)
+		_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, b)
 	}
 	if err == nil {
 		err = http.NewResponseController(w).Flush()

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/repool/repool/internal/show/history"
+	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/view"
 )
 
@@ -14,7 +14,7 @@ import (
 func (s *server) tell(ctx context.Context, run string) (view.Story, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return view.Find(run, func(f history.Filter) ([]history.Event, error) { return s.o.Source.History(ctx, f) })
+	return view.Find(run, func(f event.Filter) ([]event.Event, error) { return s.o.Source.History(ctx, f) })
 }
 
 func (s *server) story(w http.ResponseWriter, r *http.Request) {
