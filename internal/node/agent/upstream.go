@@ -147,7 +147,8 @@ func (u *Upstream) awaitCheckpoint(ctx context.Context, c *pgx.Conn, up topology
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("node %s has not completed a checkpoint on timeline %d yet", up.Node, up.History.TLI), denied)
+			err := fmt.Errorf("node %s has not completed a checkpoint on timeline %d yet", up.Node, up.History.TLI)
+			return errors.Join(err, denied)
 		}
 	}
 }
