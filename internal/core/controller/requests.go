@@ -33,8 +33,9 @@ func (c *Controller) Hold(ctx context.Context, r control.HoldRequest) error {
 		return err
 	}
 	if !r.Until.IsZero() && !time.Now().Before(r.Until) {
-		return &control.RefusedError{Code: codes.BadRequest, Hint: "give a time in the future, or none to hold until released",
-			Msg: "the end of the hold, " + r.Until.UTC().Format(time.RFC3339) + ", has passed"}
+		return &control.RefusedError{Code: codes.BadRequest,
+			Hint: "give a time in the future, or none to hold until released",
+			Msg:  "the end of the hold, " + r.Until.UTC().Format(time.RFC3339) + ", has passed"}
 	}
 	e := event.Event{Node: r.Node, Kind: "hold", Code: "on-hold", Text: fmt.Sprintf("held by %s: %s", r.Who, r.Why),
 		Data: asJSON(r)}

@@ -41,7 +41,8 @@ func (s *subject) nudge(attaching bool) Decision {
 	case s.quarantined:
 		return s.decide(None, CodeQuarantined, reason+"; it has quarantined the primary")
 	case w.nudgesIgnored(s):
-		return s.refuse(CodePoolUnresponsive, fmt.Sprintf("%s; it accepted %d nudges and carried out none", reason, w.mem.Nudges))
+		return s.refuse(CodePoolUnresponsive, fmt.Sprintf("%s; it accepted %d nudges and carried out none", reason,
+			w.mem.Nudges))
 	case w.mem.Nudges >= maxNudges:
 		return s.refuse(CodePoolBlind, fmt.Sprintf("%s, after %d nudges in %s", reason, w.mem.Nudges, blind.Round(roundTo)))
 	case s.n.NoFailover:
