@@ -14,8 +14,10 @@ import (
 // FuzzRecord reads any file as the record of the last primary: it is one whose
 // writing down again says the same, or none.
 func FuzzRecord(f *testing.F) {
-	f.Add([]byte(`{"node":1,"system_id":7,"history":{"tli":2,"ancestors":[{"tli":1,"switch":"0/5000000"}]},"at":"2026-01-31T20:15:00Z"}`))
-	f.Add([]byte(`{"node":1,"history":{"tli":2,"ancestors":[{"tli":3,"switch":"0/5000000"},{"tli":1,"switch":"0/4000000"}]}}`))
+	f.Add([]byte(`{"node":1,"system_id":7,` +
+		`"history":{"tli":2,"ancestors":[{"tli":1,"switch":"0/5000000"}]},"at":"2026-01-31T20:15:00Z"}`))
+	f.Add([]byte(`{"node":1,"history":{"tli":2,` +
+		`"ancestors":[{"tli":3,"switch":"0/5000000"},{"tli":1,"switch":"0/4000000"}]}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "primary.json"), text, 0o600); err != nil {

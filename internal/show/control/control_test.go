@@ -142,7 +142,8 @@ func TestStatusAndHistoryArriveWhole(t *testing.T) {
 	}
 	c := served(t, f)
 	st, err := c.Status(t.Context())
-	sameHistory := cmp.Comparer(func(a, b topology.History) bool { return a.Text() == b.Text() }) // an unknown one equals none
+	// An unknown history equals none.
+	sameHistory := cmp.Comparer(func(a, b topology.History) bool { return a.Text() == b.Text() })
 	if d := cmp.Diff(f.status, st, sameHistory); d != "" || err != nil {
 		t.Errorf("%v %s", err, d)
 	}

@@ -22,12 +22,12 @@ type Aside struct {
 
 // Text is the Aside in a sentence.
 func (a Aside) Text() string {
-	text := "the history could not be used and was set aside as " + a.Path + "; a new one is begun"
+	text := "the history could not be used and was set aside as " + a.Path + "; a new one was created"
 	if a.Path == "" {
 		text = "the history cannot be used, and is kept in memory only until the next start"
 	}
 	if slices.Contains(a.Saved, "planner-memory") {
 		return text + "; holds and parked nodes were taken over: " + a.Why
 	}
-	return text + "; parked nodes of before are forgotten, and holds are those of their second copy: " + a.Why
+	return text + "; previously parked nodes are forgotten, and holds come from their second copy: " + a.Why
 }

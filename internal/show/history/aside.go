@@ -85,7 +85,8 @@ func (s *Store) begin(ctx context.Context, why error, without string) error {
 	s.noted.Lock()
 	s.asides = append(s.asides, a)
 	s.noted.Unlock()
-	_, err = s.db.ExecContext(ctx, `INSERT INTO events (at, node, kind, code, text, data, run) VALUES (?, ?, 'controller', ?, ?, 'null', '')`,
+	_, err = s.db.ExecContext(ctx, `INSERT INTO events (at, node, kind, code, text, data, run) VALUES (?, ?, `+
+		`'controller', ?, ?, 'null', '')`,
 		a.At.UnixMicro(), int(topology.NoNode), string(codes.HistorySetAside), a.Text())
 	return err
 }

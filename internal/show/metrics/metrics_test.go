@@ -97,9 +97,11 @@ func TestFigures(t *testing.T) {
 		"repool_decision_changes_total":      `repool_decision_changes_total{code="diverged"} 1`,
 		"repool_node_lineage": "repool_node_lineage{node=\"1\",verdict=\"diverged\"} " +
 			"1\nrepool_node_lineage{node=\"2\",verdict=\"on-line\"} 1",
-		"repool_pgpool_watchdog_quorum":               `repool_pgpool_watchdog_quorum{pool="/var/run/postgresql/.s.PGSQL.9898"} 1`,
-		"repool_certificate_expiry_timestamp_seconds": "repool_certificate_expiry_timestamp_seconds{holder=\"controller\",name=\"pgpool1\"} 1.7698608e+09\nrepool_certificate_expiry_timestamp_seconds{holder=\"agent\",name=\"db1\"} 1.7698644e+09",
-		"repool_controller_start_timestamp_seconds":   "repool_controller_start_timestamp_seconds 1.7698572e+09",
+		"repool_pgpool_watchdog_quorum": `repool_pgpool_watchdog_quorum{` +
+			`pool="/var/run/postgresql/.s.PGSQL.9898"} 1`,
+		"repool_certificate_expiry_timestamp_seconds": "repool_certificate_expiry_timestamp_seconds{" +
+			"holder=\"controller\",name=\"pgpool1\"} 1.7698608e+09\nrepool_certificate_expiry_timestamp_seconds{holder=\"agent\",name=\"db1\"} 1.7698644e+09",
+		"repool_controller_start_timestamp_seconds": "repool_controller_start_timestamp_seconds 1.7698572e+09",
 	} {
 		if got := lines(text, family); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", family, got, want)

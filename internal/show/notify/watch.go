@@ -122,7 +122,8 @@ func (w *watch) unresponsive(st *control.Status) []Event {
 		return nil
 	}
 	d := st.Decisions[i]
-	return []Event{{Kind: PgpoolUnresponsive, At: st.At, Nodes: []topology.NodeID{d.Node}, Code: string(d.Code), Text: d.Reason,
+	return []Event{{Kind: PgpoolUnresponsive, At: st.At, Nodes: []topology.NodeID{d.Node}, Code: string(d.Code),
+		Text: d.Reason,
 		Hint: d.Hint}}
 }
 

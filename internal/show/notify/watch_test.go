@@ -56,7 +56,8 @@ func both(sec, quiet, gone int) control.Status {
 
 func parked(sec int, at time.Time) control.Status {
 	st := without(sec, 1)
-	st.Memory.Nodes[1].Parked, st.Memory.Nodes[1].ParkedWhy, st.Memory.Nodes[1].ParkedAt = plan.CodeNoSpace, "5 runs failed", at
+	st.Memory.Nodes[1].Parked, st.Memory.Nodes[1].ParkedWhy, st.Memory.Nodes[1].ParkedAt = plan.CodeNoSpace, "5 runs "+
+		"failed", at
 	return st
 }
 

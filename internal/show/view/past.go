@@ -93,7 +93,8 @@ func subjectOf(id topology.NodeID) string {
 
 func eventTone(e event.Event) Tone {
 	switch {
-	case e.Code == string(codes.HistorySetAside), strings.HasSuffix(e.Code, "-refused"), strings.HasSuffix(e.Code, "-failed"),
+	case e.Code == string(codes.HistorySetAside), strings.HasSuffix(e.Code, "-refused"), strings.HasSuffix(e.Code,
+		"-failed"),
 		slices.Contains([]string{"failed", "interrupted", "not-started", "no-clearance"}, e.Code):
 		return Bad
 	case e.Kind == "decision":

@@ -78,7 +78,8 @@ func TestStoryFromFirstSignToHealthy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := "decision:failover-running decision:primary decision:diverged run:started run:failed run:started run:done attach:ready decision:healthy"
+		want := "decision:failover-running decision:primary decision:diverged run:started run:failed run:started " +
+			"run:done attach:ready decision:healthy"
 		if codesOf(got) != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", run, codesOf(got), want)
 		}
@@ -86,7 +87,8 @@ func TestStoryFromFirstSignToHealthy(t *testing.T) {
 			got.Bytes != 2<<20 || len(got.Runs) != 2 || len(got.Vaults) != 1 {
 			t.Errorf("%s: %+v", run, got)
 		}
-		if want := "node 0 was out for 9.0 s and is healthy again; 2 runs (rewind failed, rewind done); 2.0 MiB moved; 25 lost commits in the vault"; got.Summary != want {
+		if want := "node 0 was out for 9.0 s and is healthy again; 2 runs (rewind failed, rewind done); 2.0 MiB moved; " +
+			"25 lost commits in the vault"; got.Summary != want {
 			t.Errorf("%s: %s", run, got.Summary)
 		}
 		d := got.Parts[2]
