@@ -158,9 +158,9 @@ func (s *subject) cheapObstacle(m topology.Method, dearer bool) obstacle {
 	if !dearer || s.m.Attempts < cheapTries || (s.m.LastMethod != m && s.m.LastMethod != topology.MethodBaseBackup) {
 		return obstacle{}
 	}
-	switch Code(s.m.LastCode) {
+	switch s.m.LastCode {
 	case CodeStartFailed, CodeNotStreaming, CodeNotOnLine, CodeCopyFailed, CodeVerifyFailed:
-		return obstacle{Code(s.m.LastCode), fmt.Sprintf("it has failed before: %d attempts, the last %s", s.m.Attempts,
+		return obstacle{s.m.LastCode, fmt.Sprintf("it has failed before: %d attempts, the last %s", s.m.Attempts,
 			s.m.LastCode)}
 	}
 	return obstacle{}
@@ -200,7 +200,7 @@ func (s *subject) rewindObstacle(dearer bool) obstacle {
 // interrupted is 1 where the last run ended because its agent died: once, that says
 // nothing about the method.
 func (s *subject) interrupted() int {
-	if Code(s.m.LastCode) == CodeInterrupted {
+	if s.m.LastCode == CodeInterrupted {
 		return 1
 	}
 	return 0
