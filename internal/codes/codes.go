@@ -43,25 +43,25 @@ type Info struct {
 // Hint is Do for one node, ready to be pasted.
 func (i Info) Hint(node string) string { return strings.ReplaceAll(i.Do, "NODE", node) }
 
-var byCode = func() map[Code]Info {
-	m := map[Code]Info{}
-	for _, table := range [][]Info{pool, primary, node, refusals, runs, requests, records} {
-		for _, i := range table {
-			m[i.Code] = i
-		}
-	}
-	return m
-}()
+// Decisions lists every code that a decision or a parked node can have, sorted by name.
+func Decisions() []Info { return sorted(pool, primary, node, refusals, runs) }
 
 // All lists every code, sorted by name.
-func All() []Info {
-	out := make([]Info, 0, len(byCode))
-	for _, i := range byCode {
-		out = append(out, i)
-	}
+func All() []Info { return sorted(Decisions(), requests, records) }
+
+func sorted(tables ...[]Info) []Info {
+	out := slices.Concat(tables...)
 	slices.SortFunc(out, func(a, b Info) int { return strings.Compare(string(a.Code), string(b.Code)) })
 	return out
 }
+
+var byCode = func() map[Code]Info {
+	m := map[Code]Info{}
+	for _, i := range All() {
+		m[i.Code] = i
+	}
+	return m
+}()
 
 // Explain describes one code. ok is false for a code that does not exist; its severity is then Refused.
 func Explain(c Code) (info Info, ok bool) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 )
 
@@ -103,7 +104,7 @@ func coverTable(c *Coverage) string {
 	}
 	var b strings.Builder
 	b.WriteString("| code | decided | ended runs of | not reached, because |\n|---|---|---|---|\n")
-	for _, info := range plan.Codes() {
+	for _, info := range codes.Decisions() {
 		runs := ends[string(info.Code)]
 		slices.Sort(runs)
 		decided := strings.Join(sorted(c.codes[string(info.Code)]), ", ")
@@ -145,7 +146,7 @@ func TestPageIsCurrent(t *testing.T) {
 	for _, m := range mutants {
 		names = append(names, m.name)
 	}
-	for _, c := range plan.Codes() {
+	for _, c := range codes.Decisions() {
 		codes = append(codes, string(c.Code))
 	}
 	slices.Sort(names)

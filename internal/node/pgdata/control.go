@@ -71,7 +71,7 @@ func (l WALLevel) String() string {
 // start of the server as a primary, or as the primary's WAL told a standby.
 type Control struct {
 	SystemID       topology.SystemID
-	ControlVersion uint32 // 1300 (PostgreSQL 13–17) or 1800
+	ControlVersion uint32 // PG_CONTROL_VERSION: 1300 (PostgreSQL 13–16), 1700 or 1800
 	CatalogVersion uint32
 	State          ControlState
 	Time           time.Time // last change of the file, whole seconds, UTC
@@ -111,11 +111,14 @@ type Control struct {
 // promotion the end-of-recovery mark names it before the first checkpoint does.
 func (c Control) LastTimeline() topology.TimelineID { return max(c.Timeline, c.MinRecoveryTLI) }
 
-// Versions of the control file's layout.
-const (
-	controlV13 = 1300
-	controlV18 = 1800
-)
+// controlCRC is where the CRC is, in bytes, for each PG_CONTROL_VERSION that PostgreSQL 13 to 18 write
+// (src/include/catalog/pg_control.h of each release). The fields that repool reads are at the same places in all of them:
+// from 17 on the checkpoint's copy has wal_level where there was padding, and 18 has one flag more before the nonce.
+var controlCRC = map[uint32]int{
+	1300: 288, // 13 to 16
+	1700: 288, // 17
+	1800: 292, // 18
+}
 
 // floatFormat is a constant PostgreSQL stores to recognize the float format.
 const floatFormat = 1234567.0
@@ -151,16 +154,13 @@ func parseControl(path string, b []byte) (Control, error) {
 	if len(b) < 16 {
 		return bad("", "the file has only %d bytes", len(b))
 	}
-	version, crcAt := order.Uint32(b[8:]), 288
-	switch version {
-	case controlV13:
-	case controlV18:
-		crcAt = 292 // one flag more before the 32 bytes of nonce
-	default:
-		if v := bits.ReverseBytes32(version); v == controlV13 || v == controlV18 {
+	version := order.Uint32(b[8:])
+	crcAt, known := controlCRC[version]
+	if !known {
+		if v := bits.ReverseBytes32(version); controlCRC[v] != 0 {
 			return bad("version", "version %d in the other byte order: the directory is from another kind of machine", v)
 		}
-		return bad("version", "unknown control file version %d; PostgreSQL 13–18 have 1300 or 1800", version)
+		return bad("version", "unknown control file version %d; repool knows PostgreSQL 13 to 18 (1300, 1700, 1800)", version)
 	}
 	if len(b) < crcAt+4 {
 		return bad("", "the file is truncated: %d bytes, want at least %d", len(b), crcAt+4)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 	"testing"
 )
 
-// controlImage makes a control file of version 1300 or 1800.
+// controlImage makes a control file of that version.
 func controlImage(version uint32) []byte {
 	b := make([]byte, 8192)
 	order.PutUint64(b, uint64(synthID))
@@ -37,17 +38,19 @@ func controlImage(version uint32) []byte {
 
 // sealControl sets the checksum right.
 func sealControl(b []byte) []byte {
-	at := 288
-	if order.Uint32(b[8:]) == controlV18 {
-		at = 292
-	}
+	at := controlCRC[order.Uint32(b[8:])]
 	order.PutUint32(b[at:], crc32.Checksum(b[:at], castagnoli))
 	return b
 }
 
-func TestBothLayoutsOfTheControlFile(t *testing.T) {
+// TestVersionsOfTheControlFile has what offsetof(ControlFileData, crc) says with each release's own header: 13 has 1300 as
+// 14, 15 and 16, and 17 has a version of its own.
+func TestVersionsOfTheControlFile(t *testing.T) {
 	t.Parallel()
-	for _, version := range []uint32{controlV13, controlV18} {
+	if want := map[uint32]int{1300: 288, 1700: 288, 1800: 292}; !maps.Equal(controlCRC, want) {
+		t.Errorf("%v, want %v", controlCRC, want)
+	}
+	for version := range controlCRC {
 		c, err := parseControl("pg_control", controlImage(version))
 		if err != nil {
 			t.Errorf("version %d: %v", version, err)
@@ -60,7 +63,7 @@ func TestBothLayoutsOfTheControlFile(t *testing.T) {
 
 func TestBadControlFilesAreNamedForWhatTheyAre(t *testing.T) {
 	t.Parallel()
-	good := controlImage(controlV13)
+	good := controlImage(1300)
 	change := func(f func([]byte)) []byte {
 		b := slices.Clone(good)
 		f(b)
@@ -73,9 +76,9 @@ func TestBadControlFilesAreNamedForWhatTheyAre(t *testing.T) {
 		"empty":            {nil, "pg_control: the file is empty"},
 		"few bytes":        {good[:12], "pg_control: the file has only 12 bytes"},
 		"truncated":        {good[:200], "pg_control: the file is truncated: 200 bytes, want at least 292"},
-		"truncated 18":     {controlImage(controlV18)[:292], "pg_control: the file is truncated: 292 bytes, want at least 296"},
+		"truncated 18":     {controlImage(1800)[:292], "pg_control: the file is truncated: 292 bytes, want at least 296"},
 		"bit flipped":      {change(func(b []byte) { b[100] ^= 4 }), fmt.Sprintf("pg_control: crc: checksum %08X stored, %08X computed", order.Uint32(good[288:]), crc32.Checksum(change(func(b []byte) { b[100] ^= 4 })[:288], castagnoli))},
-		"version 9.6":      {change(func(b []byte) { order.PutUint32(b[8:], 960) }), "pg_control: version: unknown control file version 960; PostgreSQL 13–18 have 1300 or 1800"},
+		"version 9.6":      {change(func(b []byte) { order.PutUint32(b[8:], 960) }), "pg_control: version: unknown control file version 960; repool knows PostgreSQL 13 to 18 (1300, 1700, 1800)"},
 		"other byte order": {change(func(b []byte) { slices.Reverse(b[8:12]) }), "pg_control: version: version 1300 in the other byte order: the directory is from another kind of machine"},
 		"other alignment":  {sealControl(change(func(b []byte) { b[204] = 4 })), "pg_control: alignment: alignment 4 and float mark 1.234567e+06: the directory is from another kind of machine"},
 		"segment size":     {sealControl(change(func(b []byte) { order.PutUint32(b[228:], 12345) })), "pg_control: xlog_seg_size: 12345 is no size of a WAL segment"},
@@ -110,7 +113,7 @@ func TestAControlFileIsReadAgainBeforeItCountsAsBad(t *testing.T) {
 	if _, err := ReadControl(dir); !errors.As(err, &corrupt) {
 		t.Errorf("empty file: got error %v", err)
 	}
-	write(controlImage(controlV13))
+	write(controlImage(1300))
 	if c, err := ReadControl(dir); err != nil || c.Timeline != 3 {
 		t.Errorf("good file: got %+v, %v", c, err)
 	}
@@ -122,4 +125,13 @@ func TestUnknownStatesAndLevelsPrintTheirNumber(t *testing.T) {
 	want(t, "level", WALLevel(9), "unrecognized wal_level 9")
 	want(t, "levels", fmt.Sprint(WALMinimal, WALLogical), "minimal logical")
 	want(t, "resource manager", RmgrID(130), "custom130")
+}
+
+// TestMagicOfWALPages has XLOG_PAGE_MAGIC of each release.
+func TestMagicOfWALPages(t *testing.T) {
+	t.Parallel()
+	want := map[uint16]int{0xD106: 13, 0xD10D: 14, 0xD110: 15, 0xD113: 16, 0xD116: 17, 0xD118: 18}
+	if !maps.Equal(majorOfMagic, want) {
+		t.Errorf("%v, want %v", majorOfMagic, want)
+	}
 }

@@ -62,7 +62,7 @@ func TestHistories(t *testing.T) {
 // A standby fetches history files before any WAL; only WAL puts it on a line.
 func TestTheOwnHistoryNeedsWALAndNotOnlyAFile(t *testing.T) {
 	t.Parallel()
-	control := controlImage(controlV13)
+	control := controlImage(1300)
 	order.PutUint32(control[48:], 1)
 	order.PutUint32(control[144:], 0)
 	order.PutUint32(control[228:], synthSeg)

@@ -12,8 +12,8 @@ import (
 // The corpora in testdata/fuzz begin with captures from a real server.
 
 func FuzzReadControl(f *testing.F) {
-	f.Add(controlImage(controlV13)[:292])
-	f.Add(controlImage(controlV18)[:296])
+	f.Add(controlImage(1300)[:292])
+	f.Add(controlImage(1800)[:296])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := parseControl("pg_control", b)
 		var corrupt *CorruptError

@@ -50,8 +50,8 @@ func (s *synth) page(info uint16, rest int) {
 		order.PutUint32(h[32:], synthSeg)
 		order.PutUint32(h[36:], synthBlock)
 	}
-	for _, magic := range []uint16{0xD106, 0xD10D, 0xD110, 0xD113, 0xD116, 0xD118} {
-		if majorOfMagic(magic) == s.major {
+	for magic, major := range majorOfMagic {
+		if major == s.major {
 			order.PutUint16(h, magic)
 		}
 	}

@@ -20,25 +20,9 @@ const (
 	pageAllFlags            = 0x000F
 )
 
-// majorOfMagic is the major version that writes pages with this magic number;
-// zero: none that is known.
-func majorOfMagic(magic uint16) int {
-	switch magic {
-	case 0xD106:
-		return 13
-	case 0xD10D:
-		return 14
-	case 0xD110:
-		return 15
-	case 0xD113:
-		return 16
-	case 0xD116:
-		return 17
-	case 0xD118:
-		return 18
-	}
-	return 0
-}
+// majorOfMagic is the major version that writes pages with this magic number, XLOG_PAGE_MAGIC in
+// src/include/access/xlog_internal.h of each release; zero: none that is known.
+var majorOfMagic = map[uint16]int{0xD106: 13, 0xD10D: 14, 0xD110: 15, 0xD113: 16, 0xD116: 17, 0xD118: 18}
 
 // pageHeader is the header of one WAL page.
 type pageHeader struct {
@@ -88,7 +72,7 @@ func parsePage(b []byte, want pageRules) (pageHeader, string) {
 		addr: topology.LSN(order.Uint64(b[8:])), rest: order.Uint32(b[16:]), size: shortPageHeader,
 	}
 	magic := order.Uint16(b)
-	if h.major = majorOfMagic(magic); h.major == 0 {
+	if h.major = majorOfMagic[magic]; h.major == 0 {
 		if magic == 0 {
 			return h, "the page is empty"
 		}
