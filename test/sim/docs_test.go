@@ -142,18 +142,18 @@ func stateTable(c *Coverage) string {
 // for each state of a node, and none besides.
 func TestPageIsCurrent(t *testing.T) {
 	t.Parallel()
-	var names, codes []string
+	var names, coded []string
 	for _, m := range mutants {
 		names = append(names, m.name)
 	}
 	for _, c := range codes.Decisions() {
-		codes = append(codes, string(c.Code))
+		coded = append(coded, string(c.Code))
 	}
 	slices.Sort(names)
-	slices.Sort(codes)
+	slices.Sort(coded)
 	classes := slices.Clone(states)
 	slices.Sort(classes)
-	for section, want := range map[string][]string{"mutants": names, "coverage": codes, "states": classes} {
+	for section, want := range map[string][]string{"mutants": names, "coverage": coded, "states": classes} {
 		if got := rows(t, section); !slices.Equal(got, want) {
 			t.Errorf("%s, %s: the rows are\n%q\nand should be\n%q\nrun make sim-docs", page, section, got, want)
 		}
