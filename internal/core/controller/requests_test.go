@@ -204,7 +204,7 @@ func TestGarbledMemoryStopsNobody(t *testing.T) {
 			t.Errorf("decisions: %+v", st.Decisions)
 		}
 		events, err := c.History(t.Context(), event.Filter{Code: string(codes.HistorySetAside)})
-		if err != nil || len(events) != 1 || !strings.Contains(events[0].Text, "parked nodes of before are forgotten") {
+		if err != nil || len(events) != 1 || !strings.Contains(events[0].Text, "previously parked nodes are forgotten") {
 			t.Errorf("history: %+v, %v", events, err)
 		}
 		stop()
