@@ -146,7 +146,9 @@ func FuzzProcessInfo(f *testing.F) {
 }
 
 func FuzzWatchdog(f *testing.F) {
-	f.Add([]byte("CommandComplete\x00{\"RemoteNodeCount\":1,\"QuorumStatus\":1,\"AliveNodeCount\":1,\"LeaderNodeName\":\"a\",\"NodeCount\":2,\"WatchdogNodes\":[{\"ID\":0,\"State\":4,\"NodeName\":\"a\"},{\"ID\":1,\"State\":7}]}\x00"))
+	f.Add([]byte("CommandComplete\x00{\"RemoteNodeCount\":1,\"QuorumStatus\":1,\"AliveNodeCount\":1," +
+		"\"LeaderNodeName\":\"a\",\"NodeCount\":2," +
+		"\"WatchdogNodes\":[{\"ID\":0,\"State\":4,\"NodeName\":\"a\"},{\"ID\":1,\"State\":7}]}\x00"))
 	f.Add([]byte("CommandComplete\x00{\"WatchdogNodes\":[{\"State\":\"x\"}]}\x00"))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		text, err := completed(payload)

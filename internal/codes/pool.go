@@ -48,7 +48,8 @@ var primary = []Info{
 	{PrimaryUnreachable, Refused, "the last primary does not answer, but seems to be alive",
 		"look at the primary's host; Pgpool-II decides whether to fail over"},
 	{PrimaryStale, Refused, "the only node that accepts writes is on a line that the pool has left",
-		"start the newer primary; if its data are lost for good, agree to overwrite it: repool resync ID --yes (ID: the newer primary)"},
+		"start the newer primary; if its data are lost for good, agree to overwrite it: repool resync ID --yes (ID: the " +
+			"newer primary)"},
 	{PrimaryAmbiguous, Refused, "several nodes may be the primary, and their lines do not settle which",
 		"stop the node that is not to be the primary, or agree to overwrite it: repool resync ID --yes (ID: that node)"},
 	{PrimaryContested, Refused, "a node accepts writes on a newer line while Pgpool-II routes writes to another",

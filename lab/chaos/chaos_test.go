@@ -118,7 +118,8 @@ func TestStaleReadsAreNotForgotten(t *testing.T) {
 	}
 }
 
-// An attach that was requested before a failover and executed after it: the node may follow a little later, and must not
+// An attach that was requested before a failover and executed after it: the node may follow a little later, and must
+// not
 // show a row that the new primary does not have.
 func TestAttachOvertakenByAFailover(t *testing.T) {
 	t.Parallel()

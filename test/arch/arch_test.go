@@ -49,11 +49,14 @@ var may = map[string]string{
 	// Doing, on the node.
 	"internal/node/vault":  "internal/core/topology internal/node/pgdata",
 	"internal/node/resync": "internal/codes internal/core/topology internal/node/journal",
-	"test/fakes/fakehost":  "internal/codes internal/core/topology internal/node/agentapi internal/node/resync", // only tests
-	"internal/node/dbhost": "internal/codes internal/core/topology internal/node/process internal/node/pgdata internal/node/journal " +
+	// only tests
+	"test/fakes/fakehost": "internal/codes internal/core/topology internal/node/agentapi internal/node/resync",
+	"internal/node/dbhost": "internal/codes internal/core/topology internal/node/process internal/node/pgdata " +
+		"internal/node/journal " +
 		"internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
 	"internal/node/bootgate": "internal/core/topology",
-	"internal/node/agent": "internal/codes internal/core/topology internal/node/journal internal/node/resync internal/node/agentapi " +
+	"internal/node/agent": "internal/codes internal/core/topology internal/node/journal internal/node/resync " +
+		"internal/node/agentapi " +
 		"internal/node/postgres",
 	// Doing, beside Pgpool-II.
 	"internal/show/control": "internal/codes internal/core/topology internal/core/plan internal/show/event internal/exit",
@@ -67,11 +70,12 @@ var may = map[string]string{
 	"internal/admin/setup": "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf " +
 		"internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres",
 	// Telling of it.
-	"internal/show/metrics":  "internal/core/topology internal/core/plan internal/show/event internal/show/control",
-	"internal/show/notify":   "internal/core/topology internal/core/plan internal/show/event internal/show/control",
-	"internal/show/trace":    "internal/core/topology internal/show/event internal/show/control",
-	"packaging/dashboard":    "", // the program does not import it
-	"internal/show/view":     "internal/codes internal/core/topology internal/core/plan internal/show/event internal/show/control",
+	"internal/show/metrics": "internal/core/topology internal/core/plan internal/show/event internal/show/control",
+	"internal/show/notify":  "internal/core/topology internal/core/plan internal/show/event internal/show/control",
+	"internal/show/trace":   "internal/core/topology internal/show/event internal/show/control",
+	"packaging/dashboard":   "", // the program does not import it
+	"internal/show/view": "internal/codes internal/core/topology internal/core/plan internal/show/event " +
+		"internal/show/control",
 	"internal/show/web":      "internal/show/control",
 	"internal/show/web/page": "internal/core/topology internal/show/event internal/show/control internal/show/view",
 	"test/fakes/browsertest": "", // only tests

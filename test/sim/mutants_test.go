@@ -22,7 +22,8 @@ func one(name, promise, file, from, to string) mutant {
 var mutants = []mutant{
 	// Deciding.
 	one("what is up counts as streaming", "P1", "core/plan/lineage.go",
-		`return s.w.primary != nil && s.streamsFrom(s.w.primary) }`, `return s.w.primary != nil && s.sql && s.n.SQL.InRecovery }`),
+		`return s.w.primary != nil && s.streamsFrom(s.w.primary) }`,
+		`return s.w.primary != nil && s.sql && s.n.SQL.InRecovery }`),
 	one("attach whatever streams, without the gate", "P1", "core/plan/gate.go",
 		`code, why := s.gate()`, `code, why := Code(""), ""`),
 	{"go by timeline numbers, not by content", "P3", []edit{
@@ -39,7 +40,8 @@ var mutants = []mutant{
 		{"core/plan/primary.go", `p, t := w.newest(own)`, `p, t := own[0], trouble{}`},
 		{"core/plan/primary_memory.go", `if w.overtaken(p, h) {`, `if false {`},
 		{"core/plan/primary_memory.go", `if w.established(p, h) || w.appointed(p, h) {`, `if true {`},
-		{"core/plan/primary_memory.go", `if w.local == nil || w.local.Primary == p.n.ID || w.established(p, h) {`, `if true {`}}},
+		{"core/plan/primary_memory.go", `if w.local == nil || w.local.Primary == p.n.ID || w.established(p, h) {`,
+			`if true {`}}},
 	one("what is attached and wrong stays attached", "P1", "core/plan/rules.go",
 		`return w.primary != nil && (w.pool != differs`, `return false && (w.pool != differs`),
 	one("the half-done marker is ignored in planning", "P9", "core/plan/lineage.go",
@@ -60,16 +62,20 @@ var mutants = []mutant{
 	one("copy before the slot is there", "P5", "node/resync/steps_check.go",
 		`return "", r.Upstream.EnsureSlot(ctx, r.req.Upstream, r.req.Slot)`, `return "", nil`),
 	one("start without standby.signal", "P4", "node/resync/steps_server.go",
-		"\t\t\treturn \"\", r.Host.WriteStandby(p, r.req.Upstream, r.req.Slot, r.req.AppName)\n\t\t}}", "\t\t\t_ = p\n\t\t\treturn \"\", nil\n\t\t}}"),
+		"\t\t\treturn \"\", r.Host.WriteStandby(p, r.req.Upstream, r.req.Slot, r.req.AppName)\n\t\t}}", "\t\t\t_ = "+
+			"p\n\t\t\treturn \"\", nil\n\t\t}}"),
 	one("keep the configuration of the node that was copied", "P4", "node/resync/steps_server.go",
 		`return "", r.Host.RestoreConfig(p)`, `_ = p; return "", nil`),
 	one("the damage is not marked", "P4", "node/resync/run.go",
-		`rec.Aside, rec.Run.Damaged = journal.AsideDamaged, true })`, `rec.Aside, rec.Run.Damaged = journal.AsideWhole, false })`),
+		`rec.Aside, rec.Run.Damaged = journal.AsideDamaged, true })`,
+		`rec.Aside, rec.Run.Damaged = journal.AsideWhole, false })`),
 	one("a half-done directory goes home", "P4", "node/resync/end.go",
-		`return home, err == nil && aside && r.state.aside() == journal.AsideWhole, err`, `return home, err == nil && aside, err`),
+		`return home, err == nil && aside && r.state.aside() == journal.AsideWhole, err`,
+		`return home, err == nil && aside, err`),
 	{"what a dead agent started goes on", "P4", []edit{
 		{"node/agent/agent.go", `if err := a.opts.Host.KillStrays(ctx); err != nil {`, `if err := error(nil); err != nil {`},
-		{"node/resync/steps_check.go", `if err := r.Host.KillStrays(ctx); err != nil {`, `if err := error(nil); err != nil {`}}},
+		{"node/resync/steps_check.go", `if err := r.Host.KillStrays(ctx); err != nil {`,
+			`if err := error(nil); err != nil {`}}},
 	one("a dead agent's run is waited for", "P9", "node/agent/agent.go",
 		`if !rec.Live() {`, `if true {`),
 	// Being alone.
@@ -83,7 +89,8 @@ var mutants = []mutant{
 	one("promote the standby with the least WAL", "P3", "pgpool/hook/choose.go",
 		`-cmp.Compare(a.facts.Position(), b.facts.Position()),`, `cmp.Compare(a.facts.Position(), b.facts.Position()),`),
 	{"promote beside a living primary", "two writers", []edit{
-		{"pgpool/hook/promote.go", `return a.Fence(long, token)`, `_, _ = long, token; return topology.Fenced{}, errors.New("left running")`},
+		{"pgpool/hook/promote.go", `return a.Fence(long, token)`,
+			`_, _ = long, token; return topology.Fenced{}, errors.New("left running")`},
 		{"pgpool/hook/takeover.go", `if !fenced {`, `if !fenced && false {`}}},
 	one("leave what a queued attach would show", "P1", "pgpool/hook/promote.go",
 		`notes = append(notes, d.stopDiverged(ctx, p, node, f)...)`, `_ = d.stopDiverged`),

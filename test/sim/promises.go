@@ -158,7 +158,8 @@ func (w *World) opens(r request) {
 	if !known || n.Server.Dir.Tip.End <= left {
 		return
 	}
-	w.violate("P1", "Pgpool-II attaches node %d, as was requested %s before node %d was promoted, and it can be read and has "+
+	w.violate("P1", "Pgpool-II attaches node %d, as was requested %s before node %d was promoted, and it can be read "+
+		"and has "+
 		"rows that node %d does not have (%s)",
 		n.ID, p.promoted.at.Sub(r.asked).Round(time.Millisecond), u.ID, u.ID, w.describe(n))
 }

@@ -45,9 +45,11 @@ func wait(ctx context.Context, g *Gate) (done chan struct{}, why *string, err *e
 
 func TestWhatGoesThroughAtOnce(t *testing.T) {
 	for name, n := range map[string]*node{
-		"a standby":               {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped, StandbySignal: true}},
-		"a server that runs":      {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerRunning}},
-		"a server that is coming": {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStarting, Source: topology.Source{Err: "not yet"}}},
+		"a standby": {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped,
+			StandbySignal: true}},
+		"a server that runs": {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerRunning}},
+		"a server that is coming": {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStarting,
+			Source: topology.Source{Err: "not yet"}}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g, said := gate(t, n)
@@ -61,13 +63,16 @@ func TestWhatGoesThroughAtOnce(t *testing.T) {
 
 func TestWhatIsHeld(t *testing.T) {
 	for name, n := range map[string]*node{
-		"a primary":            primary(),
-		"a point in time":      {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped, RecoverySignal: true}},
-		"no directory":         {in: topology.Inspection{Dir: topology.DirMissing, Server: topology.ServerStopped}},
-		"one under repair":     {in: topology.Inspection{Dir: topology.DirInRepair, Server: topology.ServerStopped, StandbySignal: true}},
-		"a server in it":       {in: topology.Inspection{Dir: topology.DirInRepair, Server: topology.ServerRunning}},
-		"one nobody can judge": {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped, StandbySignal: true, Source: topology.Source{Err: "garbled"}}},
-		"one nobody sees":      {err: os.ErrPermission},
+		"a primary": primary(),
+		"a point in time": {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped,
+			RecoverySignal: true}},
+		"no directory": {in: topology.Inspection{Dir: topology.DirMissing, Server: topology.ServerStopped}},
+		"one under repair": {in: topology.Inspection{Dir: topology.DirInRepair, Server: topology.ServerStopped,
+			StandbySignal: true}},
+		"a server in it": {in: topology.Inspection{Dir: topology.DirInRepair, Server: topology.ServerRunning}},
+		"one nobody can judge": {in: topology.Inspection{Dir: topology.DirPresent, Server: topology.ServerStopped,
+			StandbySignal: true, Source: topology.Source{Err: "garbled"}}},
+		"one nobody sees": {err: os.ErrPermission},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g, said := gate(t, n)

@@ -66,13 +66,16 @@ func (h *Host) askBeforeCopy(ctx context.Context, up topology.Upstream) (algorit
 	var have []string
 	err = conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%'),
 		current_setting('server_version_num')::int,
-		coalesce((SELECT enumvals FROM pg_settings WHERE name = 'wal_compression'), '{}')`).Scan(&tablespaces, &version, &have)
+		coalesce((SELECT enumvals FROM pg_settings WHERE name = 'wal_compression'), '{}')`).
+		Scan(&tablespaces, &version, &have)
 	if err != nil {
 		return "", fail(codes.UpstreamLost, "", "ask the primary before the copy: %w", err)
 	}
 	if tablespaces > 0 {
-		return "", fail(codes.Tablespaces, "copy the node by hand (pg_basebackup --tablespace-mapping), or move the tablespaces' tables back and drop them",
-			"base backup: the primary has %d tablespace(s) outside its data directory, which cannot be copied beside the old ones", tablespaces)
+		return "", fail(codes.Tablespaces, "copy the node by hand (pg_basebackup --tablespace-mapping), or move the "+
+			"tablespaces' tables back and drop them",
+			"base backup: the primary has %d tablespace(s) outside its data directory, which cannot be copied beside the old "+
+				"ones", tablespaces)
 	}
 	algorithm, why := compression(h.o.Compression, near(ctx, up.Host), version, have)
 	if why != "" {
@@ -85,7 +88,8 @@ func (h *Host) askBeforeCopy(ctx context.Context, up topology.Upstream) (algorit
 func (h *Host) VerifyBackup(ctx context.Context) error {
 	defer h.busyNow()()
 	dir := h.path(resync.New)
-	out, err := h.run(ctx, program{name: "pg_verifybackup", args: []string{"--no-parse-wal", "--exit-on-error", "--quiet", dir}})
+	out, err := h.run(ctx, program{name: "pg_verifybackup",
+		args: []string{"--no-parse-wal", "--exit-on-error", "--quiet", dir}})
 	if err != nil {
 		return fail(codes.VerifyFailed, "check the disk and the network; the copy was not used", "%s",
 			withLog("verify the base backup: "+err.Error(), out))
@@ -94,7 +98,8 @@ func (h *Host) VerifyBackup(ctx context.Context) error {
 	if err != nil {
 		return fail(codes.VerifyFailed, "", "verify the base backup: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "pg_wal", topology.WALFileName(c.Timeline, c.RedoLSN, c.SegmentSize))); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "pg_wal", topology.WALFileName(c.Timeline, c.RedoLSN,
+		c.SegmentSize))); err != nil {
 		return fail(codes.VerifyFailed, "", "verify the base backup: the WAL from its start is not in it: %w", err)
 	}
 	return nil
@@ -103,14 +108,16 @@ func (h *Host) VerifyBackup(ctx context.Context) error {
 // Custom runs the operator's own resync command through the shell.
 func (h *Host) Custom(ctx context.Context, req topology.RunRequest) error {
 	if h.o.Custom == nil {
-		return fail(codes.Internal, "set resync_command in pgpool.conf", "run the operator's resync command: none is configured")
+		return fail(codes.Internal, "set resync_command in pgpool.conf",
+			"run the operator's resync command: none is configured")
 	}
 	defer h.busyNow()()
 	out, err := h.run(ctx, program{name: "/bin/sh", args: []string{"-c", h.o.Custom(req)}, env: []string{
 		"REPOOL_NODE=" + req.Node.String(), "REPOOL_RUN=" + req.ID,
 		"REPOOL_UPSTREAM=" + req.Upstream.Host + ":" + strconv.Itoa(req.Upstream.Port), "REPOOL_SLOT=" + req.Slot}})
 	if err != nil {
-		return fail(codes.CustomFailed, "look at the command's own log", "run the operator's resync command: %w", errors.Join(err, printed(out)))
+		return fail(codes.CustomFailed, "look at the command's own log", "run the operator's resync command: %w",
+			errors.Join(err, printed(out)))
 	}
 	return nil
 }

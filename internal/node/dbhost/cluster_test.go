@@ -43,7 +43,8 @@ func (c *templateCluster) get(t *testing.T) string {
 			c.err = err
 			return
 		}
-		cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(c.dir, "data"), "-N", "-A", "trust", "-U", "postgres",
+		cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(c.dir, "data"), "-N", "-A", "trust", "-U",
+			"postgres",
 			"--no-instructions", "--wal-segsize=1", "--locale=C")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			c.err = fmt.Errorf("initdb: %w: %s", err, out)
@@ -103,7 +104,8 @@ func newNode(t *testing.T, id topology.NodeID, s setup) *node {
 	major := strings.TrimSpace(readFile(t, filepath.Join(dir, "PG_VERSION")))
 	etc := filepath.Join(base, "etc", major, filepath.Base(base))
 	writeFile(t, filepath.Join(etc, "postgresql.conf"), conf+fmt.Sprintf(
-		"data_directory = '%s'\nhba_file = '%s/pg_hba.conf'\nident_file = '%s/pg_ident.conf'\nexternal_pid_file = '%s/server.pid'\n", dir, etc, etc, base))
+		"data_directory = '%s'\nhba_file = '%s/pg_hba.conf'\nident_file = '%s/pg_ident.conf'\nexternal_pid_file = "+
+			"'%s/server.pid'\n", dir, etc, etc, base))
 	for _, f := range []string{"pg_hba.conf", "pg_ident.conf"} {
 		writeFile(t, filepath.Join(etc, f), readFile(t, filepath.Join(dir, f)))
 	}

@@ -41,7 +41,8 @@ func TestCompressionThatTheUpstreamHas(t *testing.T) {
 
 func TestNear(t *testing.T) {
 	t.Parallel()
-	for host, want := range map[string]bool{"": true, "/run/postgresql": true, "127.0.0.1": true, "::1": true, "localhost": true,
+	for host, want := range map[string]bool{"": true, "/run/postgresql": true, "127.0.0.1": true, "::1": true,
+		"localhost": true,
 		"192.0.2.7": false, "no-such-host.invalid": false} {
 		if near(t.Context(), host) != want {
 			t.Errorf("%q is near: %v", host, !want)

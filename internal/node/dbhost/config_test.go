@@ -37,7 +37,8 @@ func fakeNode(t *testing.T, files map[string]string) *node {
 func TestOwnConfigurationComesBack(t *testing.T) {
 	t.Parallel()
 	own := map[string]string{
-		"PG_VERSION": "15\n", "postgresql.conf": "port = 1\ninclude_dir = 'conf.d'\ninclude 'own.inc'\nssl_key_file = 'keys/my.key'\n",
+		"PG_VERSION": "15\n", "postgresql.conf": "port = 1\ninclude_dir = 'conf.d'\ninclude 'own.inc'\nssl_key_file = " +
+			"'keys/my.key'\n",
 		"postgresql.auto.conf": "work_mem = '1MB'\n", "pg_hba.conf": "own hba", "conf.d/10.conf": "port = 2\n", "own.inc": "",
 		"keys/my.key": "secret", "recovery_1st_stage.sh": "#!/bin/sh\n", "base/1/1259": "data",
 	}
@@ -45,7 +46,8 @@ func TestOwnConfigurationComesBack(t *testing.T) {
 	if err := n.SaveConfig(resync.Home); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"postgresql.conf": "port = 7\n", "postgresql.auto.conf": "", "pg_hba.conf": "theirs",
+	for name, text := range map[string]string{"postgresql.conf": "port = 7\n", "postgresql.auto.conf": "",
+		"pg_hba.conf":    "theirs",
 		"conf.d/99.conf": "port = 8\n", "base/1/1259": "theirs"} {
 		writeFile(t, filepath.Join(n.path(resync.New), name), text)
 	}
@@ -90,8 +92,10 @@ func TestConfigurationThatCannotFitIsRefused(t *testing.T) {
 func TestWriteStandbyLeavesNothingThatPromotes(t *testing.T) {
 	t.Parallel()
 	n := fakeNode(t, map[string]string{"PG_VERSION": "15\n", "recovery.signal": "",
-		"postgresql.conf":      "recovery_target_name = 'x'\npromote_trigger_file = '/tmp/go'\nprimary_conninfo = 'host=base sslmode=verify-full password=''p'''\n",
-		"postgresql.auto.conf": "recovery_target = 'immediate'\nrecovery_target_lsn = '0/1'\nprimary_slot_name = 'a'\nprimary_slot_name = 'b'\n"})
+		"postgresql.conf": "recovery_target_name = 'x'\npromote_trigger_file = '/tmp/go'\nprimary_conninfo = " +
+			"'host=base sslmode=verify-full password=''p'''\n",
+		"postgresql.auto.conf": "recovery_target = 'immediate'\nrecovery_target_lsn = '0/1'\nprimary_slot_name = " +
+			"'a'\nprimary_slot_name = 'b'\n"})
 	up := topology.Upstream{Host: "db 1", Port: 6000}
 	if err := n.WriteStandby(resync.Home, up, "slot", "app"); err != nil {
 		t.Fatal(err)
@@ -100,9 +104,11 @@ func TestWriteStandbyLeavesNothingThatPromotes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"recovery_target_name": "", "promote_trigger_file": "", "primary_slot_name": "slot",
+	for name, want := range map[string]string{"recovery_target_name": "", "promote_trigger_file": "",
+		"primary_slot_name":        "slot",
 		"recovery_target_timeline": "latest",
-		"primary_conninfo":         "host='db 1' port=6000 user=repl passfile=/etc/repool/pgpass application_name=app sslmode=verify-full"} {
+		"primary_conninfo": "host='db 1' port=6000 user=repl passfile=/etc/repool/pgpass application_name=app " +
+			"sslmode=verify-full"} {
 		if got, ok := c.Get(name); !ok || got != want {
 			t.Errorf("%s = %q (%t), want %q", name, got, ok, want)
 		}
@@ -135,12 +141,16 @@ func TestInspectSaysWhatItSees(t *testing.T) {
 	}
 	appendFile(t, filepath.Join(n.dir, "postgresql.conf"), "include_dir = 'more'\nmax_connections = 50\n")
 	writeFile(t, filepath.Join(n.dir, "more", "a.conf"), "max_wal_senders = 5\n")
-	writeFile(t, filepath.Join(n.dir, "postgresql.auto.conf"), "primary_conninfo = 'host=h port=7'\nprimary_slot_name = s\nmax_connections = 60\n")
+	writeFile(t, filepath.Join(n.dir, "postgresql.auto.conf"),
+		"primary_conninfo = 'host=h port=7'\nprimary_slot_name = s\nmax_connections = 60\n")
 	n.until("sizes are not measured", func() bool { return look().DataBytes > 0 })
 	in := look()
-	if in.Dir != topology.DirPresent || in.Version != 15 || in.Control == nil || !in.Control.WasCleanShutdown || in.Server != topology.ServerStopped ||
-		in.History.TLI != 1 || in.UpstreamHost != "h" || in.UpstreamPort != 7 || in.UpstreamSlot != "s" || in.DataBytes == 0 || in.FreeBytes == 0 ||
-		in.HotStandby["max_connections"] != 60 || in.HotStandby["max_wal_senders"] != 5 || in.HotStandby["max_worker_processes"] != 8 {
+	if in.Dir != topology.DirPresent || in.Version != 15 || in.Control == nil || !in.Control.WasCleanShutdown ||
+		in.Server != topology.ServerStopped ||
+		in.History.TLI != 1 || in.UpstreamHost != "h" || in.UpstreamPort != 7 || in.UpstreamSlot != "s" ||
+		in.DataBytes == 0 || in.FreeBytes == 0 ||
+		in.HotStandby["max_connections"] != 60 || in.HotStandby["max_wal_senders"] != 5 ||
+		in.HotStandby["max_worker_processes"] != 8 {
 		t.Errorf("stopped node: %+v", in)
 	}
 	writeFile(t, filepath.Join(n.dir, "global", "pg_control"), strings.Repeat("x", 8192))
@@ -180,7 +190,8 @@ func TestInspectSaysWhatItSees(t *testing.T) {
 // it, or the node would be started with what keeps it from starting.
 func TestInspectSeesANewSettingAtOnce(t *testing.T) {
 	t.Parallel()
-	n := fakeNode(t, map[string]string{"PG_VERSION": "15\n", "postgresql.conf": "max_connections = 60\n", "postgresql.auto.conf": ""})
+	n := fakeNode(t, map[string]string{"PG_VERSION": "15\n", "postgresql.conf": "max_connections = 60\n",
+		"postgresql.auto.conf": ""})
 	look := func() int {
 		t.Helper()
 		in, err := n.Inspect(t.Context())
@@ -227,7 +238,8 @@ func TestSymlinkedDataDirectoryIsMovedItself(t *testing.T) {
 	}
 	for range 2 { // also while it is away
 		h, err := New(Options{DataDir: link})
-		if err != nil || h.DataDir() != filepath.Join(base, "disk", "pg") || h.Workshop() != filepath.Join(base, "disk", "pg.repool") {
+		if err != nil || h.DataDir() != filepath.Join(base, "disk", "pg") ||
+			h.Workshop() != filepath.Join(base, "disk", "pg.repool") {
 			t.Fatalf("%q, %q, %v", h.DataDir(), h.Workshop(), err)
 		}
 		if there, err := h.Exists(resync.Home); err != nil || !there {

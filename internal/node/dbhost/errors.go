@@ -9,7 +9,8 @@ import (
 	"github.com/repool/repool/internal/node/resync"
 )
 
-// fail makes an error with a code. hint is what a person can do in this case; empty: what the code says. format takes %w.
+// fail makes an error with a code. hint is what a person can do in this case; empty: what the code says. format takes
+// %w.
 func fail(code codes.Code, hint, format string, args ...any) error {
 	return &resync.Error{Code: code, Hint: hint, Err: fmt.Errorf(format, args...)}
 }

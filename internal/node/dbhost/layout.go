@@ -114,7 +114,8 @@ func (h *Host) debianCluster(file string) layout {
 	l := layout{config: file}
 	dir := filepath.Dir(file)
 	version := filepath.Base(filepath.Dir(dir))
-	if _, err := os.Stat(pgCtlCluster); err != nil || !debianVersion.MatchString(version) || filepath.Base(file) != "postgresql.conf" {
+	if _, err := os.Stat(pgCtlCluster); err != nil || !debianVersion.MatchString(version) ||
+		filepath.Base(file) != "postgresql.conf" {
 		return l
 	}
 	l.version, l.cluster, l.root = version, filepath.Base(dir), filepath.Dir(filepath.Dir(dir))
@@ -148,7 +149,8 @@ func (h *Host) binDir() (string, error) {
 	}
 	dir := filepath.Join("/usr/lib/postgresql", strconv.Itoa(major), "bin")
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return "", fail(codes.Internal, "set bin_directory of the node in repool.yaml", "find PostgreSQL %d's programs: %w", major, err)
+		return "", fail(codes.Internal, "set bin_directory of the node in repool.yaml",
+			"find PostgreSQL %d's programs: %w", major, err)
 	}
 	return dir, nil
 }
@@ -159,7 +161,8 @@ func newestBinDir(cause error) (string, error) {
 	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
 	if err != nil || len(dirs) != 1 {
 		return "", fail(codes.Internal, "set bin_directory of the node in repool.yaml",
-			"find PostgreSQL's programs: the data directory tells no version, and %d versions are installed: %w", len(dirs), cause)
+			"find PostgreSQL's programs: the data directory tells no version, and %d versions are installed: %w", len(dirs),
+			cause)
 	}
 	return strings.TrimSuffix(dirs[0], "/pg_ctl"), nil
 }

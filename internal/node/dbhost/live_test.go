@@ -126,7 +126,8 @@ func TestSettleReplaysAllOfAPromotedNodesWAL(t *testing.T) {
 	t.Parallel()
 	primary, n := pair(t, setup{})
 	primary.crash()
-	checkpointer, err := strconv.Atoi(n.query("SELECT pid::text FROM pg_stat_activity WHERE backend_type = 'checkpointer'"))
+	checkpointer, err := strconv.Atoi(n.query("SELECT pid::text FROM pg_stat_activity WHERE backend_type = " +
+		"'checkpointer'"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +168,8 @@ func (n *node) settles(tli topology.TimelineID) {
 		}
 	}
 	if c := n.control(resync.Aside); !c.ShutDownInRecover || c.MinRecoveryPoint != all.end || c.MinRecoveryTLI != tli {
-		n.t.Errorf("settled at %s on timeline %d (%s), want %s on %d", c.MinRecoveryPoint, c.MinRecoveryTLI, c.State, all.end, tli)
+		n.t.Errorf("settled at %s on timeline %d (%s), want %s on %d", c.MinRecoveryPoint, c.MinRecoveryTLI, c.State,
+			all.end, tli)
 	}
 	n.want(topology.ServerStopped)
 }
@@ -325,14 +327,16 @@ func TestFollowByReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	appendFile(t, filepath.Join(standby.dir, "postgresql.auto.conf"), "recovery_target_time = '2001-01-01'\nprimary_conninfo = 'host=nowhere port=1 sslcert=/c user=x password=y'\n")
+	appendFile(t, filepath.Join(standby.dir, "postgresql.auto.conf"),
+		"recovery_target_time = '2001-01-01'\nprimary_conninfo = 'host=nowhere port=1 sslcert=/c user=x password=y'\n")
 	standby.standbyOf(primary)
 	if err := standby.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	standby.waitStreaming(primary)
 	auto := readFile(t, filepath.Join(standby.dir, "postgresql.auto.conf"))
-	if strings.Contains(auto, "recovery_target_time =") || strings.Contains(auto, "nowhere") || strings.Contains(auto, "password") || !strings.Contains(auto, "sslcert") {
+	if strings.Contains(auto, "recovery_target_time =") || strings.Contains(auto, "nowhere") ||
+		strings.Contains(auto, "password") || !strings.Contains(auto, "sslcert") {
 		t.Errorf("settings after writing:\n%s", auto)
 	}
 	if now, alive, err := pgdata.PostmasterAlive(standby.dir); err != nil || !alive || now.PID != pm.PID {

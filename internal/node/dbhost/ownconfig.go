@@ -239,7 +239,8 @@ func (h *Host) adaptConfig(p resync.Place) error {
 		}
 		for _, name := range []string{"data_directory", "external_pid_file"} {
 			if v, ok := base.Get(name); ok && v != "" && (name != "data_directory" || filepath.Clean(v) != h.home) {
-				return fail(codes.ConfigMissing, "put the node's own postgresql.conf there", "no configuration of the node was saved, and the primary's sets %s = %s", name, v)
+				return fail(codes.ConfigMissing, "put the node's own postgresql.conf there",
+					"no configuration of the node was saved, and the primary's sets %s = %s", name, v)
 			}
 		}
 		if h.o.Port != 0 {

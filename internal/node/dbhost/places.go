@@ -122,7 +122,8 @@ func (h *Host) refuseInUse(dir string) error {
 		return err
 	}
 	if len(servers) > 0 {
-		return fail(codes.ServerRunning, "find out what starts the server (systemd, cron, a person) and keep it from doing so during a resync",
+		return fail(codes.ServerRunning, "find out what starts the server (systemd, cron, a person) and keep it from doing "+
+			"so during a resync",
 			"a PostgreSQL server (process %d) works in %s", servers[0].PID, dir)
 	}
 	return nil
@@ -134,13 +135,15 @@ func renameDir(src, dst string) error {
 	err := unix.Rename(src, dst) // unlike os.Rename it replaces an empty folder
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		return fail(codes.MountPoint, "mount the file system one level higher, so that the data directory is a folder inside it",
+		return fail(codes.MountPoint, "mount the file system one level higher, so that the data directory is a folder "+
+			"inside it",
 			"move %s: it is a mount point and cannot be renamed: %w", src, err)
 	case errors.Is(err, unix.EXDEV):
 		return fail(codes.MountPoint, "set workshop in repool.yaml to a folder on the data directory's file system",
 			"move %s to %s: they are on different file systems: %w", src, dst, err)
 	case err != nil:
-		return fail(codes.Internal, "the server's owner needs write permission on both parent folders", "move the data directory: %w", err)
+		return fail(codes.Internal, "the server's owner needs write permission on both parent folders",
+			"move the data directory: %w", err)
 	}
 	if err := pgdata.SyncDir(filepath.Dir(dst)); err != nil {
 		return err

@@ -47,7 +47,8 @@ func (n *relationNames) name(ctx context.Context, r pgdata.RelFile) string {
 	err := conn.QueryRow(ctx, `
 SELECT format('%s.%s.%s', current_database(), s.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace
-WHERE c.oid = pg_filenode_relation(CASE WHEN $1::oid = 1663 THEN 0 ELSE $1 END, $2)`, r.Tablespace, r.Relation).Scan(&name)
+WHERE c.oid = pg_filenode_relation(CASE WHEN $1::oid = 1663 THEN 0 ELSE $1 END, $2)`,
+		r.Tablespace, r.Relation).Scan(&name)
 	if err == nil && name != nil {
 		n.names[r] = *name
 	}

@@ -112,9 +112,11 @@ var copySigns = []sign{
 	{"could not find common ancestor", codes.RewindRefused, "the two have no history in common; a base backup is needed"},
 	{"system identifiers", codes.RewindRefused, "the node belongs to another cluster; nothing of it can be reused"},
 	{"different systems", codes.RewindRefused, "the node belongs to another cluster; nothing of it can be reused"},
-	{"wal_log_hints", codes.RewindRefused, "set wal_log_hints = on on every node (or use data checksums); until then a base backup is needed"},
+	{"wal_log_hints", codes.RewindRefused, "set wal_log_hints = on on every node (or use data checksums); until then a " +
+		"base backup is needed"},
 	{"full_page_writes", codes.RewindRefused, "set full_page_writes = on on the primary"},
-	{"permission denied for function", codes.RewindRefused, "grant the database role EXECUTE on pg_ls_dir, pg_stat_file and both forms of pg_read_binary_file"},
+	{"permission denied for function", codes.RewindRefused,
+		"grant the database role EXECUTE on pg_ls_dir, pg_stat_file and both forms of pg_read_binary_file"},
 	{"must be shut down cleanly", codes.RewindRefused, "its crash recovery was not finished"},
 	{"already exists", "", ""},
 	{"replication slot", codes.SlotFailed, "look at pg_replication_slots on the primary"},

@@ -25,7 +25,10 @@ func TestFrozenServerIsKilledAndNotThawed(t *testing.T) {
 	if err := unix.Kill(pm.PID, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	n.until("the server is not seen frozen", func() bool { s, err := n.Server(); return err == nil && s == topology.ServerFrozen })
+	n.until("the server is not seen frozen", func() bool {
+		s, err := n.Server()
+		return err == nil && s == topology.ServerFrozen
+	})
 	wantCode(t, n.StartServer(t.Context()), codes.ServerRunning)
 	wantCode(t, n.Move(resync.Home, resync.Aside), codes.ServerRunning)
 	f, err := n.StopServer(t.Context(), false)
@@ -68,7 +71,10 @@ func TestChildrenOfAKilledPostmasterCount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n.until("the postmaster does not go", func() bool { _, alive, err := pgdata.PostmasterAlive(n.dir); return err == nil && !alive })
+	n.until("the postmaster does not go", func() bool {
+		_, alive, err := pgdata.PostmasterAlive(n.dir)
+		return err == nil && !alive
+	})
 	n.want(topology.ServerStopping)
 	wantCode(t, n.Move(resync.Home, resync.Aside), codes.ServerRunning)
 	if _, err := n.StopServer(t.Context(), false); err != nil {

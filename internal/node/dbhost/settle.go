@@ -35,7 +35,8 @@ func (h *Host) Settle(ctx context.Context) error {
 		return coded(codes.SettleFailed, "", err)
 	}
 	if sig.BackupLabel {
-		return fail(codes.SettleFailed, "a base backup replaces it", "finish crash recovery: a backup_label is left in the directory, so where recovery must begin is unknown")
+		return fail(codes.SettleFailed, "a base backup replaces it",
+			"finish crash recovery: a backup_label is left in the directory, so where recovery must begin is unknown")
 	}
 	all, err := ownWAL(dir)
 	if err != nil {
@@ -64,17 +65,20 @@ func settled(dir string, before wholeWAL) error {
 		return coded(codes.SettleFailed, "", err)
 	}
 	if after.State != pgdata.StateShutDownInRecovery {
-		return fail(codes.SettleFailed, "", "finish crash recovery: the directory is %q afterwards, want %q", after.State, pgdata.StateShutDownInRecovery)
+		return fail(codes.SettleFailed, "", "finish crash recovery: the directory is %q afterwards, want %q", after.State,
+			pgdata.StateShutDownInRecovery)
 	}
 	now, err := ownWAL(dir)
 	if err != nil {
 		return coded(codes.SettleFailed, "", err)
 	}
 	if now.end > before.end || now.tli != before.tli {
-		return fail(codes.SettleFailed, "", "finish crash recovery: it added WAL, from %s on timeline %d to %s on %d", before.end, before.tli, now.end, now.tli)
+		return fail(codes.SettleFailed, "", "finish crash recovery: it added WAL, from %s on timeline %d to %s on %d",
+			before.end, before.tli, now.end, now.tli)
 	}
 	if after.MinRecoveryPoint < before.end {
-		return fail(codes.SettleFailed, "", "finish crash recovery: it ended at %s, before the end of the WAL at %s", after.MinRecoveryPoint, before.end)
+		return fail(codes.SettleFailed, "", "finish crash recovery: it ended at %s, before the end of the WAL at %s",
+			after.MinRecoveryPoint, before.end)
 	}
 	return nil
 }

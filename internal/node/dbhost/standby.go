@@ -73,7 +73,8 @@ func (h *Host) WriteStandby(p resync.Place, up topology.Upstream, slot, appName 
 	}
 	remove := append([]string{"promote_trigger_file"}, recoveryTargets...)
 	remove = without(remove, set)
-	if err := pgdata.ReplaceFile(filepath.Join(dir, "postgresql.auto.conf"), []byte(pgdata.SetConf(text, set, remove))); err != nil {
+	if err := pgdata.ReplaceFile(filepath.Join(dir, "postgresql.auto.conf"),
+		[]byte(pgdata.SetConf(text, set, remove))); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(dir, "recovery.signal")); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -135,7 +136,8 @@ func (h *Host) refuseAsStandby(p resync.Place) error {
 		return fmt.Errorf("read backup_label: %w", err)
 	}
 	if bytes.Contains(label, []byte("BACKUP METHOD: pg_start_backup")) {
-		return fail(codes.ConfigMissing, "if no backup is being restored here, remove backup_label (and tablespace_map) by hand",
+		return fail(codes.ConfigMissing, "if no backup is being restored here, remove backup_label (and tablespace_map) by "+
+			"hand",
 			"make %s a standby: a backup_label of an unfinished backup is left in it", dir)
 	}
 	return nil

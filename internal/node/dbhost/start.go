@@ -41,7 +41,8 @@ func (h *Host) StartServer(ctx context.Context) error {
 	case topology.ServerRunning, topology.ServerStarting:
 		return h.awaitReady(ctx, mark, nil)
 	case topology.ServerFrozen, topology.ServerStopping:
-		return fail(codes.ServerRunning, "stop it first, or wait until it is gone", "start the server: one is %s in %s", state, h.home)
+		return fail(codes.ServerRunning, "stop it first, or wait until it is gone", "start the server: one is %s in %s",
+			state, h.home)
 	}
 	if err := h.removeStalePID(h.home); err != nil {
 		return coded(codes.StartFailed, "", err)
@@ -125,7 +126,8 @@ func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error 
 			return false, errors.New(withOutput("the server did not stay up", l))
 		}
 		if pm.Status == pgdata.PostmasterStandby {
-			return false, fail(codes.StartFailed, "set hot_standby = on", "the server runs but accepts no connections: hot_standby is off")
+			return false, fail(codes.StartFailed, "set hot_standby = on",
+				"the server runs but accepts no connections: hot_standby is off")
 		}
 		if state == topology.ServerRunning && h.accepts(ctx) {
 			return true, nil
@@ -138,7 +140,8 @@ func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error 
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	return coded(codes.StartFailed, "read the server's log", errors.New(withLog("start the server: "+err.Error(), h.logTail(mark))))
+	return coded(codes.StartFailed, "read the server's log",
+		errors.New(withLog("start the server: "+err.Error(), h.logTail(mark))))
 }
 
 // withOutput adds what the starting program said.

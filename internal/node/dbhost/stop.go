@@ -109,7 +109,8 @@ func (h *Host) stopBy(ctx context.Context, dir string, mode stopMode) error {
 		patience := orphanPatience
 		if alive {
 			patience = stopPatience
-			if err := signal(pm.PID, map[stopMode]unix.Signal{stopFast: unix.SIGINT, stopImmediate: unix.SIGQUIT}[mode]); err != nil {
+			if err := signal(pm.PID, map[stopMode]unix.Signal{stopFast: unix.SIGINT,
+				stopImmediate: unix.SIGQUIT}[mode]); err != nil {
 				return err
 			}
 		}
@@ -151,7 +152,8 @@ func killAll(dir string) (bool, error) {
 // signal sends sig; a process that has gone meanwhile is fine.
 func signal(pid int, sig unix.Signal) error {
 	if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fail(codes.StopFailed, "run the agent as the server's owner", "send %s to server process %d: %w", sig, pid, err)
+		return fail(codes.StopFailed, "run the agent as the server's owner", "send %s to server process %d: %w", sig, pid,
+			err)
 	}
 	return nil
 }

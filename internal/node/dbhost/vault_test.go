@@ -20,13 +20,16 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func TestVaultListsEachLostCommit(t *testing.T) {
 	t.Parallel()
 	old, primary := pair(t, setup{})
-	old.exec("CREATE TABLE kept (n int PRIMARY KEY, v text)", "INSERT INTO kept SELECT g, 'both' FROM generate_series(1, 10) g")
+	old.exec("CREATE TABLE kept (n int PRIMARY KEY, v text)",
+		"INSERT INTO kept SELECT g, 'both' FROM generate_series(1, 10) g")
 	primary.caughtUp(old)
 	if _, err := primary.StopServer(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	old.exec("INSERT INTO kept VALUES (11, 'lost'), (12, 'lost')", "UPDATE kept SET v = 'lost' WHERE n <= 3", "DELETE FROM kept WHERE n = 4",
-		"CREATE TABLE later (n int)", "BEGIN; INSERT INTO kept VALUES (13, 'a'); SAVEPOINT s; INSERT INTO kept VALUES (14, 'b'); COMMIT",
+	old.exec("INSERT INTO kept VALUES (11, 'lost'), (12, 'lost')", "UPDATE kept SET v = 'lost' WHERE n <= 3",
+		"DELETE FROM kept WHERE n = 4",
+		"CREATE TABLE later (n int)", "BEGIN; INSERT INTO kept VALUES (13, 'a'); SAVEPOINT s; INSERT INTO kept VALUES (14, "+
+			"'b'); COMMIT",
 		"BEGIN; INSERT INTO kept VALUES (15, 'rolled back'); ROLLBACK")
 	old.crash()
 	primary.start()
@@ -38,7 +41,8 @@ func TestVaultListsEachLostCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !e.Complete || e.Commits != 5 || e.Diverged != p.Limit || e.End != p.End || e.TLI != 1 || done == 0 || done != total {
+	if !e.Complete || e.Commits != 5 || e.Diverged != p.Limit || e.End != p.End || e.TLI != 1 || done == 0 ||
+		done != total {
 		t.Errorf("entry %+v, progress %d of %d", e, done, total)
 	}
 	if n := e.Relations["postgres.public.kept"]; n != 8 {
@@ -52,7 +56,8 @@ func TestVaultListsEachLostCommit(t *testing.T) {
 	if err := json.Unmarshal(b, &rep); err != nil {
 		t.Fatal(err)
 	}
-	if len(rep.Commits) != 5 || rep.Totals.Inserts != 4 || rep.Totals.Updates != 3 || rep.Totals.Deletes != 1 || rep.Totals.DDL == 0 || len(rep.Commits[4].Subxacts) != 1 {
+	if len(rep.Commits) != 5 || rep.Totals.Inserts != 4 || rep.Totals.Updates != 3 || rep.Totals.Deletes != 1 ||
+		rep.Totals.DDL == 0 || len(rep.Commits[4].Subxacts) != 1 {
 		t.Errorf("report: %s", b)
 	}
 	again, err := old.Vault(t.Context(), req, resync.Home, nil)

@@ -12,7 +12,8 @@ import (
 
 // Vault copies WAL that only this node holds, and lists its lost commits (P3).
 // It returns the older entry when the same line was kept before.
-func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.Place, see resync.Progress) (topology.VaultEntry, error) {
+func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.Place,
+	see resync.Progress) (topology.VaultEntry, error) {
 	defer h.busyNow()()
 	dir := h.path(from)
 	if err := h.refuseInUse(dir); err != nil {
@@ -20,7 +21,8 @@ func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.P
 	}
 	all, err := ownWAL(dir)
 	if err != nil {
-		return topology.VaultEntry{}, fail(codes.VaultFailed, "the data directory itself is then the only record: keep it", "keep the node's WAL: %w", err)
+		return topology.VaultEntry{}, fail(codes.VaultFailed,
+			"the data directory itself is then the only record: keep it", "keep the node's WAL: %w", err)
 	}
 	redo, err := commonCheckpoint(dir, req.Divergence)
 	if err != nil {
@@ -33,7 +35,8 @@ func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.P
 		Headroom: h.o.Headroom, Name: func(r pgdata.RelFile) string { return names.name(ctx, r) }, Progress: see,
 	})
 	if err != nil {
-		return topology.VaultEntry{}, fail(codes.VaultFailed, "make room, or set vault.directory in repool.yaml to another file system", "keep the node's WAL: %w", err)
+		return topology.VaultEntry{}, fail(codes.VaultFailed,
+			"make room, or set vault.directory in repool.yaml to another file system", "keep the node's WAL: %w", err)
 	}
 	return e, nil
 }

@@ -210,7 +210,8 @@ func TestChildren(t *testing.T) {
 	if l, err := c.List(); err != nil || len(l) != 0 {
 		t.Errorf("empty: %v, %v", l, err)
 	}
-	for _, err := range []error{c.Add(10, 100, "pg_rewind"), c.Add(11, 110, "pg_ctl"), c.Add(10, 105, "pg_basebackup"), c.Remove(11), c.Remove(99)} {
+	for _, err := range []error{c.Add(10, 100, "pg_rewind"), c.Add(11, 110, "pg_ctl"), c.Add(10, 105, "pg_basebackup"),
+		c.Remove(11), c.Remove(99)} {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,8 @@ import (
 
 func TestParseConf(t *testing.T) {
 	t.Parallel()
-	text := "# comment\nport = 5433 # here\nListen_Addresses='a,b'\nwork_mem 4MB\n\nprimary_conninfo = 'host=''h'' password=\\'x\\\\\\'' \n" +
+	text := "# comment\nport = 5433 # here\nListen_Addresses='a,b'\nwork_mem 4MB\n\nprimary_conninfo = 'host=''h'' " +
+		"password=\\'x\\\\\\'' \n" +
 		"my.ext='t\\tab\\101'\nport 5434\ninclude 'other.conf'\nwal_keep_size=-1\r\narchive_command''\n"
 	c, err := ParseConf(text)
 	if err != nil {
@@ -44,10 +45,14 @@ func TestBadConfLinesAreNumbered(t *testing.T) {
 
 func TestSetConf(t *testing.T) {
 	t.Parallel()
-	text := "# Do not edit\nprimary_conninfo = 'old'\nport = 1\nrecovery_target = 'immediate'\nport = 2\nodd line !\nPrimary_Conninfo = 'older still wins'\n"
-	got := SetConf(text, map[string]string{"primary_conninfo": `it's a \ back`, "Primary_Slot_Name": "n1"}, []string{"recovery_target", "absent"})
-	want(t, "text", got, "# Do not edit\nport = 2\nodd line !\nprimary_conninfo = 'it''s a \\\\ back'\nprimary_slot_name = 'n1'\n")
-	want(t, "twice", SetConf(got, map[string]string{"primary_conninfo": `it's a \ back`, "primary_slot_name": "n1"}, nil), got)
+	text := "# Do not edit\nprimary_conninfo = 'old'\nport = 1\nrecovery_target = 'immediate'\nport = 2\nodd line " +
+		"!\nPrimary_Conninfo = 'older still wins'\n"
+	got := SetConf(text, map[string]string{"primary_conninfo": `it's a \ back`, "Primary_Slot_Name": "n1"},
+		[]string{"recovery_target", "absent"})
+	want(t, "text", got, "# Do not edit\nport = 2\nodd line !\nprimary_conninfo = 'it''s a \\\\ "+
+		"back'\nprimary_slot_name = 'n1'\n")
+	want(t, "twice", SetConf(got, map[string]string{"primary_conninfo": `it's a \ back`, "primary_slot_name": "n1"},
+		nil), got)
 	want(t, "nothing left", SetConf("a = 1\n", nil, []string{"A"}), "")
 	want(t, "set beats remove", SetConf("a = 1", map[string]string{"a": "2"}, []string{"a"}), "a = '2'\n")
 	want(t, "includes stay", SetConf("include 'a'\ninclude 'b'\n", nil, nil), "include 'a'\ninclude 'b'\n")

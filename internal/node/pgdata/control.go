@@ -112,7 +112,8 @@ type Control struct {
 func (c Control) LastTimeline() topology.TimelineID { return max(c.Timeline, c.MinRecoveryTLI) }
 
 // controlCRC is where the CRC is, in bytes, for each PG_CONTROL_VERSION that PostgreSQL 13 to 18 write
-// (src/include/catalog/pg_control.h of each release). The fields that repool reads are at the same places in all of them:
+// (src/include/catalog/pg_control.h of each release). The fields that repool reads are at the same places in all of
+// them:
 // from 17 on the checkpoint's copy has wal_level where there was padding, and 18 has one flag more before the nonce.
 var controlCRC = map[uint32]int{
 	1300: 288, // 13 to 16
@@ -194,7 +195,8 @@ func controlFields(b []byte, version uint32) Control {
 		State: ControlState(u32(16)), Time: time.Unix(int64(u64(24)), 0).UTC(),
 		CheckpointLSN: lsn(32), RedoLSN: lsn(40),
 		Timeline: topology.TimelineID(u32(48)), PrevTimeline: topology.TimelineID(u32(52)),
-		FullPageWrites: b[56] != 0, Checkpoint: CheckpointBody(b[40:112]), CheckpointTime: time.Unix(int64(u64(104)), 0).UTC(),
+		FullPageWrites: b[56] != 0, Checkpoint: CheckpointBody(b[40:112]),
+		CheckpointTime:   time.Unix(int64(u64(104)), 0).UTC(),
 		MinRecoveryPoint: lsn(136), MinRecoveryTLI: topology.TimelineID(u32(144)),
 		BackupStart: lsn(152), BackupEnd: lsn(160), BackupEndRequired: b[168] != 0,
 		WALLevel: WALLevel(u32(172)), WALLogHints: b[176] != 0,

@@ -43,7 +43,8 @@ func sealControl(b []byte) []byte {
 	return b
 }
 
-// TestVersionsOfTheControlFile has what offsetof(ControlFileData, crc) says with each release's own header: 13 has 1300 as
+// TestVersionsOfTheControlFile has what offsetof(ControlFileData, crc) says with each release's own header: 13 has 1300
+// as
 // 14, 15 and 16, and 17 has a version of its own.
 func TestVersionsOfTheControlFile(t *testing.T) {
 	t.Parallel()
@@ -55,9 +56,11 @@ func TestVersionsOfTheControlFile(t *testing.T) {
 		if err != nil {
 			t.Errorf("version %d: %v", version, err)
 		}
-		got := fmt.Sprintln(c.SystemID, c.State, c.State.Clean(), c.CheckpointLSN, c.RedoLSN, c.Timeline, c.MinRecoveryPoint, c.MinRecoveryTLI,
+		got := fmt.Sprintln(c.SystemID, c.State, c.State.Clean(), c.CheckpointLSN, c.RedoLSN, c.Timeline,
+			c.MinRecoveryPoint, c.MinRecoveryTLI,
 			c.LastTimeline(), c.WALLevel, c.WALLogHints, c.MaxConnections, c.SegmentSize, c.DataChecksums)
-		want(t, fmt.Sprint("version ", version), got, "7123456789012345678 shut down in recovery true 0/3000060 0/3000028 3 0/4000000 4 4 replica true 200 16777216 true\n")
+		want(t, fmt.Sprint("version ", version), got, "7123456789012345678 shut down in recovery true 0/3000060 0/3000028 "+
+			"3 0/4000000 4 4 replica true 200 16777216 true\n")
 	}
 }
 
@@ -73,16 +76,23 @@ func TestBadControlFilesAreNamedForWhatTheyAre(t *testing.T) {
 		bytes []byte
 		err   string
 	}{
-		"empty":            {nil, "pg_control: the file is empty"},
-		"few bytes":        {good[:12], "pg_control: the file has only 12 bytes"},
-		"truncated":        {good[:200], "pg_control: the file is truncated: 200 bytes, want at least 292"},
-		"truncated 18":     {controlImage(1800)[:292], "pg_control: the file is truncated: 292 bytes, want at least 296"},
-		"bit flipped":      {change(func(b []byte) { b[100] ^= 4 }), fmt.Sprintf("pg_control: crc: checksum %08X stored, %08X computed", order.Uint32(good[288:]), crc32.Checksum(change(func(b []byte) { b[100] ^= 4 })[:288], castagnoli))},
-		"version 9.6":      {change(func(b []byte) { order.PutUint32(b[8:], 960) }), "pg_control: version: unknown control file version 960; repool knows PostgreSQL 13 to 18 (1300, 1700, 1800)"},
-		"other byte order": {change(func(b []byte) { slices.Reverse(b[8:12]) }), "pg_control: version: version 1300 in the other byte order: the directory is from another kind of machine"},
-		"other alignment":  {sealControl(change(func(b []byte) { b[204] = 4 })), "pg_control: alignment: alignment 4 and float mark 1.234567e+06: the directory is from another kind of machine"},
-		"segment size":     {sealControl(change(func(b []byte) { order.PutUint32(b[228:], 12345) })), "pg_control: xlog_seg_size: 12345 is no size of a WAL segment"},
-		"block size":       {sealControl(change(func(b []byte) { order.PutUint32(b[224:], 100) })), "pg_control: xlog_blcksz: 100 is no size of a WAL block"},
+		"empty":        {nil, "pg_control: the file is empty"},
+		"few bytes":    {good[:12], "pg_control: the file has only 12 bytes"},
+		"truncated":    {good[:200], "pg_control: the file is truncated: 200 bytes, want at least 292"},
+		"truncated 18": {controlImage(1800)[:292], "pg_control: the file is truncated: 292 bytes, want at least 296"},
+		"bit flipped": {change(func(b []byte) { b[100] ^= 4 }),
+			fmt.Sprintf("pg_control: crc: checksum %08X stored, %08X computed", order.Uint32(good[288:]),
+				crc32.Checksum(change(func(b []byte) { b[100] ^= 4 })[:288], castagnoli))},
+		"version 9.6": {change(func(b []byte) { order.PutUint32(b[8:], 960) }),
+			"pg_control: version: unknown control file version 960; repool knows PostgreSQL 13 to 18 (1300, 1700, 1800)"},
+		"other byte order": {change(func(b []byte) { slices.Reverse(b[8:12]) }),
+			"pg_control: version: version 1300 in the other byte order: the directory is from another kind of machine"},
+		"other alignment": {sealControl(change(func(b []byte) { b[204] = 4 })),
+			"pg_control: alignment: alignment 4 and float mark 1.234567e+06: the directory is from another kind of machine"},
+		"segment size": {sealControl(change(func(b []byte) { order.PutUint32(b[228:], 12345) })),
+			"pg_control: xlog_seg_size: 12345 is no size of a WAL segment"},
+		"block size": {sealControl(change(func(b []byte) { order.PutUint32(b[224:], 100) })),
+			"pg_control: xlog_blcksz: 100 is no size of a WAL block"},
 	} {
 		_, err := parseControl("pg_control", c.bytes)
 		var corrupt *CorruptError

@@ -50,7 +50,8 @@ func TestHistories(t *testing.T) {
 	if _, err := ReadHistory(dir, 7); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no such file: got %v", err)
 	}
-	for what, text := range map[string]string{"empty": "", "zeros": "\x00\x00", "no ancestor": "# nothing\n", "no LSN": "1 yesterday\n"} {
+	for what, text := range map[string]string{"empty": "", "zeros": "\x00\x00", "no ancestor": "# nothing\n",
+		"no LSN": "1 yesterday\n"} {
 		dir := tree(t, map[string]string{"pg_wal/00000002.history": text})
 		var corrupt *CorruptError
 		if _, err := Histories(dir); !errors.As(err, &corrupt) {
@@ -112,14 +113,16 @@ func TestPostmasterPID(t *testing.T) {
 	full := "4711\n/data\n1700000000\n5433\n/run/postgresql\nlocalhost\n  1234  5678\nready   \n"
 	p, err := parsePostmasterPID("postmaster.pid", []byte(full))
 	if err != nil || p.PID != 4711 || p.Dir != "/data" || p.Started.Unix() != 1700000000 || p.Port != 5433 ||
-		p.SocketDir != "/run/postgresql" || p.ListenAddr != "localhost" || p.ShmemKey != "1234  5678" || p.Status != PostmasterReady {
+		p.SocketDir != "/run/postgresql" || p.ListenAddr != "localhost" || p.ShmemKey != "1234  5678" ||
+		p.Status != PostmasterReady {
 		t.Errorf("full file: got %+v, %v", p, err)
 	}
 	p, err = parsePostmasterPID("postmaster.pid", []byte("-77\n/data\n"))
 	if err != nil || p.PID != 77 || !p.Standalone {
 		t.Errorf("single-user server, half written: got %+v, %v", p, err)
 	}
-	for _, text := range []string{"", "x\n", "0\n", "-2147483648\n", "99999999999\n", "1\n/d\nnoon\n", "1\n/d\n1\n70000\n"} {
+	for _, text := range []string{"", "x\n", "0\n", "-2147483648\n", "99999999999\n", "1\n/d\nnoon\n",
+		"1\n/d\n1\n70000\n"} {
 		var corrupt *CorruptError
 		if _, err := parsePostmasterPID("postmaster.pid", []byte(text)); !errors.As(err, &corrupt) {
 			t.Errorf("%q: got error %v, want a CorruptError", text, err)

@@ -125,7 +125,8 @@ func FuzzConf(f *testing.F) {
 		_, err := ParseConf(text)
 		out := SetConf(text, map[string]string{name: value}, nil)
 		c, err2 := ParseConf(out)
-		if n, _, ok, lineErr := parseConfLine(name + " = 1"); err != nil || lineErr != nil || !ok || n != lowerASCII(name) || isInclude(n) {
+		if n, _, ok, lineErr := parseConfLine(name + " = 1"); err != nil || lineErr != nil || !ok ||
+			n != lowerASCII(name) || isInclude(n) {
 			return
 		}
 		if err2 != nil {

@@ -69,7 +69,8 @@ func TestTheLayoutsOfEachVersionAreRead(t *testing.T) {
 			if err != nil || !ok {
 				t.Fatalf("commit: got %v, %v", ok, err)
 			}
-			want(t, "commit", fmt.Sprintln(c.XID, c.Database, c.Tablespace, c.Subxacts, c.Dropped, c.Invalidations, c.Prepared, c.GID),
+			want(t, "commit", fmt.Sprintln(c.XID, c.Database, c.Tablespace, c.Subxacts, c.Dropped, c.Invalidations,
+				c.Prepared, c.GID),
 				"700 5 1663 [701 702] [1663/5/16400] 3 true some gid\n")
 			want(t, "time", c.Time, time.Date(2000, 1, 2, 0, 0, 0, 250e6, time.UTC))
 			if r, err = w.RecordAt(image); err != nil {
@@ -80,7 +81,8 @@ func TestTheLayoutsOfEachVersionAreRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			one, two := d.Block(0), d.Block(1)
-			want(t, "blocks", fmt.Sprint(len(d.Blocks), one.Rel, one.Number, one.HasImage, one.ApplyImage, two.Rel, two.Number, two.InitPage), "2 1663/5/16400 77 true true 1663/5/16400 78 true")
+			want(t, "blocks", fmt.Sprint(len(d.Blocks), one.Rel, one.Number, one.HasImage, one.ApplyImage, two.Rel,
+				two.Number, two.InitPage), "2 1663/5/16400 77 true true 1663/5/16400 78 true")
 			want(t, "data", string(two.Data)+string(d.Main), "datamai")
 		})
 	}
@@ -92,7 +94,8 @@ func TestAnUnknownVersionOfWALIsNamed(t *testing.T) {
 	s.noop(64)
 	order.PutUint16(s.bytes[2*synthSeg], 0xD0FF)
 	_, err := s.wal(t).EndOfWAL(2 * synthSeg)
-	want(t, "error", err, "WAL at 0/200000 (segment 000000010000000000000002): unknown page magic D0FF; PostgreSQL 13–18 have D106 to D118")
+	want(t, "error", err, "WAL at 0/200000 (segment 000000010000000000000002): unknown page magic D0FF; PostgreSQL "+
+		"13–18 have D106 to D118")
 }
 
 func TestSpeculativeInsertsThatAreTakenBackDoNotCount(t *testing.T) {

@@ -56,7 +56,8 @@ func newCluster(t testing.TB, opts ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, bin: serverBin(t), home: serverDir(t)}
 	c.data = filepath.Join(c.home, "data")
-	c.run("initdb", append([]string{"-D", c.data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C"}, opts...)...)
+	c.run("initdb", append([]string{"-D", c.data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions",
+		"-E", "UTF8", "--locale=C"}, opts...)...)
 	c.config("fsync = off\nautovacuum = off\nlisten_addresses = ''\nunix_socket_directories = '" + c.home +
 		"'\nmax_wal_size = 1GB\nshared_buffers = 16MB\nwal_keep_size = 500MB\nwal_retrieve_retry_interval = 100ms\n")
 	t.Cleanup(c.kill)
@@ -182,7 +183,8 @@ func (c *cluster) kill() {
 // sql runs statements in one session and returns the rows of output.
 func (c *cluster) sql(text string) string {
 	c.t.Helper()
-	return strings.TrimSpace(c.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", c.home, "-U", "postgres", "-d", "postgres", "-c", text))
+	return strings.TrimSpace(c.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", c.home, "-U", "postgres", "-d",
+		"postgres", "-c", text))
 }
 
 // script is sql with each line a transaction of its own.

@@ -69,7 +69,8 @@ func parsePostmasterPID(path string, b []byte) (PostmasterPID, error) {
 	if err != nil || pid == 0 || pid == -1<<31 {
 		return bad("pid", line(0))
 	}
-	p := PostmasterPID{PID: int(pid), Dir: line(1), SocketDir: line(4), ListenAddr: line(5), ShmemKey: line(6), Status: PostmasterStatus(line(7))}
+	p := PostmasterPID{PID: int(pid), Dir: line(1), SocketDir: line(4), ListenAddr: line(5), ShmemKey: line(6),
+		Status: PostmasterStatus(line(7))}
 	if pid < 0 {
 		p.PID, p.Standalone = int(-pid), true
 	}

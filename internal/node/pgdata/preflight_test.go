@@ -19,7 +19,8 @@ func TestOddFilesAreFoundBeforeTheyStopAResync(t *testing.T) {
 	})
 	at := func(name string) string { return filepath.Join(dir, name) }
 	data := filepath.Join(dir, "data")
-	if err := errors.Join(os.Mkdir(data, 0o700), os.Rename(at("base"), at("data/base")), os.Rename(at("server.key"), at("data/server.key")),
+	if err := errors.Join(os.Mkdir(data, 0o700), os.Rename(at("base"), at("data/base")),
+		os.Rename(at("server.key"), at("data/server.key")),
 		os.Rename(at("secret"), at("data/secret")), os.Rename(at("pg_tblspc"), at("data/pg_tblspc")),
 		os.Chmod(at("data/server.key"), 0o400), os.Chmod(at("data/secret"), 0), os.Chmod(at("wal/.wal-g"), 0o500),
 		os.Symlink(at("wal"), at("data/pg_wal")), os.Symlink(at("space"), at("data/pg_tblspc/16390")),
@@ -33,7 +34,8 @@ func TestOddFilesAreFoundBeforeTheyStopAResync(t *testing.T) {
 	t.Cleanup(func() { l.Close() })
 	expect := []string{
 		".s.PGSQL.5432: socket", "conf.d: symlink (to /etc/postgresql)", "pipe: pipe or device",
-		"pg_wal/.wal-g: read-only (mode -r-x------)", "secret: unreadable (mode ----------)", "server.key: read-only (mode -r--------)",
+		"pg_wal/.wal-g: read-only (mode -r-x------)", "secret: unreadable (mode ----------)",
+		"server.key: read-only (mode -r--------)",
 	}
 	if os.Geteuid() == 0 {
 		if err := os.Chown(at("data/base/1/1259"), 12345, 0); err != nil {
@@ -91,10 +93,12 @@ func TestMountPoints(t *testing.T) {
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	dir := tree(t, map[string]string{
-		"data/base/1/1": "12345", "data/PG_VERSION": "15\n", "data/pg_tblspc/": "", "wal/0001": "1234567", "wal/archive_status/x": "", "space/1": "12",
+		"data/base/1/1": "12345", "data/PG_VERSION": "15\n", "data/pg_tblspc/": "", "wal/0001": "1234567",
+		"wal/archive_status/x": "", "space/1": "12",
 	})
 	at := func(name string) string { return filepath.Join(dir, name) }
-	if err := errors.Join(os.Symlink(at("wal"), at("data/pg_wal")), os.Symlink(at("space"), at("data/pg_tblspc/1")), os.Symlink(at("data"), at("link"))); err != nil {
+	if err := errors.Join(os.Symlink(at("wal"), at("data/pg_wal")), os.Symlink(at("space"), at("data/pg_tblspc/1")),
+		os.Symlink(at("data"), at("link"))); err != nil {
 		t.Fatal(err)
 	}
 	for _, data := range []string{at("data"), at("link")} {

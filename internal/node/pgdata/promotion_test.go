@@ -21,7 +21,8 @@ func pair(t *testing.T) (primary, one, two *cluster) {
 	two.follow(primary)
 	one.start()
 	two.start()
-	primary.script("create table t (id int)", "insert into t values (1)", "select pg_switch_wal()", "insert into t values (2)")
+	primary.script("create table t (id int)", "insert into t values (1)", "select pg_switch_wal()",
+		"insert into t values (2)")
 	eventually(t, "both standbys have replayed everything", func() bool {
 		at := primary.sql("select pg_current_wal_lsn()")
 		return one.sql("select pg_last_wal_replay_lsn()") == at && two.sql("select pg_last_wal_replay_lsn()") == at

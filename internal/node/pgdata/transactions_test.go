@@ -52,7 +52,8 @@ func compareCommit(t *testing.T, c Commit, d dumped) {
 	for _, s := range c.Subxacts {
 		subs = append(subs, fmt.Sprint(s))
 	}
-	if _, text, ok := strings.Cut(d.desc, "; subxacts: "); ok != (len(subs) > 0) || !strings.HasPrefix(text, strings.Join(subs, " ")) {
+	if _, text, ok := strings.Cut(d.desc, "; subxacts: "); ok != (len(subs) > 0) ||
+		!strings.HasPrefix(text, strings.Join(subs, " ")) {
 		t.Errorf("commit %d: got subtransactions %v, pg_waldump says %s", c.XID, subs, d.desc)
 	}
 	for _, r := range c.Dropped {

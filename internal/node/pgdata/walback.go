@@ -151,7 +151,8 @@ func (w *WAL) nextOrEnd(r Record) (next Record, ok bool, err error) {
 	}
 	end, err := w.endAt(r, err)
 	if err == nil && end.Beyond != 0 {
-		err = &WALError{File: end.Reason.File, LSN: r.End, Msg: end.Reason.Msg + ", but valid WAL follows at " + end.Beyond.String(), Err: ErrGap}
+		err = &WALError{File: end.Reason.File, LSN: r.End, Msg: end.Reason.Msg + ", but valid WAL follows at " +
+			end.Beyond.String(), Err: ErrGap}
 	}
 	return Record{}, false, err
 }

@@ -20,7 +20,8 @@ type dumped struct {
 	desc       string
 }
 
-var dumpLine = regexp.MustCompile(`^rmgr: (\S+)\s+len \(rec/tot\):\s*\d+/\s*(\d+), tx:\s*(\d+), lsn: ([0-9A-F/]+), prev ([0-9A-F/]+), desc: (.*)$`)
+var dumpLine = regexp.MustCompile(`^rmgr: (\S+)\s+len \(rec/tot\):\s*\d+/\s*(\d+), tx:\s*(\d+), ` +
+	`lsn: ([0-9A-F/]+), prev ([0-9A-F/]+), desc: (.*)$`)
 
 // waldump runs pg_waldump from lsn to the end of WAL. It ends with an error
 // there, as it should; its records are on stdout.
@@ -66,7 +67,8 @@ func (c *cluster) workload() {
 		"checkpoint",
 		"update a set v = 'y' where id <= 50",
 		"delete from a where id between 51 and 60",
-		"begin; insert into a values (9001, 's'); savepoint s; insert into a values (9002, 't'); release s; savepoint u; insert into a values (9003, 'no'); rollback to u; commit",
+		"begin; insert into a values (9001, 's'); savepoint s; insert into a values (9002, 't'); release s; savepoint u; "+
+			"insert into a values (9003, 'no'); rollback to u; commit",
 		"begin; insert into a values (9100, 'aborted'); rollback",
 		"begin; insert into a values (9200, 'p'); prepare transaction 'one'",
 		"commit prepared 'one'",
@@ -136,7 +138,8 @@ func (c *cluster) checkControl(t *testing.T) {
 		"Latest checkpoint's full_page_writes": onOff[got.FullPageWrites],
 		"Time of latest checkpoint":            got.CheckpointTime.Format("Mon Jan _2 15:04:05 2006"),
 		"Min recovery ending loc's timeline":   got.MinRecoveryTLI, "Backup start location": got.BackupStart,
-		"Backup end location": got.BackupEnd, "End-of-backup record required": map[bool]string{true: "yes", false: "no"}[got.BackupEndRequired],
+		"Backup end location": got.BackupEnd, "End-of-backup record required": map[bool]string{true: "yes",
+			false: "no"}[got.BackupEndRequired],
 		"wal_level setting": got.WALLevel, "wal_log_hints setting": onOff[got.WALLogHints],
 		"max_connections setting": got.MaxConnections, "max_worker_processes setting": got.MaxWorkerProcesses,
 		"max_wal_senders setting": got.MaxWALSenders, "max_prepared_xacts setting": got.MaxPreparedXacts,
@@ -164,7 +167,8 @@ func checkRecords(t *testing.T, w *WAL, from topology.LSN, dump []dumped) {
 		}
 		d := dump[i]
 		i++
-		got := dumped{rmgr: r.Rmgr.String(), length: uint64(r.Len), tx: uint64(r.XID), lsn: r.Start, prev: r.Prev, desc: d.desc}
+		got := dumped{rmgr: r.Rmgr.String(), length: uint64(r.Len), tx: uint64(r.XID), lsn: r.Start, prev: r.Prev,
+			desc: d.desc}
 		if got != d {
 			t.Errorf("record %d: got %+v, want %+v", i, got, d)
 		}
@@ -179,7 +183,8 @@ func checkRecords(t *testing.T, w *WAL, from topology.LSN, dump []dumped) {
 			}
 		}
 		want(t, "blocks of "+r.Start.String(), len(parts.Blocks), strings.Count(d.desc, "blkref #"))
-		if _, kind, _ := strings.Cut(r.Desc(), " "); recordKinds[r.Rmgr] != nil && strings.Contains(r.Desc(), "_") && !strings.HasPrefix(d.desc, kind) {
+		if _, kind, _ := strings.Cut(r.Desc(), " "); recordKinds[r.Rmgr] != nil && strings.Contains(r.Desc(), "_") &&
+			!strings.HasPrefix(d.desc, kind) {
 			t.Errorf("record at %s: got kind %s, pg_waldump says %.40s", r.Start, kind, d.desc)
 		}
 		kinds[r.Desc()]++
@@ -198,7 +203,8 @@ func checkRecords(t *testing.T, w *WAL, from topology.LSN, dump []dumped) {
 	if spans < 10 || multi == 0 {
 		t.Errorf("the workload has only %d records over pages and %d over segments", spans, multi)
 	}
-	for _, kind := range []string{"Heap2 MULTI_INSERT", "XLOG SWITCH", "Transaction COMMIT_PREPARED", "Transaction ABORT", "Heap HOT_UPDATE"} {
+	for _, kind := range []string{"Heap2 MULTI_INSERT", "XLOG SWITCH", "Transaction COMMIT_PREPARED",
+		"Transaction ABORT", "Heap HOT_UPDATE"} {
 		if kinds[kind] == 0 {
 			t.Errorf("the workload has no record of kind %s", kind)
 		}
@@ -268,7 +274,8 @@ func (c *cluster) checkTornTail(t *testing.T, w *WAL, dump []dumped) {
 		}
 		end, err := torn.EndOfWAL(max(from, w.segStart(last.lsn)))
 		if err != nil || end.LSN > last.lsn || end.Reason == nil {
-			t.Errorf("%s: got end %s, reason %v, error %v; want an end at or before %s", what, end.LSN, end.Reason, err, last.lsn)
+			t.Errorf("%s: got end %s, reason %v, error %v; want an end at or before %s", what, end.LSN, end.Reason, err,
+				last.lsn)
 		}
 		look, err := torn.LookAt(last.lsn)
 		if err != nil || look.Diverged() {

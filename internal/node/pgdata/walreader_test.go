@@ -26,7 +26,8 @@ func walk(t testing.TB, w *WAL) ([]topology.LSN, WALEnd) {
 func TestRecordsAtPageBoundaries(t *testing.T) {
 	t.Parallel()
 	for what, room := range map[string]int{
-		"the page is filled exactly": 0, "eight bytes are left, the header is split": 8, "sixteen bytes are left": 16, "the header just fits": 24,
+		"the page is filled exactly": 0, "eight bytes are left, the header is split": 8, "sixteen bytes are left": 16,
+		"the header just fits": 24,
 	} {
 		s := newSynth(15)
 		s.fill(room)
@@ -61,7 +62,8 @@ func TestAPositionWithoutARecordOfItsOwnIsRefused(t *testing.T) {
 	s := newSynth(15)
 	first := s.noop(20000)
 	w := s.wal(t)
-	for _, lsn := range []topology.LSN{first + 1, first + 8, first - 8, first - 40 + synthBlock, first - 40 + synthBlock + 24, s.pos} {
+	for _, lsn := range []topology.LSN{first + 1, first + 8, first - 8, first - 40 + synthBlock,
+		first - 40 + synthBlock + 24, s.pos} {
 		if _, err := w.RecordAt(lsn); !endOfWAL(err) || errors.Is(err, ErrNoSegment) {
 			t.Errorf("record at %s: got error %v, want a WALError", lsn, err)
 		}
@@ -204,7 +206,8 @@ func TestTheNewestTimelinesFileCountsAndOnlyItsLine(t *testing.T) {
 		s.noop(1000)
 	}
 	shared, prev := s.pos, s.prev
-	one := &synth{major: 15, tli: 1, pos: shared, prev: prev, bytes: map[topology.LSN][]byte{2 * synthSeg: append([]byte(nil), s.bytes[2*synthSeg]...)}}
+	one := &synth{major: 15, tli: 1, pos: shared, prev: prev,
+		bytes: map[topology.LSN][]byte{2 * synthSeg: append([]byte(nil), s.bytes[2*synthSeg]...)}}
 	s.tli = 2
 	for range 20 {
 		s.record(RmgrXLOG, 0x20, 0, mainData([]byte("line two")))

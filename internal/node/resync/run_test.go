@@ -38,7 +38,8 @@ func (l *memoryLog) Put(rec journal.Record) error {
 }
 
 func request(m topology.Method) topology.RunRequest {
-	return topology.RunRequest{ID: "r", Method: m, Upstream: fakehost.UpstreamOf(), Slot: "repool_node0", Divergence: 0x5000000, DivergenceTLI: 1}
+	return topology.RunRequest{ID: "r", Method: m, Upstream: fakehost.UpstreamOf(), Slot: "repool_node0",
+		Divergence: 0x5000000, DivergenceTLI: 1}
 }
 
 func cleared(context.Context, string) error { return nil }
@@ -55,7 +56,8 @@ func TestJournalFails(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := fakehost.NewSolo(fakehost.CrashedPrimary(m != topology.MethodAdopt))
 					log := &memoryLog{failAt: n, from: from}
-					rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: log, Clearance: cleared}, request(m))
+					rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: log, Clearance: cleared},
+						request(m))
 					for _, b := range w.Broken() {
 						t.Errorf("%s, write %d: %s", m, n, b)
 					}
@@ -128,14 +130,16 @@ func TestWaitStreaming(t *testing.T) {
 		{"a newer timeline", func(time.Duration) (topology.SQLFacts, error) {
 			return standby(1, with(func(r *topology.WALReceiver) { r.Timeline = 3 }))
 		}, codes.UpstreamChanged, 0},
-		{"a primary", func(time.Duration) (topology.SQLFacts, error) { return topology.SQLFacts{}, nil }, codes.ServerRunning, 0},
+		{"a primary", func(time.Duration) (topology.SQLFacts, error) { return topology.SQLFacts{}, nil },
+			codes.ServerRunning, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := &streamer{Solo: fakehost.NewSolo(fakehost.StoppedStandby()), facts: tt.facts, begin: time.Now()}
-				rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: &memoryLog{}}, request(topology.MethodStart))
+				rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: &memoryLog{}},
+					request(topology.MethodStart))
 				if tt.code == "" && rec.Run.Outcome != topology.RunDone || tt.code != "" && rec.Run.Code != tt.code {
 					t.Errorf("%+v", rec.Run)
 				}
@@ -196,7 +200,8 @@ func TestPoints(t *testing.T) {
 	if n := len(slices.Compact(slices.Sorted(slices.Values(all)))); n != len(all) {
 		t.Errorf("%d points, %d names", len(all), n)
 	}
-	for _, want := range []string{"rewind:rewind:marked", "rewind:move-aside:effect", "base-backup:copy:progress", "adopt:undo:before", "custom:end:after"} {
+	for _, want := range []string{"rewind:rewind:marked", "rewind:move-aside:effect", "base-backup:copy:progress",
+		"adopt:undo:before", "custom:end:after"} {
 		if !slices.Contains(all, want) {
 			t.Errorf("no point %s", want)
 		}

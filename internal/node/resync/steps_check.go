@@ -48,10 +48,12 @@ func takeStock() Step {
 func (r *run) checkPlaces(home, aside bool) error {
 	rec := r.state.record()
 	whole := r.req.Method == topology.MethodBaseBackup || r.req.Method == topology.MethodCustom
-	running := r.req.Method == topology.MethodStart || r.req.Method == topology.MethodFollow || r.req.Method == topology.MethodCustom
+	running := r.req.Method == topology.MethodStart || r.req.Method == topology.MethodFollow ||
+		r.req.Method == topology.MethodCustom
 	switch {
 	case home && aside && !running && !rec.Homed && rec.Aside != journal.AsideDamaged:
-		return Errorf(codes.HomeOccupied, "the node's directory was moved aside by an earlier run, and another one stands at its place now")
+		return Errorf(codes.HomeOccupied, "the node's directory was moved aside by an earlier run, and another one stands "+
+			"at its place now")
 	case home || whole:
 		return nil
 	case !aside:
@@ -72,7 +74,8 @@ func (r *run) checkMount() error {
 		return fmt.Errorf("see whether the data directory is a mount point: %w", err)
 	}
 	if mount {
-		return Errorf(codes.MountPoint, "the data directory is a mount point, so it cannot be moved aside while it is worked on")
+		return Errorf(codes.MountPoint, "the data directory is a mount point, so it cannot be moved aside while it is "+
+			"worked on")
 	}
 	return nil
 }
@@ -155,9 +158,11 @@ func proveOnLine() Step {
 			case p.Err != "":
 				return "", fmt.Errorf("read the node's own WAL: %s", p.Err)
 			case !p.Shared:
-				return "", Errorf(codes.NotOnLine, "the node's WAL (%s) has nothing in common with the primary's (%s)", p.Own.Text(), r.req.Upstream.History.Text())
+				return "", Errorf(codes.NotOnLine, "the node's WAL (%s) has nothing in common with the primary's (%s)",
+					p.Own.Text(), r.req.Upstream.History.Text())
 			case p.Beyond:
-				return "", Errorf(codes.NotOnLine, "the node holds WAL of its own past %s on timeline %d, where the primary left it", p.Limit, p.CommonTLI)
+				return "", Errorf(codes.NotOnLine, "the node holds WAL of its own past %s on timeline %d, where the primary left "+
+					"it", p.Limit, p.CommonTLI)
 			}
 			return fmt.Sprintf("its WAL ends at %s on timeline %d, no further than the primary's line", p.End, p.CommonTLI), nil
 		}}

@@ -37,7 +37,8 @@ func vault() Step {
 			if err != nil {
 				return "", fmt.Errorf("save WAL that only this node holds: %w", err)
 			}
-			saved, note := journal.SavedAll, fmt.Sprintf("%d lost commits, %s saved", entry.Commits, humanize.IBytes(entry.Bytes))
+			saved, note := journal.SavedAll, fmt.Sprintf("%d lost commits, %s saved", entry.Commits,
+				humanize.IBytes(entry.Bytes))
 			if !entry.Complete {
 				saved, note = journal.SavedPart, note+"; incomplete: "+entry.Missing
 				if err := r.roomToKeep(); err != nil {
@@ -71,9 +72,11 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 	}
 	switch over := r.overwritten(); {
 	case over && r.req.Method == topology.MethodRewind:
-		return "", false, Errorf(codes.RewindRefused, "WAL of another line was received over the node's own: pg_rewind would go by it")
+		return "", false, Errorf(codes.RewindRefused, "WAL of another line was received over the node's own: pg_rewind "+
+			"would go by it")
 	case r.req.Method == topology.MethodBaseBackup && (over || r.req.KeepOld):
-		return r.keepWhole("its WAL may be another line's than its data: what is lost cannot be listed, and the directory itself is kept")
+		return r.keepWhole("its WAL may be another line's than its data: what is lost cannot be listed, and the directory " +
+			"itself is kept")
 	}
 	control, err := r.Host.Control(p)
 	if err != nil {
@@ -130,7 +133,8 @@ func (r *run) roomToKeep() error {
 	if err != nil || !old || r.state.record().Old.Enough() {
 		return err
 	}
-	return &Error{Code: codes.VaultFailed, Hint: "look at old in the node's workshop, and remove it when nothing in it is needed",
+	return &Error{Code: codes.VaultFailed, Hint: "look at old in the node's workshop, and remove it when nothing in it " +
+		"is needed",
 		Err: errors.New("what this directory holds cannot be saved either, and an earlier one of that kind is kept still")}
 }
 
@@ -219,7 +223,8 @@ func rewind() Step {
 				err = errors.New("the node's WAL is not proven to be the primary's")
 			}
 			if err != nil {
-				return "", &Error{Code: codes.RewindRefused, Untouched: true, Err: fmt.Errorf("pg_rewind sees no divergence, and that cannot be believed: %w", err)}
+				return "", &Error{Code: codes.RewindRefused, Untouched: true,
+					Err: fmt.Errorf("pg_rewind sees no divergence, and that cannot be believed: %w", err)}
 			}
 			r.unchanged = true
 			return "nothing has diverged: no rewind was needed", nil

@@ -43,7 +43,8 @@ func (w *watch) look(ctx context.Context) (streams bool, err error) {
 		// Progress on somebody else's stream is none.
 		return false, nil
 	case rc.Timeline > up.History.TLI:
-		return false, Errorf(codes.UpstreamChanged, "it streams timeline %d, past the primary's %d", rc.Timeline, up.History.TLI)
+		return false, Errorf(codes.UpstreamChanged, "it streams timeline %d, past the primary's %d", rc.Timeline,
+			up.History.TLI)
 	case rc.Timeline == up.History.TLI:
 		return true, nil
 	}

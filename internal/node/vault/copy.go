@@ -99,7 +99,8 @@ func copyHashed(src, dst string) (sha string, n uint64, err error) {
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	sum := sha256.New()
-	written, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(out, sum)}, struct{ io.Reader }{in}, make([]byte, 1<<20))
+	written, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(out, sum)}, struct{ io.Reader }{in},
+		make([]byte, 1<<20))
 	if err != nil {
 		return "", 0, fmt.Errorf("copy %s to the vault: %w", src, err)
 	}

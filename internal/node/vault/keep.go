@@ -241,7 +241,8 @@ func (k *keeper) findGaps(segs []segment) {
 		last = at + size
 	}
 	if gone > 0 {
-		k.missing = append(k.missing, fmt.Sprintf("%d WAL segment(s) between %s and %s are gone: commits in them cannot be told", gone, first, last))
+		k.missing = append(k.missing, fmt.Sprintf("%d WAL segment(s) between %s and %s are gone: commits in them cannot be "+
+			"told", gone, first, last))
 	}
 }
 

@@ -32,7 +32,8 @@ func List(dir string, node topology.NodeID) ([]topology.VaultEntry, error) {
 		e, found, err := load(dir, f.Name())
 		switch {
 		case err != nil:
-			all = append(all, topology.VaultEntry{ID: f.Name(), Node: node, Path: filepath.Join(dir, f.Name()), Missing: err.Error()})
+			all = append(all, topology.VaultEntry{ID: f.Name(), Node: node, Path: filepath.Join(dir, f.Name()),
+				Missing: err.Error()})
 		case found && e.Node == node:
 			all = append(all, e)
 		}

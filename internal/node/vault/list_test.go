@@ -25,12 +25,15 @@ func TestListHidesNothingAndShowsNothingHalfMade(t *testing.T) {
 		t.Errorf("no vault yet: %v, %v", all, err)
 	}
 	write(t, filepath.Join(dir, tmpPrefix+"x", manifestName), `{"entry":{"id":"x","node":1}}`)
-	write(t, filepath.Join(dir, "whole", manifestName), `{"entry":{"id":"whole","node":1,"complete":true},"files":[{"name":"wal/a","size":3}]}`)
+	write(t, filepath.Join(dir, "whole", manifestName),
+		`{"entry":{"id":"whole","node":1,"complete":true},"files":[{"name":"wal/a","size":3}]}`)
 	write(t, filepath.Join(dir, "whole", "wal", "a"), "abc")
 	write(t, filepath.Join(dir, "other-node", manifestName), `{"entry":{"id":"other-node","node":2}}`)
 	write(t, filepath.Join(dir, "garbled", manifestName), `{"entry":`)
-	write(t, filepath.Join(dir, "robbed", manifestName), `{"entry":{"id":"robbed","node":1,"complete":true},"files":[{"name":"wal/a","size":3}]}`)
-	write(t, filepath.Join(dir, "hostile", manifestName), `{"entry":{"id":"hostile","node":1,"complete":true},"files":[{"name":"../../etc/passwd","size":3}]}`)
+	write(t, filepath.Join(dir, "robbed", manifestName),
+		`{"entry":{"id":"robbed","node":1,"complete":true},"files":[{"name":"wal/a","size":3}]}`)
+	write(t, filepath.Join(dir, "hostile", manifestName),
+		`{"entry":{"id":"hostile","node":1,"complete":true},"files":[{"name":"../../etc/passwd","size":3}]}`)
 	all, err := List(dir, 1)
 	if err != nil {
 		t.Fatal(err)

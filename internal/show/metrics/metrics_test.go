@@ -100,7 +100,8 @@ func TestFigures(t *testing.T) {
 		"repool_pgpool_watchdog_quorum": `repool_pgpool_watchdog_quorum{` +
 			`pool="/var/run/postgresql/.s.PGSQL.9898"} 1`,
 		"repool_certificate_expiry_timestamp_seconds": "repool_certificate_expiry_timestamp_seconds{" +
-			"holder=\"controller\",name=\"pgpool1\"} 1.7698608e+09\nrepool_certificate_expiry_timestamp_seconds{holder=\"agent\",name=\"db1\"} 1.7698644e+09",
+			"holder=\"controller\",name=\"pgpool1\"} " +
+			"1.7698608e+09\nrepool_certificate_expiry_timestamp_seconds{holder=\"agent\",name=\"db1\"} 1.7698644e+09",
 		"repool_controller_start_timestamp_seconds": "repool_controller_start_timestamp_seconds 1.7698572e+09",
 	} {
 		if got := lines(text, family); got != want {

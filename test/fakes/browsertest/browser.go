@@ -51,8 +51,10 @@ func Open(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(dir))
-	for _, f := range []string{"disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync", "hide-scrollbars", "disable-dev-shm-usage"} {
+	flags := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+		chromedp.DisableGPU, chromedp.UserDataDir(dir))
+	for _, f := range []string{"disable-quic", "no-first-run", "disable-background-networking",
+		"disable-component-update", "disable-sync", "hide-scrollbars", "disable-dev-shm-usage"} {
 		flags = append(flags, chromedp.Flag(f, true))
 	}
 	actx, stop := chromedp.NewExecAllocator(context.Background(), flags...)
@@ -145,7 +147,8 @@ func (b *Browser) Within(d time.Duration, expr string) error {
 	ctx, cancel := context.WithTimeout(b.ctx, d+patience)
 	defer cancel()
 	for until := time.Now().Add(d); ; {
-		poll := chromedp.Poll[chromedp.Void]("!!("+expr+")", chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(max(time.Until(until), time.Millisecond)))
+		poll := chromedp.Poll[chromedp.Void]("!!("+expr+")", chromedp.WithPollingInterval(50*time.Millisecond),
+			chromedp.WithPollingTimeout(max(time.Until(until), time.Millisecond)))
 		_, err := chromedp.Run(ctx, poll)
 		if err == nil || errors.Is(err, chromedp.ErrPollingTimeout) || time.Now().After(until) || ctx.Err() != nil {
 			return err
