@@ -109,7 +109,7 @@ func selfOf(n *config.NodeConf, h *dbhost.Host, a *agent.Agent, named *namedCont
 		Node: n.ID, Version: Version, ControllerCalled: a.ControllerCalled,
 		Controllers: named.now,
 		System: func() topology.SystemID {
-			for _, place := range []resync.Place{resync.Home, resync.Aside} {
+			for _, place := range []resync.Place{resync.Home, resync.InRepair} {
 				if c, err := h.Control(place); err == nil {
 					return c.SystemID
 				}

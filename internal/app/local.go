@@ -30,7 +30,7 @@ func newLocal(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access,
 	}
 	h, err := dbhost.New(dbhost.Options{
 		Node: n.ID, Host: n.Host, Port: n.Port,
-		DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, Workshop: n.WorkDir, VaultDir: n.VaultDir,
+		DataDir: n.DataDir, ConfigFile: n.ConfigFile, BinDir: n.BinDir, WorkDir: n.WorkDir, VaultDir: n.VaultDir,
 		Database: p.Database, Replication: p.Replication, Env: p.Environment,
 		MaxRate: rate, Compression: p.Compression, Headroom: p.Policy.SpaceHeadroom, Custom: customCommand(p, n),
 		Log: log, ReadOnly: acc == readOnly,
@@ -39,7 +39,7 @@ func newLocal(p *config.Pool, n *config.NodeConf, log *slog.Logger, acc access,
 		return nil, nil, exit.With(exit.Usage, err)
 	}
 	a, err := agent.New(agent.Options{
-		Node: n.ID, Workshop: h.Workshop(), Host: h, Upstream: agent.NewUpstream(p.Database),
+		Node: n.ID, WorkDir: h.WorkDir(), Host: h, Upstream: agent.NewUpstream(p.Database),
 		Headroom: p.Policy.SpaceHeadroom, StopAlone: stopAlone,
 		Version: Version, Log: log, ReadOnly: acc == readOnly,
 	})

@@ -25,10 +25,10 @@ func HoldStart(ctx context.Context, p *config.Pool, id topology.NodeID, log *slo
 		return "", err
 	}
 	defer h.Close()
-	if err := os.MkdirAll(h.Workshop(), 0o700); err != nil {
+	if err := os.MkdirAll(h.WorkDir(), 0o700); err != nil {
 		return "", exit.With(exit.Usage, err)
 	}
-	gate := &bootgate.Gate{Workshop: h.Workshop(), Look: h.Inspect, Say: say}
+	gate := &bootgate.Gate{WorkDir: h.WorkDir(), Look: h.Inspect, Say: say}
 	return gate.Wait(ctx)
 }
 
@@ -40,7 +40,7 @@ func AllowStart(p *config.Pool, id topology.NodeID, log *slog.Logger, who string
 		return "", err
 	}
 	defer h.Close()
-	why, err = bootgate.Allow(h.Workshop(), who, holdsStart)
+	why, err = bootgate.Allow(h.WorkDir(), who, holdsStart)
 	if errors.Is(err, bootgate.ErrNotHeld) {
 		err = exit.With(exit.Refused, err,
 			`"repool agent hold-start" before the server's own start holds it: see docs/operations.md`)

@@ -11,7 +11,7 @@ import (
 	"github.com/cheggaaa/pb/v3"
 	"golang.org/x/term"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
@@ -100,16 +100,16 @@ func (g *globals) waitHealthy(ctx context.Context, c *control.Client, node topol
 		}
 		p.say(key, line, now)
 		switch {
-		case d.Severity == plan.OK:
+		case d.Severity == codes.OK:
 			return nil
-		case d.Severity != plan.Refused:
+		case d.Severity != codes.Refused:
 			refused = 0
 		default:
 			if refused++; refused <= patience {
 				continue
 			}
 			code := exit.Refused
-			if d.Code == plan.CodeOnHold || d.Code == plan.CodeParked {
+			if d.Code == codes.OnHold || d.Code == codes.Parked {
 				code = exit.Parked
 			}
 			return exit.With(code, fmt.Errorf("%s (%s)", d.Reason, d.Code), d.Hint)

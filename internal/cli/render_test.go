@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -67,14 +68,14 @@ func threeNodes() control.Status {
 		At: noon, Why: "not the watchdog leader",
 		Snapshot: topology.Snapshot{Taken: noon, Pools: []topology.PoolView{answers, dead}, Nodes: nodes},
 		Decisions: []plan.Decision{
-			{Node: 0, Action: plan.None, Code: plan.CodePrimary, Severity: plan.OK, Reason: "the primary, on timeline 3",
+			{Node: 0, Action: plan.None, Code: codes.Primary, Severity: codes.OK, Reason: "the primary, on timeline 3",
 				Upstream: topology.NoNode},
-			{Node: 1, Action: plan.Resync, Method: topology.MethodBaseBackup, Code: plan.CodeNoData, Severity: plan.Work,
+			{Node: 1, Action: plan.Resync, Method: topology.MethodBaseBackup, Code: codes.NoData, Severity: codes.Work,
 				Reason:   "the data directory is missing",
 				Evidence: []string{"agent: data directory missing"}, Estimate: plan.Estimate{Bytes: 4 << 30, Seconds: 41.5,
 					Basis: "100 MiB/s"},
 				Rejected: []plan.Rejection{{Method: topology.MethodRewind, Why: "there is nothing\nto rewind"}}},
-			{Node: 2, Action: plan.None, Code: plan.CodeParked, Severity: plan.Refused,
+			{Node: 2, Action: plan.None, Code: codes.Parked, Severity: codes.Refused,
 				Reason: "start failed three times:\nLOG:  could not bind\nHINT:  Is another postmaster running?",
 				Hint:   "end the cause, then: repool release 2"},
 		},
@@ -94,7 +95,7 @@ func healthy() control.Status {
 		n.Agent.Run, n.SQL = nil, topology.SQLFacts{Source: topology.Source{At: noon}, InRecovery: true, Timeline: 3,
 			Replay:   0x5000000,
 			Receiver: topology.WALReceiver{Status: "streaming", SenderHost: "db0", SenderPort: 5432}}
-		st.Decisions[i] = plan.Decision{Node: id, Action: plan.None, Code: plan.CodeHealthy, Severity: plan.OK,
+		st.Decisions[i] = plan.Decision{Node: id, Action: plan.None, Code: codes.Healthy, Severity: codes.OK,
 			Reason: "node " + id.String() + " streams from node 0 and is attached"}
 	}
 	return st
@@ -106,7 +107,7 @@ func twoPrimaries() control.Status {
 	st.Snapshot.Pools[0].Nodes[1].Status = topology.PoolDown
 	n := &st.Snapshot.Nodes[1].SQL
 	n.InRecovery, n.Timeline, n.Receiver = false, 2, topology.WALReceiver{}
-	st.Decisions[1] = plan.Decision{Node: 1, Action: plan.Fence, Code: plan.CodeSecondPrimary, Severity: plan.Work,
+	st.Decisions[1] = plan.Decision{Node: 1, Action: plan.Fence, Code: codes.SecondPrimary, Severity: codes.Work,
 		Reason: "node 1 accepts writes on timeline 2, and node 0 is the primary"}
 	return st
 }

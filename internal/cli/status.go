@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repool/repool/internal/app"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/config"
-	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/exit"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/view"
@@ -67,7 +67,7 @@ func (g *globals) runStatus(ctx context.Context, o statusOptions) error {
 		return err
 	}
 	for _, d := range st.Decisions {
-		if o.fail && d.Severity != plan.OK {
+		if o.fail && d.Severity != codes.OK {
 			return exit.New(exit.Problems, "node %d is not healthy: %s", d.Node, d.Code)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/show/control"
 )
@@ -22,15 +23,15 @@ func (r *run) person(ctx context.Context, st control.Status) error {
 			r.ctl.Release(ctx, m.Node, "chaos"))
 	}
 	for _, d := range st.Decisions {
-		if d.Severity != plan.Refused {
+		if d.Severity != codes.Refused {
 			continue
 		}
 		switch d.Code {
-		case plan.CodePoolUnresponsive:
+		case codes.PoolUnresponsive:
 			return r.deafPgpool(ctx, d)
-		case plan.CodePoolBlind:
+		case codes.PoolBlind:
 			return r.asked("restart Pgpool-II", d.Reason, r.restartPgpool(ctx))
-		case plan.CodeNoPrimary, plan.CodePrimaryStale:
+		case codes.NoPrimary, codes.PrimaryStale:
 			n := r.readers.lastPrimary()
 			if n < 0 || r.lab.Postmaster(n) != 0 {
 				continue

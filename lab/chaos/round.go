@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/lab"
@@ -111,7 +111,7 @@ func (r *run) whole(ctx context.Context, after time.Time) error {
 		return err
 	}
 	for _, d := range st.Decisions {
-		if d.Severity != plan.OK {
+		if d.Severity != codes.OK {
 			return fmt.Errorf("node %d: %s: %s", d.Node, d.Code, d.Reason)
 		}
 	}

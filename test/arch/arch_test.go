@@ -71,7 +71,7 @@ var may = map[string]string{
 		"internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres",
 	// Telling of it.
 	"internal/show/metrics": "internal/core/topology internal/core/plan internal/show/event internal/show/control",
-	"internal/show/notify":  "internal/core/topology internal/core/plan internal/show/event internal/show/control",
+	"internal/show/notify":  "internal/codes internal/core/topology internal/core/plan internal/show/event internal/show/control",
 	"internal/show/trace":   "internal/core/topology internal/show/event internal/show/control",
 	"packaging/dashboard":   "", // the program does not import it
 	"internal/show/view": "internal/codes internal/core/topology internal/core/plan internal/show/event " +
@@ -84,11 +84,11 @@ var may = map[string]string{
 	"lab/promise": "",
 	"lab/proof":   "internal/core/topology lab internal/node/vault",
 	"lab/demo":    "internal/core/topology internal/show/event internal/show/control lab lab/proof",
-	"lab/chaos": "internal/core/topology internal/show/event internal/show/control internal/core/plan " +
+	"lab/chaos": "internal/codes internal/core/topology internal/show/event internal/show/control internal/core/plan " +
 		"lab lab/proof lab/promise",
 	"lab/bench": "pcp internal/show/event internal/show/control lab internal/node/pgdata internal/node/process",
 	// A simulated one around the real parts; nothing imports it.
-	"test/sim": "test/fakes/virtual internal/core/topology internal/show/event internal/node/journal internal/core/plan " +
+	"test/sim": "internal/codes test/fakes/virtual internal/core/topology internal/show/event internal/node/journal internal/core/plan " +
 		"internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
 		// only tests
 		"internal/show/control internal/core/controller internal/config internal/pgpool/hook test/fakes/fakehost lab/promise",
@@ -100,7 +100,7 @@ var may = map[string]string{
 		"internal/node/resync " +
 		"internal/show/control internal/show/history internal/show/metrics internal/show/notify internal/show/trace " +
 		"internal/show/web internal/show/web/page",
-	"internal/cli": "internal/app internal/config internal/exit internal/terminal internal/core/topology " +
+	"internal/cli": "internal/codes internal/app internal/config internal/exit internal/terminal internal/core/topology " +
 		"internal/core/plan " +
 		"internal/admin/certs internal/admin/check internal/admin/setup internal/pgpool/hook " +
 		"internal/show/control internal/show/event internal/show/history internal/show/view",
@@ -116,7 +116,7 @@ var may = map[string]string{
 	"test/hosts":          "",
 	"test/cli":            "",
 	// only tests
-	"test/testpool": "internal/core/topology internal/show/event internal/show/control internal/core/plan lab",
+	"test/testpool": "internal/codes internal/core/topology internal/show/event internal/show/control internal/core/plan lab",
 }
 
 type listed struct {

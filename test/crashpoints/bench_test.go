@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/node/journal"
 	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/internal/show/control"
@@ -147,7 +147,7 @@ func (b *bench) healthy(ctx context.Context, after time.Time) error {
 
 // whole waits until the pool is healthy, and says whether a person had to
 // release the node.
-func (b *bench) whole(after time.Time) (parked plan.Code, err error) {
+func (b *bench) whole(after time.Time) (parked codes.Code, err error) {
 	err = b.await("full redundancy", func(ctx context.Context) error {
 		b.prod()
 		err := b.healthy(ctx, after)
@@ -187,9 +187,9 @@ func newest(workDir string) (rec journal.Record) {
 // halfDone looks for a server in a directory that nobody may start.
 func (b *bench) halfDone([]lab.NodeStatus) (bad []string) {
 	for _, n := range b.Nodes {
-		damaged := newest(n.WorkDir()).Aside == journal.AsideDamaged
-		if damaged && b.ServersIn(filepath.Join(n.WorkDir(), "aside")) > 0 {
-			bad = append(bad, fmt.Sprintf("node %d: a server runs in the half-done directory aside", n.ID))
+		damaged := newest(n.WorkDir()).Repair == journal.RepairDamaged
+		if damaged && b.ServersIn(filepath.Join(n.WorkDir(), "repair")) > 0 {
+			bad = append(bad, fmt.Sprintf("node %d: a server runs in the half-done directory in repair", n.ID))
 		}
 		if b.ServersIn(filepath.Join(n.WorkDir(), "new")) > 0 {
 			bad = append(bad, fmt.Sprintf("node %d: a server runs in the unfinished copy", n.ID))

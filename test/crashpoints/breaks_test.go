@@ -130,20 +130,20 @@ func promoteAndKill(b *bench) {
 
 // copyHome is a person who brings back a copy of what is under repair.
 func copyHome(b *bench) {
-	b.must(b.Command(b.ctx, "cp", "-a", filepath.Join(b.workDir(), "aside"), b.dir()).Run())
+	b.must(b.Command(b.ctx, "cp", "-a", filepath.Join(b.workDir(), "repair"), b.dir()).Run())
 }
 
 // killCopy kills the base backup in the middle.
 func killCopy(b *bench) { b.Signal(syscall.SIGKILL, "pg_basebackup", b.workDir()) }
 
-// lockSettings and lockVault make a run fail with the directory aside.
+// lockSettings and lockVault make a run fail with the directory in repair.
 func lockSettings(b *bench)   { b.chmod(0, b.settings()...) }
 func unlockSettings(b *bench) { b.chmod(0o600, b.settings()...) }
 
 // settings is the file with the node's upstream, wherever the directory is.
 func (b *bench) settings() []string {
 	const name = "postgresql.auto.conf"
-	return []string{filepath.Join(b.dir(), name), filepath.Join(b.workDir(), "aside", name)}
+	return []string{filepath.Join(b.dir(), name), filepath.Join(b.workDir(), "repair", name)}
 }
 
 func lockVault(b *bench) {

@@ -67,7 +67,7 @@ func (b *bench) try(c trial) ending {
 	}
 	b.guard.MustNotWrite(b.node, true)
 	release := func() {}
-	if parse(c.point).asideAt() {
+	if parse(c.point).inRepairAt() {
 		release = b.Supervise(b.node)
 	}
 	b.restart()

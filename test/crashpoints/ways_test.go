@@ -33,7 +33,7 @@ type stage struct {
 func last(do ...func(*bench)) stage { return stage{do: do} }
 
 // replaced ends an earlier base backup with the new directory at home and the
-// old one still aside.
+// old one still in repair.
 func replaced(dies string) stage {
 	return stage{do: []func(*bench){diverge, ask(topology.MethodBaseBackup)}, dies: dies}
 }
@@ -47,7 +47,7 @@ var ways = map[string]way{
 	"start:discard-old": {primary: true, stages: []stage{
 		replaced("base-backup:move-home:effect"), last(ask(topology.MethodStart))}},
 
-	// The planner never starts a directory that is aside, it adopts it. These
+	// The planner never starts a directory that is in repair, it adopts it. These
 	// steps are for one that leaves its home between the decision and the run.
 	"start:restore-config": {primary: true, stages: []stage{
 		{do: []func(*bench){diverge}, dies: "rewind:rewind:after"},
@@ -56,12 +56,12 @@ var ways = map[string]way{
 		{do: []func(*bench){diverge}, dies: "rewind:rewind:after"},
 		{do: []func(*bench){noController}, during: order(topology.MethodStart)}}},
 	"start:undo": {primary: true, stages: []stage{
-		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"},
+		{do: []func(*bench){killLevel}, dies: "adopt:move-away:effect"},
 		{do: []func(*bench){noController, lockSettings}, during: order(topology.MethodStart)}}, mend: unlockSettings},
 
 	"follow": {stages: []stage{last(misdirect)}},
 	"follow:undo": {primary: true, stages: []stage{
-		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"},
+		{do: []func(*bench){killLevel}, dies: "adopt:move-away:effect"},
 		{do: []func(*bench){noController}, during: order(topology.MethodFollow)}}},
 	"follow:retire": {primary: true, stages: []stage{
 		replaced("base-backup:wait-streaming:before"), last(misdirect, ask(topology.MethodFollow))}},
@@ -96,14 +96,14 @@ var ways = map[string]way{
 	"custom":             {primary: true, custom: true, stages: []stage{last(diverge)}},
 	"custom:stop-server": {primary: true, custom: true, stages: []stage{last(diverge, startAsStandby)}},
 	"custom:move-home": {primary: true, custom: true, stages: []stage{
-		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"}, last(ask(topology.MethodBaseBackup))}},
+		{do: []func(*bench){killLevel}, dies: "adopt:move-away:effect"}, last(ask(topology.MethodBaseBackup))}},
 	"custom:undo": {primary: true, custom: true, stages: []stage{
-		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"},
+		{do: []func(*bench){killLevel}, dies: "adopt:move-away:effect"},
 		last(ask(topology.MethodBaseBackup), forbidSlots)}, mend: allowSlots},
 	"custom:retire": {primary: true, custom: true, stages: []stage{
-		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"}, last(copyHome, ask(topology.MethodBaseBackup))}},
+		{do: []func(*bench){killLevel}, dies: "adopt:move-away:effect"}, last(copyHome, ask(topology.MethodBaseBackup))}},
 	"custom:discard-old": {primary: true, custom: true, stages: []stage{
-		{do: []func(*bench){killLevel}, dies: "adopt:move-aside:effect"}, last(copyHome, ask(topology.MethodBaseBackup))}},
+		{do: []func(*bench){killLevel}, dies: "adopt:move-away:effect"}, last(copyHome, ask(topology.MethodBaseBackup))}},
 }
 
 // unreached are the points that no real run passes, and why: by the same names
@@ -143,10 +143,10 @@ func wayTo(name string) (w way, reason string, ok bool) {
 	return w, "", ok
 }
 
-// asideAt says that at this point the old directory has left its home, so that
+// inRepairAt says that at this point the old directory has left its home, so that
 // an external process must find nothing there that it could start, or a standby.
 // Before, an old primary stands there as it was.
-func (p point) asideAt() bool {
+func (p point) inRepairAt() bool {
 	switch topology.Method(p.method) {
 	case topology.MethodStart, topology.MethodFollow:
 		return false // it is a standby all the while
@@ -157,7 +157,7 @@ func (p point) asideAt() bool {
 		return p.step == "end"
 	}
 	names := resync.Steps(topology.Method(p.method))
-	at, left := slices.Index(names, p.step), slices.Index(names, "move-aside")
+	at, left := slices.Index(names, p.step), slices.Index(names, "move-away")
 	return at > left || at == left && (p.part == "effect" || p.part == "after")
 }
 
@@ -165,6 +165,6 @@ func (p point) asideAt() bool {
 // being changed.
 func (p point) destructive() bool {
 	names := resync.Steps(topology.Method(p.method))
-	at, left, home := slices.Index(names, p.step), slices.Index(names, "move-aside"), slices.Index(names, "move-home")
+	at, left, home := slices.Index(names, p.step), slices.Index(names, "move-away"), slices.Index(names, "move-home")
 	return left >= 0 && at >= left && at <= home
 }

@@ -29,11 +29,11 @@ func (p *pool) bulk(mib int) error {
 	return err
 }
 
-// keptAside asserts that what a base backup is to replace is still whole, in the
+// keptInRepair asserts that what a base backup is to replace is still whole, in the
 // work directory or in its place.
-func (p *pool) keptAside(node int) {
+func (p *pool) keptInRepair(node int) {
 	p.T.Helper()
-	for _, dir := range []string{p.Nodes[node].DataDir, filepath.Join(p.WorkDir(node), "aside"),
+	for _, dir := range []string{p.Nodes[node].DataDir, filepath.Join(p.WorkDir(node), "repair"),
 		filepath.Join(p.WorkDir(node), "old")} {
 		if _, err := os.Stat(filepath.Join(dir, "global", "pg_control")); err == nil {
 			return

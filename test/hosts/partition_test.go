@@ -112,7 +112,7 @@ func TestPartitionDuringBaseBackup(t *testing.T) {
 	now := p.Primary()
 	p.atStep(old, "copy")
 	p.Must(p.Part(p.Ctx, p.NodeHost(old), p.NodeHost(now)))
-	p.keptAside(old)
+	p.keptInRepair(old)
 	p.neverPrimary(old)
 	p.Must(p.HealNetwork(p.Ctx))
 	p.Whole("partition during a base backup", since)
@@ -163,7 +163,7 @@ func TestSourceVanishesDuringBaseBackup(t *testing.T) {
 	p.atStep(old, "copy")
 	p.Must(p.PowerOff(p.Ctx, p.NodeHost(source)))
 	p.NewPrimary(source)
-	p.keptAside(old)
+	p.keptInRepair(old)
 	p.Must(p.PowerOnNode(p.Ctx, source, true)) // set to start at boot: a second primary, for a moment
 	p.Whole("the source's power was lost", since)
 	p.Vaulted(old, lost)

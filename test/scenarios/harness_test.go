@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/lab"
@@ -78,7 +78,7 @@ func (p *pool) detachedStill(node int) error {
 }
 
 // happened is an error until the history has an event of that kind and code.
-func (p *pool) happened(ctx context.Context, node int, since time.Time, kind string, code plan.Code) error {
+func (p *pool) happened(ctx context.Context, node int, since time.Time, kind string, code codes.Code) error {
 	id := topology.NodeID(node)
 	events, err := p.Ctl.History(ctx, event.Filter{Node: &id, Kind: kind, Since: since.Truncate(time.Second),
 		Limit: 500})

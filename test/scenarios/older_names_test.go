@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/pgpool/hook"
 	"github.com/repool/repool/lab"
@@ -40,7 +40,7 @@ func TestOlderNamesAndOnlineRecovery(t *testing.T) {
 	since := time.Now()
 	p.Wipe(n)
 	p.Must(p.WaitDetached(p.Ctx, n))
-	p.Code(n, plan.CodeNeedsConsent)
+	p.Code(n, codes.NeedsConsent)
 	// Pgpool-II's own failover waits for the PCP client to leave before it
 	// answers anybody else: one that calls into it leaves repool blind.
 	asked := time.Now()

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/lab"
 )
@@ -61,7 +61,7 @@ func TestS02FrozenWhilePgpoolSearches(t *testing.T) {
 	p.Must(p.Freeze(p.Ctx, n))
 	p.Must(p.Attach(p.Ctx, other))
 	p.Wait("the frozen node to be killed", func(ctx context.Context) error {
-		return p.happened(ctx, n, since, "fence", plan.CodeFrozen)
+		return p.happened(ctx, n, since, "fence", codes.Frozen)
 	})
 	p.Release(other)
 	p.Whole("a frozen standby that held Pgpool-II up", since)

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/lab"
 )
 
@@ -18,7 +18,7 @@ func TestS03DetachedThoughHealthy(t *testing.T) {
 	since := time.Now()
 	p.Must(p.Detach(p.Ctx, n))
 	p.Wait("the node to be detached and attached again", func(ctx anyContext) error {
-		return p.happened(ctx, n, since, "attach", plan.CodeReady)
+		return p.happened(ctx, n, since, "attach", codes.Ready)
 	})
 	p.Whole("detached by hand", since)
 	p.NoRuns(n, since)
@@ -26,13 +26,13 @@ func TestS03DetachedThoughHealthy(t *testing.T) {
 	p.Hold(n)
 	p.Must(p.Detach(p.Ctx, n))
 	p.detached(n)
-	p.Code(n, plan.CodeOnHold)
+	p.Code(n, codes.OnHold)
 	held := time.Now()
 	p.Wait("three more passes", func(anyContext) error { return p.passes(held, 3) })
 	if err := p.detachedStill(n); err != nil {
 		t.Error(err)
 	}
-	if err := p.happened(p.Ctx, n, held, "attach", plan.CodeReady); err == nil {
+	if err := p.happened(p.Ctx, n, held, "attach", codes.Ready); err == nil {
 		t.Error("the attach of a node on hold was asked for")
 	}
 	since = time.Now()

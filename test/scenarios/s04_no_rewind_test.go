@@ -27,8 +27,8 @@ func TestS04NoChecksumsNoHintsBaseBackup(t *testing.T) {
 	p.Must(p.KillNode(p.Ctx, old))
 	resume := caught()
 	p.slotReserved(old)
-	if !there(p.WorkDir(old)+"/aside") || there(p.Nodes[old].DataDir) {
-		t.Error("the old directory is not aside while the new one is copied")
+	if !there(p.WorkDir(old)+"/repair") || there(p.Nodes[old].DataDir) {
+		t.Error("the old directory is not in repair while the new one is copied")
 	}
 	p.Vaulted(old, lost)
 	resume()
@@ -118,7 +118,7 @@ func (p *pool) watchOld(node int) *oldCopy {
 				return
 			case <-tick.C:
 			}
-			switch kept := at("aside") || at("old") || at("aside"); { // it may move in between
+			switch kept := at("repair") || at("old") || at("repair"); { // it may move in between
 			case w.moved.IsZero() && kept:
 				w.moved = time.Now()
 			case !w.moved.IsZero() && !kept && w.gone.IsZero():
@@ -145,7 +145,7 @@ func (w *oldCopy) keptUntilStreaming(t *testing.T, run topology.RunState) {
 	case streamed.IsZero():
 		t.Errorf("run %s has not waited until the new copy streams: %+v", run.ID, run.Steps)
 	case w.moved.IsZero():
-		t.Error("the old directory was never moved aside")
+		t.Error("the old directory was never moved to the work directory")
 	case !w.gone.IsZero() && w.gone.Before(streamed):
 		t.Errorf("the old directory was gone at %s, and the new one streamed at %s", w.gone, streamed)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
 	"github.com/repool/repool/lab"
@@ -57,7 +57,7 @@ func TestS06AgentKilledDuringRewind(t *testing.T) {
 		point string
 		heals topology.Method
 	}{
-		{"rewind:move-aside:effect", topology.MethodRewind},
+		{"rewind:move-away:effect", topology.MethodRewind},
 		{"rewind:settle:intent", topology.MethodRewind},
 		{"rewind:rewind:marked", topology.MethodBaseBackup},
 		{"rewind:rewind:progress", topology.MethodBaseBackup},
@@ -145,7 +145,7 @@ func TestS06ControllerKilledAgentsLive(t *testing.T) {
 		p.Must(p.KillController(p.Ctx, 0))
 		if early { // the old primary's directory is still in its place, where anybody could start it
 			resume()
-			p.Wait("the directory to be aside", func(anyContext) error {
+			p.Wait("the directory to be in repair", func(anyContext) error {
 				if there(p.Nodes[old].DataDir) {
 					return errors.New("it is at home")
 				}
@@ -216,7 +216,7 @@ func TestS06ProgramsKilled(t *testing.T) {
 			return err
 		}
 		for _, d := range st.Decisions {
-			if int(d.Node) == n && d.Code == plan.CodeCopyFailed && d.Severity == plan.Refused {
+			if int(d.Node) == n && d.Code == codes.CopyFailed && d.Severity == codes.Refused {
 				return nil
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/lab"
 )
@@ -45,8 +45,8 @@ func TestS09SameTimelineOtherContent(t *testing.T) {
 	}
 
 	p.Release(-1)
-	p.Code(astray[0], plan.CodePrimaryAmbiguous)
-	p.Code(old, plan.CodePrimaryAmbiguous)
+	p.Code(astray[0], codes.PrimaryAmbiguous)
+	p.Code(old, codes.PrimaryAmbiguous)
 	refused := time.Now()
 	p.Wait("five more passes", func(anyContext) error { return p.passes(refused, 5) })
 	for _, n := range astray {

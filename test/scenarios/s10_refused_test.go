@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/lab"
 )
@@ -26,14 +26,14 @@ func TestS10ForeignSystemAndLowSettings(t *testing.T) {
 
 	since := time.Now()
 	p.otherCluster(foreign)
-	p.Code(foreign, plan.CodeForeignSystem)
+	p.Code(foreign, codes.ForeignSystem)
 	before, err := p.poolNode(foreign)
 	p.Must(err)
 	p.Must(p.Attach(p.Ctx, foreign))
 	// repool asks for the detach, unless Pgpool-II's own health check, for which
 	// the other cluster has no such user, takes the node out first.
 	p.Wait("the foreign node to be attached and detached again", func(ctx context.Context) error {
-		if p.happened(ctx, foreign, since, "detach", plan.CodeForeignSystem) == nil {
+		if p.happened(ctx, foreign, since, "detach", codes.ForeignSystem) == nil {
 			return nil
 		}
 		now, err := p.poolNode(foreign)
@@ -42,7 +42,7 @@ func TestS10ForeignSystemAndLowSettings(t *testing.T) {
 		}
 		return err
 	})
-	p.Code(foreign, plan.CodeForeignSystem)
+	p.Code(foreign, codes.ForeignSystem)
 	if got, err := p.Value(p.Ctx, foreign, "SELECT count(*) FROM pg_database WHERE datname = 'mine'"); err != nil ||
 		got != "1" {
 		t.Errorf("the other cluster was touched: %q, %v", got, err)
@@ -57,7 +57,7 @@ func TestS10ForeignSystemAndLowSettings(t *testing.T) {
 	p.setting(low, "max_connections", "20")
 	p.Must(p.KillNode(p.Ctx, low))
 	files := p.listing(low)
-	p.Code(low, plan.CodeSettingsTooLow)
+	p.Code(low, codes.SettingsTooLow)
 	p.untouched(low, since, files)
 	p.setting(low, "max_connections", "60")
 	p.Whole("max_connections raised", since)
@@ -87,7 +87,7 @@ func TestS10NoSpace(t *testing.T) {
 		p.Must(p.FillDisk(p.Ctx, n, 20<<20))
 	}
 	p.Release(n)
-	p.Code(n, plan.CodeNoSpace)
+	p.Code(n, codes.NoSpace)
 	p.untouched(n, since, p.listing(n))
 	if root {
 		p.Must(p.FreeDisk(p.Ctx, n))
@@ -116,7 +116,7 @@ func TestS10NoPrimaryAndTwoPrimaries(t *testing.T) {
 	before := p.listing(b)
 	p.Must(p.WaitDetached(p.Ctx, b))
 	p.Release(b)
-	p.Code(b, plan.CodeNoPrimary, plan.CodeFailoverRunning)
+	p.Code(b, codes.NoPrimary, codes.FailoverRunning)
 	p.untouched(b, since, before)
 	p.Must(p.StartNode(p.Ctx, old))
 	p.Whole("the last primary started by hand", since)
@@ -137,7 +137,7 @@ func TestS10NoPrimaryAndTwoPrimaries(t *testing.T) {
 		p.Must(err)
 	}
 	p.Release(-1)
-	p.Code(old, plan.CodePrimaryAmbiguous)
+	p.Code(old, codes.PrimaryAmbiguous)
 	p.untouched(old, since, before)
 	p.NoRuns(a, since)
 	p.NoRuns(b, since)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/lab"
 )
@@ -78,7 +78,7 @@ func (p *pool) detachedAndHealed(node int, wrong []lab.Row, method topology.Meth
 	stop := p.watchReads(node, wrong)
 	p.Whole(fmt.Sprintf("node %d attached by hand", node), since)
 	p.Must(stop())
-	p.Must(p.happened(p.Ctx, node, since, "detach", plan.CodeAttachedDiverged))
+	p.Must(p.happened(p.Ctx, node, since, "detach", codes.AttachedDiverged))
 	return p.HealedBy(node, since, method)
 }
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/lab"
 )
@@ -63,7 +63,7 @@ func TestS13StaleOldPrimaryTakenForThePrimary(t *testing.T) {
 		}
 		return nil
 	})
-	p.Code(fresh, plan.CodePrimary) // Pgpool-II agrees, and the controller has seen it
+	p.Code(fresh, codes.Primary) // Pgpool-II agrees, and the controller has seen it
 	p.Must(p.KillPgpool(p.Ctx, 0, true))
 	p.Must(p.StartNode(p.Ctx, old))
 	p.Must(p.StartPgpool(p.Ctx, 0))

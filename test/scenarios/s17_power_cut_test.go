@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/lab"
 )
 
@@ -85,9 +85,9 @@ func (p *pool) restartDeafPgpool() {
 		}
 		for _, d := range st.Decisions {
 			switch d.Code {
-			case plan.CodePrimary:
+			case codes.Primary:
 				return nil
-			case plan.CodePoolUnresponsive:
+			case codes.PoolUnresponsive:
 				restart = true
 				return nil
 			}

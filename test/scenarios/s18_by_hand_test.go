@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/pcp"
 )
@@ -26,7 +26,7 @@ func TestS18PromotedByHand(t *testing.T) {
 	since := time.Now()
 	p.Must(p.KillNode(p.Ctx, old))
 	p.poolWithoutPrimary()
-	p.Code(old, plan.CodeFailoverRunning, plan.CodeNoPrimary)
+	p.Code(old, codes.FailoverRunning, codes.NoPrimary)
 	p.NoRuns(old, since)
 	p.Must(p.PromoteByHand(p.Ctx, chosen))
 	p.Whole("promoted by hand", since)

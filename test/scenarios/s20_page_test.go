@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/test/fakes/browsertest"
 	"github.com/repool/repool/test/testpool"
@@ -105,8 +105,8 @@ func tellsTheStory(t *testing.T, p *pool, node int) {
 		has["evidence"] = has["evidence"] || len(part.Evidence) > 0
 		has["steps"] = has["steps"] || len(part.Steps) > 5
 	}
-	for _, want := range []string{"decision " + string(plan.CodeDiverged), "run started", "run done", "attach ready",
-		"decision " + string(plan.CodeHealthy), "evidence", "steps"} {
+	for _, want := range []string{"decision " + string(codes.Diverged), "run started", "run done", "attach ready",
+		"decision " + string(codes.Healthy), "evidence", "steps"} {
 		if !has[want] {
 			t.Errorf("the story lacks %q: %v", want, has)
 		}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/lab"
 	"github.com/repool/repool/test/fakes/browsertest"
 )
@@ -45,7 +45,7 @@ func TestS21PersonActsOnThePage(t *testing.T) {
 
 	act("detach", primary, "Not done (is-primary)")
 	act("detach", standby, "Detach requested")
-	p.Code(standby, plan.CodeOnHold)
+	p.Code(standby, codes.OnHold)
 	p.Wait("the standby to be detached", func(ctx anyContext) error {
 		for _, s := range p.Lab.Status(ctx) {
 			if s.ID == standby && s.Attached {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
 	"github.com/repool/repool/internal/show/event"
@@ -37,7 +37,7 @@ func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
 	st, err := second.Status(p.Ctx)
 	p.Must(err)
 	for _, d := range st.Decisions {
-		if d.Code != plan.CodeNotLeader {
+		if d.Code != codes.NotLeader {
 			t.Errorf("the controller that only looks has code %s for node %d", d.Code, d.Node)
 		}
 	}
@@ -87,7 +87,7 @@ func (p *pool) healedSeenBy(ctx context.Context, c *control.Client, i int) error
 		return fmt.Errorf("it does not act: %s", st.Why)
 	}
 	for _, d := range st.Decisions {
-		if d.Severity != plan.OK {
+		if d.Severity != codes.OK {
 			return fmt.Errorf("node %d: %s: %s", d.Node, d.Code, d.Reason)
 		}
 	}

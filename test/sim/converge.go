@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
@@ -87,7 +88,7 @@ func (w *World) person(root *actor) {
 	for _, m := range st.Memory.Nodes {
 		if m.Parked != "" {
 			wants[fmt.Sprintf("release %d: %s", m.Node, m.Parked)] = func() {
-				if m.Parked == plan.CodeVaultFailed {
+				if m.Parked == codes.VaultFailed {
 					w.lookedAtOld(m.Node)
 				}
 				w.must(c.Release(w.life, m.Node, "person"))
@@ -126,18 +127,18 @@ func (w *World) person(root *actor) {
 // remedy is what the code's hint says.
 func (w *World) remedy(d plan.Decision, mem plan.Memory) func() {
 	switch d.Code {
-	case plan.CodeNoPrimary, plan.CodePrimaryUnreachable, plan.CodeFailoverRunning:
+	case codes.NoPrimary, codes.PrimaryUnreachable, codes.FailoverRunning:
 		return func() { w.bringPrimary(mem) }
-	case plan.CodePrimaryAmbiguous, plan.CodePrimaryContested, plan.CodePrimaryStale:
+	case codes.PrimaryAmbiguous, codes.PrimaryContested, codes.PrimaryStale:
 		return func() { w.settlePrimary(mem, d.Code) }
-	case plan.CodeLineageUnknown:
-		if d.Severity == plan.Refused {
+	case codes.LineageUnknown:
+		if d.Severity == codes.Refused {
 			return func() { w.moveAway(d.Node) }
 		}
-	case plan.CodePoolUnresponsive:
+	case codes.PoolUnresponsive:
 		return func() { w.pgpool.kill() }
-	case plan.CodePoolBlind:
-		if d.Severity == plan.Refused {
+	case codes.PoolBlind:
+		if d.Severity == codes.Refused {
 			return func() { w.pgpool.kill() }
 		}
 	}
@@ -185,11 +186,11 @@ func (w *World) bringPrimary(mem plan.Memory) {
 	if best != nil {
 		return
 	}
-	// Nothing whole is at home anywhere. What an interrupted run has left aside is
+	// Nothing whole is at home anywhere. What an interrupted run has left in repair is
 	// whole unless its journal says otherwise, and the person brings it back.
 	for _, n := range w.nodes {
-		if p, d := n.Data(); p == resync.Aside && d.Content == fakehost.Whole && n.Server == nil {
-			n.Places[resync.Home], n.Places[resync.Aside] = d, nil
+		if p, d := n.Data(); p == resync.InRepair && d.Content == fakehost.Whole && n.Server == nil {
+			n.Places[resync.Home], n.Places[resync.InRepair] = d, nil
 			_ = w.Start(n.Node, false, time.Second)
 			return
 		}
@@ -198,7 +199,7 @@ func (w *World) bringPrimary(mem plan.Memory) {
 
 // settlePrimary keeps the primary that Pgpool-II routes to, or the newest, and
 // agrees to have the others overwritten.
-func (w *World) settlePrimary(mem plan.Memory, code plan.Code) {
+func (w *World) settlePrimary(mem plan.Memory, code codes.Code) {
 	w.mu.Lock()
 	var keep *node
 	for _, n := range w.nodes {
@@ -211,7 +212,7 @@ func (w *World) settlePrimary(mem plan.Memory, code plan.Code) {
 	}
 	var others []topology.NodeID
 	for _, n := range w.nodes {
-		if keep != nil && n != keep && (n.Writes() || code == plan.CodePrimaryStale || n.ID == mem.Primary) {
+		if keep != nil && n != keep && (n.Writes() || code == codes.PrimaryStale || n.ID == mem.Primary) {
 			others = append(others, n.ID)
 		}
 	}

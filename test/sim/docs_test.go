@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/repool/repool/internal/codes"
-	"github.com/repool/repool/internal/core/plan"
 )
 
 var update = flag.Bool("update", false, "write the tables of docs/simulation.md")
@@ -65,33 +64,33 @@ func mutantTable(found map[string]caught) string {
 const sameProcess = "agents are called without a wire"
 
 // beyond says why worlds do not reach a planner's code.
-var beyond = map[plan.Code]string{
-	plan.CodeQuarantined:      "quarantine is the watchdog's; its voting is not simulated",
-	plan.CodePoolUnresponsive: "Pgpool-II's main process drops no signal",
-	plan.CodeNotInPool:        "every node is in pgpool.conf and in Pgpool-II",
-	plan.CodeForeignSystem:    "all directories are of one initdb",
-	plan.CodeForeignDirectory: "nobody puts other files at home",
-	plan.CodeVersionMismatch:  "all nodes are of one major version",
-	plan.CodeSettingsTooLow:   "all nodes have the same settings",
-	plan.CodeNoSlots:          "slots are never used up",
-	plan.CodeNoSenders:        "WAL senders are never used up",
-	plan.CodeUnrelatedHistory: "every line begins with timeline 1",
-	plan.CodeNeedsConsent:     "the policy is the default one: nothing is asked",
-	plan.CodeNotAllowed:       "the policy is the default one: nothing is forbidden",
-	plan.CodeMountPoint:       "no data directory is a mount point",
-	plan.CodeTablespaces:      "there are no tablespaces",
-	plan.CodeCustomFailed:     "resync_command is not set",
-	plan.CodeCheckpointFailed: "a server that answers makes its checkpoint",
-	plan.CodeSlotFailed:       "a server that answers makes the slot",
-	plan.CodeConfigMissing:    "a copy of the configuration is always kept",
-	plan.CodeOnHold:           "nobody holds a node",
-	plan.CodeAgentVersionSkew: sameProcess,
-	plan.CodeAgentWrongNode:   sameProcess,
-	plan.CodeAgentForeign:     sameProcess,
-	plan.CodeAgentNotAllowed:  sameProcess,
-	plan.CodeAgentCertificate: sameProcess,
-	plan.CodeAgentHostKey:     sameProcess,
-	plan.CodeAgentNotRunning:  sameProcess,
+var beyond = map[codes.Code]string{
+	codes.Quarantined:      "quarantine is the watchdog's; its voting is not simulated",
+	codes.PoolUnresponsive: "Pgpool-II's main process drops no signal",
+	codes.NotInPool:        "every node is in pgpool.conf and in Pgpool-II",
+	codes.ForeignSystem:    "all directories are of one initdb",
+	codes.ForeignDirectory: "nobody puts other files at home",
+	codes.VersionMismatch:  "all nodes are of one major version",
+	codes.SettingsTooLow:   "all nodes have the same settings",
+	codes.NoSlots:          "slots are never used up",
+	codes.NoSenders:        "WAL senders are never used up",
+	codes.UnrelatedHistory: "every line begins with timeline 1",
+	codes.NeedsConsent:     "the policy is the default one: nothing is asked",
+	codes.NotAllowed:       "the policy is the default one: nothing is forbidden",
+	codes.MountPoint:       "no data directory is a mount point",
+	codes.Tablespaces:      "there are no tablespaces",
+	codes.CustomFailed:     "resync_command is not set",
+	codes.CheckpointFailed: "a server that answers makes its checkpoint",
+	codes.SlotFailed:       "a server that answers makes the slot",
+	codes.ConfigMissing:    "a copy of the configuration is always kept",
+	codes.OnHold:           "nobody holds a node",
+	codes.AgentVersionSkew: sameProcess,
+	codes.AgentWrongNode:   sameProcess,
+	codes.AgentForeign:     sameProcess,
+	codes.AgentNotAllowed:  sameProcess,
+	codes.AgentCertificate: sameProcess,
+	codes.AgentHostKey:     sameProcess,
+	codes.AgentNotRunning:  sameProcess,
 }
 
 func coverTable(c *Coverage) string {
@@ -159,7 +158,7 @@ func TestPageIsCurrent(t *testing.T) {
 		}
 	}
 	for code := range beyond {
-		if _, known := plan.Explain(code); !known {
+		if _, known := codes.Explain(code); !known {
 			t.Errorf("%s is no code of the planner", code)
 		}
 	}

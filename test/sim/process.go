@@ -48,7 +48,7 @@ func (p *agentProcess) begin(op string) error {
 	if p.dead || !n.Up {
 		return errDead
 	}
-	if n.Stray != "" && op != "KillStrays" {
+	if n.Stray != "" && op != "KillLeftovers" {
 		w.violate("P4", "%s on node %d while the %s of a dead agent still runs", op, n.ID, n.Stray)
 	}
 	for _, q := range n.agents {

@@ -14,7 +14,7 @@ const (
 	stateRuined      = "directory ruined"
 	stateHalfRewound = "directory half rewound"
 	stateHalfCopied  = "directory half copied"
-	stateAside       = "whole directory aside, server down"
+	stateInRepair    = "whole directory in repair, server down"
 	stateFrozen      = "server frozen"
 	stateStarting    = "server starting"
 	statePrimary     = "the pool's primary"
@@ -28,7 +28,7 @@ const (
 	stateNoPrimary   = "no primary to compare with"
 )
 
-var states = []string{stateHostOff, stateNoDirectory, stateRuined, stateHalfRewound, stateHalfCopied, stateAside,
+var states = []string{stateHostOff, stateNoDirectory, stateRuined, stateHalfRewound, stateHalfCopied, stateInRepair,
 	stateFrozen, stateStarting,
 	statePrimary, stateSecond, stateStreams, stateOver, stateStandby, stateStandbyOwn, stateDown, stateDownOwn,
 	stateNoPrimary}
@@ -52,8 +52,8 @@ func (w *World) stateOf(id topology.NodeID) string {
 		return stateHalfRewound
 	case d.Content == fakehost.HalfCopied:
 		return stateHalfCopied
-	case n.Server == nil && p == resync.Aside:
-		return stateAside
+	case n.Server == nil && p == resync.InRepair:
+		return stateInRepair
 	case n.Server != nil && n.Server.Frozen:
 		return stateFrozen
 	case n.Server != nil && !n.Accepting():

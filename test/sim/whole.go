@@ -48,7 +48,7 @@ func (w *World) describe(n *node) string {
 			text += fmt.Sprintf(", follows node %s", d.Upstream)
 		}
 	}
-	for _, p := range []resync.Place{resync.Aside, resync.New, resync.Old} {
+	for _, p := range []resync.Place{resync.InRepair, resync.New, resync.Old} {
 		if n.Places[p] != nil && n.Places[p] != d {
 			text += fmt.Sprintf(", %s there", p)
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -29,7 +30,7 @@ func Healthy(ctx context.Context, l *lab.Lab, ctl *control.Client, after time.Ti
 		return errors.New("the controller has not looked yet")
 	}
 	for _, d := range st.Decisions {
-		if d.Severity != plan.OK {
+		if d.Severity != codes.OK {
 			return fmt.Errorf("node %d: %s: %s", d.Node, d.Code, d.Reason)
 		}
 	}
@@ -45,7 +46,7 @@ func (p *Pool) Whole(what string, after time.Time) {
 }
 
 // Code waits until the controller's decision for a node has one of these codes.
-func (p *Pool) Code(node int, codes ...plan.Code) plan.Decision {
+func (p *Pool) Code(node int, codes ...codes.Code) plan.Decision {
 	p.T.Helper()
 	var got plan.Decision
 	p.Wait(fmt.Sprintf("node %d to get code %v", node, codes), func(ctx context.Context) error {

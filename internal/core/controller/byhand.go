@@ -31,10 +31,10 @@ func (c *Controller) Attach(ctx context.Context, r control.NodeRequest) error {
 			Text: "attach requested by " + r.Who + ": the hold is over", Data: asJSON(r)}
 		_, err := c.change(ctx, e, func(m plan.Memory) plan.Memory { return plan.EndHold(m, r.Node) })
 		return err
-	case d.Code == plan.CodeNeedsConsent && d.Method == topology.MethodAttach:
+	case d.Code == codes.NeedsConsent && d.Method == topology.MethodAttach:
 		_, err := c.consent(ctx, control.ResyncRequest{Node: r.Node, Method: topology.MethodAttach, Who: r.Who})
 		return err
-	case d.Severity == plan.Refused:
+	case d.Severity == codes.Refused:
 		return &control.RefusedError{Code: d.Code, Msg: d.Reason, Hint: d.Hint}
 	}
 	c.Look("attach requested") // it is on its way: once proven, it is attached
@@ -129,7 +129,7 @@ func (c *Controller) mayDetach(snap *topology.Snapshot, node topology.NodeID, at
 	case c.memory.read().Primary == node || n == nil || !n.SQL.OK() || !n.SQL.InRecovery:
 		return refuse(codes.IsPrimary, "node %d is not proven to be a standby: its detach could be a failover", node)
 	case primary == nil || !primary.SQL.OK() || primary.SQL.InRecovery:
-		return refuse(plan.CodeNoPrimary, "no primary is known that would serve without node %d", node)
+		return refuse(codes.NoPrimary, "no primary is known that would serve without node %d", node)
 	}
 	return nil
 }

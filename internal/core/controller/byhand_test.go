@@ -36,7 +36,7 @@ func TestDetachedByHandStaysSo(t *testing.T) {
 		}
 		w.pass(time.Minute)
 		w.wantDone("detach 1 on pool0, detach 1 on pool1")
-		if codeOf(c, 1) != plan.CodeOnHold {
+		if codeOf(c, 1) != codes.OnHold {
 			t.Errorf("node 1 is %s", codeOf(c, 1))
 		}
 		if code := refusedAs(t, c.Detach(t.Context(), ann(1))); code != codes.Detached {
@@ -88,7 +88,7 @@ func TestDetachThatCouldBeAFailoverIsRefused(t *testing.T) {
 		"it accepts writes by now":            {1, func(w *world) { w.nodes[1].SQL.InRecovery = false }, codes.IsPrimary},
 		"its server does not answer":          {1, func(w *world) { w.nodes[1].SQL.Err = "refused" }, codes.IsPrimary},
 		"the primary is down": {1, func(w *world) { w.nodes[0].SQL.Err = "refused" },
-			plan.CodeNoPrimary},
+			codes.NoPrimary},
 		"this Pgpool-II is not the watchdog leader": {1,
 			func(w *world) { w.pools[0].view.Watchdog = topology.Watchdog{Enabled: true, State: "STANDBY"} }, codes.NotActing},
 	} {
@@ -121,7 +121,7 @@ func TestAttachByHandGoesThroughTheGate(t *testing.T) {
 		w.change(func() { w.diverged(2) })
 		w.pass(time.Minute)
 		before := codeOf(c, 2)
-		if code := refusedAs(t, c.Attach(t.Context(), ann(2))); code != before || before != plan.CodeNotAllowed {
+		if code := refusedAs(t, c.Attach(t.Context(), ann(2))); code != before || before != codes.NotAllowed {
 			t.Errorf("a diverged node: refused as %s, decided %s", code, before)
 		}
 		w.pass(time.Minute)

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/repool/repool/internal/core/plan"
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/test/fakes/agentapitest"
 	"github.com/repool/repool/test/fakes/virtual"
@@ -25,7 +25,7 @@ func TestHealthyPoolIsLeftAlone(t *testing.T) {
 			t.Errorf("%d passes in five minutes, want one a second", n)
 		}
 		st := c.Status()
-		if !st.Acting || len(st.Decisions) != 3 || st.Decisions[1].Code != plan.CodeHealthy || st.Pass == 0 ||
+		if !st.Acting || len(st.Decisions) != 3 || st.Decisions[1].Code != codes.Healthy || st.Pass == 0 ||
 			st.Version != "test" {
 			t.Errorf("status: %+v", st)
 		}

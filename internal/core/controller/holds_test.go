@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/codes"
-	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/event"
 	"github.com/repool/repool/internal/show/history"
@@ -103,7 +102,7 @@ func TestHoldsOutliveWhatKeepsThem(t *testing.T) {
 				if holds := k.Status().Memory.Holds; len(holds) != 0 {
 					t.Errorf("held after the release and a restart: %+v", holds)
 				}
-				if codeOf(k, 1) != plan.CodeHealthy || codeOf(k, 2) != plan.CodeHealthy {
+				if codeOf(k, 1) != codes.Healthy || codeOf(k, 2) != codes.Healthy {
 					t.Errorf("nodes 1 and 2 are %s and %s", codeOf(k, 1), codeOf(k, 2))
 				}
 			})
@@ -160,7 +159,7 @@ func TestDiskThatTakesNothingStopsNoHealing(t *testing.T) {
 		w.pass(time.Minute)
 		w.wantCalls(2, "StartRun rewind, Clear rewind")
 		w.wantDone("attach 2 on pool0")
-		if codeOf(k, 2) != plan.CodeHealthy {
+		if codeOf(k, 2) != codes.Healthy {
 			t.Errorf("node 2 is %s", codeOf(k, 2))
 		}
 		for _, what := range []string{`"history not written"`, "planner memory not saved"} {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -107,7 +108,7 @@ func (l *loop) pace(busy bool) time.Duration {
 // not on disk yet: a matter of milliseconds, for which every other node waits.
 func (l *loop) promoting() bool {
 	return slices.ContainsFunc(l.status.Load().Decisions, func(d plan.Decision) bool {
-		return d.Code == plan.CodePrimaryHistoryUnknown
+		return d.Code == codes.PrimaryHistoryUnknown
 	})
 }
 
@@ -133,7 +134,7 @@ func (l *loop) pass(ctx context.Context, reason string) (busy bool) {
 	l.notePrimary(st.Memory, &snap)
 	for _, d := range st.Decisions {
 		l.say(d)
-		busy = busy || d.Severity == plan.Work
+		busy = busy || d.Severity == codes.Work
 	}
 	for _, o := range orders {
 		l.exec.launch(o)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -70,7 +71,7 @@ func (c *Controller) awaitReady(ctx context.Context, node topology.NodeID, pass 
 		}
 		refusal := refusalIn(st, d)
 		switch {
-		case refusal == nil && (d.Action == plan.Attach || d.Code == plan.CodeHealthy):
+		case refusal == nil && (d.Action == plan.Attach || d.Code == codes.Healthy):
 			return nil
 		case refusal == nil:
 			refusedSince = time.Time{}
@@ -87,7 +88,7 @@ func refusalIn(st control.Status, d *plan.Decision) *control.RefusedError {
 	switch {
 	case !st.Acting:
 		return notActing(st.Why)
-	case d.Severity == plan.Refused:
+	case d.Severity == codes.Refused:
 		return &control.RefusedError{Code: d.Code, Msg: d.Reason, Hint: d.Hint}
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/codes"
-	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
 )
@@ -42,7 +41,7 @@ func TestOnlineRecovery(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.wantCalls(2, "StartRun rewind, Clear rewind")
-		if len(*said) == 0 || !strings.Contains(strings.Join(*said, "\n"), string(plan.CodeResyncing)) {
+		if len(*said) == 0 || !strings.Contains(strings.Join(*said, "\n"), string(codes.Resyncing)) {
 			t.Errorf("said: %q", *said)
 		}
 		w.pass(handOver - time.Second)

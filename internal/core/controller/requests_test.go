@@ -23,7 +23,7 @@ func holdOf(n topology.NodeID) control.HoldRequest {
 }
 
 // codeOf is the controller's newest decision on a node.
-func codeOf(c *Controller, n topology.NodeID) plan.Code {
+func codeOf(c *Controller, n topology.NodeID) codes.Code {
 	if d := decisionFor(c.Status(), n); d != nil {
 		return d.Code
 	}
@@ -42,7 +42,7 @@ func TestHoldAndRelease(t *testing.T) {
 			w.change(func() { w.pools[0].set(1, topology.PoolDown) })
 			w.pass(time.Minute)
 			w.wantDone("")
-			if codeOf(c, 1) != plan.CodeOnHold {
+			if codeOf(c, 1) != codes.OnHold {
 				t.Errorf("hold of %s: node 1 is %s", n, codeOf(c, 1))
 			}
 			if err := c.Release(t.Context(), n, "ann"); err != nil {
@@ -87,7 +87,7 @@ func TestHoldsAndParkedNodesSurviveARestart(t *testing.T) {
 		w.pass(time.Second)
 		c.memory.change(func(m plan.Memory) plan.Memory { // as the planner does after many failures
 			m.Nodes = slices.Clone(m.Nodes)
-			m.Nodes[2].Parked, m.Nodes[2].ParkedWhy, m.Nodes[2].ParkedAt = plan.CodeStartFailed, "failed", time.Now()
+			m.Nodes[2].Parked, m.Nodes[2].ParkedWhy, m.Nodes[2].ParkedAt = codes.StartFailed, "failed", time.Now()
 			return m
 		})
 		w.pass(2 * time.Second)
@@ -102,7 +102,7 @@ func TestHoldsAndParkedNodesSurviveARestart(t *testing.T) {
 		w.change(func() { w.pools[0].set(1, topology.PoolDown) })
 		w.pass(time.Minute)
 		w.wantDone("")
-		if codeOf(c, 1) != plan.CodeOnHold || codeOf(c, 2) != plan.CodeStartFailed || len(w.agents[2].Calls()) != before {
+		if codeOf(c, 1) != codes.OnHold || codeOf(c, 2) != codes.StartFailed || len(w.agents[2].Calls()) != before {
 			t.Errorf("after the restart node 1 is %s, node 2 %s, asked %v", codeOf(c, 1), codeOf(c, 2), w.agents[2].Calls())
 		}
 		mem, err := LoadMemory(t.Context(), w.store)
@@ -200,7 +200,7 @@ func TestGarbledMemoryStopsNobody(t *testing.T) {
 		w.opts.Log = slog.New(slog.NewTextHandler(&said, nil))
 		c, stop := w.run()
 		w.pass(3 * time.Second)
-		if st := c.Status(); len(st.Decisions) != 3 || st.Decisions[0].Code != plan.CodePrimary {
+		if st := c.Status(); len(st.Decisions) != 3 || st.Decisions[0].Code != codes.Primary {
 			t.Errorf("decisions: %+v", st.Decisions)
 		}
 		events, err := c.History(t.Context(), event.Filter{Code: string(codes.HistorySetAside)})
@@ -340,7 +340,7 @@ func TestTheHooksLaterRecordStays(t *testing.T) {
 		c, stop := w.run()
 		defer stop()
 		w.pass(time.Minute)
-		if code := codeOf(c, 0); code != plan.CodePrimaryStale {
+		if code := codeOf(c, 0); code != codes.PrimaryStale {
 			t.Errorf("the old primary is judged %s", code)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -25,8 +26,8 @@ func Advance(mem Memory, taken []Decision, pol Policy, now time.Time) Memory {
 			m.Attaches++
 			m.IgnoredRequests.add(now)
 			// The primary is never parked: without it nothing works.
-			if m.Attaches > maxAttaches && d.Code != CodePrimaryDetached {
-				m.park(CodeFlapping, fmt.Sprintf("attached %d times, and the node never stayed attached for %s", m.Attaches-1,
+			if m.Attaches > maxAttaches && d.Code != codes.PrimaryDetached {
+				m.park(codes.Flapping, fmt.Sprintf("attached %d times, and the node never stayed attached for %s", m.Attaches-1,
 					pol.StableFor), now)
 			}
 		case Detach:

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -107,11 +108,11 @@ func TestFlappingCountsOnlyRealAttaches(t *testing.T) {
 			made++
 			s.status(1, topology.PoolDown) // carried out, and it fell again
 		}
-		if d.Code == CodeFlapping {
+		if d.Code == codes.Flapping {
 			break
 		}
 	}
-	if m := s.memory(1); made != maxAttaches+1 || m.Attaches != made || m.Parked != CodeFlapping {
+	if m := s.memory(1); made != maxAttaches+1 || m.Attaches != made || m.Parked != codes.Flapping {
 		t.Errorf("%d attaches made, memory %+v", made, m)
 	}
 }

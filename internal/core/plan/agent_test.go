@@ -5,12 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
 // down makes a node's server and Pgpool-II's opinion of it those of a node that
 // has failed, with an agent that gives no answer for that reason.
-func (s *scene) down(id topology.NodeID, errCode Code) *scene {
+func (s *scene) down(id topology.NodeID, errCode codes.Code) *scene {
 	n := s.node(id)
 	n.SQL = topology.SQLFacts{Source: topology.Source{At: s.now, Err: "connection refused"}, Refused: true}
 	n.Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}, ErrCode: errCode}
@@ -35,15 +36,15 @@ func decisionOf(t *testing.T, s *scene, id topology.NodeID) Decision {
 func TestAgentThatDoesNotAnswerHasItsReason(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		reason Code
-		want   Code
+		reason codes.Code
+		want   codes.Code
 	}{
-		{"", CodeAgentUnreachable}, {"never heard of", CodeAgentUnreachable},
-		{"agent-version-skew", CodeAgentVersionSkew}, {"agent-wrong-node", CodeAgentWrongNode},
-		{"agent-foreign-system", CodeAgentForeign},
-		{"agent-not-allowed", CodeAgentNotAllowed}, {"agent-certificate", CodeAgentCertificate},
-		{"agent-host-key", CodeAgentHostKey},
-		{"agent-not-running", CodeAgentNotRunning},
+		{"", codes.AgentUnreachable}, {"never heard of", codes.AgentUnreachable},
+		{"agent-version-skew", codes.AgentVersionSkew}, {"agent-wrong-node", codes.AgentWrongNode},
+		{"agent-foreign-system", codes.AgentForeign},
+		{"agent-not-allowed", codes.AgentNotAllowed}, {"agent-certificate", codes.AgentCertificate},
+		{"agent-host-key", codes.AgentHostKey},
+		{"agent-not-running", codes.AgentNotRunning},
 	} {
 		d := decisionOf(t, newScene(t).down(1, c.reason), 1)
 		if d.Code != c.want || d.Action != Wait || d.Request != nil {
@@ -56,14 +57,14 @@ func TestAgentThatDoesNotAnswerHasItsReason(t *testing.T) {
 // failure could not be ended.
 func TestHealthyWithoutItsAgentIsAWarning(t *testing.T) {
 	t.Parallel()
-	if d := decisionOf(t, newScene(t), 1); d.Code != CodeHealthy || strings.Contains(d.Reason, "warning") {
+	if d := decisionOf(t, newScene(t), 1); d.Code != codes.Healthy || strings.Contains(d.Reason, "warning") {
 		t.Errorf("with its agent: %s: %s", d.Code, d.Reason)
 	}
-	for reason, want := range map[Code]Code{"": CodeAgentUnreachable, "agent-certificate": CodeAgentCertificate} {
+	for reason, want := range map[codes.Code]codes.Code{"": codes.AgentUnreachable, "agent-certificate": codes.AgentCertificate} {
 		s := newScene(t)
 		s.node(1).Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}, ErrCode: reason}
 		d := decisionOf(t, s, 1)
-		if d.Code != CodeHealthy || d.Severity != OK || !strings.Contains(d.Reason, "warning, "+string(want)+":") {
+		if d.Code != codes.Healthy || d.Severity != codes.OK || !strings.Contains(d.Reason, "warning, "+string(want)+":") {
 			t.Errorf("%q: %s %s: %s", reason, d.Severity, d.Code, d.Reason)
 		}
 	}
@@ -78,12 +79,12 @@ func TestAgentOfAnotherClusterIsNotBelieved(t *testing.T) {
 	s.snap.Pools[0].Nodes[1].Status = topology.PoolDown
 	s.node(1).Lineage = topology.Lineage{}
 	s.node(1).SQL.Receiver = topology.WALReceiver{}
-	if d := decisionOf(t, s, 1); d.Code != CodeAgentForeign || d.Request != nil {
+	if d := decisionOf(t, s, 1); d.Code != codes.AgentForeign || d.Request != nil {
 		t.Errorf("got %s %s: %s", d.Action, d.Code, d.Reason)
 	}
 	// With its own server silent, the stranger's data are another cluster's.
 	s.node(1).SQL = topology.SQLFacts{Source: topology.Source{At: s.now.Add(-time.Second), Err: "no route to host"}}
-	if d := decisionOf(t, s, 1); d.Code != CodeForeignSystem || d.Request != nil {
+	if d := decisionOf(t, s, 1); d.Code != codes.ForeignSystem || d.Request != nil {
 		t.Errorf("without SQL: %s %s: %s", d.Action, d.Code, d.Reason)
 	}
 }

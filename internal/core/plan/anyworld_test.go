@@ -5,6 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -96,7 +97,7 @@ func drawNode(rt *rapid.T, id topology.NodeID) topology.Node {
 	if rapid.IntRange(0, 3).Draw(rt, "run") == 0 {
 		out := rapid.SampledFrom([]topology.Outcome{topology.RunRunning, topology.RunWaiting, topology.RunDone,
 			topology.RunFailed, topology.RunInterrupted}).Draw(rt, "outcome")
-		code := rapid.SampledFrom([]Code{CodeStartFailed, CodeUpstreamLost, CodeRewindFailed, "never-heard-of"}).Draw(rt,
+		code := rapid.SampledFrom([]codes.Code{codes.StartFailed, codes.UpstreamLost, codes.RewindFailed, "never-heard-of"}).Draw(rt,
 			"run code")
 		a.Run = &topology.RunState{ID: "run", Node: id, Method: rapid.SampledFrom(topology.Methods).Draw(rt, "run method"),
 			Outcome: out, Code: code, Ended: start.Add(-time.Minute),
@@ -129,13 +130,13 @@ func drawMemory(rt *rapid.T, id topology.NodeID) NodeMemory {
 	}
 	m.Attempts = rapid.IntRange(0, 5).Draw(rt, "attempts")
 	m.LastMethod = rapid.SampledFrom(topology.Methods).Draw(rt, "last method")
-	m.LastCode = rapid.SampledFrom([]Code{CodeStartFailed, CodeNotStreaming, CodeRewindFailed}).Draw(rt,
+	m.LastCode = rapid.SampledFrom([]codes.Code{codes.StartFailed, codes.NotStreaming, codes.RewindFailed}).Draw(rt,
 		"last code")
 	m.LastFailure = start.Add(-time.Hour)
 	m.Asked = rapid.SampledFrom([]string{"", "", "any", "rewind", "base-backup"}).Draw(rt, "asked")
 	m.NotStreamingSince = start.Add(-time.Duration(rapid.IntRange(0, 60).Draw(rt, "not streaming")) * time.Second)
 	if rapid.IntRange(0, 3).Draw(rt, "parked") == 0 {
-		m.Parked, m.ParkedAt = CodeRewindFailed, start
+		m.Parked, m.ParkedAt = codes.RewindFailed, start
 	}
 	return m
 }

@@ -5,13 +5,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
 // outcome is what came of a cell over all its passes.
 type outcome struct {
-	rank int  // of the worst action
-	code Code // its code
+	rank int        // of the worst action
+	code codes.Code // its code
 	// Which of the actions came about.
 	attaches, detaches, fences bool
 	seen                       []string
@@ -35,14 +36,14 @@ func rankOf(d Decision) int {
 
 // proofOf is the dimension whose class must be the proof for a decision that
 // costs something, and whether it is one in this world.
-func proofOf(s *scene, code Code) (dimension int, proven bool) {
+func proofOf(s *scene, code codes.Code) (dimension int, proven bool) {
 	n := s.node(0)
 	l, a := n.Lineage, &n.Agent
 	if !fresh(l.Source, s.pol, s.now) || l.Primary != 1 {
 		l = topology.Lineage{}
 	}
 	switch code {
-	case CodeDiverged, CodeAttachedDiverged:
+	case codes.Diverged, codes.AttachedDiverged:
 		ahead := n.SQL.InRecovery && n.SQL.Replay > s.node(1).SQL.Current
 		if ahead {
 			return 0, true
@@ -50,31 +51,31 @@ func proofOf(s *scene, code Code) (dimension int, proven bool) {
 		if f := s.memory(0).Fork; f.DataID != "" && f.DataID == a.DataID {
 			return 2, true
 		}
-		return 2, l.Verdict == topology.LineageDiverged || code == CodeAttachedDiverged &&
+		return 2, l.Verdict == topology.LineageDiverged || code == codes.AttachedDiverged &&
 			l.Verdict == topology.LineageForeign
-	case CodeWALGone:
+	case codes.WALGone:
 		return 2, l.StreamGap
-	case CodeUnrelatedHistory:
+	case codes.UnrelatedHistory:
 		return 2, l.Verdict == topology.LineageForeign && s.memory(0).Asked != ""
-	case CodeGarbledControl:
+	case codes.GarbledControl:
 		return 2, a.Control == nil && (a.Dir == topology.DirInRepair || a.Server == topology.ServerStopped)
-	case CodeForeignSystem:
+	case codes.ForeignSystem:
 		return 2, a.Control != nil && a.Control.SystemID == otherSys
-	case CodeHalfDone:
+	case codes.HalfDone:
 		return 3, a.Run != nil && a.Run.Damaged
-	case CodeNoData, CodeAttachedDown:
-		return 1, a.Dir == topology.DirMissing || a.Dir == topology.DirForeign || code == CodeAttachedDown
-	case CodeFrozen:
+	case codes.NoData, codes.AttachedDown:
+		return 1, a.Dir == topology.DirMissing || a.Dir == topology.DirForeign || code == codes.AttachedDown
+	case codes.Frozen:
 		return 1, a.Server == topology.ServerFrozen
-	case CodeSecondPrimary, CodeAttachedSecondPrimary:
+	case codes.SecondPrimary, codes.AttachedSecondPrimary:
 		return 0, !n.SQL.InRecovery && n.SQL.OK() || !a.StandbySignal && running(a.Server) &&
 			a.Server != topology.ServerStopping
-	case CodeAttachedNotStreaming:
+	case codes.AttachedNotStreaming:
 		return 0, n.SQL.Receiver.Status == ""
-	case CodeStandbyDown, CodeOldPrimaryOnLine, CodeWrongUpstream, CodeNotStreaming:
+	case codes.StandbyDown, codes.OldPrimaryOnLine, codes.WrongUpstream, codes.NotStreaming:
 		// The last resort, when what copies nothing has failed again and again.
 		return 3, s.memory(0).Attempts >= 2 && l.Verdict == topology.LineageOnLine
-	case CodeResyncing:
+	case codes.Resyncing:
 		return 3, a.Run != nil && !a.Run.Outcome.Ended()
 	}
 	return -1, false

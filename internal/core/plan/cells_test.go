@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -188,7 +189,7 @@ var runClasses = []class{
 }
 
 var failedStart = &topology.RunState{ID: "r", Method: topology.MethodStart, Upstream: 1, Outcome: topology.RunFailed,
-	Code: CodeStartFailed, Ended: start.Add(-time.Second)}
+	Code: codes.StartFailed, Ended: start.Add(-time.Second)}
 
 func status(name string, st topology.PoolStatus, quarantine bool) class {
 	return class{name, func(s *scene) {

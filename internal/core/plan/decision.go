@@ -3,6 +3,7 @@ package plan
 import (
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -49,8 +50,8 @@ type Decision struct {
 	Node     topology.NodeID `json:"node"`
 	Action   Action          `json:"action"`
 	Method   topology.Method `json:"method,omitempty"`
-	Code     Code            `json:"code"`
-	Severity Severity        `json:"severity"`
+	Code     codes.Code      `json:"code"`
+	Severity codes.Severity  `json:"severity"`
 	Reason   string          `json:"reason"`
 	Evidence []string        `json:"evidence,omitempty"`
 	Hint     string          `json:"hint,omitempty"` // what a person can do
@@ -127,14 +128,14 @@ type NodeMemory struct {
 	Attempts    int             `json:"attempts"`
 	LastFailure time.Time       `json:"last_failure"`
 	LastMethod  topology.Method `json:"last_method"`
-	LastCode    Code            `json:"last_code"`
+	LastCode    codes.Code      `json:"last_code"`
 	LastError   string          `json:"last_error"`
 	// SeenRun is the newest ended run already counted in Attempts.
 	SeenRun string `json:"seen_run"`
 	// Parked is the code under which repool has given up; empty: not parked.
-	Parked    Code      `json:"parked,omitempty"`
-	ParkedWhy string    `json:"parked_why,omitempty"`
-	ParkedAt  time.Time `json:"parked_at"`
+	Parked    codes.Code `json:"parked,omitempty"`
+	ParkedWhy string     `json:"parked_why,omitempty"`
+	ParkedAt  time.Time  `json:"parked_at"`
 	// Target is the primary's position read when verification began (P1), on
 	// TargetTLI of TargetPrimary; zero: not verifying.
 	Target        topology.LSN        `json:"target"`

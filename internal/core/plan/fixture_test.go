@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -223,7 +224,7 @@ func (s *scene) run(id topology.NodeID, r topology.RunState) *scene {
 }
 
 // failed leaves a failed run in the node's journal.
-func (s *scene) failed(id topology.NodeID, runID string, m topology.Method, code Code) *scene {
+func (s *scene) failed(id topology.NodeID, runID string, m topology.Method, code codes.Code) *scene {
 	return s.run(id, topology.RunState{ID: runID, Method: m, Outcome: topology.RunFailed, Code: code,
 		Error: "as the test says", Ended: s.now})
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -75,7 +76,7 @@ func TestForkIsRemembered(t *testing.T) {
 		s.primary(2, "1@0/5000000 2@0/5002000 3", 0x5003000).poolPrimary(2)
 		s.node(2).Agent.DataID = "c"
 		s.learn().later(time.Minute)
-		if d := s.step()[2]; d.Code != CodePrimary {
+		if d := s.step()[2]; d.Code != codes.Primary {
 			t.Errorf("the new primary is judged by what it was: %s", short(d))
 		}
 	})
@@ -160,7 +161,7 @@ func TestStreamThatBreaksOff(t *testing.T) {
 		return s.step()[2]
 	}
 	if d := broken(t, 5*time.Second, false); d.Action != Resync || d.Method != topology.MethodBaseBackup ||
-		d.Code != CodeNotStreaming || !d.Request.KeepOld {
+		d.Code != codes.NotStreaming || !d.Request.KeepOld {
 		t.Errorf("breaks off at once each time: %s", short(d))
 	}
 	if d := broken(t, 5*time.Second, true); d.Method == topology.MethodBaseBackup {

@@ -3,36 +3,37 @@ package plan
 import (
 	"fmt"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
 // gate is promise P1, the whole of it: what must be proven before a node is
 // attached. It returns the code and reason of the first thing that is not.
-func (s *subject) gate() (Code, string) {
+func (s *subject) gate() (codes.Code, string) {
 	p, f := s.w.primary, &s.n.SQL
 	switch {
 	case !s.sql || !f.InRecovery || !s.streams():
-		return CodeNotStreaming, fmt.Sprintf("it does not stream from node %s on timeline %s", p.n.ID, p.n.SQL.Timeline)
+		return codes.NotStreaming, fmt.Sprintf("it does not stream from node %s on timeline %s", p.n.ID, p.n.SQL.Timeline)
 	case s.n.Agent.Dir == topology.DirForeign:
-		return CodeForeignDirectory, "its data directory is not empty and contains no PostgreSQL data"
+		return codes.ForeignDirectory, "its data directory is not empty and contains no PostgreSQL data"
 	case s.noDirectory():
 		// Attached, it would be detached for this at once. PostgreSQL stops by
 		// itself within a minute; the agent may also look in the wrong place.
-		return CodeNoData, "its data directory is " + string(s.n.Agent.Dir) + ", so its server will not last"
+		return codes.NoData, "its data directory is " + string(s.n.Agent.Dir) + ", so its server will not last"
 	case s.verdict() != topology.LineageOnLine:
-		return CodeLineageUnknown, "its WAL is not proven to match the primary's"
+		return codes.LineageUnknown, "its WAL is not proven to match the primary's"
 	case s.m.Target == 0 || s.m.TargetPrimary != p.n.ID || s.m.TargetTLI != p.n.SQL.Timeline:
-		return CodeReplaying, "its verification has not started"
+		return codes.Replaying, "its verification has not started"
 	case f.ReplayPaused:
-		return CodeReplayPaused, fmt.Sprintf("its replay is paused at %s", f.Replay)
+		return codes.ReplayPaused, fmt.Sprintf("its replay is paused at %s", f.Replay)
 	case f.Replay < s.m.Target:
-		return CodeReplaying, fmt.Sprintf("it has replayed to %s of %s, where the primary was when verification began",
+		return codes.Replaying, fmt.Sprintf("it has replayed to %s of %s, where the primary was when verification began",
 			f.Replay, s.m.Target)
 	case s.m.AheadLSN != 0:
-		return CodeReplaying, fmt.Sprintf("it is at %s, ahead of the primary's last known position: it is checked again",
+		return codes.Replaying, fmt.Sprintf("it is at %s, ahead of the primary's last known position: it is checked again",
 			s.m.AheadLSN)
 	case s.lag() > s.w.pol.MaxLagBytes:
-		return CodeReplaying, fmt.Sprintf("it is %s behind the primary, and at most %s is allowed for an attach",
+		return codes.Replaying, fmt.Sprintf("it is %s behind the primary, and at most %s is allowed for an attach",
 			size(s.lag()), size(s.w.pol.MaxLagBytes))
 	}
 	return "", ""
@@ -47,12 +48,12 @@ func (s *subject) verify() Decision {
 	code, why := s.gate()
 	switch {
 	case code == "":
-		return s.attach(CodeReady, fmt.Sprintf("node %s streams from node %s on the primary's line and has replayed to %s",
+		return s.attach(codes.Ready, fmt.Sprintf("node %s streams from node %s on the primary's line and has replayed to %s",
 			s.n.ID, s.w.primary.n.ID, s.n.SQL.Replay))
-	case code == CodeLineageUnknown:
+	case code == codes.LineageUnknown:
 		return s.noLineage()
-	case code == CodeReplaying && s.stalled():
-		return s.decide(Wait, CodeReplayStalled, fmt.Sprintf("node %s streams, but its replay has been stuck at %s for %s",
+	case code == codes.Replaying && s.stalled():
+		return s.decide(Wait, codes.ReplayStalled, fmt.Sprintf("node %s streams, but its replay has been stuck at %s for %s",
 			s.n.ID, s.n.SQL.Replay, s.w.now.Sub(s.m.ProgressAt).Round(roundTo)))
 	}
 	return s.decide(Wait, code, fmt.Sprintf("node %s streams from node %s: %s", s.n.ID, s.w.primary.n.ID, why))
@@ -64,9 +65,9 @@ func (s *subject) stalled() bool {
 
 // attach asks for the attach, unless Pgpool-II would receive it in the middle of a
 // failover, policy requires consent, or it was requested just now.
-func (s *subject) attach(code Code, reason string) Decision {
+func (s *subject) attach(code codes.Code, reason string) Decision {
 	if s.w.pool != agrees && s != s.w.primary && !s.w.blindForLong() {
-		return s.decide(Wait, CodePoolBlind,
+		return s.decide(Wait, codes.PoolBlind,
 			fmt.Sprintf("node %s is proven, but Pgpool-II does not recognise node %s as the primary yet", s.n.ID,
 				s.w.primary.n.ID))
 	}
@@ -86,7 +87,7 @@ func (s *subject) attach(code Code, reason string) Decision {
 		return s.unresponsiveTo("attach", reason)
 	}
 	if pause := backoff(askAgain, nudgeMax, s.n.ID, s.m.Attaches); s.w.now.Sub(s.m.LastAttach) < pause {
-		return s.decide(Wait, CodeAttaching, fmt.Sprintf("attach of node %s was requested %s ago", s.n.ID,
+		return s.decide(Wait, codes.Attaching, fmt.Sprintf("attach of node %s was requested %s ago", s.n.ID,
 			s.w.now.Sub(s.m.LastAttach).Round(roundTo)))
 	}
 	d := s.decide(Attach, code, reason)

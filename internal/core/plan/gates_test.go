@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -42,7 +43,7 @@ var gates = []gate{
 	}, noAction},
 	{"parked", func(s *scene) {
 		m := s.memory(0)
-		m.Parked, m.ParkedAt = CodeRewindFailed, s.now
+		m.Parked, m.ParkedAt = codes.RewindFailed, s.now
 	}, 2}, // a second primary is stopped, and what is wrong detached, all the same
 	{"attached in another Pgpool-II", func(s *scene) {
 		p := s.snap.Pools[0]
@@ -112,7 +113,7 @@ func customHolds(a acted) string {
 	if want.Destructive() {
 		want = topology.MethodCustom
 	}
-	if d := ds[0]; d.Code == CodeNeedsConsent && a.d.Action == Resync && a.d.Request.KeepOld {
+	if d := ds[0]; d.Code == codes.NeedsConsent && a.d.Action == Resync && a.d.Request.KeepOld {
 		return "" // what cannot be saved must not be overwritten in place
 	}
 	if d := ds[0]; d.Action != a.d.Action || d.Method != want && d.Action == Resync {

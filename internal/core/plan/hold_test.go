@@ -3,6 +3,7 @@ package plan
 import (
 	"testing"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -16,7 +17,7 @@ func TestHoldNamesTheCommandThatEndsIt(t *testing.T) {
 	} {
 		s := newScene(t).learn()
 		s.mem.Holds = holds
-		if d := s.step()[1]; d.Code != CodeOnHold || d.Hint != want {
+		if d := s.step()[1]; d.Code != codes.OnHold || d.Hint != want {
 			t.Errorf("%s, %q, want the hint %q", d.Code, d.Hint, want)
 		}
 	}

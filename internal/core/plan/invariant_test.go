@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -28,7 +29,7 @@ func breach(mem Memory, snap topology.Snapshot, pol Policy, now time.Time, out M
 		case (d.Action == Resync) != (d.Request != nil):
 			return "a request without a resync, or the reverse"
 		}
-		if _, known := Explain(d.Code); !known {
+		if _, known := codes.Explain(d.Code); !known {
 			return "undocumented code " + string(d.Code)
 		}
 		if d.Action == None || d.Action == Wait {
@@ -65,7 +66,7 @@ func actBreach(mem Memory, snap *topology.Snapshot, pol Policy, now time.Time, o
 	}
 	pool := &snap.Pools[0]
 	if v := pool.Node(pool.Primary); v != nil && v.Attached() && pool.Primary != d.Upstream &&
-		d.Code != CodePrimaryStale && d.Upstream != topology.NoNode && !asked(mem, n.ID) {
+		d.Code != codes.PrimaryStale && d.Upstream != topology.NoNode && !asked(mem, n.ID) {
 		if d.Action == Resync || d.Action == Attach && pool.Primary != n.ID ||
 			!(mem.History.Known() && mem.Primary == d.Upstream) {
 			return "though Pgpool-II routes writes to another node"
@@ -74,7 +75,7 @@ func actBreach(mem Memory, snap *topology.Snapshot, pol Policy, now time.Time, o
 	switch d.Action {
 	case Attach:
 		if writes(n) { // the primary itself
-			if d.Code != CodePrimaryDetached {
+			if d.Code != codes.PrimaryDetached {
 				return "a node that accepts writes, not as the primary"
 			}
 			for _, o := range writers {
@@ -87,7 +88,7 @@ func actBreach(mem Memory, snap *topology.Snapshot, pol Policy, now time.Time, o
 		p := snap.Node(d.Upstream)
 		return p1Breach(out, pol, now, n, p)
 	case Detach:
-		if d.Upstream == topology.NoNode && d.Code != CodePrimaryStale {
+		if d.Upstream == topology.NoNode && d.Code != codes.PrimaryStale {
 			return "without a primary"
 		}
 		if n.NoFailover {
@@ -281,9 +282,9 @@ func TestStable(t *testing.T) {
 		for i := range first {
 			a, b := first[i], second[i]
 			same := a.Action == b.Action && a.Code == b.Code && a.Method == b.Method
-			asked := taken && a.Action != None && a.Action != Wait && (b.Action == Wait || b.Severity == Refused)
-			learned := a.Code == CodePrimaryStale || b.Code == CodePrimaryStale || a.Code == CodePrimaryContested ||
-				a.Code == CodePoolBlind
+			asked := taken && a.Action != None && a.Action != Wait && (b.Action == Wait || b.Severity == codes.Refused)
+			learned := a.Code == codes.PrimaryStale || b.Code == codes.PrimaryStale || a.Code == codes.PrimaryContested ||
+				a.Code == codes.PoolBlind
 			if !same && !asked && !learned {
 				rt.Fatalf("node %s: first %s, then %s\n%s", a.Node, short(a), short(b), dump(mem, snap, second))
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -158,7 +159,7 @@ func primaryOf(ds []Decision) topology.NodeID {
 func wrongPrimary(s *scene, mem Memory, p topology.NodeID, ds []Decision) string {
 	if p == topology.NoNode {
 		for _, d := range ds {
-			if d.Action != None && d.Action != Wait && d.Code != CodePrimaryStale {
+			if d.Action != None && d.Action != Wait && d.Code != codes.PrimaryStale {
 				return "without a primary: " + short(d)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -25,7 +26,7 @@ func (w *world) countRuns() {
 			s.m.LastFailure = w.now
 		}
 		if s.m.LastCode == "" {
-			s.m.LastCode = Code(r.Outcome)
+			s.m.LastCode = codes.Code(r.Outcome)
 		}
 		if r.Outcome == topology.RunCancelled || worldChanged(r.Code) {
 			continue
@@ -39,17 +40,17 @@ func (w *world) countRuns() {
 }
 
 // worldChanged says that a run's end says nothing about its method.
-func worldChanged(c Code) bool {
+func worldChanged(c codes.Code) bool {
 	switch c {
-	case CodeUpstreamLost, CodeUpstreamChanged, CodeNoClearance, CodeCancelled:
+	case codes.UpstreamLost, codes.UpstreamChanged, codes.NoClearance, codes.Cancelled:
 		return true
 	}
 	return false
 }
 
-func (m *NodeMemory) park(code Code, why string, now time.Time) {
-	if _, known := Explain(code); !known {
-		code = CodeParked
+func (m *NodeMemory) park(code codes.Code, why string, now time.Time) {
+	if _, known := codes.Explain(code); !known {
+		code = codes.Parked
 	}
 	m.Parked, m.ParkedWhy, m.ParkedAt = code, why, now
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -14,7 +15,7 @@ func TestFailedRunsAreBackedOffThenParked(t *testing.T) {
 	s.stopped(1).status(1, topology.PoolDown)
 	var pauses []time.Duration
 	for i := 1; i < s.pol.MaxAttempts; i++ {
-		s.failed(1, fmt.Sprintf("run%d", i), topology.MethodStart, CodeSlotFailed)
+		s.failed(1, fmt.Sprintf("run%d", i), topology.MethodStart, codes.SlotFailed)
 		s.expect("", "wait backing-off")
 		begun := s.now
 		for s.step()[1].Action != Resync {
@@ -30,9 +31,9 @@ func TestFailedRunsAreBackedOffThenParked(t *testing.T) {
 			t.Errorf("pause %d: %s, want %s ±20%%", i+1, p, want)
 		}
 	}
-	s.failed(1, "last", topology.MethodStart, CodeSlotFailed)
+	s.failed(1, "last", topology.MethodStart, codes.SlotFailed)
 	d := s.expect("", "none slot-failed")[1]
-	if d.Severity != Refused || d.Hint == "" || s.memory(1).Parked != CodeSlotFailed {
+	if d.Severity != codes.Refused || d.Hint == "" || s.memory(1).Parked != codes.SlotFailed {
 		t.Errorf("not parked loudly: %+v", d)
 	}
 	s.later(24 * time.Hour)
@@ -45,7 +46,7 @@ func TestFailedRunsAreBackedOffThenParked(t *testing.T) {
 
 func TestRunsThatTheWorldEndedAreNoFailures(t *testing.T) {
 	t.Parallel()
-	for _, code := range []Code{CodeUpstreamLost, CodeUpstreamChanged, CodeNoClearance, CodeCancelled} {
+	for _, code := range []codes.Code{codes.UpstreamLost, codes.UpstreamChanged, codes.NoClearance, codes.Cancelled} {
 		s := newScene(t).learn()
 		s.stopped(1).status(1, topology.PoolDown)
 		for i := range 20 {
@@ -64,7 +65,7 @@ func TestRunsThatTheWorldEndedAreNoFailures(t *testing.T) {
 func TestARunIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()
-	s.stopped(1).status(1, topology.PoolDown).failed(1, "run1", topology.MethodStart, CodeSlotFailed)
+	s.stopped(1).status(1, topology.PoolDown).failed(1, "run1", topology.MethodStart, codes.SlotFailed)
 	for range 5 {
 		s.step()
 	}
@@ -76,27 +77,27 @@ func TestARunIsCountedOnce(t *testing.T) {
 func TestAfterAFailedRewindABaseBackupFollows(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()
-	diverge(s, 1).stopped(1).status(1, topology.PoolDown).failed(1, "run1", topology.MethodRewind, CodeRewindRefused)
+	diverge(s, 1).stopped(1).status(1, topology.PoolDown).failed(1, "run1", topology.MethodRewind, codes.RewindRefused)
 	s.learn().later(time.Minute)
 	s.expect("", "resync/base-backup diverged")
-	s.failed(1, "run2", topology.MethodBaseBackup, CodeCopyFailed).learn().later(time.Minute)
+	s.failed(1, "run2", topology.MethodBaseBackup, codes.CopyFailed).learn().later(time.Minute)
 	s.expect("", "resync/base-backup diverged")
 }
 
 func TestAStandbyThatDoesNotStartIsCopiedInTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()
-	s.stopped(1).status(1, topology.PoolDown).failed(1, "run1", topology.MethodStart, CodeStartFailed)
+	s.stopped(1).status(1, topology.PoolDown).failed(1, "run1", topology.MethodStart, codes.StartFailed)
 	s.learn().later(time.Minute)
 	s.expect("", "resync/start standby-down")
-	s.failed(1, "run2", topology.MethodStart, CodeStartFailed).learn().later(time.Minute)
+	s.failed(1, "run2", topology.MethodStart, codes.StartFailed).learn().later(time.Minute)
 	s.expect("", "resync/base-backup standby-down")
 }
 
 func TestANewPrimaryIsANewChance(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()
-	s.stopped(2).status(2, topology.PoolDown).failed(2, "run1", topology.MethodStart, CodeNotStreaming).learn()
+	s.stopped(2).status(2, topology.PoolDown).failed(2, "run1", topology.MethodStart, codes.NotStreaming).learn()
 	if s.memory(2).Attempts != 1 {
 		t.Fatal("the failed run was not counted")
 	}
@@ -183,7 +184,7 @@ func TestHealthyForLongForgetsTheFailures(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()
 	m := s.memory(1)
-	m.Attempts, m.LastCode, m.Attaches, m.Parked, m.Asked = 3, "slot-failed", 2, CodeSlotFailed, "any"
+	m.Attempts, m.LastCode, m.Attaches, m.Parked, m.Asked = 3, "slot-failed", 2, codes.SlotFailed, "any"
 	s.expect("", "none healthy")
 	if m := s.memory(1); m.Attempts != 3 || m.Parked == "" || m.Asked != "" {
 		t.Errorf("too early: %+v", m)
@@ -236,13 +237,13 @@ func TestAnInterruptedRewindIsTriedOnceMore(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).promoted(1).learn().lineage(0, 1, topology.LineageDiverged)
 	s.expect("resync/rewind diverged")
-	s.failed(0, "run1", topology.MethodRewind, CodeInterrupted).learn().later(s.pol.BackoffMax)
+	s.failed(0, "run1", topology.MethodRewind, codes.Interrupted).learn().later(s.pol.BackoffMax)
 	s.expect("resync/rewind diverged")
-	s.failed(0, "run2", topology.MethodRewind, CodeInterrupted).learn().later(s.pol.BackoffMax)
+	s.failed(0, "run2", topology.MethodRewind, codes.Interrupted).learn().later(s.pol.BackoffMax)
 	s.expect("resync/base-backup diverged")
 
 	s = newScene(t).promoted(1).learn().lineage(0, 1, topology.LineageDiverged)
-	s.failed(0, "run1", topology.MethodRewind, CodeRewindFailed).learn().later(s.pol.BackoffMax)
+	s.failed(0, "run1", topology.MethodRewind, codes.RewindFailed).learn().later(s.pol.BackoffMax)
 	s.expect("resync/base-backup diverged")
 }
 

@@ -3,12 +3,13 @@ package plan
 import (
 	"fmt"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
 // resync chooses the first of the methods that is possible, allowed and not more
 // expensive than the next, and says why not the ones before it.
-func (s *subject) resync(code Code, reason string, methods ...topology.Method) Decision {
+func (s *subject) resync(code codes.Code, reason string, methods ...topology.Method) Decision {
 	if d, stop := s.prerequisites(reason, methods); stop {
 		return d
 	}
@@ -21,11 +22,11 @@ func (s *subject) resync(code Code, reason string, methods ...topology.Method) D
 		use := s.custom(m)
 		last = s.obstacle(use, methods[i+1:])
 		if last.why == "" {
-			if d, stop := s.mayUse(use, rejected); stop && d.Code != CodeNotAllowed {
+			if d, stop := s.mayUse(use, rejected); stop && d.Code != codes.NotAllowed {
 				d.Reason = reason + "; " + d.Reason
 				return d
 			} else if stop {
-				last = obstacle{CodeNotAllowed, "policy: never"}
+				last = obstacle{codes.NotAllowed, "policy: never"}
 			} else {
 				return s.start(code, reason, use, rejected)
 			}
@@ -38,25 +39,25 @@ func (s *subject) resync(code Code, reason string, methods ...topology.Method) D
 }
 
 // start is the decision to run m, once the node may be worked on.
-func (s *subject) start(code Code, reason string, m topology.Method, rejected []Rejection) Decision {
+func (s *subject) start(code codes.Code, reason string, m topology.Method, rejected []Rejection) Decision {
 	p := s.w.primary
 	switch {
 	case m.Destructive() && s.attached:
-		return s.detach(CodeAttachedDown, reason+"; it must be detached before it is overwritten")
+		return s.detach(codes.AttachedDown, reason+"; it must be detached before it is overwritten")
 	case m.Destructive() && s.w.pool != agrees:
-		return s.decide(Wait, CodePoolBlind,
+		return s.decide(Wait, codes.PoolBlind,
 			fmt.Sprintf("%s; nothing is overwritten until Pgpool-II agrees that node %s is the primary", reason, p.n.ID))
 	case m == topology.MethodCustom && s.overwritten() && s.m.Asked == "":
-		return s.decide(None, CodeNeedsConsent, reason+
+		return s.decide(None, codes.NeedsConsent, reason+
 			"; what only this node has cannot be saved from its WAL, and resync_command would overwrite it in place")
 	case s.w.now.Before(s.retryAt()):
-		d := s.decide(Wait, CodeBackingOff,
+		d := s.decide(Wait, codes.BackingOff,
 			fmt.Sprintf("%s; %d failed attempts, the last with %s: the next, %s, is due in %s", reason, s.m.Attempts,
 				word(string(s.m.LastCode)), m, s.retryAt().Sub(s.w.now).Round(roundTo)))
 		d.Rejected = rejected
 		return d
 	case s.w.now.Sub(s.m.LastResync) < runAgain:
-		return s.decide(Wait, CodeResyncing, fmt.Sprintf("%s; %s has been requested and is not in the node's journal yet",
+		return s.decide(Wait, codes.Resyncing, fmt.Sprintf("%s; %s has been requested and is not in the node's journal yet",
 			reason, m))
 	}
 	d := s.decide(Resync, code, reason)
@@ -70,7 +71,7 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 	switch {
 	case l.Verdict == topology.LineageDiverged:
 		d.Request.Divergence, d.Request.DivergenceTLI = l.Point, l.TLI
-	case code == CodeDiverged:
+	case code == codes.Diverged:
 		// By its position alone: only up to the beginning of the primary's timeline
 		// are the two surely one, and all after it must be kept (P3). Without a
 		// divergence point the agent would go by the numbers, and keep nothing.
@@ -83,9 +84,9 @@ func (s *subject) start(code Code, reason string, m topology.Method, rejected []
 // doubtful says that the node's WAL may be another line's than its data, so that
 // nothing can be saved from it: that was proven, or a directory whose WAL is the
 // primary's has failed to stream again and again for an unknown reason.
-func (s *subject) doubtful(code Code) bool {
+func (s *subject) doubtful(code codes.Code) bool {
 	switch code {
-	case CodeNotStreaming, CodeWrongUpstream, CodeStandbyDown, CodeOldPrimaryOnLine:
+	case codes.NotStreaming, codes.WrongUpstream, codes.StandbyDown, codes.OldPrimaryOnLine:
 		return s.m.Attempts >= cheapTries || s.streamBreaks() || s.overwritten()
 	}
 	return s.overwritten()
@@ -105,12 +106,12 @@ func (s *subject) custom(m topology.Method) topology.Method {
 func (s *subject) mayUse(m topology.Method, rejected []Rejection) (Decision, bool) {
 	switch s.w.pol.modeOf(m) {
 	case Never:
-		return s.decide(None, CodeNotAllowed, fmt.Sprintf("policy forbids %s", m)), true
+		return s.decide(None, codes.NotAllowed, fmt.Sprintf("policy forbids %s", m)), true
 	case Ask:
 		if s.m.Asked == string(m) || s.m.Asked == askedAny {
 			return Decision{}, false
 		}
-		d := s.decide(None, CodeNeedsConsent, fmt.Sprintf("policy requires a person's consent before %s", m))
+		d := s.decide(None, codes.NeedsConsent, fmt.Sprintf("policy requires a person's consent before %s", m))
 		d.Method, d.Rejected, d.Estimate = m, rejected, s.estimate(m)
 		return d, true
 	}
@@ -122,7 +123,7 @@ const askedAny = "any"
 
 // obstacle is why a method is not possible; none when why is empty.
 type obstacle struct {
-	code Code
+	code codes.Code
 	why  string
 }
 
@@ -132,12 +133,12 @@ func (s *subject) obstacle(m topology.Method, next []topology.Method) obstacle {
 	if s.m.Asked != "" && s.m.Asked != askedAny && s.m.Asked != string(m) {
 		for _, n := range next {
 			if s.m.Asked == string(n) {
-				return obstacle{CodeNeedsConsent, "a person asked for " + s.m.Asked}
+				return obstacle{codes.NeedsConsent, "a person asked for " + s.m.Asked}
 			}
 		}
 	}
 	if m.Destructive() && s.n.Agent.MountPoint && m != topology.MethodCustom {
-		return obstacle{CodeMountPoint, "the data directory is a mount point and cannot be moved"}
+		return obstacle{codes.MountPoint, "the data directory is a mount point and cannot be moved"}
 	}
 	switch m {
 	case topology.MethodStart, topology.MethodFollow, topology.MethodAdopt:
@@ -159,7 +160,7 @@ func (s *subject) cheapObstacle(m topology.Method, dearer bool) obstacle {
 		return obstacle{}
 	}
 	switch s.m.LastCode {
-	case CodeStartFailed, CodeNotStreaming, CodeNotOnLine, CodeCopyFailed, CodeVerifyFailed:
+	case codes.StartFailed, codes.NotStreaming, codes.NotOnLine, codes.CopyFailed, codes.VerifyFailed:
 		return obstacle{s.m.LastCode, fmt.Sprintf("it has failed before: %d attempts, the last %s", s.m.Attempts,
 			s.m.LastCode)}
 	}
@@ -168,7 +169,7 @@ func (s *subject) cheapObstacle(m topology.Method, dearer bool) obstacle {
 
 func (s *subject) rewindObstacle(dearer bool) obstacle {
 	l, c, p := s.lineage(), s.n.Agent.Control, &s.w.primary.n
-	no := func(why string) obstacle { return obstacle{CodeDiverged, why} }
+	no := func(why string) obstacle { return obstacle{codes.Diverged, why} }
 	switch {
 	case l.SameTimeline:
 		return no("both lines have the same timeline number: pg_rewind cannot see the divergence")
@@ -200,7 +201,7 @@ func (s *subject) rewindObstacle(dearer bool) obstacle {
 // interrupted is 1 where the last run ended because its agent died: once, that says
 // nothing about the method.
 func (s *subject) interrupted() int {
-	if s.m.LastCode == CodeInterrupted {
+	if s.m.LastCode == codes.Interrupted {
 		return 1
 	}
 	return 0
@@ -210,12 +211,12 @@ func (s *subject) backupObstacle() obstacle {
 	need := s.backupBytes()
 	switch {
 	case s.w.primary.agent && s.w.primary.n.Agent.Tablespaces > 0:
-		return obstacle{CodeTablespaces,
+		return obstacle{codes.Tablespaces,
 			"the primary has tablespaces, whose copies cannot be built beside the old directories"}
 	case need == 0:
-		return obstacle{CodeNoSpace, "the size of the databases is not known, so the space for a copy cannot be checked"}
+		return obstacle{codes.NoSpace, "the size of the databases is not known, so the space for a copy cannot be checked"}
 	case s.n.Agent.FreeBytes < need+s.w.pol.SpaceHeadroom:
-		return obstacle{CodeNoSpace,
+		return obstacle{codes.NoSpace,
 			fmt.Sprintf("a base backup needs %s beside the old directory and %s of headroom, and %s is free", size(need),
 				size(s.w.pol.SpaceHeadroom), size(s.n.Agent.FreeBytes))}
 	}

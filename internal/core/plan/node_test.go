@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -51,11 +52,11 @@ func TestNode(t *testing.T) {
 			s.stopped(1).status(1, down)
 			s.node(1).Agent.StandbySignal = false
 		}, "resync/adopt old-primary-on-line"},
-		"directory aside after an interrupted run, whole and on line": {func(s *scene) {
+		"directory in repair after an interrupted run, whole and on line": {func(s *scene) {
 			s.stopped(1).status(1, down)
 			s.node(1).Agent.Dir = topology.DirInRepair
 		}, "resync/adopt old-primary-on-line"},
-		"directory aside, damaged (S6)": {func(s *scene) {
+		"directory in repair, damaged (S6)": {func(s *scene) {
 			s.stopped(1).status(1, down)
 			s.node(1).Agent.Dir = topology.DirInRepair
 			s.run(1, topology.RunState{ID: "r", Method: topology.MethodRewind, Outcome: topology.RunInterrupted, Damaged: true,
@@ -358,9 +359,9 @@ func checkDecision(t *testing.T, d Decision) {
 	if d.Reason == "" || len(d.Evidence) == 0 {
 		t.Errorf("a decision without reason or evidence: %+v", d)
 	}
-	if info, known := Explain(d.Code); !known {
+	if info, known := codes.Explain(d.Code); !known {
 		t.Errorf("code %s is not documented", d.Code)
-	} else if d.Severity == Refused && d.Hint == "" && info.Do != "" {
+	} else if d.Severity == codes.Refused && d.Hint == "" && info.Do != "" {
 		t.Errorf("%s: a refusal without a hint", d.Code)
 	}
 	if d.Action == Resync && (d.Request == nil || d.Method == "" || d.Upstream == topology.NoNode) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -14,7 +15,7 @@ func full() Memory {
 	return Memory{
 		Primary: 0, History: topology.History{TLI: 1}, SystemID: sys, Nudges: 3, LastNudge: start, PoolBlindSince: start,
 		Holds: []Hold{{Node: 1, Who: "ann", Since: start}, {Node: topology.NoNode, Who: "bob", Since: start}},
-		Nodes: []NodeMemory{{Node: 0}, {Node: 1, Parked: CodeFlapping, ParkedWhy: "why", ParkedAt: start, Attempts: 3,
+		Nodes: []NodeMemory{{Node: 0}, {Node: 1, Parked: codes.Flapping, ParkedWhy: "why", ParkedAt: start, Attempts: 3,
 			LastFailure: start, LastCode: "slot-failed",
 			Attaches: 9, LastAttach: start, Fences: 2, LastFence: start, LastDetach: start, LastResync: start, SeenRun: "run",
 			IgnoredRequests: Ignored{Count: 2, Since: start}}},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -17,16 +18,16 @@ var hotStandbySettings = []string{"max_connections", "max_worker_processes", "ma
 func (s *subject) prerequisites(reason string, methods []topology.Method) (Decision, bool) {
 	p := &s.w.primary.n
 	if s.w.pool == differs {
-		return s.decide(Wait, CodePoolBlind, fmt.Sprintf("%s; Pgpool-II does not agree that node %s is the primary", reason,
+		return s.decide(Wait, codes.PoolBlind, fmt.Sprintf("%s; Pgpool-II does not agree that node %s is the primary", reason,
 			p.ID)), true
 	}
 	if own, theirs := s.majors(); own != 0 && theirs != 0 && own != theirs {
-		return s.decide(None, CodeVersionMismatch, fmt.Sprintf("%s, but its data is of PostgreSQL %d and the primary's of %d",
+		return s.decide(None, codes.VersionMismatch, fmt.Sprintf("%s, but its data is of PostgreSQL %d and the primary's of %d",
 			reason, own, theirs)), true
 	}
 	if methods[0] != topology.MethodFollow {
 		if low := s.settingsTooLow(); low != "" {
-			return s.decide(None, CodeSettingsTooLow, reason+", but it would refuse to start: "+low), true
+			return s.decide(None, codes.SettingsTooLow, reason+", but it would refuse to start: "+low), true
 		}
 	}
 	if o := s.primaryFull(); o.why != "" {
@@ -60,10 +61,10 @@ func (s *subject) settingsTooLow() string {
 func (s *subject) primaryFull() obstacle {
 	f := &s.w.primary.n.SQL
 	if most, err := strconv.Atoi(f.Settings["max_replication_slots"]); err == nil && len(f.Slots) >= most && !s.hasSlot() {
-		return obstacle{CodeNoSlots, fmt.Sprintf("all %d replication slots of the primary are in use", most)}
+		return obstacle{codes.NoSlots, fmt.Sprintf("all %d replication slots of the primary are in use", most)}
 	}
 	if most, err := strconv.Atoi(f.Settings["max_wal_senders"]); err == nil && len(f.Senders) >= most && !s.hasSender() {
-		return obstacle{CodeNoSenders, fmt.Sprintf("all %d WAL senders of the primary are in use", most)}
+		return obstacle{codes.NoSenders, fmt.Sprintf("all %d WAL senders of the primary are in use", most)}
 	}
 	return obstacle{}
 }

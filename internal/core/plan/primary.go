@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
 // trouble is why there is no primary to resync any node from.
 type trouble struct {
-	code     Code
+	code     codes.Code
 	reason   string
 	evidence []string
 }
@@ -41,7 +42,7 @@ func (w *world) resolvePrimary() {
 		return
 	}
 	p, h, t := w.unambiguous(own)
-	if t.code == CodePrimaryAmbiguous || t.code == CodePrimaryContested {
+	if t.code == codes.PrimaryAmbiguous || t.code == codes.PrimaryContested {
 		if kept := notAsked(own); len(kept) > 0 && len(kept) < len(own) {
 			p, h, t = w.unambiguous(kept)
 		}
@@ -84,14 +85,14 @@ func (w *world) candidates() []*subject {
 		ref = w.referenceSystem(notAsked(all))
 	}
 	if ref == 0 && len(all) > 0 {
-		w.trouble = trouble{CodePrimaryAmbiguous,
+		w.trouble = trouble{codes.PrimaryAmbiguous,
 			"several nodes accept writes under different system identifiers, and nothing tells which of them is the pool's",
 			describe(all)}
 		return nil
 	}
 	own := without(all, func(s *subject) bool { return s.n.SQL.SystemID != ref })
 	if len(own) == 0 && len(all) > 0 {
-		w.trouble = trouble{CodeForeignSystem,
+		w.trouble = trouble{codes.ForeignSystem,
 			fmt.Sprintf("the only node that accepts writes has a system identifier other than the pool's (%s)", ref),
 			describe(all)}
 	}
@@ -158,7 +159,7 @@ func (w *world) newest(own []*subject) (*subject, trouble) {
 	}
 	h, ok := w.historyOf(top)
 	if !ok {
-		return nil, trouble{CodePrimaryHistoryUnknown,
+		return nil, trouble{codes.PrimaryHistoryUnknown,
 			fmt.Sprintf("node %s accepts writes on timeline %s, but its history is not known yet", top.n.ID, top.n.SQL.Timeline),
 			describe(own)}
 	}
@@ -173,7 +174,7 @@ func (w *world) newest(own []*subject) (*subject, trouble) {
 			older = w.established(top, h) && s.n.SQL.Timeline < h.TLI && h.Contains(s.n.SQL.Timeline)
 		}
 		if !older {
-			return nil, trouble{CodePrimaryAmbiguous,
+			return nil, trouble{codes.PrimaryAmbiguous,
 				fmt.Sprintf("nodes %s and %s both accept writes, and neither's WAL descends from the other's", top.n.ID, s.n.ID),
 				describe(own)}
 		}
@@ -214,20 +215,20 @@ func (w *world) noPrimary() trouble {
 			return s.noFailover()
 		}
 		if s.agent && !s.sql && running(s.n.Agent.Server) {
-			return trouble{CodePrimaryUnreachable,
+			return trouble{codes.PrimaryUnreachable,
 				fmt.Sprintf("node %s, the last primary, does not answer, but its server is %s", s.n.ID, s.n.Agent.Server),
 				s.common()}
 		}
 		if s.attached && !s.sql {
-			return trouble{CodePrimaryUnreachable,
+			return trouble{codes.PrimaryUnreachable,
 				fmt.Sprintf("node %s, the last primary, does not answer, and Pgpool-II still routes to it", s.n.ID), s.common()}
 		}
 	}
 	if since := w.failoverSince(); since > 0 {
-		return trouble{CodeFailoverRunning,
+		return trouble{codes.FailoverRunning,
 			fmt.Sprintf("Pgpool-II gave up its primary %s ago, and no node accepts writes yet", since.Round(roundTo)), nil}
 	}
-	return trouble{CodeNoPrimary, "no node accepts writes: there is no primary to resync a node from", nil}
+	return trouble{codes.NoPrimary, "no node accepts writes: there is no primary to resync a node from", nil}
 }
 
 // failoverSince is how long ago Pgpool-II marked the last primary down, when

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -52,7 +53,7 @@ func (w *world) overtaken(p *subject, h topology.History) bool {
 // againstMemory refuses a primary that the remembered one has left behind.
 func (w *world) againstMemory(p *subject, h topology.History) trouble {
 	if w.overtaken(p, h) {
-		return trouble{CodePrimaryStale,
+		return trouble{codes.PrimaryStale,
 			fmt.Sprintf("node %s accepts writes on timeline %s, but a failover has since made node %s the primary, on %s",
 				p.n.ID, h.TLI, w.promoted.Node, w.promoted.History.Text()), describe([]*subject{p})}
 	}
@@ -60,7 +61,7 @@ func (w *world) againstMemory(p *subject, h topology.History) trouble {
 		return trouble{}
 	}
 	if newer := w.newerLine(p, h); newer != nil {
-		return trouble{CodePrimaryStale,
+		return trouble{codes.PrimaryStale,
 			fmt.Sprintf("node %s accepts writes on timeline %s, but node %s has the newer line %s, which descends from it",
 				p.n.ID, h.TLI, newer.n.ID, newer.n.Agent.History.Text()), describe([]*subject{p})}
 	}
@@ -69,11 +70,11 @@ func (w *world) againstMemory(p *subject, h topology.History) trouble {
 	}
 	old := fmt.Sprintf("the pool's last primary was node %s on %s", w.mem.Primary, w.mem.History.Text())
 	if w.mem.History.Descends(h) {
-		return trouble{CodePrimaryStale,
+		return trouble{codes.PrimaryStale,
 			fmt.Sprintf("node %s accepts writes on timeline %s, which the pool has left: its last primary was node %s on "+
 				"timeline %s", p.n.ID, h.TLI, w.mem.Primary, w.mem.History.TLI), append(describe([]*subject{p}), old)}
 	}
-	return trouble{CodePrimaryAmbiguous,
+	return trouble{codes.PrimaryAmbiguous,
 		fmt.Sprintf("node %s accepts writes on %s, which does not descend from the line of the pool's last primary, node %s",
 			p.n.ID, h.Text(), w.mem.Primary), append(describe([]*subject{p}), old)}
 }
@@ -115,7 +116,7 @@ func (w *world) contested(p *subject, h topology.History) trouble {
 	if s.sql && s.n.SQL.InRecovery || !s.sql && s.agent && !running(s.n.Agent.Server) {
 		return trouble{}
 	}
-	return trouble{CodePrimaryContested,
+	return trouble{codes.PrimaryContested,
 		fmt.Sprintf("node %s accepts writes on the newest line, but Pgpool-II routes writes to node %s, which accepts them "+
 			"too or does not answer", p.n.ID, s.n.ID), describe([]*subject{p})}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -228,7 +229,7 @@ func TestTheRememberedPrimaryWasDeposedUnseen(t *testing.T) {
 		t.Errorf("learned node %s for the primary", s.mem.Primary)
 	}
 	s.memory(1).Asked = "any" // its data are given up
-	if ds := s.step(); ds[0].Code == CodePrimaryStale {
+	if ds := s.step(); ds[0].Code == codes.PrimaryStale {
 		t.Errorf("a person's word does not help: %+v", ds[0])
 	}
 	s.memory(1).Asked = ""
@@ -287,7 +288,7 @@ func TestPoolBlind(t *testing.T) {
 			t.Errorf("%d nudges, want %d", nudges, maxNudges)
 		}
 		ds := s.expect("", "none pool-blind")
-		if ds[1].Severity != Refused || ds[1].Hint == "" {
+		if ds[1].Severity != codes.Refused || ds[1].Hint == "" {
 			t.Errorf("no hint after the last nudge: %+v", ds[1])
 		}
 		s.poolPrimary(1)
@@ -307,7 +308,7 @@ func TestPoolBlind(t *testing.T) {
 			if ds[0].Action == Nudge {
 				nudges++
 			}
-			if ds[0].Severity == Refused {
+			if ds[0].Severity == codes.Refused {
 				break
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -14,25 +15,25 @@ var nodeRules = slices.Concat(poolRules, attachedRules, stateRules, methodRules)
 
 // poolRules: whether anything may be done in this pool, or to this node, now.
 var poolRules = []rule{
-	{CodeNotLeader, func(s *subject) bool { return s.w.local != nil && !s.w.local.Watchdog.MayAct() },
+	{codes.NotLeader, func(s *subject) bool { return s.w.local != nil && !s.w.local.Watchdog.MayAct() },
 		(*subject).notLeader},
-	{CodePoolUnreachable, func(s *subject) bool { return s.w.local == nil }, func(s *subject) Decision {
-		return s.decide(Wait, CodePoolUnreachable,
+	{codes.PoolUnreachable, func(s *subject) bool { return s.w.local == nil }, func(s *subject) Decision {
+		return s.decide(Wait, codes.PoolUnreachable,
 			"the local Pgpool-II does not answer over PCP, which does not prove that it is down")
 	}},
-	{CodeOnHold, func(s *subject) bool { return s.hold() != nil }, (*subject).onHold},
-	{CodeQuarantined, func(s *subject) bool { return s.quarantined }, func(s *subject) Decision {
-		return s.decide(None, CodeQuarantined,
+	{codes.OnHold, func(s *subject) bool { return s.hold() != nil }, (*subject).onHold},
+	{codes.Quarantined, func(s *subject) bool { return s.quarantined }, func(s *subject) Decision {
+		return s.decide(None, codes.Quarantined,
 			"Pgpool-II has quarantined the node, and restores it by itself when it has quorum again")
 	}},
-	{CodePrimaryStale, func(s *subject) bool {
-		return s.w.trouble.code == CodePrimaryStale && s.attached && s.sql && !s.n.SQL.InRecovery
-	}, func(s *subject) Decision { return s.detach(CodePrimaryStale, s.w.trouble.reason) }},
+	{codes.PrimaryStale, func(s *subject) bool {
+		return s.w.trouble.code == codes.PrimaryStale && s.attached && s.sql && !s.n.SQL.InRecovery
+	}, func(s *subject) Decision { return s.detach(codes.PrimaryStale, s.w.trouble.reason) }},
 }
 
 func (s *subject) notLeader() Decision {
 	wd := s.w.local.Watchdog
-	return s.decide(None, CodeNotLeader,
+	return s.decide(None, codes.NotLeader,
 		fmt.Sprintf("the local Pgpool-II is %s in its watchdog cluster, with quorum %d: only the controller next to a "+
 			"leader with quorum acts", word(wd.State), wd.Quorum))
 }
@@ -57,7 +58,7 @@ func (s *subject) onHold() Decision {
 	if !h.Until.IsZero() {
 		until = "until " + h.Until.UTC().Format("2006-01-02 15:04:05Z")
 	}
-	d := s.decide(None, CodeOnHold, fmt.Sprintf("%s on hold %s, by %s: %s", what, until, word(h.Who), word(h.Why)))
+	d := s.decide(None, codes.OnHold, fmt.Sprintf("%s on hold %s, by %s: %s", what, until, word(h.Who), word(h.Why)))
 	if h.Node == topology.NoNode {
 		d.Hint = "repool release all" // of one node it would end nothing
 	}
@@ -67,37 +68,37 @@ func (s *subject) onHold() Decision {
 // attachedRules: P1 for nodes that Pgpool-II routes to. What is proven wrong is
 // detached at once, what merely has no stream after FollowGrace.
 var attachedRules = []rule{
-	{CodeForeignSystem, func(s *subject) bool { return s.mayJudge() && s.attached && s.foreign },
+	{codes.ForeignSystem, func(s *subject) bool { return s.mayJudge() && s.attached && s.foreign },
 		func(s *subject) Decision {
-			return s.detach(CodeForeignSystem, fmt.Sprintf("node %s has system identifier %s, the pool's is %s", s.n.ID,
+			return s.detach(codes.ForeignSystem, fmt.Sprintf("node %s has system identifier %s, the pool's is %s", s.n.ID,
 				s.systemID(), s.w.primary.n.SQL.SystemID))
 		}},
-	{CodeFrozen, (*subject).holdsPoolUp, func(s *subject) Decision {
-		return s.decide(Fence, CodeFrozen,
+	{codes.Frozen, (*subject).holdsPoolUp, func(s *subject) Decision {
+		return s.decide(Fence, codes.Frozen,
 			fmt.Sprintf("node %s is frozen (SIGSTOP) and still attached although its detach was requested: Pgpool-II waits "+
 				"for its answer and does nothing else, so its server is killed", s.n.ID))
 	}},
-	{CodeAttachedSecondPrimary, func(s *subject) bool { return s.mayJudge() && s.attached && s.second },
+	{codes.AttachedSecondPrimary, func(s *subject) bool { return s.mayJudge() && s.attached && s.second },
 		func(s *subject) Decision {
-			return s.detach(CodeAttachedSecondPrimary,
+			return s.detach(codes.AttachedSecondPrimary,
 				fmt.Sprintf("node %s is attached and accepts writes, but the primary is node %s", s.n.ID, s.w.primary.n.ID))
 		}},
-	{CodeAttachedDiverged, func(s *subject) bool {
+	{codes.AttachedDiverged, func(s *subject) bool {
 		return s.mayJudge() && s.attached && (s.ahead() || s.forked() || !s.streams() &&
 			(s.verdict() == topology.LineageDiverged || s.verdict() == topology.LineageForeign))
 	}, func(s *subject) Decision {
-		return s.detach(CodeAttachedDiverged, fmt.Sprintf("node %s is attached and has WAL that the primary does not have",
+		return s.detach(codes.AttachedDiverged, fmt.Sprintf("node %s is attached and has WAL that the primary does not have",
 			s.n.ID))
 	}},
-	{CodeAttachedDown, func(s *subject) bool { return s.mayJudge() && s.attached && s.noDirectory() && !s.inRun() },
+	{codes.AttachedDown, func(s *subject) bool { return s.mayJudge() && s.attached && s.noDirectory() && !s.inRun() },
 		func(s *subject) Decision {
-			return s.detach(CodeAttachedDown, fmt.Sprintf("node %s is attached, but its data directory is %s", s.n.ID,
+			return s.detach(codes.AttachedDown, fmt.Sprintf("node %s is attached, but its data directory is %s", s.n.ID,
 				s.n.Agent.Dir))
 		}},
-	{CodeAttachedNotStreaming, func(s *subject) bool {
+	{codes.AttachedNotStreaming, func(s *subject) bool {
 		return s.mayJudge() && s.attached && !s.streams() && s.graceOver()
 	}, func(s *subject) Decision {
-		return s.detach(CodeAttachedNotStreaming, fmt.Sprintf("node %s is attached and has not streamed from node %s for %s",
+		return s.detach(codes.AttachedNotStreaming, fmt.Sprintf("node %s is attached and has not streamed from node %s for %s",
 			s.n.ID, s.w.primary.n.ID, s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)))
 	}},
 }
@@ -142,7 +143,7 @@ func (s *subject) fencePauseOver() bool {
 }
 
 // detach asks for the detach, repeated after a pause until it shows.
-func (s *subject) detach(code Code, reason string) Decision {
+func (s *subject) detach(code codes.Code, reason string) Decision {
 	if s.n.NoFailover {
 		return s.refuse(code, reason+"; Pgpool-II refuses to detach it because its backend_flag is DISALLOW_TO_FAILOVER")
 	}
@@ -157,68 +158,68 @@ func (s *subject) detach(code Code, reason string) Decision {
 
 // refuse is a decision that needs a person or a change of the world, whatever
 // the code usually is.
-func (s *subject) refuse(code Code, reason string, evidence ...string) Decision {
+func (s *subject) refuse(code codes.Code, reason string, evidence ...string) Decision {
 	d := s.decide(None, code, reason, evidence...)
-	info, _ := Explain(code)
-	d.Severity, d.Hint = Refused, info.Hint(s.n.ID.String())
+	info, _ := codes.Explain(code)
+	d.Severity, d.Hint = codes.Refused, info.Hint(s.n.ID.String())
 	return d
 }
 
 // stateRules: what the node is, where nothing is to be done or nothing can be.
 var stateRules = []rule{
-	{CodeResyncing, (*subject).inRun, (*subject).resyncing},
-	{CodeNoPrimary, func(s *subject) bool { return s.w.primary == nil }, func(s *subject) Decision {
+	{codes.Resyncing, (*subject).inRun, (*subject).resyncing},
+	{codes.NoPrimary, func(s *subject) bool { return s.w.primary == nil }, func(s *subject) Decision {
 		t := s.w.trouble
 		return s.decide(Wait, t.code, t.reason, t.evidence...)
 	}},
-	{CodeNotInPool, func(s *subject) bool { return !s.known }, func(s *subject) Decision {
-		return s.decide(None, CodeNotInPool,
+	{codes.NotInPool, func(s *subject) bool { return !s.known }, func(s *subject) Decision {
+		return s.decide(None, codes.NotInPool,
 			"pgpool.conf lists the node, but the running Pgpool-II does not know it or shows it as unused")
 	}},
-	{CodeForeignSystem, func(s *subject) bool { return s.foreign }, func(s *subject) Decision {
-		return s.decide(None, CodeForeignSystem,
+	{codes.ForeignSystem, func(s *subject) bool { return s.foreign }, func(s *subject) Decision {
+		return s.decide(None, codes.ForeignSystem,
 			fmt.Sprintf("node %s has system identifier %s, the pool's is %s: its data belongs to another cluster", s.n.ID,
 				s.systemID(), s.w.primary.n.SQL.SystemID))
 	}},
-	{CodeSecondPrimary, func(s *subject) bool { return s.second }, (*subject).fence},
-	{CodeHealthy, func(s *subject) bool { return s.attached && !s.detached && s.streams() }, func(s *subject) Decision {
-		return s.decide(None, CodeHealthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID,
+	{codes.SecondPrimary, func(s *subject) bool { return s.second }, (*subject).fence},
+	{codes.Healthy, func(s *subject) bool { return s.attached && !s.detached && s.streams() }, func(s *subject) Decision {
+		return s.decide(None, codes.Healthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID,
 			size(s.lag()))+s.unhealable())
 	}},
-	{CodeParked, func(s *subject) bool { return s.m.Parked != "" }, (*subject).parked},
-	{CodeAgentUnreachable, func(s *subject) bool { return !s.agent }, (*subject).noAgent},
-	{CodeServerStopping, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStopping && !s.inRepair() },
+	{codes.Parked, func(s *subject) bool { return s.m.Parked != "" }, (*subject).parked},
+	{codes.AgentUnreachable, func(s *subject) bool { return !s.agent }, (*subject).noAgent},
+	{codes.ServerStopping, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStopping && !s.inRepair() },
 		func(s *subject) Decision {
-			return s.decide(Wait, CodeServerStopping, "the node's server is shutting down")
+			return s.decide(Wait, codes.ServerStopping, "the node's server is shutting down")
 		}},
-	{CodeFrozen, func(s *subject) bool { return s.n.Agent.Server == topology.ServerFrozen && !s.sql && !s.inRepair() },
+	{codes.Frozen, func(s *subject) bool { return s.n.Agent.Server == topology.ServerFrozen && !s.sql && !s.inRepair() },
 		func(s *subject) Decision {
-			return s.decide(Wait, CodeFrozen, "the node's server is frozen (SIGSTOP): it is left alone because it may resume")
+			return s.decide(Wait, codes.Frozen, "the node's server is frozen (SIGSTOP): it is left alone because it may resume")
 		}},
-	{CodeFactsStale, (*subject).contradictory, func(s *subject) Decision {
-		return s.decide(Wait, CodeFactsStale,
+	{codes.FactsStale, (*subject).contradictory, func(s *subject) Decision {
+		return s.decide(Wait, codes.FactsStale,
 			fmt.Sprintf("what is known about node %s is incomplete or contradictory: data directory %s, server %s", s.n.ID,
 				word(string(s.n.Agent.Dir)), word(string(s.n.Agent.Server))))
 	}},
-	{CodeServerSilent, func(s *subject) bool {
+	{codes.ServerSilent, func(s *subject) bool {
 		return s.n.Agent.Server == topology.ServerRunning && !s.sql &&
 			!s.inRepair()
 	},
 		func(s *subject) Decision {
-			return s.decide(Wait, CodeServerSilent, "the node's server is running but does not answer SQL")
+			return s.decide(Wait, codes.ServerSilent, "the node's server is running but does not answer SQL")
 		}},
-	{CodeDiverged, func(s *subject) bool { return s.ahead() && s.n.Agent.Dir == topology.DirPresent },
+	{codes.Diverged, func(s *subject) bool { return s.ahead() && s.n.Agent.Dir == topology.DirPresent },
 		func(s *subject) Decision {
-			return s.resync(CodeDiverged,
+			return s.resync(codes.Diverged,
 				fmt.Sprintf("node %s streams but has replayed to %s, which the primary has never written: it has WAL of its own "+
 					"on timeline %s", s.n.ID, s.m.AheadLSN, s.m.AheadTLI), topology.MethodBaseBackup)
 		}},
-	{CodeDiverged, func(s *subject) bool { return s.forked() && s.streams() && s.n.Agent.Dir == topology.DirPresent },
+	{codes.Diverged, func(s *subject) bool { return s.forked() && s.streams() && s.n.Agent.Dir == topology.DirPresent },
 		func(s *subject) Decision {
-			return s.resync(CodeDiverged, fmt.Sprintf("node %s streams, but its data is of a line of its own on timeline %s: %s",
+			return s.resync(codes.Diverged, fmt.Sprintf("node %s streams, but its data is of a line of its own on timeline %s: %s",
 				s.n.ID, s.m.Fork.TLI, s.m.Fork.Proof), topology.MethodBaseBackup)
 		}},
-	{CodeReady, (*subject).streams, (*subject).verify},
+	{codes.Ready, (*subject).streams, (*subject).verify},
 }
 
 func (s *subject) resyncing() Decision {
@@ -229,7 +230,7 @@ func (s *subject) resyncing() Decision {
 	} else if r.BytesDone > 0 {
 		text += ", " + size(r.BytesDone)
 	}
-	d := s.decide(Wait, CodeResyncing, text)
+	d := s.decide(Wait, codes.Resyncing, text)
 	d.Method = r.Method
 	if w := s.w; w.primary != nil && w.pool == agrees && w.primary.n.ID != r.Upstream && s != w.primary {
 		d.Action = Cancel
@@ -246,19 +247,19 @@ func (s *subject) fence() Decision {
 		p.n.ID, p.n.SQL.Timeline)
 	switch {
 	case !s.mayJudge():
-		return s.decide(Wait, CodePoolBlind, reason+", but Pgpool-II does not agree on the primary")
+		return s.decide(Wait, codes.PoolBlind, reason+", but Pgpool-II does not agree on the primary")
 	case s.attached:
-		return s.decide(Wait, CodeSecondPrimary, reason+"; it is being detached")
+		return s.decide(Wait, codes.SecondPrimary, reason+"; it is being detached")
 	case !s.agent:
-		return s.refuse(CodeSecondPrimary, reason+", and its agent does not answer: it cannot be stopped from here")
+		return s.refuse(codes.SecondPrimary, reason+", and its agent does not answer: it cannot be stopped from here")
 	case s.w.pol.fenceMode() == Never:
-		return s.refuse(CodeNotAllowed, reason+", and policy forbids stopping it")
+		return s.refuse(codes.NotAllowed, reason+", and policy forbids stopping it")
 	case s.w.pol.fenceMode() == Ask && s.m.Asked == "":
-		return s.decide(None, CodeNeedsConsent, reason+", and policy requires a person's consent to stop it")
+		return s.decide(None, codes.NeedsConsent, reason+", and policy requires a person's consent to stop it")
 	case !s.fencePauseOver():
-		return s.decide(Wait, CodeSecondPrimary, reason+"; it is being stopped")
+		return s.decide(Wait, codes.SecondPrimary, reason+"; it is being stopped")
 	}
-	return s.decide(Fence, CodeSecondPrimary, reason)
+	return s.decide(Fence, codes.SecondPrimary, reason)
 }
 
 // parked repeats the code under which the node was given up.
@@ -266,7 +267,7 @@ func (s *subject) parked() Decision {
 	reason := fmt.Sprintf("parked since %s: %s", s.m.ParkedAt.UTC().Format("2006-01-02 15:04:05Z"), word(s.m.ParkedWhy))
 	d := s.refuse(s.m.Parked, reason, fmt.Sprintf("%d failed attempts, the last by %s", s.m.Attempts,
 		word(string(s.m.LastMethod))))
-	info, _ := Explain(CodeParked)
+	info, _ := codes.Explain(codes.Parked)
 	d.Hint = info.Hint(s.n.ID.String())
 	return d
 }
@@ -277,23 +278,23 @@ func (s *subject) unhealable() string {
 	if s.agent {
 		return ""
 	}
-	info, known := Explain(s.n.Agent.ErrCode)
+	info, known := codes.Explain(s.n.Agent.ErrCode)
 	if !known {
-		info, _ = Explain(CodeAgentUnreachable)
+		info, _ = codes.Explain(codes.AgentUnreachable)
 	}
 	return fmt.Sprintf("; warning, %s: %s, and if the node failed now it could not be repaired", info.Code, info.Means)
 }
 
 func (s *subject) noAgent() Decision {
-	if info, known := Explain(s.n.Agent.ErrCode); known {
+	if info, known := codes.Explain(s.n.Agent.ErrCode); known {
 		return s.decide(Wait, info.Code, info.Means+": nothing can be checked or done there")
 	}
 	if s.streams() {
-		return s.decide(None, CodeLineageUnknown,
+		return s.decide(None, codes.LineageUnknown,
 			"the node streams, but its agent does not answer, and without the agent its WAL cannot be proven to match the "+
 				"primary's")
 	}
-	return s.decide(Wait, CodeAgentUnreachable, "the node's agent does not answer: nothing can be checked or done there")
+	return s.decide(Wait, codes.AgentUnreachable, "the node's agent does not answer: nothing can be checked or done there")
 }
 
 // contradictory says that the sources disagree, or that one has said nothing.

@@ -3,85 +3,86 @@ package plan
 import (
 	"fmt"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
 // methodRules: the node is not what it should be, and enough is known about it. Each
 // entry names the situation and the methods that end it, cheapest first.
 var methodRules = []rule{
-	{CodeForeignDirectory, func(s *subject) bool { return s.n.Agent.Dir == topology.DirForeign },
+	{codes.ForeignDirectory, func(s *subject) bool { return s.n.Agent.Dir == topology.DirForeign },
 		func(s *subject) Decision {
-			return s.decide(None, CodeForeignDirectory,
+			return s.decide(None, codes.ForeignDirectory,
 				"the node's data directory is not empty and contains no PostgreSQL data: it is left untouched")
 		}},
-	{CodeHalfDone, (*subject).damaged, func(s *subject) Decision {
-		return s.resync(CodeHalfDone, "an earlier "+string(s.n.Agent.Run.Method)+
+	{codes.HalfDone, (*subject).damaged, func(s *subject) Decision {
+		return s.resync(codes.HalfDone, "an earlier "+string(s.n.Agent.Run.Method)+
 			" was interrupted half-way: the directory must never be started", topology.MethodBaseBackup)
 	}},
-	{CodeNoData, (*subject).noDirectory, func(s *subject) Decision {
-		return s.resync(CodeNoData, "the node's data directory is "+string(s.n.Agent.Dir), topology.MethodBaseBackup)
+	{codes.NoData, (*subject).noDirectory, func(s *subject) Decision {
+		return s.resync(codes.NoData, "the node's data directory is "+string(s.n.Agent.Dir), topology.MethodBaseBackup)
 	}},
-	{CodeGarbledControl, func(s *subject) bool { return s.n.Agent.Control == nil }, (*subject).garbled},
-	{CodeDiverged, func(s *subject) bool { return s.verdict() == topology.LineageDiverged }, func(s *subject) Decision {
+	{codes.GarbledControl, func(s *subject) bool { return s.n.Agent.Control == nil }, (*subject).garbled},
+	{codes.Diverged, func(s *subject) bool { return s.verdict() == topology.LineageDiverged }, func(s *subject) Decision {
 		l := s.lineage()
-		return s.resync(CodeDiverged, fmt.Sprintf("node %s has WAL of its own past %s on timeline %s", s.n.ID, l.Point,
+		return s.resync(codes.Diverged, fmt.Sprintf("node %s has WAL of its own past %s on timeline %s", s.n.ID, l.Point,
 			l.TLI), topology.MethodRewind, topology.MethodBaseBackup)
 	}},
-	{CodeUnrelatedHistory, func(s *subject) bool { return s.verdict() == topology.LineageForeign },
+	{codes.UnrelatedHistory, func(s *subject) bool { return s.verdict() == topology.LineageForeign },
 		func(s *subject) Decision {
 			if s.m.Asked == "" {
-				return s.decide(None, CodeUnrelatedHistory, "the node's history shares no timeline with the primary's")
+				return s.decide(None, codes.UnrelatedHistory, "the node's history shares no timeline with the primary's")
 			}
-			return s.resync(CodeUnrelatedHistory,
+			return s.resync(codes.UnrelatedHistory,
 				"the node's history shares no timeline with the primary's, and a person has asked for a resync",
 				topology.MethodBaseBackup)
 		}},
-	{CodeWALGone, func(s *subject) bool { return s.walGone() && (s.down() && s.n.Agent.StandbySignal || s.standbyUp()) },
+	{codes.WALGone, func(s *subject) bool { return s.walGone() && (s.down() && s.n.Agent.StandbySignal || s.standbyUp()) },
 		func(s *subject) Decision {
-			return s.resync(CodeWALGone, "the primary no longer has the WAL that the node needs next", topology.MethodBaseBackup)
+			return s.resync(codes.WALGone, "the primary no longer has the WAL that the node needs next", topology.MethodBaseBackup)
 		}},
-	{CodeLineageUnknown, func(s *subject) bool { return s.verdict() != topology.LineageOnLine }, (*subject).noLineage},
-	{CodeStandbyDown, func(s *subject) bool { return s.startable() }, func(s *subject) Decision {
-		return s.resync(CodeStandbyDown, "the node is a standby on the primary's line, and its server is down",
+	{codes.LineageUnknown, func(s *subject) bool { return s.verdict() != topology.LineageOnLine }, (*subject).noLineage},
+	{codes.StandbyDown, func(s *subject) bool { return s.startable() }, func(s *subject) Decision {
+		return s.resync(codes.StandbyDown, "the node is a standby on the primary's line, and its server is down",
 			topology.MethodStart, topology.MethodBaseBackup)
 	}},
-	{CodeOldPrimaryOnLine, (*subject).down, func(s *subject) Decision {
-		return s.resync(CodeOldPrimaryOnLine,
+	{codes.OldPrimaryOnLine, (*subject).down, func(s *subject) Decision {
+		return s.resync(codes.OldPrimaryOnLine,
 			fmt.Sprintf("the node is stopped and not set up as a standby; its WAL ends at %s on the primary's line, so it has "+
 				"not diverged", s.lineage().Point), topology.MethodAdopt, topology.MethodBaseBackup)
 	}},
-	{CodeWrongUpstream, func(s *subject) bool { return s.standbyUp() && !s.upstreamRight() }, func(s *subject) Decision {
-		return s.resync(CodeWrongUpstream, "the node is on the primary's line and follows "+s.wrongUpstream(),
+	{codes.WrongUpstream, func(s *subject) bool { return s.standbyUp() && !s.upstreamRight() }, func(s *subject) Decision {
+		return s.resync(codes.WrongUpstream, "the node is on the primary's line and follows "+s.wrongUpstream(),
 			topology.MethodFollow, topology.MethodBaseBackup)
 	}},
-	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamBreaks() },
+	{codes.NotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamBreaks() },
 		func(s *subject) Decision {
-			return s.resync(CodeNotStreaming,
+			return s.resync(codes.NotStreaming,
 				fmt.Sprintf("the node's stream from the primary has ended %d times while its replay stayed at %s: what the "+
 					"primary sends does not continue from there", s.m.StreamBreaks, s.m.StreamLSN), topology.MethodBaseBackup)
 		}},
-	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamPatienceOver() },
+	{codes.NotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamPatienceOver() },
 		func(s *subject) Decision {
-			return s.resync(CodeNotStreaming,
+			return s.resync(codes.NotStreaming,
 				fmt.Sprintf("the node is configured to follow the primary but has not streamed for %s",
 					s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)), topology.MethodFollow, topology.MethodBaseBackup)
 		}},
-	{CodeNotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() }, func(s *subject) Decision {
-		return s.decide(Wait, CodeNotStreaming,
+	{codes.NotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() }, func(s *subject) Decision {
+		return s.decide(Wait, codes.NotStreaming,
 			"the node is configured to follow the primary, and its stream has not started yet")
 	}},
-	{CodeStarting, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStarting },
+	{codes.Starting, func(s *subject) bool { return s.n.Agent.Server == topology.ServerStarting },
 		func(s *subject) Decision {
-			return s.decide(Wait, CodeStarting, "the node's server is starting and does not accept connections yet")
+			return s.decide(Wait, codes.Starting, "the node's server is starting and does not accept connections yet")
 		}},
 }
 
 func (s *subject) garbled() Decision {
 	if s.sql || running(s.n.Agent.Server) && !s.inRepair() {
-		return s.refuse(CodeGarbledControl,
+		return s.refuse(codes.GarbledControl,
 			"the node's control file cannot be read, but its server is running: it is left alone")
 	}
-	return s.resync(CodeGarbledControl, "the node's control file cannot be read: its directory cannot be used as it is",
+	return s.resync(codes.GarbledControl, "the node's control file cannot be read: its directory cannot be used as it is",
 		topology.MethodBaseBackup)
 }
 
@@ -90,15 +91,15 @@ func (s *subject) noLineage() Decision {
 	l := s.n.Lineage
 	switch {
 	case l.At.IsZero():
-		d := s.decide(Wait, CodeLineageUnknown, "the node's WAL has not been compared with the primary's yet")
-		d.Severity, d.Hint = Work, ""
+		d := s.decide(Wait, codes.LineageUnknown, "the node's WAL has not been compared with the primary's yet")
+		d.Severity, d.Hint = codes.Work, ""
 		return d
 	case l.Err != "":
-		return s.decide(Wait, CodeLineageUnknown, "the node's WAL could not be compared with the primary's: "+l.Err)
+		return s.decide(Wait, codes.LineageUnknown, "the node's WAL could not be compared with the primary's: "+l.Err)
 	case l.Primary != s.w.primary.n.ID || !l.Fresh(s.w.now, s.w.pol.MaxFactAge):
-		return s.decide(Wait, CodeLineageUnknown, "the node's WAL was compared with another node's, or too long ago")
+		return s.decide(Wait, codes.LineageUnknown, "the node's WAL was compared with another node's, or too long ago")
 	}
-	return s.decide(None, CodeLineageUnknown, "whether the node's WAL matches the primary's cannot be determined: "+
+	return s.decide(None, codes.LineageUnknown, "whether the node's WAL matches the primary's cannot be determined: "+
 		word(l.Proof))
 }
 

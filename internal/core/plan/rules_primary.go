@@ -1,6 +1,10 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/repool/repool/internal/codes"
+)
 
 // primaryRules is the table for the primary itself. others are this pass's
 // decisions on the other nodes.
@@ -10,14 +14,14 @@ func primaryRules(others []Decision) []rule {
 		attaching = attaching || d.Action == Attach
 	}
 	return append(poolRules[:3:3],
-		rule{CodePrimaryDetached, func(s *subject) bool { return s.detached && !s.quarantined }, func(s *subject) Decision {
-			return s.attach(CodePrimaryDetached,
+		rule{codes.PrimaryDetached, func(s *subject) bool { return s.detached && !s.quarantined }, func(s *subject) Decision {
+			return s.attach(codes.PrimaryDetached,
 				fmt.Sprintf("node %s is the primary but is detached in Pgpool-II: nobody serves writes", s.n.ID))
 		}},
-		rule{CodePoolBlind, func(s *subject) bool { return s.w.pool != agrees },
+		rule{codes.PoolBlind, func(s *subject) bool { return s.w.pool != agrees },
 			func(s *subject) Decision { return s.nudge(attaching) }},
-		rule{CodePrimary, func(*subject) bool { return true }, func(s *subject) Decision {
-			return s.decide(None, CodePrimary, fmt.Sprintf("the primary, on timeline %s at %s", s.n.SQL.Timeline,
+		rule{codes.Primary, func(*subject) bool { return true }, func(s *subject) Decision {
+			return s.decide(None, codes.Primary, fmt.Sprintf("the primary, on timeline %s at %s", s.n.SQL.Timeline,
 				s.n.SQL.Current), "history "+s.w.history.Text())
 		}},
 	)
@@ -32,25 +36,25 @@ func (s *subject) nudge(attaching bool) Decision {
 	blind := w.now.Sub(w.mem.PoolBlindSince)
 	switch {
 	case w.mem.PoolBlindSince.IsZero() || blind < w.pol.NudgeAfter:
-		return s.decide(Wait, CodePoolBlind, reason+"; it may be in the middle of a failover")
+		return s.decide(Wait, codes.PoolBlind, reason+"; it may be in the middle of a failover")
 	case w.midFailover():
-		return s.decide(Wait, CodePoolBlind, reason+
+		return s.decide(Wait, codes.PoolBlind, reason+
 			"; its failover command or its search for the primary may still be running")
 	case attaching:
-		return s.decide(Wait, CodePoolBlind, reason+"; the attach of another node makes it look again")
+		return s.decide(Wait, codes.PoolBlind, reason+"; the attach of another node makes it look again")
 	case s.quarantined:
-		return s.decide(None, CodeQuarantined, reason+"; it has quarantined the primary")
+		return s.decide(None, codes.Quarantined, reason+"; it has quarantined the primary")
 	case w.nudgesIgnored(s):
-		return s.refuse(CodePoolUnresponsive, fmt.Sprintf("%s; it accepted %d nudges and carried out none", reason,
+		return s.refuse(codes.PoolUnresponsive, fmt.Sprintf("%s; it accepted %d nudges and carried out none", reason,
 			w.mem.Nudges))
 	case w.mem.Nudges >= maxNudges:
-		return s.refuse(CodePoolBlind, fmt.Sprintf("%s, after %d nudges in %s", reason, w.mem.Nudges, blind.Round(roundTo)))
+		return s.refuse(codes.PoolBlind, fmt.Sprintf("%s, after %d nudges in %s", reason, w.mem.Nudges, blind.Round(roundTo)))
 	case s.n.NoFailover:
-		return s.refuse(CodePoolBlind, reason+"; it cannot be nudged because the node's backend_flag is DISALLOW_TO_FAILOVER")
+		return s.refuse(codes.PoolBlind, reason+"; it cannot be nudged because the node's backend_flag is DISALLOW_TO_FAILOVER")
 	case w.now.Sub(w.mem.LastNudge) < backoff(w.pol.NudgeAfter, nudgeMax, s.n.ID, w.mem.Nudges):
-		return s.decide(Wait, CodePoolBlind, reason+"; it was nudged just now")
+		return s.decide(Wait, codes.PoolBlind, reason+"; it was nudged just now")
 	}
-	return s.decide(Nudge, CodePoolBlind, fmt.Sprintf("%s, for %s now", reason, blind.Round(roundTo)))
+	return s.decide(Nudge, codes.PoolBlind, fmt.Sprintf("%s, for %s now", reason, blind.Round(roundTo)))
 }
 
 func (w *world) poolsPrimary() string {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -100,7 +101,7 @@ func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *wo
 		s.sql = n.SQL.Fresh(now, pol.MaxFactAge)
 		s.agent = n.Agent.Fresh(now, pol.MaxFactAge)
 		if s.strangersAgent() {
-			s.agent, s.stranger, s.n.Agent.ErrCode = false, true, CodeAgentForeign
+			s.agent, s.stranger, s.n.Agent.ErrCode = false, true, codes.AgentForeign
 			s.n.Agent.Err = fmt.Sprintf("its data has system identifier %s, the node's server has %s", n.Agent.Control.SystemID,
 				n.SQL.SystemID)
 		}
@@ -153,7 +154,7 @@ func (w *world) node(id topology.NodeID) *subject {
 
 // rule is one entry of the table: the first whose match holds decides.
 type rule struct {
-	code   Code
+	code   codes.Code
 	match  func(*subject) bool
 	decide func(*subject) Decision
 }
@@ -164,22 +165,22 @@ func (s *subject) judge(table []rule) Decision {
 			return r.decide(s)
 		}
 	}
-	return s.decide(Wait, CodeFactsStale, "no rule matches what is known about this node")
+	return s.decide(Wait, codes.FactsStale, "no rule matches what is known about this node")
 }
 
 // decide makes a decision with the code's severity and remedy. Wait is work
 // under way only where the code says so.
-func (s *subject) decide(a Action, code Code, reason string, evidence ...string) Decision {
-	info, _ := Explain(code)
+func (s *subject) decide(a Action, code codes.Code, reason string, evidence ...string) Decision {
+	info, _ := codes.Explain(code)
 	d := Decision{Node: s.n.ID, Action: a, Code: code, Severity: info.Severity, Reason: reason,
 		Evidence: append(evidence, s.common()...), Upstream: topology.NoNode}
 	if s.w.primary != nil && s.w.primary != s {
 		d.Upstream = s.w.primary.n.ID
 	}
 	if a != None && a != Wait {
-		d.Severity = Work
+		d.Severity = codes.Work
 	}
-	if d.Severity == Refused {
+	if d.Severity == codes.Refused {
 		d.Hint = info.Hint(s.n.ID.String())
 	}
 	return d

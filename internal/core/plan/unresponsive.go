@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -102,7 +103,7 @@ func (s *subject) requestsIgnored() bool {
 // unresponsiveTo is the refusal that follows: more requests would only fill its queue.
 func (s *subject) unresponsiveTo(what, reason string) Decision {
 	u := s.m.IgnoredRequests
-	return s.refuse(CodePoolUnresponsive, fmt.Sprintf("%s; Pgpool-II accepted %d %s requests in %s and carried out none",
+	return s.refuse(codes.PoolUnresponsive, fmt.Sprintf("%s; Pgpool-II accepted %d %s requests in %s and carried out none",
 		reason, u.Count, what, s.w.now.Sub(u.Since).Round(roundTo)),
 		"Pgpool-II has not changed the status of any node since "+u.Mark.UTC().Format(time.RFC3339))
 }
@@ -118,7 +119,7 @@ func (s *subject) checksIgnored() bool {
 // noFailover is the trouble that follows when the node is the last primary.
 func (s *subject) noFailover() trouble {
 	u, v := s.m.IgnoredChecks, s.w.localView(s.n.ID)
-	return trouble{CodePoolUnresponsive,
+	return trouble{codes.PoolUnresponsive,
 		fmt.Sprintf("node %s, the last primary, does not answer, and Pgpool-II does not fail over: "+
 			"%d of its own health checks have failed in %s, and it still routes to the node",
 			s.n.ID, v.Checks.Fail-u.Count, s.w.now.Sub(u.Since).Round(roundTo)), s.common()}

@@ -5,12 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 )
 
 // until steps once a second until node's decision has the code, for at most so
 // long, and counts the requests made of Pgpool-II for it meanwhile.
-func (s *scene) until(node topology.NodeID, code Code, most time.Duration) (requests int, d Decision) {
+func (s *scene) until(node topology.NodeID, code codes.Code, most time.Duration) (requests int, d Decision) {
 	s.t.Helper()
 	for since := s.now; s.now.Sub(since) < most; {
 		d = s.later(time.Second).step()[node]
@@ -27,7 +28,7 @@ func (s *scene) until(node topology.NodeID, code Code, most time.Duration) (requ
 
 func (s *scene) wantsRestart(d Decision) {
 	s.t.Helper()
-	if d.Action != None && d.Action != Wait || d.Severity != Refused || !strings.Contains(d.Hint, "restart Pgpool-II") {
+	if d.Action != None && d.Action != Wait || d.Severity != codes.Refused || !strings.Contains(d.Hint, "restart Pgpool-II") {
 		s.t.Errorf("%+v", d)
 	}
 }
@@ -38,7 +39,7 @@ func TestAttachesThatAreNotCarriedOut(t *testing.T) {
 	t.Parallel()
 	s := newScene(t).learn()
 	s.status(1, topology.PoolDown)
-	requests, d := s.until(1, CodePoolUnresponsive, 45*time.Second)
+	requests, d := s.until(1, codes.PoolUnresponsive, 45*time.Second)
 	s.wantsRestart(d)
 	if requests < maxIgnoredRequests || requests >= maxAttaches {
 		t.Errorf("%d requests", requests)
@@ -63,7 +64,7 @@ func TestDetachesThatAreNotCarriedOut(t *testing.T) {
 	s.node(2).SQL.Receiver = topology.WALReceiver{}
 	s.lineage(2, 0, topology.LineageDiverged)
 	s.expect("", "", "detach attached-diverged")
-	_, d := s.until(2, CodePoolUnresponsive, 40*time.Second)
+	_, d := s.until(2, codes.PoolUnresponsive, 40*time.Second)
 	s.wantsRestart(d)
 	s.status(2, topology.PoolUp) // it was restarted, and holds the node for up
 	s.expect("", "", "detach attached-diverged")

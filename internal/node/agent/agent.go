@@ -31,12 +31,12 @@ type Node interface {
 	VaultReport(id string) ([]byte, error)
 }
 
-// Options are what New needs. Node, Workshop or Keep, Host and Upstream must be
+// Options are what New needs. Node, WorkDir or Keep, Host and Upstream must be
 // given.
 type Options struct {
 	Node     topology.NodeID
-	Workshop string    // an absolute path, on the data directory's file system
-	Keep     *Workshop // nil: files in Workshop
+	WorkDir  string   // an absolute path, on the data directory's file system
+	Keep     *WorkDir // nil: files in WorkDir
 	Host     Node
 	Upstream resync.UpstreamLink
 	Version  string
@@ -84,11 +84,11 @@ type Agent struct {
 
 var _ agentapi.Agent = (*Agent)(nil)
 
-// New opens the workshop, takes over what a dead agent left unfinished, and
+// New opens the work directory, takes over what a dead agent left unfinished, and
 // returns an agent ready for orders. It starts no goroutine.
 func New(o Options) (*Agent, error) {
-	if o.Host == nil || o.Upstream == nil || o.Workshop == "" && o.Keep == nil || o.Node < 0 {
-		return nil, errors.New("new agent: node, workshop, host and upstream must be given")
+	if o.Host == nil || o.Upstream == nil || o.WorkDir == "" && o.Keep == nil || o.Node < 0 {
+		return nil, errors.New("new agent: node, work directory, host and upstream must be given")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -103,7 +103,7 @@ func New(o Options) (*Agent, error) {
 		o.Points = resync.CrashPoint()
 	}
 	if o.Keep == nil {
-		w, err := workshopIn(o.Workshop, o.ReadOnly)
+		w, err := workDirIn(o.WorkDir, o.ReadOnly)
 		if err != nil {
 			return nil, fmt.Errorf("new agent for node %s: %w", o.Node, err)
 		}
@@ -149,7 +149,7 @@ func (a *Agent) Serve(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if err := a.keep(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("upkeep of the workshop", "err", err)
+			a.log.Warn("upkeep of the work directory", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -248,7 +248,7 @@ func (a *Agent) takeOver(ctx context.Context) error {
 			continue
 		}
 		// The lock is released when its process dies, but a child may outlive it.
-		if err := a.opts.Host.KillStrays(ctx); err != nil {
+		if err := a.opts.Host.KillLeftovers(ctx); err != nil {
 			return fmt.Errorf("kill what run %s left running: %w", rec.Run.ID, err)
 		}
 		rec = resync.TakeOver(rec, a.opts.Host, time.Now())

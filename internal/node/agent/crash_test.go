@@ -43,30 +43,30 @@ func situations() []situation {
 		{"a standby to copy again", topology.MethodBaseBackup, world(fakehost.StoppedStandby), nil},
 		{"no directory", topology.MethodBaseBackup, world(func() *fakehost.Dir { return nil }), nil},
 		{"a ruined directory", topology.MethodBaseBackup, world(ruined), func(r *rig) { r.oldKept = true }},
-		{"a half-rewound directory aside", topology.MethodBaseBackup, world(lost),
+		{"a half-rewound directory in repair", topology.MethodBaseBackup, world(lost),
 			diesAt("rewind:rewind:progress", topology.MethodRewind)},
-		{"a rewound directory aside", topology.MethodRewind, world(lost),
+		{"a rewound directory in repair", topology.MethodRewind, world(lost),
 			diesAt("rewind:restore-config:before", topology.MethodRewind)},
-		{"a whole directory aside", topology.MethodRewind, world(lost),
+		{"a whole directory in repair", topology.MethodRewind, world(lost),
 			diesAt("rewind:settle:before", topology.MethodRewind)},
-		{"a stopped standby aside", topology.MethodBaseBackup, world(fakehost.StoppedStandby),
+		{"a stopped standby in repair", topology.MethodBaseBackup, world(fakehost.StoppedStandby),
 			diesAt("base-backup:copy:progress", topology.MethodBaseBackup)},
-		{"a new copy at home, the old one aside", topology.MethodBaseBackup, world(lost),
+		{"a new copy at home, the old one in repair", topology.MethodBaseBackup, world(lost),
 			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)},
-		{"a new copy to start, the old one aside", topology.MethodStart, world(lost),
+		{"a new copy to start, the old one in repair", topology.MethodStart, world(lost),
 			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)},
-		{"a new copy that runs, the old one aside", topology.MethodFollow, world(lost), func(r *rig) {
+		{"a new copy that runs, the old one in repair", topology.MethodFollow, world(lost), func(r *rig) {
 			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)(r)
 			r.w.OutsideStart()
 		}},
-		{"a crashed primary, an older one aside", topology.MethodAdopt, world(lost), later(false)},
-		{"a diverged primary, an older one aside", topology.MethodRewind, world(lost), later(true)},
-		{"a diverged primary, an older one aside", topology.MethodBaseBackup, world(lost), later(true)},
-		{"a diverged primary, an older one aside", topology.MethodCustom, world(lost), later(true)},
+		{"a crashed primary, an older one in repair", topology.MethodAdopt, world(lost), later(false)},
+		{"a diverged primary, an older one in repair", topology.MethodRewind, world(lost), later(true)},
+		{"a diverged primary, an older one in repair", topology.MethodBaseBackup, world(lost), later(true)},
+		{"a diverged primary, an older one in repair", topology.MethodCustom, world(lost), later(true)},
 		{"a second primary that runs", topology.MethodBaseBackup, world(lost), func(r *rig) { r.w.OutsideStart() }},
-		{"a rewound directory aside", topology.MethodAdopt, world(lost),
+		{"a rewound directory in repair", topology.MethodAdopt, world(lost),
 			diesAt("rewind:restore-config:before", topology.MethodRewind)},
-		{"a rewound directory aside", topology.MethodStart, world(lost),
+		{"a rewound directory in repair", topology.MethodStart, world(lost),
 			diesAt("rewind:restore-config:before", topology.MethodRewind)},
 		{"two runs that died", topology.MethodBaseBackup, world(lost), func(r *rig) {
 			diesAt("base-backup:start-server:before", topology.MethodBaseBackup)(r)
@@ -75,12 +75,12 @@ func situations() []situation {
 		{"the operator's own command", topology.MethodCustom, world(lost), nil},
 		{"a second primary that runs, the operator's own command", topology.MethodCustom, world(lost),
 			func(r *rig) { r.w.OutsideStart() }},
-		{"the operator's own command, the directory aside", topology.MethodCustom, world(lost),
+		{"the operator's own command, the directory in repair", topology.MethodCustom, world(lost),
 			diesAt("rewind:settle:before", topology.MethodRewind)},
 	}
 }
 
-// later leaves an old copy aside, and at home what a primary became that was
+// later leaves an old copy in repair, and at home what a primary became that was
 // made of the new copy, and crashed.
 func later(lost bool) func(r *rig) {
 	return func(r *rig) {
@@ -211,7 +211,7 @@ func TestKilledWhileUndoing(t *testing.T) {
 			for _, hand := range []bool{false, true} {
 				synctest.Test(t, func(t *testing.T) {
 					r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(m != topology.MethodAdopt)))
-					r.failAfterAside()
+					r.failAfterMoveAway()
 					r.killAt = string(m) + part
 					r.run(m)
 					if !r.died() {
@@ -229,12 +229,12 @@ func TestKilledWhileUndoing(t *testing.T) {
 	}
 }
 
-// failAfterAside makes the first operation fail that follows the move aside.
-func (r *rig) failAfterAside() {
+// failAfterMoveAway makes the first operation fail that follows the move to the work directory.
+func (r *rig) failAfterMoveAway() {
 	check := r.w.OnOp
 	r.w.OnOp = func(op string) {
 		check(op)
-		if op == "Move home to aside" && r.w.FailAt == 0 {
+		if op == "Move home to repair" && r.w.FailAt == 0 {
 			r.w.FailAt = r.w.Ops + 2
 		}
 	}

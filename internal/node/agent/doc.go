@@ -3,7 +3,7 @@
 // server and programs.
 //
 // It adds what makes a run safe from its surroundings. A file lock in the
-// workshop lets one process at a time change the node (P6); tokens, counted on
+// work directory lets one process at a time change the node (P6); tokens, counted on
 // disk, make the orders of a controller that was superseded worthless; runs
 // belong to the agent and outlive the call that began them; and whatever a
 // dead agent left is taken over, its programs killed, before anything else is

@@ -71,11 +71,11 @@ func failsAt(t *testing.T, s situation, n int, late bool) {
 		t.Errorf("the run ended %s", st.Outcome)
 	}
 	v := r.w.View()
-	if st.Damaged && (v.Home != nil || v.Aside == nil) {
-		t.Errorf("damaged, with home %+v and aside %+v", v.Home, v.Aside)
+	if st.Damaged && (v.Home != nil || v.InRepair == nil) {
+		t.Errorf("damaged, with home %+v and in repair %+v", v.Home, v.InRepair)
 	}
-	if v.Aside != nil && v.Home == nil && v.Aside.Content != fakehost.Whole && !st.Damaged {
-		t.Errorf("a %s directory is aside, and the run does not say so: %+v", v.Aside.Content, st)
+	if v.InRepair != nil && v.Home == nil && v.InRepair.Content != fakehost.Whole && !st.Damaged {
+		t.Errorf("a %s directory is in repair, and the run does not say so: %+v", v.InRepair.Content, st)
 	}
 	r.w.FailAt = 0
 	r.heal()
@@ -190,7 +190,7 @@ func TestShutdownAtEveryPoint(t *testing.T) {
 
 // half says that all the node has is half rewound.
 func half(v fakehost.View) bool {
-	return v.Home == nil && v.Aside != nil && v.Aside.Content == fakehost.HalfRewound
+	return v.Home == nil && v.InRepair != nil && v.InRepair.Content == fakehost.HalfRewound
 }
 
 // TestPrimaryGone: nothing is changed for a primary that does not answer or is
@@ -230,7 +230,7 @@ func TestPrimaryChangesWhileWaiting(t *testing.T) {
 			st := r.run(m)
 			v := r.w.View()
 			if st.Code != codes.UpstreamChanged || st.Damaged ||
-				v.Home == nil || v.Home.Name != "original" || v.Aside != nil {
+				v.Home == nil || v.Home.Name != "original" || v.InRepair != nil {
 				t.Errorf("%s: %+v, home %+v", m, st, v.Home)
 			}
 			r.w.SetChanged(false)
@@ -283,8 +283,8 @@ func TestRefusals(t *testing.T) {
 				}
 				after := r.w.View()
 				lost := after.Home == nil || after.Home.Content != fakehost.Whole || after.Home.Copied
-				if before.Home != nil && lost || after.Aside != nil {
-					t.Errorf("home was %+v, is %+v; aside %+v", before.Home, after.Home, after.Aside)
+				if before.Home != nil && lost || after.InRepair != nil {
+					t.Errorf("home was %+v, is %+v; in repair %+v", before.Home, after.Home, after.InRepair)
 				}
 				r.unbroken()
 			})
@@ -292,7 +292,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestMountPointAdoptedInPlace: what cannot be moved aside can still be adopted.
+// TestMountPointAdoptedInPlace: what cannot be moved to the work directory can still be adopted.
 func TestMountPointAdoptedInPlace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -305,14 +305,14 @@ func TestMountPointAdoptedInPlace(t *testing.T) {
 	})
 }
 
-// TestUnknownDirectoryAside: a directory aside that no readable journal
+// TestUnknownDirectoryInRepair: a directory in repair that no readable journal
 // vouches for is never brought home; only a base backup follows (P4).
-func TestUnknownDirectoryAside(t *testing.T) {
+func TestUnknownDirectoryInRepair(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, fakehost.NewSolo(nil))
 		d := fakehost.CrashedPrimary(true)
-		r.w.Put(resync.Aside, d)
+		r.w.Put(resync.InRepair, d)
 		st := r.run(topology.MethodRewind)
 		if st.Code != codes.Damaged || !st.Damaged {
 			t.Errorf("%+v", st)
@@ -322,7 +322,7 @@ func TestUnknownDirectoryAside(t *testing.T) {
 	})
 }
 
-// TestOccupiedHome: an earlier run's directory is aside, whole, and something
+// TestOccupiedHome: an earlier run's directory is in repair, whole, and something
 // else was put at home: nobody guesses which is right.
 func TestOccupiedHome(t *testing.T) {
 	t.Parallel()
@@ -336,8 +336,8 @@ func TestOccupiedHome(t *testing.T) {
 			}
 		}
 		rec, _, err := r.a.journal.Newest()
-		if err != nil || rec.Aside != journal.AsideWhole {
-			t.Errorf("the record forgets what is aside: %+v, %v", rec, err)
+		if err != nil || rec.Repair != journal.RepairWhole {
+			t.Errorf("the record forgets what is in repair: %+v, %v", rec, err)
 		}
 		r.unbroken()
 	})

@@ -19,11 +19,11 @@ import (
 
 // rig is one node's world with an agent process that can die.
 type rig struct {
-	t        *testing.T
-	w        *fakehost.Solo
-	workshop string
-	a        *Agent
-	seq      int
+	t       *testing.T
+	w       *fakehost.Solo
+	workDir string
+	a       *Agent
+	seq     int
 	// killAt names the point at which the process dies, once. handAt is where an
 	// external process starts the server in the data directory, once.
 	killAt, handAt string
@@ -44,7 +44,7 @@ type rig struct {
 
 func newRig(t *testing.T, w *fakehost.Solo) *rig {
 	t.Helper()
-	r := &rig{t: t, w: w, workshop: filepath.Join(memoryDir(t), "data.repool"), reached: map[string]bool{}, clears: true}
+	r := &rig{t: t, w: w, workDir: filepath.Join(memoryDir(t), "data.repool"), reached: map[string]bool{}, clears: true}
 	w.OnOp = r.intent
 	w.Mid = func(name string) { r.point("mid:" + name) }
 	r.open()
@@ -82,7 +82,7 @@ func (r *rig) open() {
 }
 
 func (r *rig) options() Options {
-	return Options{Node: 0, Workshop: r.workshop, Host: r.w, Upstream: r.w.Link(), Version: "test", Points: r.point}
+	return Options{Node: 0, WorkDir: r.workDir, Host: r.w, Upstream: r.w.Link(), Version: "test", Points: r.point}
 }
 
 // point is the hook in the engine: here the process dies, in the goroutine of
@@ -126,16 +126,16 @@ func (r *rig) reopen() {
 
 // stepsOf says in which steps an operation may happen.
 var stepsOf = map[string][]string{
-	"Move home to aside": {"move-aside"},
-	"Move new to home":   {"move-home"},
-	"Move aside to old":  {"make-room", "retire"},
-	"Remove old":         {"make-room", "retire", "discard-old"},
-	"Rewind":             {"rewind"},
-	"BaseBackup":         {"copy"},
-	"RestoreConfig":      {"restore-config"},
-	"WriteStandby":       {"write-standby", "write-settings"},
-	"Settle":             {"settle"},
-	"Custom":             {"custom"},
+	"Move home to repair": {"move-away"},
+	"Move new to home":    {"move-home"},
+	"Move repair to old":  {"make-room", "retire"},
+	"Remove old":          {"make-room", "retire", "discard-old"},
+	"Rewind":              {"rewind"},
+	"BaseBackup":          {"copy"},
+	"RestoreConfig":       {"restore-config"},
+	"WriteStandby":        {"write-standby", "write-settings"},
+	"Settle":              {"settle"},
+	"Custom":              {"custom"},
 }
 
 // intent checks, before each operation, that what is about to happen is on
@@ -145,7 +145,7 @@ func (r *rig) intent(op string) {
 	if !checked || r.noRun {
 		return
 	}
-	j, err := journal.Open(r.workshop)
+	j, err := journal.Open(r.workDir)
 	if err != nil {
 		r.t.Error(err)
 		return
@@ -156,8 +156,8 @@ func (r *rig) intent(op string) {
 		r.t.Errorf("P4: %s without a live run in the journal (%+v, %v)", op, rec.Run, err)
 	case !slices.Contains(want, rec.Run.Step()):
 		r.t.Errorf("P4: %s while the journal is at step %q, want one of %q", op, rec.Run.Step(), want)
-	case op == "Rewind" && (!rec.Run.Damaged || rec.Aside != journal.AsideDamaged):
-		r.t.Errorf("P4: a rewind begins while the journal calls the directory %q", rec.Aside)
+	case op == "Rewind" && (!rec.Run.Damaged || rec.Repair != journal.RepairDamaged):
+		r.t.Errorf("P4: a rewind begins while the journal calls the directory %q", rec.Repair)
 	}
 }
 
@@ -166,7 +166,7 @@ func (r *rig) request(m topology.Method, token topology.Token) topology.RunReque
 	r.seq++
 	req := topology.RunRequest{ID: fmt.Sprintf("run-%d", r.seq), Node: 0, Method: m, Upstream: fakehost.UpstreamOf(),
 		Slot: "repool_node0", AppName: "node0", Token: token, Code: "test"}
-	if v := r.w.View(); v.Home != nil && v.Home.IsDiverged() || v.Home == nil && v.Aside != nil && v.Aside.IsDiverged() {
+	if v := r.w.View(); v.Home != nil && v.Home.IsDiverged() || v.Home == nil && v.InRepair != nil && v.InRepair.IsDiverged() {
 		req.Divergence, req.DivergenceTLI = 0x5000000, 1
 	}
 	return req
@@ -229,7 +229,7 @@ func (r *rig) choose() topology.Method {
 	}
 	dir := v.Home
 	if dir == nil {
-		dir = v.Aside
+		dir = v.InRepair
 	}
 	switch {
 	case in.Run != nil && in.Run.Damaged, dir == nil, dir.Content != fakehost.Whole:
@@ -283,8 +283,8 @@ func (r *rig) healed() {
 	if v.Home == nil || v.Home.Content != fakehost.Whole || !v.Home.Signal || !v.Home.OwnConfig {
 		r.t.Errorf("home is not a whole standby with its own configuration: %+v", v.Home)
 	}
-	if v.Aside != nil || v.New != nil || v.Old != nil && !r.oldKept {
-		r.t.Errorf("left over: aside %+v, new %+v, old %+v", v.Aside, v.New, v.Old)
+	if v.InRepair != nil || v.New != nil || v.Old != nil && !r.oldKept {
+		r.t.Errorf("left over: in repair %+v, new %+v, old %+v", v.InRepair, v.New, v.Old)
 	}
 	r.unbroken()
 }

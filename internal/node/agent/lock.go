@@ -17,15 +17,15 @@ import (
 // lockWait is how long an order waits for one of another process.
 const lockWait = 2 * time.Second
 
-// fileLock is the workshop's lock file: flock excludes other agent processes,
+// fileLock is the work directory's lock file: flock excludes other agent processes,
 // and is released when its process dies. Child processes do not inherit it.
 type fileLock struct {
 	path string
 	file *os.File // nil: not held
 }
 
-func newFileLock(workshop string) *fileLock {
-	return &fileLock{path: filepath.Join(workshop, "lock")}
+func newFileLock(workDir string) *fileLock {
+	return &fileLock{path: filepath.Join(workDir, "lock")}
 }
 
 // Take waits as long as patience for the lock; agentapi.ErrLocked names who has

@@ -58,8 +58,8 @@ func TestClearanceTimeout(t *testing.T) {
 		if took := time.Since(begin).Round(time.Second); took != 30*time.Second {
 			t.Errorf("waited %s", took)
 		}
-		if v := r.w.View(); v.Home == nil || v.Home.Copied || v.Aside != nil {
-			t.Errorf("home is %+v, aside %+v", v.Home, v.Aside)
+		if v := r.w.View(); v.Home == nil || v.Home.Copied || v.InRepair != nil {
+			t.Errorf("home is %+v, in repair %+v", v.Home, v.InRepair)
 		}
 		r.unbroken()
 	})
@@ -284,7 +284,7 @@ func TestGarbledFiles(t *testing.T) {
 		t.Parallel()
 		r := newRig(t, fakehost.NewSolo(nil))
 		r.token()
-		path := filepath.Join(r.workshop, "tokens.json")
+		path := filepath.Join(r.workDir, "tokens.json")
 		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -295,12 +295,12 @@ func TestGarbledFiles(t *testing.T) {
 			t.Errorf("new agent: %v", err)
 		}
 	})
-	t.Run("journal of the run that moved the directory aside", func(t *testing.T) {
+	t.Run("journal of the run that moved the directory in repair", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
 			diesAt("rewind:settle:before", topology.MethodRewind)(r)
-			path := filepath.Join(r.workshop, "journal", "run-1.json")
+			path := filepath.Join(r.workDir, "journal", "run-1.json")
 			if err := os.WriteFile(path, []byte("garbage"), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -21,13 +21,13 @@ type Grant struct {
 	At     time.Time      `json:"at"`
 }
 
-// grantFile keeps the newest grant in the workshop.
+// grantFile keeps the newest grant in the work directory.
 type grantFile struct {
 	path string
 }
 
-func newGrantFile(workshop string) *grantFile {
-	return &grantFile{path: filepath.Join(workshop, "tokens.json")}
+func newGrantFile(workDir string) *grantFile {
+	return &grantFile{path: filepath.Join(workDir, "tokens.json")}
 }
 
 // Read returns the newest grant; the zero value when there has been none.

@@ -30,7 +30,7 @@ func newFake(*testing.T) agentapi.Agent {
 func newReal(t *testing.T) agentapi.Agent {
 	w := fakehost.NewSolo(fakehost.CrashedPrimary(true))
 	w.OutsideStart()
-	a, err := agent.New(agent.Options{Workshop: filepath.Join(t.TempDir(), "data.repool"), Host: w,
+	a, err := agent.New(agent.Options{WorkDir: filepath.Join(t.TempDir(), "data.repool"), Host: w,
 		Upstream: w.Link(), Version: "test", Points: func(string) {}})
 	if err != nil {
 		t.Fatal(err)

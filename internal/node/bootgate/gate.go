@@ -24,7 +24,7 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// The gate's files in the node's workshop: that a start is held, and that it is
+// The gate's files in the node's work directory: that a start is held, and that it is
 // allowed.
 const (
 	heldFile    = "start-held.json"
@@ -39,8 +39,8 @@ var ErrNotHeld = errors.New("no start is held on this host")
 
 // Gate is one start that may have to wait.
 type Gate struct {
-	// Workshop is the node's; it must exist once something is held.
-	Workshop string
+	// WorkDir is the node's; it must exist once something is held.
+	WorkDir string
 	// Look inspects the node.
 	Look func(context.Context) (topology.Inspection, error)
 	// Say is told, once for each reason, why the start is held.
@@ -61,7 +61,7 @@ type allowed struct {
 }
 
 // Wait returns when the server may be started, and why; the error is ctx's, or one
-// of the workshop. What was allowed before Wait began does not count.
+// of the work directory. What was allowed before Wait began does not count.
 func (g *Gate) Wait(ctx context.Context) (why string, err error) {
 	if why, ok := g.free(ctx); ok {
 		return why, nil
@@ -114,7 +114,7 @@ func (g *Gate) free(ctx context.Context) (why string, ok bool) {
 	return "its data directory would start as a primary, and the pool may have another by now", false
 }
 
-func (g *Gate) path(name string) string { return filepath.Join(g.Workshop, name) }
+func (g *Gate) path(name string) string { return filepath.Join(g.WorkDir, name) }
 
 func (g *Gate) write(name string, value any) error { return write(g.path(name), value) }
 
@@ -133,11 +133,11 @@ func (g *Gate) allowedBy() (l allowed, ok bool) {
 	return l, err == nil && json.Unmarshal(b, &l) == nil && l.Who != ""
 }
 
-// Allow allows the start that is held on the host with this workshop, and says
+// Allow allows the start that is held on the host with this work directory, and says
 // why it was held. ErrNotHeld: none is. Only a person may call it, who knows that
 // the pool has no other primary.
-func Allow(workshop, who string, alive func(pid int) bool) (why string, err error) {
-	b, err := os.ReadFile(filepath.Join(workshop, heldFile))
+func Allow(workDir, who string, alive func(pid int) bool) (why string, err error) {
+	b, err := os.ReadFile(filepath.Join(workDir, heldFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", ErrNotHeld
 	}
@@ -151,7 +151,7 @@ func Allow(workshop, who string, alive func(pid int) bool) (why string, err erro
 	if !alive(h.PID) {
 		return "", ErrNotHeld
 	}
-	if err := write(filepath.Join(workshop, allowedFile), allowed{who, time.Now()}); err != nil {
+	if err := write(filepath.Join(workDir, allowedFile), allowed{who, time.Now()}); err != nil {
 		return "", fmt.Errorf("allow the start: %w", err)
 	}
 	return h.Why, nil

@@ -28,7 +28,7 @@ func primary() *node {
 func gate(t *testing.T, n *node) (g *Gate, said *[]string) {
 	t.Helper()
 	said = new([]string)
-	return &Gate{Workshop: t.TempDir(),
+	return &Gate{WorkDir: t.TempDir(),
 		Look: func(context.Context) (topology.Inspection, error) { return n.in, n.err },
 		Say:  func(why string) { *said = append(*said, why) }}, said
 }
@@ -81,7 +81,7 @@ func TestWhatIsHeld(t *testing.T) {
 			if why, err := g.Wait(ctx); err == nil || !strings.Contains(err.Error(), "an hour has gone by") || len(*said) != 1 {
 				t.Errorf("%s: %q, %v, said %q", name, why, err, *said)
 			}
-			if _, err := os.Stat(filepath.Join(g.Workshop, heldFile)); !errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Stat(filepath.Join(g.WorkDir, heldFile)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("%s: it is told of after its end: %v", name, err)
 			}
 		})
@@ -109,7 +109,7 @@ func TestPersonLetsItThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := gate(t, primary())
 		alive := func(pid int) bool { return pid == os.Getpid() }
-		if _, err := Allow(g.Workshop, "ann", alive); !errors.Is(err, ErrNotHeld) {
+		if _, err := Allow(g.WorkDir, "ann", alive); !errors.Is(err, ErrNotHeld) {
 			t.Errorf("before it is held: %v", err)
 		}
 		// A word of an earlier boot is none.
@@ -124,26 +124,26 @@ func TestPersonLetsItThrough(t *testing.T) {
 			t.Fatalf("%q, %v: bob's word was of another start", *why, *err)
 		default:
 		}
-		if _, err := Allow(g.Workshop, "ann", func(int) bool { return false }); !errors.Is(err, ErrNotHeld) {
+		if _, err := Allow(g.WorkDir, "ann", func(int) bool { return false }); !errors.Is(err, ErrNotHeld) {
 			t.Errorf("its process is gone: %v", err)
 		}
-		if was, err := Allow(g.Workshop, "ann", alive); err != nil || !strings.Contains(was, "as a primary") {
+		if was, err := Allow(g.WorkDir, "ann", alive); err != nil || !strings.Contains(was, "as a primary") {
 			t.Errorf("%q, %v", was, err)
 		}
 		<-done
 		if *err != nil || *why != "allowed by ann" {
 			t.Errorf("%q, %v", *why, *err)
 		}
-		if left, _ := filepath.Glob(filepath.Join(g.Workshop, "*")); len(left) != 0 {
+		if left, _ := filepath.Glob(filepath.Join(g.WorkDir, "*")); len(left) != 0 {
 			t.Errorf("it leaves %q", left)
 		}
 	})
 }
 
 // A start that nobody can be told of is not allowed either.
-func TestNoWorkshop(t *testing.T) {
+func TestNoWorkDir(t *testing.T) {
 	g, _ := gate(t, primary())
-	g.Workshop = filepath.Join(g.Workshop, "none")
+	g.WorkDir = filepath.Join(g.WorkDir, "none")
 	if why, err := g.Wait(t.Context()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%q, %v", why, err)
 	}

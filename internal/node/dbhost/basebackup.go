@@ -49,7 +49,7 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 	if err != nil {
 		return rewindError(codes.CopyFailed, "base backup", out, err)
 	}
-	return pgdata.SyncDir(h.workshop)
+	return pgdata.SyncDir(h.workDir)
 }
 
 // askBeforeCopy asks the upstream for what decides how it is copied: tablespaces

@@ -65,7 +65,7 @@ func TestCompressedBaseBackup(t *testing.T) {
 	t.Parallel()
 	standby, primary := diverged(t, 1, true, setup{})
 	primary.exec("ALTER SYSTEM SET log_replication_commands = on", "SELECT pg_reload_conf()")
-	standby.move(resync.Home, resync.Aside)
+	standby.move(resync.Home, resync.InRepair)
 	for _, algorithm := range Compressions[2:] {
 		standby.o.Compression = algorithm
 		var done, total uint64

@@ -68,10 +68,10 @@ func TestOwnConfigurationComesBack(t *testing.T) {
 	if got := readFile(t, filepath.Join(n.path(resync.New), "base/1/1259")); got != "theirs" {
 		t.Error("data was overwritten")
 	}
-	// What lies aside may be another node's by then: the saved copy stays.
-	n.move(resync.New, resync.Aside)
-	writeFile(t, filepath.Join(n.path(resync.Aside), "pg_hba.conf"), "theirs")
-	if err := n.SaveConfig(resync.Aside); err != nil {
+	// What is in repair may be another node's by then: the saved copy stays.
+	n.move(resync.New, resync.InRepair)
+	writeFile(t, filepath.Join(n.path(resync.InRepair), "pg_hba.conf"), "theirs")
+	if err := n.SaveConfig(resync.InRepair); err != nil {
 		t.Fatal(err)
 	}
 	if got := readFile(t, filepath.Join(n.savedDir(), "pg_hba.conf")); got != "own hba" {
@@ -160,11 +160,11 @@ func TestInspectSaysWhatItSees(t *testing.T) {
 	_, err := n.Vault(t.Context(), topology.RunRequest{}, resync.Home, nil)
 	wantCode(t, err, codes.VaultFailed, "pg_control")
 	wantCode(t, n.Settle(t.Context()), codes.SettleFailed)
-	n.move(resync.Home, resync.Aside)
+	n.move(resync.Home, resync.InRepair)
 	if in := look(); in.Dir != topology.DirInRepair {
-		t.Errorf("moved aside: %+v", in)
+		t.Errorf("moved to the work directory: %+v", in)
 	}
-	if err := n.Remove(resync.Aside); err != nil {
+	if err := n.Remove(resync.InRepair); err != nil {
 		t.Fatal(err)
 	}
 	if in := look(); in.Dir != topology.DirMissing {
@@ -220,12 +220,12 @@ func TestInspectSeesANewSettingAtOnce(t *testing.T) {
 func TestMoveRefusesAnOccupiedPlace(t *testing.T) {
 	t.Parallel()
 	n := fakeNode(t, map[string]string{"PG_VERSION": "15\n"})
-	if err := os.Mkdir(n.path(resync.Aside), 0o700); err != nil {
+	if err := os.Mkdir(n.path(resync.InRepair), 0o700); err != nil {
 		t.Fatal(err) // an empty folder is nothing
 	}
-	n.move(resync.Home, resync.Aside)
+	n.move(resync.Home, resync.InRepair)
 	writeFile(t, filepath.Join(n.dir, "PG_VERSION"), "15\n")
-	wantCode(t, n.Move(resync.Home, resync.Aside), codes.Internal, "already")
+	wantCode(t, n.Move(resync.Home, resync.InRepair), codes.Internal, "already")
 }
 
 func TestSymlinkedDataDirectoryIsMovedItself(t *testing.T) {
@@ -239,13 +239,13 @@ func TestSymlinkedDataDirectoryIsMovedItself(t *testing.T) {
 	for range 2 { // also while it is away
 		h, err := New(Options{DataDir: link})
 		if err != nil || h.DataDir() != filepath.Join(base, "disk", "pg") ||
-			h.Workshop() != filepath.Join(base, "disk", "pg.repool") {
-			t.Fatalf("%q, %q, %v", h.DataDir(), h.Workshop(), err)
+			h.WorkDir() != filepath.Join(base, "disk", "pg.repool") {
+			t.Fatalf("%q, %q, %v", h.DataDir(), h.WorkDir(), err)
 		}
 		if there, err := h.Exists(resync.Home); err != nil || !there {
 			continue
 		}
-		if err := h.Move(resync.Home, resync.Aside); err != nil {
+		if err := h.Move(resync.Home, resync.InRepair); err != nil {
 			t.Fatal(err)
 		}
 	}

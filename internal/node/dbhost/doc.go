@@ -4,8 +4,8 @@
 // answers about its node (Inspect, ProbeWAL, RecordEnding, VaultEntries,
 // VaultReport).
 //
-// It works on four places only: Home, the data directory itself, and Aside,
-// New and Old in the node's workshop on the same file system. No path ever
+// It works on four places only: Home, the data directory itself, and InRepair,
+// New and Old in the node's work directory on the same file system. No path ever
 // comes from a request. Both layouts are known in layout.go: all files in the
 // data directory with pg_ctl, and Debian's with pg_ctlcluster.
 //

@@ -41,7 +41,7 @@ func (h *Host) inspect(in *topology.Inspection) error {
 	}
 	state, pm, err := h.serverIn(resync.Home)
 	if err == nil && state == topology.ServerStopped {
-		state, pm, err = h.serverIn(resync.Aside)
+		state, pm, err = h.serverIn(resync.InRepair)
 	}
 	if err != nil {
 		return err
@@ -79,12 +79,12 @@ func (h *Host) dirState() (topology.DirState, resync.Place, error) {
 		return topology.DirUnknown, resync.Home, err
 	}
 	if !home {
-		aside, err := h.Exists(resync.Aside)
+		repair, err := h.Exists(resync.InRepair)
 		switch {
 		case err != nil:
-			return topology.DirUnknown, resync.Aside, err
-		case aside:
-			return topology.DirInRepair, resync.Aside, nil
+			return topology.DirUnknown, resync.InRepair, err
+		case repair:
+			return topology.DirInRepair, resync.InRepair, nil
 		case missing:
 			return topology.DirMissing, resync.Home, nil
 		}

@@ -73,14 +73,14 @@ func rewindCrashedDiverged(t *testing.T, s setup) {
 	if err != nil || !entry.Complete || entry.Commits != lost {
 		t.Fatalf("vault: %+v, %v; want %d commits", entry, err, lost)
 	}
-	old.move(resync.Home, resync.Aside)
-	if err := old.RefillWAL(resync.Aside, entry); err != nil {
+	old.move(resync.Home, resync.InRepair)
+	if err := old.RefillWAL(resync.InRepair, entry); err != nil {
 		t.Fatal(err)
 	}
 	if err := old.Settle(ctx); err != nil {
 		t.Fatal(err)
 	}
-	c := old.control(resync.Aside)
+	c := old.control(resync.InRepair)
 	if !c.ShutDownInRecover || c.MinRecoveryPoint != p.End {
 		t.Errorf("after the isolated recovery: %q, recovered to %s, WAL ended at %s", c.State, c.MinRecoveryPoint, p.End)
 	}
@@ -99,16 +99,16 @@ func rewindCrashedDiverged(t *testing.T, s setup) {
 	if seen == 0 || seen != total {
 		t.Errorf("progress ended at %d of %d", seen, total)
 	}
-	if _, err := os.Stat(filepath.Join(old.path(resync.Aside), "standby.signal")); err == nil {
+	if _, err := os.Stat(filepath.Join(old.path(resync.InRepair), "standby.signal")); err == nil {
 		t.Error("pg_rewind keeps standby.signal by now: hazard 9 has gone")
 	}
-	if err := old.RestoreConfig(resync.Aside); err != nil {
+	if err := old.RestoreConfig(resync.InRepair); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.WriteStandby(resync.Aside, primary.upstream(), old.slot(), old.slot()); err != nil {
+	if err := old.WriteStandby(resync.InRepair, primary.upstream(), old.slot(), old.slot()); err != nil {
 		t.Fatal(err)
 	}
-	old.move(resync.Aside, resync.Home)
+	old.move(resync.InRepair, resync.Home)
 	old.start()
 	old.waitStreaming(primary)
 	if got := old.query("SELECT count(*)::text FROM kept"); got != "1" {
@@ -149,7 +149,7 @@ func TestSettleOfACrashedStandby(t *testing.T) {
 	n.caughtUp(primary)
 	n.crash()
 	n.settles(1)
-	n.move(resync.Aside, resync.Home)
+	n.move(resync.InRepair, resync.Home)
 	n.start()
 	n.waitStreaming(primary)
 }
@@ -161,13 +161,13 @@ func (n *node) settles(tli topology.TimelineID) {
 	if err != nil || all.tli != tli {
 		n.t.Fatalf("%+v, %v", all, err)
 	}
-	n.move(resync.Home, resync.Aside)
+	n.move(resync.Home, resync.InRepair)
 	for range 2 { // a second time there is nothing to do
 		if err := n.Settle(n.t.Context()); err != nil {
 			n.t.Fatal(err)
 		}
 	}
-	if c := n.control(resync.Aside); !c.ShutDownInRecover || c.MinRecoveryPoint != all.end || c.MinRecoveryTLI != tli {
+	if c := n.control(resync.InRepair); !c.ShutDownInRecover || c.MinRecoveryPoint != all.end || c.MinRecoveryTLI != tli {
 		n.t.Errorf("settled at %s on timeline %d (%s), want %s on %d", c.MinRecoveryPoint, c.MinRecoveryTLI, c.State,
 			all.end, tli)
 	}
@@ -179,7 +179,7 @@ func (n *node) settles(tli topology.TimelineID) {
 func TestInterruptedRewindLeavesNothingToStart(t *testing.T) {
 	t.Parallel()
 	old, primary := diverged(t, 2, true, setup{})
-	old.move(resync.Home, resync.Aside)
+	old.move(resync.Home, resync.InRepair)
 	if err := old.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestBaseBackupTakesTheOldCopysPlace(t *testing.T) {
 	if err := old.SaveConfig(resync.Home); err != nil {
 		t.Fatal(err)
 	}
-	old.move(resync.Home, resync.Aside)
+	old.move(resync.Home, resync.InRepair)
 	var total uint64
 	if err := old.BaseBackup(ctx, primary.upstream(), old.slot(), func(_, n uint64) { total = n }); err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestBaseBackupTakesTheOldCopysPlace(t *testing.T) {
 	old.move(resync.New, resync.Home)
 	old.start()
 	old.waitStreaming(primary)
-	if err := old.Remove(resync.Aside); err != nil {
+	if err := old.Remove(resync.InRepair); err != nil {
 		t.Fatal(err)
 	}
 	if err := old.Remove(resync.Home); err == nil {
@@ -280,7 +280,7 @@ func TestUnreachablePrimaryIsSaidToBeLost(t *testing.T) {
 	n := newNode(t, 0, setup{})
 	up := topology.Upstream{Host: "127.0.0.1", Port: freePort(t)}
 	wantCode(t, n.BaseBackup(t.Context(), up, "", nil), codes.UpstreamLost)
-	n.move(resync.Home, resync.Aside)
+	n.move(resync.Home, resync.InRepair)
 	_, err := n.Rewind(t.Context(), up, nil)
 	wantCode(t, err, codes.UpstreamLost)
 	var e *resync.Error

@@ -25,8 +25,8 @@ type Options struct {
 	// Empty: found in Debian's configuration tree, or in the data directory.
 	ConfigFile string
 	BinDir     string // empty: /usr/lib/postgresql/<major>/bin
-	Workshop   string // empty: <data directory>.repool
-	VaultDir   string // empty: <workshop>/vault
+	WorkDir    string // empty: <data directory>.repool
+	VaultDir   string // empty: <work directory>/vault
 	// Database reads facts and is pg_rewind's role on the upstream;
 	// Replication is the role of standbys and of base backups.
 	Database    postgres.Login
@@ -51,7 +51,7 @@ type Options struct {
 type Host struct {
 	o        Options
 	home     string // real path of the data directory
-	workshop string
+	workDir  string
 	log      *slog.Logger
 	children *journal.Children
 
@@ -66,7 +66,7 @@ type Host struct {
 var _ resync.Host = (*Host)(nil)
 
 // New looks at nothing of the server yet: the data directory may be missing.
-// It makes the workshop, which must be on the data directory's file system.
+// It makes the work directory, which must be on the data directory's file system.
 func New(o Options) (*Host, error) {
 	if o.DataDir == "" || !filepath.IsAbs(o.DataDir) {
 		return nil, fmt.Errorf("open node %s: the data directory must be an absolute path, got %q", o.Node, o.DataDir)
@@ -75,20 +75,20 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open node %s: %w", o.Node, err)
 	}
-	h := &Host{o: o, home: home, workshop: o.Workshop, log: o.Log}
-	if h.workshop == "" {
-		h.workshop = home + ".repool"
+	h := &Host{o: o, home: home, workDir: o.WorkDir, log: o.Log}
+	if h.workDir == "" {
+		h.workDir = home + ".repool"
 	}
 	if h.o.VaultDir == "" {
-		h.o.VaultDir = filepath.Join(h.workshop, "vault")
+		h.o.VaultDir = filepath.Join(h.workDir, "vault")
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
 	h.log = h.log.With("node", int(o.Node))
 	if o.ReadOnly {
-		h.children = journal.OpenChildrenReadOnly(h.workshop)
-	} else if h.children, err = journal.OpenChildren(h.workshop); err != nil {
+		h.children = journal.OpenChildrenReadOnly(h.workDir)
+	} else if h.children, err = journal.OpenChildren(h.workDir); err != nil {
 		return nil, fmt.Errorf("open node %s: %w", o.Node, err)
 	}
 	return h, nil
@@ -100,8 +100,8 @@ func (h *Host) Close() {
 	h.wg.Wait()
 }
 
-// Workshop is the folder with everything of ours about this node.
-func (h *Host) Workshop() string { return h.workshop }
+// WorkDir is the folder with everything of ours about this node.
+func (h *Host) WorkDir() string { return h.workDir }
 
 // DataDir is the real path of the data directory, symlinks resolved.
 func (h *Host) DataDir() string { return h.home }
@@ -111,15 +111,15 @@ func (h *Host) path(p resync.Place) string {
 	switch p {
 	case resync.Home:
 		return h.home
-	case resync.Aside, resync.New, resync.Old:
-		return filepath.Join(h.workshop, string(p))
+	case resync.InRepair, resync.New, resync.Old:
+		return filepath.Join(h.workDir, string(p))
 	}
 	return ""
 }
 
-// placeOfData is where the node's data is: Home, or Aside during a repair.
+// placeOfData is where the node's data is: Home, or InRepair during a repair.
 func (h *Host) placeOfData() (resync.Place, error) {
-	for _, p := range []resync.Place{resync.Home, resync.Aside} {
+	for _, p := range []resync.Place{resync.Home, resync.InRepair} {
 		there, err := h.Exists(p)
 		if err != nil || there {
 			return p, err
@@ -132,7 +132,7 @@ func (h *Host) placeOfData() (resync.Place, error) {
 // else by the copy that a base backup just made.
 func (h *Host) major() (int, error) {
 	var first error
-	for _, p := range []resync.Place{resync.Home, resync.Aside, resync.New, resync.Old} {
+	for _, p := range []resync.Place{resync.Home, resync.InRepair, resync.New, resync.Old} {
 		v, err := pgdata.MajorVersion(h.path(p))
 		if err == nil {
 			return v, nil

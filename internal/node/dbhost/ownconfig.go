@@ -31,7 +31,7 @@ var fileSettings = []string{"hba_file", "ident_file", "ssl_ca_file", "ssl_cert_f
 	"ssl_crl_dir", "ssl_dh_params_file", "ssl_key_file", "krb_server_keyfile"}
 
 // savedDir is where the node's own configuration is kept.
-func (h *Host) savedDir() string { return filepath.Join(h.workshop, "config") }
+func (h *Host) savedDir() string { return filepath.Join(h.workDir, "config") }
 
 // savedConfig says whether there is a copy.
 func (h *Host) savedConfig() bool {
@@ -40,7 +40,7 @@ func (h *Host) savedConfig() bool {
 }
 
 // SaveConfig keeps a copy of the node's own configuration files; the whole set
-// is replaced at once. From Aside it keeps an older copy: what lies there may
+// is replaced at once. From InRepair it keeps an older copy: what lies there may
 // have been overwritten by a rewind. A place without configuration changes
 // nothing.
 func (h *Host) SaveConfig(from resync.Place) error {
@@ -86,7 +86,7 @@ func (h *Host) swapSaved(tmp string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, dir, unix.RENAME_EXCHANGE)
 	switch {
 	case err == nil:
-		if err := pgdata.SyncDir(h.workshop); err != nil {
+		if err := pgdata.SyncDir(h.workDir); err != nil {
 			return err
 		}
 		return os.RemoveAll(tmp)
@@ -99,7 +99,7 @@ func (h *Host) swapSaved(tmp string) error {
 	if err := unix.Rename(tmp, dir); err != nil {
 		return fmt.Errorf("save the node's configuration: %w", err)
 	}
-	if err := pgdata.SyncDir(h.workshop); err != nil {
+	if err := pgdata.SyncDir(h.workDir); err != nil {
 		return err
 	}
 	return os.RemoveAll(dir + ".old")

@@ -139,7 +139,7 @@ func renameDir(src, dst string) error {
 			"inside it",
 			"move %s: it is a mount point and cannot be renamed: %w", src, err)
 	case errors.Is(err, unix.EXDEV):
-		return fail(codes.MountPoint, "set workshop in repool.yaml to a folder on the data directory's file system",
+		return fail(codes.MountPoint, "set work directory in repool.yaml to a folder on the data directory's file system",
 			"move %s to %s: they are on different file systems: %w", src, dst, err)
 	case err != nil:
 		return fail(codes.Internal, "the server's owner needs write permission on both parent folders",
@@ -154,13 +154,13 @@ func renameDir(src, dst string) error {
 	return nil
 }
 
-// Remove deletes a place of the workshop; a missing one is fine. Home is
+// Remove deletes a place of the work directory; a missing one is fine. Home is
 // refused. What stands in the place is first given another name, so that a
 // half removed directory never has a place's name.
 func (h *Host) Remove(p resync.Place) error {
 	dir := h.path(p)
 	if p == resync.Home || dir == "" {
-		return fail(codes.Internal, "", "remove %q: only places of the workshop are ever removed", p)
+		return fail(codes.Internal, "", "remove %q: only places of the work directory are ever removed", p)
 	}
 	if err := h.emptyTrash(); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (h *Host) Remove(p resync.Place) error {
 }
 
 // trash is the name under which a place is removed.
-func (h *Host) trash() string { return filepath.Join(h.workshop, "trash") }
+func (h *Host) trash() string { return filepath.Join(h.workDir, "trash") }
 
 // emptyTrash removes what a removal cut short has left.
 func (h *Host) emptyTrash() error {

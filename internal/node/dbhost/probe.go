@@ -15,7 +15,7 @@ import (
 	"github.com/repool/repool/internal/node/pgdata"
 )
 
-// ProbeWAL reads the node's own WAL, at Home or Aside, against the history of
+// ProbeWAL reads the node's own WAL, at Home or InRepair, against the history of
 // the primary. It reads around the point where the two lines part and at the
 // end, not all that lies between, and works on a running server's directory.
 func (h *Host) ProbeWAL(primary topology.History) (topology.WALProbe, error) {

@@ -113,10 +113,10 @@ func (h *Host) environment() []string {
 	return env
 }
 
-// KillStrays kills programs that an earlier, dead agent left running on this
-// node: those recorded, and any PostgreSQL tool or server that works on Aside
+// KillLeftovers kills programs that an earlier, dead agent left running on this
+// node: those recorded, and any PostgreSQL tool or server that works on InRepair
 // or New. A server at Home is no stray.
-func (h *Host) KillStrays(ctx context.Context) error {
+func (h *Host) KillLeftovers(ctx context.Context) error {
 	list, err := h.children.List()
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (h *Host) KillStrays(ctx context.Context) error {
 			return err
 		}
 	}
-	places := []string{h.path(resync.Aside), h.path(resync.New)}
+	places := []string{h.path(resync.InRepair), h.path(resync.New)}
 	tools, err := toolsOn(places...)
 	if err != nil {
 		return err

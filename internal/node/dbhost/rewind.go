@@ -19,7 +19,7 @@ var (
 	progressKB = regexp.MustCompile(`^\s*([0-9]+)/([0-9]+) kB`)
 )
 
-// Rewind runs pg_rewind on Aside until it ends, however long that takes, and
+// Rewind runs pg_rewind on InRepair until it ends, however long that takes, and
 // says whether there was anything to rewind. The upstream must have made a
 // checkpoint since its promotion (hazard 2). The caller has noted in its
 // journal, before, that the directory is unusable from here on. A failure that
@@ -63,10 +63,10 @@ func showProgress(line string, see resync.Progress) {
 	}
 }
 
-// pgRewind runs pg_rewind on Aside. It never lets it run the server itself:
+// pgRewind runs pg_rewind on InRepair. It never lets it run the server itself:
 // single-user recovery would add WAL (hazard 3); Settle has come before.
 func (h *Host) pgRewind(ctx context.Context, up topology.Upstream, line func(string)) (string, error) {
-	dir := h.path(resync.Aside)
+	dir := h.path(resync.InRepair)
 	source := h.o.Database.ToolConnInfo(up.Host, up.Port).With("dbname", h.o.Database.Database())
 	args := []string{"--target-pgdata=" + dir, "--source-server=" + source.String(),
 		"--progress", "--no-ensure-shutdown"}
@@ -81,7 +81,7 @@ func (h *Host) restoreWAL(dir string) []string {
 	if err != nil {
 		return nil
 	}
-	conf, err := h.effective(resync.Aside)
+	conf, err := h.effective(resync.InRepair)
 	if cmd, _ := conf.Get("restore_command"); err != nil || cmd == "" {
 		return nil
 	}

@@ -19,11 +19,11 @@ import (
 	"github.com/repool/repool/internal/node/resync"
 )
 
-// Server looks for a postmaster of the node at Home and at Aside. Children
+// Server looks for a postmaster of the node at Home and at InRepair. Children
 // that outlive a killed postmaster count as a server that is stopping: the
 // directory is still in use.
 func (h *Host) Server() (topology.ServerState, error) {
-	for _, p := range []resync.Place{resync.Home, resync.Aside} {
+	for _, p := range []resync.Place{resync.Home, resync.InRepair} {
 		state, _, err := h.serverIn(p)
 		if err != nil {
 			return topology.ServerUnknown, err

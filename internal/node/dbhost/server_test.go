@@ -30,7 +30,7 @@ func TestFrozenServerIsKilledAndNotThawed(t *testing.T) {
 		return err == nil && s == topology.ServerFrozen
 	})
 	wantCode(t, n.StartServer(t.Context()), codes.ServerRunning)
-	wantCode(t, n.Move(resync.Home, resync.Aside), codes.ServerRunning)
+	wantCode(t, n.Move(resync.Home, resync.InRepair), codes.ServerRunning)
 	f, err := n.StopServer(t.Context(), false)
 	if err != nil || f.Mode != "kill" || !f.WasRunning {
 		t.Fatalf("%+v, %v", f, err)
@@ -76,7 +76,7 @@ func TestChildrenOfAKilledPostmasterCount(t *testing.T) {
 		return err == nil && !alive
 	})
 	n.want(topology.ServerStopping)
-	wantCode(t, n.Move(resync.Home, resync.Aside), codes.ServerRunning)
+	wantCode(t, n.Move(resync.Home, resync.InRepair), codes.ServerRunning)
 	if _, err := n.StopServer(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +114,8 @@ func TestStraysOfADeadAgentAreKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(n.workshop, "trash", "x"), "")
-	if err := next.KillStrays(t.Context()); err != nil {
+	writeFile(t, filepath.Join(n.workDir, "trash", "x"), "")
+	if err := next.KillLeftovers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	<-ended

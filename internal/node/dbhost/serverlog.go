@@ -13,7 +13,7 @@ type logMark map[string]int64
 
 // plainLog is where pg_ctl sends what the server prints before its own
 // logging begins; without logging_collector it is the whole log.
-func (h *Host) plainLog() string { return filepath.Join(h.workshop, "server.log") }
+func (h *Host) plainLog() string { return filepath.Join(h.workDir, "server.log") }
 
 // serverLogs lists the files the server may be logging to.
 func (h *Host) serverLogs() []string {

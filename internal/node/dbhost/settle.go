@@ -15,14 +15,14 @@ import (
 	"github.com/repool/repool/internal/node/resync"
 )
 
-// Settle finishes crash recovery of Aside without adding WAL (hazard 2): a
+// Settle finishes crash recovery of InRepair without adding WAL (hazard 2): a
 // server of our own replays all that is there as a standby without an
 // upstream, in isolation (no TCP, a private socket folder, its own hba file, no
 // archiving), and is stopped. The control file then says "shut down in
 // recovery" at the end of the WAL, which pg_rewind accepts. A directory that
 // was shut down in order is left alone.
 func (h *Host) Settle(ctx context.Context) error {
-	dir := h.path(resync.Aside)
+	dir := h.path(resync.InRepair)
 	before, err := pgdata.ReadControl(dir)
 	if err != nil {
 		return coded(codes.SettleFailed, "", err)
@@ -110,7 +110,7 @@ const settlePatience = 2 * time.Minute
 
 // recoverIsolated runs the isolated server until it is consistent.
 func (h *Host) recoverIsolated(ctx context.Context, before pgdata.Control, all wholeWAL) error {
-	dir := h.path(resync.Aside)
+	dir := h.path(resync.InRepair)
 	p, err := h.settleProgram(dir, before, all)
 	if err != nil {
 		return err
@@ -191,7 +191,7 @@ func (h *Host) settleProgram(dir string, before pgdata.Control, all wholeWAL) (p
 	if err != nil {
 		return program{}, err
 	}
-	config, err := h.configFile(resync.Aside)
+	config, err := h.configFile(resync.InRepair)
 	if err != nil {
 		return program{}, err
 	}
@@ -236,7 +236,7 @@ func (h *Host) settleProgram(dir string, before pgdata.Control, all wholeWAL) (p
 // privateDir makes the folder for the isolated server's socket and its own
 // access rules: only the owner gets near it. A socket's path must be short.
 func (h *Host) privateDir() (string, error) {
-	dir := filepath.Join(h.workshop, "run")
+	dir := filepath.Join(h.workDir, "run")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make the isolated server's folder: %w", err)
 	}

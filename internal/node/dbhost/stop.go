@@ -32,7 +32,7 @@ const (
 	stopKill      stopMode = "kill"      // SIGKILL: postmaster, then its children
 )
 
-// StopServer stops the node's server, at Home or Aside, and proves that no
+// StopServer stops the node's server, at Home or InRepair, and proves that no
 // process of it is left. It begins with a fast stop, or with an immediate one
 // for keepWAL: a shutdown checkpoint would recycle WAL that a rewind needs. A
 // frozen server is killed at once, never thawed: thawed, a former primary
@@ -40,7 +40,7 @@ const (
 func (h *Host) StopServer(ctx context.Context, keepWAL bool) (topology.Fenced, error) {
 	begin := time.Now()
 	var fenced topology.Fenced
-	for _, p := range []resync.Place{resync.Home, resync.Aside} {
+	for _, p := range []resync.Place{resync.Home, resync.InRepair} {
 		state, _, err := h.serverIn(p)
 		if err != nil {
 			return fenced, coded(codes.StopFailed, "", err)

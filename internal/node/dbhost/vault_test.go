@@ -65,7 +65,7 @@ func TestVaultListsEachLostCommit(t *testing.T) {
 		t.Errorf("kept a second time: %+v, %v", again, err)
 	}
 	list, err := old.VaultEntries()
-	if err != nil || len(list) != 1 || list[0].Path != filepath.Join(old.workshop, "vault", e.ID) {
+	if err != nil || len(list) != 1 || list[0].Path != filepath.Join(old.workDir, "vault", e.ID) {
 		t.Errorf("listed: %+v, %v", list, err)
 	}
 	if _, err := old.VaultReport("../" + e.ID); err == nil {

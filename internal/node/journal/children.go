@@ -20,24 +20,24 @@ type Child struct {
 }
 
 // Children is the durable list of programs under way, so that the next agent
-// can kill what a dead one left: workshop/children.json.
+// can kill what a dead one left: work directory/children.json.
 type Children struct {
 	path string
 	mu   sync.Mutex
 }
 
-// OpenChildren makes sure that the workshop exists. The list is empty when
+// OpenChildren makes sure that the work directory exists. The list is empty when
 // there is no file.
-func OpenChildren(workshop string) (*Children, error) {
-	if err := makeDir(workshop); err != nil {
+func OpenChildren(workDir string) (*Children, error) {
+	if err := makeDir(workDir); err != nil {
 		return nil, fmt.Errorf("open the list of children: %w", err)
 	}
-	return &Children{path: filepath.Join(workshop, "children.json")}, nil
+	return &Children{path: filepath.Join(workDir, "children.json")}, nil
 }
 
 // OpenChildrenReadOnly is OpenChildren for one that only reads.
-func OpenChildrenReadOnly(workshop string) *Children {
-	return &Children{path: filepath.Join(workshop, "children.json")}
+func OpenChildrenReadOnly(workDir string) *Children {
+	return &Children{path: filepath.Join(workDir, "children.json")}
 }
 
 // Add records a child just started; call it before the child may do harm, or

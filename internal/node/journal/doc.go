@@ -1,5 +1,5 @@
 // Package journal is the durable memory of one node's resyncs: one JSON file a
-// run in the node's workshop, and the list of child processes that a dead
+// run in the node's work directory, and the list of child processes that a dead
 // agent may have left behind.
 //
 // A Record says what is about to be done before it is done (P4): Put returns

@@ -52,19 +52,19 @@ type cached struct {
 	err  error
 }
 
-// Open makes sure that workshop/journal exists and returns it as a Journal.
-func Open(workshop string) (*Journal, error) {
-	dir := filepath.Join(workshop, "journal")
+// Open makes sure that work directory/journal exists and returns it as a Journal.
+func Open(workDir string) (*Journal, error) {
+	dir := filepath.Join(workDir, "journal")
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	return &Journal{dir: dir, cache: map[string]cached{}}, nil
 }
 
-// OpenReadOnly is Open for one that only reads: nothing is made, and a workshop
+// OpenReadOnly is Open for one that only reads: nothing is made, and a work directory
 // that is not there holds no runs.
-func OpenReadOnly(workshop string) *Journal {
-	return &Journal{dir: filepath.Join(workshop, "journal"), readOnly: true, cache: map[string]cached{}}
+func OpenReadOnly(workDir string) *Journal {
+	return &Journal{dir: filepath.Join(workDir, "journal"), readOnly: true, cache: map[string]cached{}}
 }
 
 // Put makes rec durable under its run's id, replacing what was there.
@@ -202,7 +202,7 @@ func (j *Journal) Prune() error {
 	}
 	var errs []error
 	for i, r := range recs {
-		if i < Keep || r.Live() || r.Run.Damaged || r.Aside == AsideDamaged {
+		if i < Keep || r.Live() || r.Run.Damaged || r.Repair == RepairDamaged {
 			continue
 		}
 		errs = append(errs, os.Remove(j.path(r.Run.ID)))

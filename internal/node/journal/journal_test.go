@@ -16,16 +16,16 @@ import (
 
 func open(t *testing.T) (*Journal, string) {
 	t.Helper()
-	workshop := filepath.Join(t.TempDir(), "data.repool")
-	j, err := Open(workshop)
+	workDir := filepath.Join(t.TempDir(), "data.repool")
+	j, err := Open(workDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return j, workshop
+	return j, workDir
 }
 
 func record(seq int, outcome topology.Outcome) Record {
-	return Record{Seq: uint64(seq), Holder: "controller", Aside: AsideWhole, Saved: SavedAll,
+	return Record{Seq: uint64(seq), Holder: "controller", Repair: RepairWhole, Saved: SavedAll,
 		Request: topology.RunRequest{ID: fmt.Sprintf("run-%d", seq), Method: topology.MethodRewind},
 		Run: topology.RunState{ID: fmt.Sprintf("run-%d", seq), Method: topology.MethodRewind, Outcome: outcome,
 			Started: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
@@ -88,9 +88,9 @@ func TestNewest(t *testing.T) {
 
 func TestGarbledFilesHideNoOther(t *testing.T) {
 	t.Parallel()
-	j, workshop := open(t)
+	j, workDir := open(t)
 	put(t, j, record(1, topology.RunDone))
-	good, err := os.ReadFile(filepath.Join(workshop, "journal", "run-1.json"))
+	good, err := os.ReadFile(filepath.Join(workDir, "journal", "run-1.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestGarbledFilesHideNoOther(t *testing.T) {
 		"binary":     "\x00\x01\xff",
 		"wrong-type": `{"format":1,"seq":"x"}`,
 	} {
-		path := filepath.Join(workshop, "journal", name+".json")
+		path := filepath.Join(workDir, "journal", name+".json")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -130,8 +130,8 @@ func TestGarbledFilesHideNoOther(t *testing.T) {
 // A garbled file that is older than the newest record says nothing of today.
 func TestOldGarbledFileIsNoDoubt(t *testing.T) {
 	t.Parallel()
-	j, workshop := open(t)
-	path := filepath.Join(workshop, "journal", "old.json")
+	j, workDir := open(t)
+	path := filepath.Join(workDir, "journal", "old.json")
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -150,14 +150,14 @@ func TestOldGarbledFileIsNoDoubt(t *testing.T) {
 
 func TestPrune(t *testing.T) {
 	t.Parallel()
-	j, workshop := open(t)
+	j, workDir := open(t)
 	live, damaged := record(1, topology.RunWaiting), record(2, topology.RunInterrupted)
-	damaged.Run.Damaged, damaged.Aside = true, AsideDamaged
+	damaged.Run.Damaged, damaged.Repair = true, RepairDamaged
 	put(t, j, live, damaged)
 	for i := 3; i < Keep+10; i++ {
 		put(t, j, record(i, topology.RunDone))
 	}
-	dir := filepath.Join(workshop, "journal")
+	dir := filepath.Join(workDir, "journal")
 	stale, fresh := filepath.Join(dir, ".run-1.json123"), filepath.Join(dir, ".run-2.json123")
 	for _, p := range []string{stale, fresh} {
 		if err := os.WriteFile(p, nil, 0o600); err != nil {
@@ -186,7 +186,7 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-func TestUnusableWorkshop(t *testing.T) {
+func TestUnusableWorkDir(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -196,14 +196,14 @@ func TestUnusableWorkshop(t *testing.T) {
 		t.Errorf("open: %v", err)
 	}
 	if _, err := OpenChildren(filepath.Join(file, "x")); err == nil {
-		t.Error("children of a workshop that cannot be")
+		t.Error("children of a work directory that cannot be")
 	}
 }
 
 func TestChildren(t *testing.T) {
 	t.Parallel()
-	workshop := filepath.Join(t.TempDir(), "data.repool")
-	c, err := OpenChildren(workshop)
+	workDir := filepath.Join(t.TempDir(), "data.repool")
+	c, err := OpenChildren(workDir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestChildren(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	again, err := OpenChildren(workshop)
+	again, err := OpenChildren(workDir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestChildren(t *testing.T) {
 	if l, err := again.List(); err != nil || !reflect.DeepEqual(l, want) {
 		t.Errorf("got %v, %v", l, err)
 	}
-	if err := os.WriteFile(filepath.Join(workshop, "children.json"), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(workDir, "children.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var garbled *GarbledError

@@ -9,18 +9,18 @@ import (
 	"github.com/repool/repool/internal/core/topology"
 )
 
-// Aside says what the directory in the workshop's "aside" is, if there is one.
-type Aside string
+// RepairState says what the directory in repair is, if there is one.
+type RepairState string
 
-// The conditions of the directory aside. AsideNone is the zero value: no run
-// has put one there. Only AsideWhole may go home as it is; AsideRewound is
+// The conditions of the directory in repair. RepairNone is the zero value: no run
+// has put one there. Only RepairWhole may go home as it is; RepairRewound is
 // whole too, but may still lack standby.signal and its own configuration;
-// AsideDamaged is half rewound and must never be started.
+// RepairDamaged is half rewound and must never be started.
 const (
-	AsideNone    Aside = ""
-	AsideWhole   Aside = "whole"
-	AsideDamaged Aside = "damaged"
-	AsideRewound Aside = "rewound"
+	RepairNone    RepairState = ""
+	RepairWhole   RepairState = "whole"
+	RepairDamaged RepairState = "damaged"
+	RepairRewound RepairState = "rewound"
 )
 
 // Saved says how much of what only the replaced directory held is in the vault.
@@ -48,12 +48,12 @@ type Record struct {
 	Holder  string              `json:"holder,omitempty"`
 	Request topology.RunRequest `json:"request"`
 	Run     topology.RunState   `json:"run"`
-	Aside   Aside               `json:"aside,omitempty"`
-	// Saved is of the directory aside, Old of the replaced one in "old".
+	Repair  RepairState         `json:"repair,omitempty"`
+	// Saved is of the directory in repair, Old of the replaced one in "old".
 	Saved Saved `json:"saved,omitempty"`
 	Old   Saved `json:"old,omitempty"`
 	// Homed: this run meant to put a whole new directory at Home, so a
-	// directory both there and aside is no surprise.
+	// directory both in place and in repair is expected.
 	Homed bool `json:"homed,omitempty"`
 	// Unproven: the directory at Home was put there as a new copy, and no run
 	// has seen it stream yet. It says nothing while there is none at Home.

@@ -46,7 +46,7 @@ func (r *run) end(err *Error) {
 
 // undo brings a whole directory home again after a failure before any damage,
 // and removes a copy that was not finished. After damage nothing is undone:
-// the directory stays aside, where nobody can start it.
+// the directory stays in the work directory, where nobody can start it.
 func (r *run) undo(cause *Error) *Error {
 	s := &Step{Name: "undo", Code: codes.Internal}
 	note := ""
@@ -56,16 +56,16 @@ func (r *run) undo(cause *Error) *Error {
 	if back {
 		r.pass("undo:before")
 		r.state.stepBegin(s)
-		if e = r.Host.Move(Aside, Home); e == nil {
-			r.state.set(func(rec *journal.Record) { rec.Aside, rec.Homed = journal.AsideNone, false })
+		if e = r.Host.Move(InRepair, Home); e == nil {
+			r.state.set(func(rec *journal.Record) { rec.Repair, rec.Homed = journal.RepairNone, false })
 			note = "the directory is at home again, as it was"
 		} else {
 			err = errors.Join(err, fmt.Errorf("bring the directory home: %w", e))
 		}
 		r.state.stepEnd(note, e)
 		r.pass("undo:effect")
-	} else if !home && r.state.aside() == journal.AsideDamaged {
-		cause.Err = fmt.Errorf("%w (the directory is half done and stays aside; a base backup replaces it)", cause.Err)
+	} else if !home && r.state.repair() == journal.RepairDamaged {
+		cause.Err = fmt.Errorf("%w (the directory is half done and stays in the work directory; a base backup replaces it)", cause.Err)
 	}
 	if err != nil {
 		cause.Err = fmt.Errorf("%w; and undoing it failed: %w", cause.Err, err)
@@ -73,14 +73,14 @@ func (r *run) undo(cause *Error) *Error {
 	return cause
 }
 
-// mayGoHome says whether Home is taken, and whether the directory aside may
+// mayGoHome says whether Home is taken, and whether the directory in repair may
 // return to it as it is.
 func (r *run) mayGoHome() (home, back bool, err error) {
 	if home, err = r.Host.Exists(Home); err != nil || home {
 		return home, false, err
 	}
-	aside, err := r.Host.Exists(Aside)
-	return home, err == nil && aside && r.state.aside() == journal.AsideWhole, err
+	repair, err := r.Host.Exists(InRepair)
+	return home, err == nil && repair && r.state.repair() == journal.RepairWhole, err
 }
 
 // dropCopy removes a copy that has not gone home.
@@ -98,23 +98,23 @@ func (r *run) dropCopy() error {
 // damaged says whether the node has nothing but a half-done directory.
 func (r *run) damaged() bool { return Damaged(r.state.record(), r.Host) }
 
-// Damaged says whether all that the node has is a directory aside that must
+// Damaged says whether all that the node has is a directory in repair that must
 // never be started. Where the places cannot be looked at, the record counts.
 func Damaged(rec journal.Record, h HostInspector) bool {
-	if rec.Aside != journal.AsideDamaged {
+	if rec.Repair != journal.RepairDamaged {
 		return false
 	}
 	home, err := h.Exists(Home)
 	if err != nil {
 		return rec.Run.Damaged
 	}
-	aside, err := h.Exists(Aside)
-	return !home && (aside || err != nil)
+	repair, err := h.Exists(InRepair)
+	return !home && (repair || err != nil)
 }
 
 // TakeOver closes the record of a run whose process has died: it is
 // interrupted, at the step where the journal last saw it. Nothing is moved;
-// what stays aside cannot be started, and the planner decides what follows.
+// what stays in the work directory cannot be started, and the planner decides what follows.
 func TakeOver(rec journal.Record, h HostInspector, now time.Time) journal.Record {
 	run := &rec.Run
 	step := run.Step()
@@ -133,13 +133,13 @@ func TakeOver(rec journal.Record, h HostInspector, now time.Time) journal.Record
 }
 
 // inherit makes the run's record begin with what the newest one knew of the
-// directory aside. What nobody can vouch for counts as damaged.
+// directory in repair. What nobody can vouch for counts as damaged.
 func (r *run) inherit() error {
 	prior := r.Prior.Record
 	r.state.set(func(rec *journal.Record) {
 		rec.Seq, rec.Old, rec.Unproven = prior.Seq+1, prior.Old, prior.Unproven
 	})
-	there, err := r.Host.Exists(Aside)
+	there, err := r.Host.Exists(InRepair)
 	if err != nil {
 		// Keep what was known, so that the next run can inherit it from here.
 		r.state.set(func(rec *journal.Record) { r.adopt(rec, prior) })
@@ -154,15 +154,15 @@ func (r *run) inherit() error {
 	return nil
 }
 
-// adopt copies into rec what prior says of the directory aside.
+// adopt copies into rec what prior says of the directory in repair.
 func (r *run) adopt(rec *journal.Record, prior journal.Record) {
-	rec.Aside, rec.Saved, rec.Homed = prior.Aside, prior.Saved, prior.Homed
+	rec.Repair, rec.Saved, rec.Homed = prior.Repair, prior.Saved, prior.Homed
 	rec.Run.Vault, rec.Run.Damaged = prior.Run.Vault, prior.Run.Damaged
 	switch {
-	case r.Prior.Garbled, prior.Aside == journal.AsideNone:
-		rec.Aside = journal.AsideDamaged
-	case prior.Aside == journal.AsideRewound && !sameUpstream(prior.Request.Upstream, r.req.Upstream):
-		rec.Aside = journal.AsideDamaged // rewound to a line that is no longer the pool's
+	case r.Prior.Garbled, prior.Repair == journal.RepairNone:
+		rec.Repair = journal.RepairDamaged
+	case prior.Repair == journal.RepairRewound && !sameUpstream(prior.Request.Upstream, r.req.Upstream):
+		rec.Repair = journal.RepairDamaged // rewound to a line that is no longer the pool's
 	}
 }
 

@@ -10,14 +10,14 @@ import (
 type Place string
 
 // Home is the node's data directory, the only place a server is ever started
-// from by a service manager or a person. Aside, New and Old are in the node's
-// workshop on the same file system: Aside holds the data directory while it
+// from by a service manager or a person. InRepair, New and Old are in the node's
+// work directory on the same file system: InRepair holds the data directory while it
 // is worked on, New a base backup being made, Old the copy that was replaced.
 const (
-	Home  Place = "home"
-	Aside Place = "aside"
-	New   Place = "new"
-	Old   Place = "old"
+	Home     Place = "home"
+	InRepair Place = "repair"
+	New      Place = "new"
+	Old      Place = "old"
 )
 
 // Progress is called with what has been moved so far; total 0 is unknown.
@@ -31,7 +31,7 @@ type HostInspector interface {
 	Control(p Place) (topology.Control, error)
 	// Server looks for a postmaster of the node, wherever it was started.
 	Server() (topology.ServerState, error)
-	// ProbeWAL reads the node's own WAL (Home or Aside) against a history.
+	// ProbeWAL reads the node's own WAL (Home or InRepair) against a history.
 	ProbeWAL(primary topology.History) (topology.WALProbe, error)
 	// FreeBytes is the space left on the data directory's file system.
 	FreeBytes() (uint64, error)
@@ -58,7 +58,7 @@ type HostOperator interface {
 	// not exist. Moving Home away proves first, and again afterwards, that no
 	// postmaster lives in it, and moves it back where one does.
 	Move(from, to Place) error
-	// Remove deletes a place of the workshop; never Home. A crash in it leaves
+	// Remove deletes a place of the work directory; never Home. A crash in it leaves
 	// the place whole or empty: what is half removed has another name.
 	Remove(p Place) error
 
@@ -74,9 +74,9 @@ type HostOperator interface {
 	Vault(ctx context.Context, req topology.RunRequest, from Place, see Progress) (topology.VaultEntry, error)
 	// RefillWAL puts vaulted segments that a rewind needs back into p's pg_wal.
 	RefillWAL(p Place, entry topology.VaultEntry) error
-	// Settle finishes crash recovery of Aside in isolation without adding WAL.
+	// Settle finishes crash recovery of InRepair in isolation without adding WAL.
 	Settle(ctx context.Context) error
-	// Rewind runs pg_rewind on Aside; needed is false where pg_rewind saw no
+	// Rewind runs pg_rewind on InRepair; needed is false where pg_rewind saw no
 	// divergence and changed nothing. An error that came before any change says
 	// so: Error.Untouched, or a method Untouched of the Host's own error type.
 	Rewind(ctx context.Context, up topology.Upstream, see Progress) (needed bool, err error)
@@ -86,8 +86,8 @@ type HostOperator interface {
 	VerifyBackup(ctx context.Context) error
 	// Custom runs the operator's own resync_command from the agent's configuration.
 	Custom(ctx context.Context, req topology.RunRequest) error
-	// KillStrays kills programs that an earlier, dead agent left running on this node.
-	KillStrays(ctx context.Context) error
+	// KillLeftovers kills programs that an earlier, dead agent left running on this node.
+	KillLeftovers(ctx context.Context) error
 }
 
 // Host is one node's data directory, server and programs on this machine.

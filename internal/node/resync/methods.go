@@ -20,20 +20,20 @@ var steps = map[topology.Method][]Step{
 	},
 	topology.MethodAdopt: {
 		takeStock(), confirm(), ensureSlot(), requireStopped(),
-		makeRoom(), moveAside(), proveOnLine(),
+		makeRoom(), moveAway(), proveOnLine(),
 		restoreRewound(), writeStandby(), moveHome(), startServer(), waitStreaming(),
 		discardOld(),
 	},
 	topology.MethodRewind: {
 		takeStock(), saveConfig(), confirm(), ensureSlot(), checkpointUpstream(),
-		stopServer(), makeRoom(), moveAside(), vault(),
+		stopServer(), makeRoom(), moveAway(), vault(),
 		refillWAL(), settle(), rewind(),
 		restoreConfig(), writeStandby(), moveHome(), startServer(), waitStreaming(),
 		discardOld(),
 	},
 	topology.MethodBaseBackup: {
 		takeStock(), saveConfig(), confirm(), ensureSlot(), checkSpace(),
-		stopServer(), makeRoom(), moveAside(), vault(),
+		stopServer(), makeRoom(), moveAway(), vault(),
 		copyUpstream(), verifyCopy(),
 		restoreConfig(), writeStandby(), moveNewHome(), startServer(), waitStreaming(),
 		retire(), discardOld(),

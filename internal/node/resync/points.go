@@ -7,7 +7,7 @@ import (
 )
 
 // CrashEnv names the environment variable that holds the point at which a program built with -tags crashpoints kills
-// itself, such as "rewind:move-aside:effect". No other program reads it.
+// itself, such as "rewind:move-away:effect". No other program reads it.
 const CrashEnv = "REPOOL_CRASHPOINT"
 
 // The parts of a step at which a process can die, in order.
@@ -22,7 +22,7 @@ const (
 )
 
 // endPoints are reached by every run after its last step, and undoPoints by
-// one that fails with its directory aside.
+// one that fails with its directory in repair.
 var (
 	endPoints  = []string{"end:before", "end:after"}
 	undoPoints = []string{"undo:before", "undo:effect"}

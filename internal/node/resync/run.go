@@ -58,7 +58,7 @@ type Options struct {
 type Prior struct {
 	// Record is the newest readable one; the zero value: there is none.
 	Record journal.Record
-	// Garbled: some journal file cannot be read, so a directory aside is unknown.
+	// Garbled: some journal file cannot be read, so a directory in repair is unknown.
 	Garbled bool
 }
 
@@ -100,7 +100,7 @@ func Run(ctx context.Context, o Options, req topology.RunRequest) journal.Record
 func (r *run) begin() *Error {
 	first := &Step{Name: "begin", Code: codes.Internal}
 	if err := r.inherit(); err != nil {
-		return first.failed(fmt.Errorf("look for a directory aside: %w", err))
+		return first.failed(fmt.Errorf("look for a directory in repair: %w", err))
 	}
 	if err := r.state.put(); err != nil {
 		return first.failed(err)
@@ -176,11 +176,11 @@ func (r *run) step(s *Step) *Error {
 	}
 	r.point(s, atEffect)
 	if s.Damages {
-		aside := journal.AsideRewound
+		repair := journal.RepairRewound
 		if r.unchanged {
-			aside = journal.AsideWhole
+			repair = journal.RepairWhole
 		}
-		r.state.set(func(rec *journal.Record) { rec.Aside, rec.Run.Damaged = aside, false })
+		r.state.set(func(rec *journal.Record) { rec.Repair, rec.Run.Damaged = repair, false })
 	}
 	r.state.stepEnd(note, nil)
 	if s.Damages {
@@ -208,10 +208,10 @@ func (r *run) allow(s *Step) error {
 	if !s.Damages {
 		return nil
 	}
-	r.state.set(func(rec *journal.Record) { rec.Aside, rec.Run.Damaged = journal.AsideDamaged, true })
+	r.state.set(func(rec *journal.Record) { rec.Repair, rec.Run.Damaged = journal.RepairDamaged, true })
 	if err := r.state.put(); err != nil {
 		// Not on disk, so nothing was begun: the directory is as whole as before.
-		r.state.set(func(rec *journal.Record) { rec.Aside, rec.Run.Damaged = journal.AsideWhole, false })
+		r.state.set(func(rec *journal.Record) { rec.Repair, rec.Run.Damaged = journal.RepairWhole, false })
 		return &Error{Code: codes.Internal, Err: err}
 	}
 	r.point(s, atMarked)
@@ -270,8 +270,8 @@ func (r *run) stepFailed(s *Step, err error) *Error {
 	se := s.failed(err)
 	if s.Damages && se.Untouched {
 		r.state.set(func(rec *journal.Record) {
-			if rec.Aside == journal.AsideDamaged {
-				rec.Aside, rec.Run.Damaged = journal.AsideWhole, false
+			if rec.Repair == journal.RepairDamaged {
+				rec.Repair, rec.Run.Damaged = journal.RepairWhole, false
 			}
 		})
 	}

@@ -61,7 +61,7 @@ func TestJournalFails(t *testing.T) {
 					for _, b := range w.Broken() {
 						t.Errorf("%s, write %d: %s", m, n, b)
 					}
-					half := w.View().Aside != nil && w.View().Aside.Content != fakehost.Whole
+					half := w.View().InRepair != nil && w.View().InRepair.Content != fakehost.Whole
 					if half && (!log.last.Run.Damaged || !rec.Run.Damaged) {
 						t.Errorf("%s, write %d: the directory is half done, the journal says %+v", m, n, log.last)
 					}
@@ -200,7 +200,7 @@ func TestPoints(t *testing.T) {
 	if n := len(slices.Compact(slices.Sorted(slices.Values(all)))); n != len(all) {
 		t.Errorf("%d points, %d names", len(all), n)
 	}
-	for _, want := range []string{"rewind:rewind:marked", "rewind:move-aside:effect", "base-backup:copy:progress",
+	for _, want := range []string{"rewind:rewind:marked", "rewind:move-away:effect", "base-backup:copy:progress",
 		"adopt:undo:before", "custom:end:after"} {
 		if !slices.Contains(all, want) {
 			t.Errorf("no point %s", want)
@@ -224,8 +224,8 @@ func TestStepOrder(t *testing.T) {
 	for _, m := range []topology.Method{topology.MethodRewind, topology.MethodBaseBackup} {
 		harm := map[topology.Method]string{topology.MethodRewind: "rewind", topology.MethodBaseBackup: "copy"}[m]
 		before(m, "ensure-slot", harm)             // hazard 37
-		before(m, "stop-server", "move-aside")     // hazard 54
-		before(m, "move-aside", "vault")           // nobody can write to what is saved
+		before(m, "stop-server", "move-away")      // hazard 54
+		before(m, "move-away", "vault")            // nobody can write to what is saved
 		before(m, "vault", harm)                   // P3
 		before(m, harm, "restore-config")          // hazard 10
 		before(m, "write-standby", "move-home")    // hazard 9
@@ -233,6 +233,6 @@ func TestStepOrder(t *testing.T) {
 	}
 	before(topology.MethodRewind, "checkpoint-upstream", "rewind") // hazard 2
 	before(topology.MethodRewind, "settle", "rewind")              // hazard 5
-	before(topology.MethodAdopt, "move-aside", "prove-on-line")
+	before(topology.MethodAdopt, "move-away", "prove-on-line")
 	before(topology.MethodAdopt, "prove-on-line", "write-standby")
 }

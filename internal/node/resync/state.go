@@ -79,7 +79,7 @@ func (s *state) record() journal.Record {
 	return clone(s.rec)
 }
 
-func (s *state) aside() journal.Aside { return s.record().Aside }
+func (s *state) repair() journal.RepairState { return s.record().Repair }
 
 // stepBegin adds a step to the record, in memory.
 func (s *state) stepBegin(st *Step) {

@@ -20,45 +20,45 @@ const askTimeout = 15 * time.Second
 func takeStock() Step {
 	return Step{Name: "take-stock", Code: codes.Internal, ReadOnly: true,
 		do: func(ctx context.Context, r *run) (string, error) {
-			if err := r.Host.KillStrays(ctx); err != nil {
+			if err := r.Host.KillLeftovers(ctx); err != nil {
 				return "", fmt.Errorf("kill what an earlier run left running: %w", err)
 			}
 			home, err := r.Host.Exists(Home)
 			if err != nil {
 				return "", err
 			}
-			aside, err := r.Host.Exists(Aside)
+			repair, err := r.Host.Exists(InRepair)
 			if err != nil {
 				return "", err
 			}
-			if err := r.checkPlaces(home, aside); err != nil {
+			if err := r.checkPlaces(home, repair); err != nil {
 				return "", err
 			}
 			if err := r.checkMount(); err != nil {
 				return "", err
 			}
-			if aside {
-				return fmt.Sprintf("a directory is aside (%s)", r.state.aside()), nil
+			if repair {
+				return fmt.Sprintf("a directory is in repair (%s)", r.state.repair()), nil
 			}
 			return "", nil
 		}}
 }
 
 // checkPlaces refuses a method that cannot work with what there is.
-func (r *run) checkPlaces(home, aside bool) error {
+func (r *run) checkPlaces(home, repair bool) error {
 	rec := r.state.record()
 	whole := r.req.Method == topology.MethodBaseBackup || r.req.Method == topology.MethodCustom
 	running := r.req.Method == topology.MethodStart || r.req.Method == topology.MethodFollow ||
 		r.req.Method == topology.MethodCustom
 	switch {
-	case home && aside && !running && !rec.Homed && rec.Aside != journal.AsideDamaged:
-		return Errorf(codes.HomeOccupied, "the node's directory was moved aside by an earlier run, and another one stands "+
+	case home && repair && !running && !rec.Homed && rec.Repair != journal.RepairDamaged:
+		return Errorf(codes.HomeOccupied, "the node's directory was moved to the work directory by an earlier run, and another one stands "+
 			"at its place now")
 	case home || whole:
 		return nil
-	case !aside:
+	case !repair:
 		return Errorf(codes.NoData, "there is no data directory to work on")
-	case rec.Aside == journal.AsideDamaged:
+	case rec.Repair == journal.RepairDamaged:
 		return Errorf(codes.Damaged, "the only directory of the node is half done, or nobody knows its condition")
 	}
 	return nil
@@ -74,7 +74,7 @@ func (r *run) checkMount() error {
 		return fmt.Errorf("see whether the data directory is a mount point: %w", err)
 	}
 	if mount {
-		return Errorf(codes.MountPoint, "the data directory is a mount point, so it cannot be moved aside while it is "+
+		return Errorf(codes.MountPoint, "the data directory is a mount point, so it cannot be moved to the work directory while it is "+
 			"worked on")
 	}
 	return nil

@@ -62,12 +62,12 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 	case !ok:
 		r.saved(journal.SavedNothing)
 		return "there is no directory to save from", true, nil
-	case p == Aside && (rec.Aside == journal.AsideDamaged || rec.Aside == journal.AsideRewound):
+	case p == InRepair && (rec.Repair == journal.RepairDamaged || rec.Repair == journal.RepairRewound):
 		if rec.Saved == journal.SavedUnknown {
 			return r.keepWhole("the directory is half overwritten: what it held before cannot be told")
 		}
 		return "saved by an earlier run", true, nil
-	case p == Aside && rec.Saved.Enough() && sameUpstream(r.Prior.Record.Request.Upstream, r.req.Upstream):
+	case p == InRepair && rec.Saved.Enough() && sameUpstream(r.Prior.Record.Request.Upstream, r.req.Upstream):
 		return "saved by an earlier run", true, nil
 	}
 	switch over := r.overwritten(); {
@@ -133,7 +133,7 @@ func (r *run) roomToKeep() error {
 	if err != nil || !old || r.state.record().Old.Enough() {
 		return err
 	}
-	return &Error{Code: codes.VaultFailed, Hint: "look at old in the node's workshop, and remove it when nothing in it " +
+	return &Error{Code: codes.VaultFailed, Hint: "look at old in the node's work directory, and remove it when nothing in it " +
 		"is needed",
 		Err: errors.New("what this directory holds cannot be saved either, and an earlier one of that kind is kept still")}
 }
@@ -142,21 +142,21 @@ func (r *run) saved(s journal.Saved) {
 	r.state.set(func(rec *journal.Record) { rec.Saved = s })
 }
 
-// wholeAside refuses to touch a directory that is not whole and aside.
-func (r *run) wholeAside() error {
-	there, err := r.Host.Exists(Aside)
+// wholeInRepair refuses to touch a directory that is not whole and in repair.
+func (r *run) wholeInRepair() error {
+	there, err := r.Host.Exists(InRepair)
 	if err != nil {
 		return err
 	}
-	if a := r.state.aside(); !there || a != journal.AsideWhole {
-		return Errorf(codes.Damaged, "the directory is not whole and aside (%q)", a)
+	if a := r.state.repair(); !there || a != journal.RepairWhole {
+		return Errorf(codes.Damaged, "the directory is not whole and in repair (%q)", a)
 	}
 	return nil
 }
 
 // rewoundAlready skips a step when an earlier run finished the rewind.
 func rewoundAlready(_ context.Context, r *run) (string, bool, error) {
-	if r.state.aside() == journal.AsideRewound {
+	if r.state.repair() == journal.RepairRewound {
 		return "an earlier run has rewound the directory already", true, nil
 	}
 	return "", false, nil
@@ -172,14 +172,14 @@ func refillWAL() Step {
 			return "", r.state.record().Run.Vault == nil, nil
 		},
 		do: func(_ context.Context, r *run) (string, error) {
-			if err := r.wholeAside(); err != nil {
+			if err := r.wholeInRepair(); err != nil {
 				return "", err
 			}
-			return "", r.Host.RefillWAL(Aside, *r.state.record().Run.Vault)
+			return "", r.Host.RefillWAL(InRepair, *r.state.record().Run.Vault)
 		}}
 }
 
-// settle finishes crash recovery aside, adding no WAL: pg_rewind wants a
+// settle finishes crash recovery in the work directory, adding no WAL: pg_rewind wants a
 // directory that was shut down, and its own way of doing it makes nodes
 // diverge that had not (hazard 3).
 func settle() Step {
@@ -188,7 +188,7 @@ func settle() Step {
 			if note, done, err := rewoundAlready(ctx, r); done || err != nil {
 				return note, done, err
 			}
-			c, err := r.Host.Control(Aside)
+			c, err := r.Host.Control(InRepair)
 			if err != nil {
 				return "", false, fmt.Errorf("read the control file: %w", err)
 			}
@@ -198,14 +198,14 @@ func settle() Step {
 			return "", false, nil
 		},
 		do: func(ctx context.Context, r *run) (string, error) {
-			if err := r.wholeAside(); err != nil {
+			if err := r.wholeInRepair(); err != nil {
 				return "", err
 			}
 			return "", r.Host.Settle(ctx)
 		}}
 }
 
-// rewind overwrites the directory aside with the primary's blocks. pg_rewind's
+// rewind overwrites the directory in repair with the primary's blocks. pg_rewind's
 // "nothing to do" is believed only where the WAL says the same (hazards 1 and 2).
 func rewind() Step {
 	return Step{Name: "rewind", Code: codes.RewindFailed, Clearance: true, Damages: true, Moves: true,

@@ -11,7 +11,7 @@ import (
 
 // data is where the node's data directory is now; ok is false when there is none.
 func (r *run) data() (p Place, ok bool, err error) {
-	for _, p := range []Place{Home, Aside} {
+	for _, p := range []Place{Home, InRepair} {
 		there, err := r.Host.Exists(p)
 		if err != nil || there {
 			return p, there, err
@@ -32,7 +32,7 @@ func (r *run) work() (Place, error) {
 	return p, err
 }
 
-// makeRoom frees Aside when Home holds the newer directory: an earlier run put
+// makeRoom frees InRepair when Home holds the newer directory: an earlier run put
 // a copy at Home and ended before it could put the old one away. Nothing that
 // may be the only copy of something is deleted.
 func makeRoom() Step {
@@ -42,8 +42,8 @@ func makeRoom() Step {
 			if err != nil || !home {
 				return "", true, err
 			}
-			aside, err := r.Host.Exists(Aside)
-			return "", !aside, err
+			repair, err := r.Host.Exists(InRepair)
+			return "", !repair, err
 		},
 		do: func(_ context.Context, r *run) (string, error) {
 			if r.worthless() {
@@ -54,7 +54,7 @@ func makeRoom() Step {
 }
 
 // worthless says that Home is a copy which never streamed and holds nothing of
-// its own, so that a new copy can take its place and the one aside stays what
+// its own, so that a new copy can take its place and the one in repair stays what
 // it is: the last that is known to be good (P5).
 func (r *run) worthless() bool {
 	if r.req.Method != topology.MethodBaseBackup || !r.state.record().Unproven {
@@ -77,10 +77,10 @@ func (r *run) dropHome() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("remove a copy that never streamed: %w", err)
 	}
-	return "the copy at home never streamed and is removed; the one aside stays", nil
+	return "the copy at home never streamed and is removed; the one in repair stays", nil
 }
 
-// putAway moves Aside to Old. Of two old copies the one with nothing to lose goes;
+// putAway moves InRepair to Old. Of two old copies the one with nothing to lose goes;
 // of two that hold something neither does.
 func (r *run) putAway() (string, error) {
 	rec := r.state.record()
@@ -89,10 +89,10 @@ func (r *run) putAway() (string, error) {
 		return "", err
 	}
 	if old && rec.Saved.Enough() && !rec.Old.Enough() {
-		if err := r.Host.Remove(Aside); err != nil {
+		if err := r.Host.Remove(InRepair); err != nil {
 			return "", fmt.Errorf("remove the replaced copy: %w", err)
 		}
-		r.forgetAside()
+		r.forgetRepair()
 		return "the replaced copy held nothing that is not saved, and is removed", nil
 	}
 	if old && !rec.Old.Enough() {
@@ -108,24 +108,24 @@ func (r *run) putAway() (string, error) {
 	if err := r.state.put(); err != nil {
 		return "", err
 	}
-	if err := r.Host.Move(Aside, Old); err != nil {
+	if err := r.Host.Move(InRepair, Old); err != nil {
 		return "", fmt.Errorf("put the replaced copy away: %w", err)
 	}
-	r.forgetAside()
+	r.forgetRepair()
 	return "the replaced copy is put away", nil
 }
 
-// forgetAside notes that nothing is aside any more.
-func (r *run) forgetAside() {
+// forgetRepair notes that nothing is in repair any more.
+func (r *run) forgetRepair() {
 	r.state.set(func(rec *journal.Record) {
-		rec.Aside, rec.Saved, rec.Homed = journal.AsideNone, journal.SavedUnknown, false
+		rec.Repair, rec.Saved, rec.Homed = journal.RepairNone, journal.SavedUnknown, false
 		rec.Run.Damaged = false
 	})
 }
 
-// moveAside takes the directory from the only place that others know (P4).
-func moveAside() Step {
-	return Step{Name: "move-aside", Code: codes.Internal,
+// moveAway takes the directory from the only place that others know (P4).
+func moveAway() Step {
+	return Step{Name: "move-away", Code: codes.Internal,
 		done: func(_ context.Context, r *run) (string, bool, error) {
 			home, err := r.Host.Exists(Home)
 			if err != nil || !home {
@@ -139,18 +139,18 @@ func moveAside() Step {
 		},
 		intend: func(r *run) {
 			r.state.set(func(rec *journal.Record) {
-				rec.Aside, rec.Saved, rec.Homed = journal.AsideWhole, journal.SavedUnknown, false
+				rec.Repair, rec.Saved, rec.Homed = journal.RepairWhole, journal.SavedUnknown, false
 			})
 		},
 		do: func(_ context.Context, r *run) (string, error) {
-			err := r.Host.Move(Home, Aside)
+			err := r.Host.Move(Home, InRepair)
 			if err == nil {
 				return "", nil
 			}
 			if running := r.serverStopped(); running != nil {
 				return "", fmt.Errorf("%w: %w", running, err)
 			}
-			return "", fmt.Errorf("move the directory aside: %w", err)
+			return "", fmt.Errorf("move the directory in repair: %w", err)
 		}}
 }
 
@@ -162,20 +162,20 @@ func moveHome() Step {
 			if err != nil || home {
 				return "", home, err
 			}
-			aside, err := r.Host.Exists(Aside)
+			repair, err := r.Host.Exists(InRepair)
 			if r.req.Method == topology.MethodCustom {
-				return "", !aside || r.state.aside() != journal.AsideWhole, err
+				return "", !repair || r.state.repair() != journal.RepairWhole, err
 			}
 			return "", false, err
 		},
 		do: func(_ context.Context, r *run) (string, error) {
-			if a := r.state.aside(); a != journal.AsideWhole && a != journal.AsideRewound {
-				return "", Errorf(codes.Damaged, "the directory aside must not go home (%s)", a)
+			if a := r.state.repair(); a != journal.RepairWhole && a != journal.RepairRewound {
+				return "", Errorf(codes.Damaged, "the directory in repair must not go home (%s)", a)
 			}
-			if err := r.Host.Move(Aside, Home); err != nil {
+			if err := r.Host.Move(InRepair, Home); err != nil {
 				return "", fmt.Errorf("bring the directory home: %w", err)
 			}
-			r.forgetAside()
+			r.forgetRepair()
 			return "", nil
 		}}
 }
@@ -197,8 +197,8 @@ func moveNewHome() Step {
 func retire() Step {
 	return Step{Name: "retire", Code: codes.Internal, Bound: true,
 		done: func(_ context.Context, r *run) (string, bool, error) {
-			aside, err := r.Host.Exists(Aside)
-			return "", !aside, err
+			repair, err := r.Host.Exists(InRepair)
+			return "", !repair, err
 		},
 		do: func(_ context.Context, r *run) (string, error) { return r.putAway() }}
 }

@@ -26,7 +26,7 @@ func saveConfig() Step {
 				return "", false, err
 			case !ok:
 				return "there is no directory; the copy kept earlier is used", true, nil
-			case p == Aside && r.state.aside() != journal.AsideWhole:
+			case p == InRepair && r.state.repair() != journal.RepairWhole:
 				return "the directory is half done; the copy kept earlier is used", true, nil
 			}
 			return "", false, nil
@@ -63,7 +63,7 @@ func restoreRewound() Step {
 	s := restoreConfig()
 	s.done = func(_ context.Context, r *run) (string, bool, error) {
 		home, err := r.Host.Exists(Home)
-		return "", home || r.state.aside() != journal.AsideRewound, err
+		return "", home || r.state.repair() != journal.RepairRewound, err
 	}
 	return s
 }

@@ -9,7 +9,7 @@ import (
 
 // Tidy puts away what an interrupted run left beside a directory that streams
 // meanwhile: a base backup that died between its last steps leaves the old
-// directory aside, and perhaps no run will ever be needed again. It does
+// directory in repair, and perhaps no run will ever be needed again. It does
 // nothing unless the server at Home is a streaming standby (P5). The caller
 // holds the node's lock, and no run is in progress.
 func Tidy(ctx context.Context, o Options) error {
@@ -61,12 +61,12 @@ func (r *run) leftOver() (bool, error) {
 	if err != nil || !home {
 		return false, err
 	}
-	aside, err := r.Host.Exists(Aside)
+	repair, err := r.Host.Exists(InRepair)
 	if err != nil {
 		return false, err
 	}
 	old, err := r.Host.Exists(Old)
-	if err != nil || !aside && !(old && r.state.rec.Old.Enough()) {
+	if err != nil || !repair && !(old && r.state.rec.Old.Enough()) {
 		return false, err
 	}
 	st, err := r.Host.Server()

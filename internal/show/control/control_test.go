@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
@@ -135,7 +136,7 @@ func TestStatusAndHistoryArriveWhole(t *testing.T) {
 		status: Status{At: at, Version: "1", PID: 7, Acting: true, Pass: 3, PassTook: time.Second,
 			Snapshot: topology.Snapshot{Taken: at,
 				Nodes: []topology.Node{{ID: 1, SQL: topology.SQLFacts{Replay: 0x16B374D848}}}},
-			Decisions: []plan.Decision{{Node: 1, Action: plan.Attach, Code: plan.CodeReady, Upstream: 0}},
+			Decisions: []plan.Decision{{Node: 1, Action: plan.Attach, Code: codes.Ready, Upstream: 0}},
 			Memory:    plan.Memory{Holds: []plan.Hold{{Node: 1, Why: "x"}}}},
 		events: []event.Event{{ID: 1, At: at, Node: 1, Kind: "run", Code: "done", Text: "x",
 			Data: json.RawMessage(`{"a":1}`)}},

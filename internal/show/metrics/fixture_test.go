@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -49,12 +50,12 @@ func pool(n int) control.Status {
 			Agent: topology.Inspection{Source: src, Dir: topology.DirPresent, Server: topology.ServerRunning,
 				DataBytes: 1 << 30, WALBytes: 1 << 28, FreeBytes: 1 << 40},
 			Lineage: topology.Lineage{Source: src, Verdict: topology.LineageOnLine}})
-		st.Decisions = append(st.Decisions, plan.Decision{Node: id, Action: plan.None, Code: plan.CodeHealthy,
-			Severity: plan.OK})
+		st.Decisions = append(st.Decisions, plan.Decision{Node: id, Action: plan.None, Code: codes.Healthy,
+			Severity: codes.OK})
 		st.Memory.Nodes = append(st.Memory.Nodes, plan.NodeMemory{Node: id})
 	}
 	st.Snapshot.Nodes[0].SQL, st.Snapshot.Nodes[0].Lineage = primary, topology.Lineage{}
-	st.Decisions[0].Code = plan.CodePrimary
+	st.Decisions[0].Code = codes.Primary
 	view.Nodes[1].Status = topology.PoolDown
 	lost := &st.Snapshot.Nodes[1]
 	lost.SQL = topology.SQLFacts{Source: topology.Source{At: noon, Err: "refused"}, Refused: true}
@@ -64,8 +65,8 @@ func pool(n int) control.Status {
 		Started: noon.Add(-time.Minute),
 		Steps:   []topology.StepRun{{Name: "vault"}, {Name: "rewind"}}, BytesDone: 100, BytesTotal: 400,
 		Vault: &topology.VaultEntry{ID: "v1", Node: 1, Bytes: 9216, Commits: 25}}
-	st.Decisions[1] = plan.Decision{Node: 1, Action: plan.Wait, Method: topology.MethodRewind, Code: plan.CodeResyncing,
-		Severity: plan.Work}
+	st.Decisions[1] = plan.Decision{Node: 1, Action: plan.Wait, Method: topology.MethodRewind, Code: codes.Resyncing,
+		Severity: codes.Work}
 	st.Memory.Holds = []plan.Hold{{Node: topology.NoNode}, {Node: 1, Until: noon}}
 	st.Snapshot.Pools = []topology.PoolView{view}
 	return st

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -104,7 +105,7 @@ func (w *watch) parked(st *control.Status) (events []Event) {
 		if at, before := w.told.Parked[m.Node]; before && at.Equal(m.ParkedAt) {
 			continue
 		}
-		info, _ := plan.Explain(m.Parked)
+		info, _ := codes.Explain(m.Parked)
 		events = append(events, Event{Kind: NodeParked, At: st.At, Nodes: []topology.NodeID{m.Node}, Code: string(m.Parked),
 			Text: fmt.Sprintf("repool has given up on node %d: %s", m.Node, m.ParkedWhy),
 			Hint: strings.ReplaceAll(info.Do, "NODE", m.Node.String())})
@@ -115,7 +116,7 @@ func (w *watch) parked(st *control.Status) (events []Event) {
 
 // unresponsive tells that Pgpool-II ignores requests, once until it executes one again.
 func (w *watch) unresponsive(st *control.Status) []Event {
-	i := slices.IndexFunc(st.Decisions, func(d plan.Decision) bool { return d.Code == plan.CodePoolUnresponsive })
+	i := slices.IndexFunc(st.Decisions, func(d plan.Decision) bool { return d.Code == codes.PoolUnresponsive })
 	before := w.told.Unresponsive
 	w.told.Unresponsive = i >= 0
 	if i < 0 || before {

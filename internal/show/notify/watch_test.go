@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -24,7 +25,7 @@ func whole(sec int) control.Status {
 		st.Snapshot.Nodes = append(st.Snapshot.Nodes, topology.Node{ID: id, Agent: topology.Inspection{Source: src},
 			SQL: topology.SQLFacts{Source: src, InRecovery: i > 0, Timeline: 2,
 				Receiver: topology.WALReceiver{Status: "streaming", Timeline: 2}}})
-		st.Decisions = append(st.Decisions, plan.Decision{Node: id, Code: plan.CodeHealthy, Severity: plan.OK})
+		st.Decisions = append(st.Decisions, plan.Decision{Node: id, Code: codes.Healthy, Severity: codes.OK})
 		st.Memory.Nodes = append(st.Memory.Nodes, plan.NodeMemory{Node: id})
 	}
 	return st
@@ -35,7 +36,7 @@ func without(sec int, nodes ...int) control.Status {
 	st := whole(sec)
 	for _, n := range nodes {
 		st.Snapshot.Pools[0].Nodes[n].Status = topology.PoolDown
-		st.Decisions[n].Code, st.Decisions[n].Reason = plan.CodeStandbyDown, "its server is down"
+		st.Decisions[n].Code, st.Decisions[n].Reason = codes.StandbyDown, "its server is down"
 	}
 	return st
 }
@@ -56,7 +57,7 @@ func both(sec, quiet, gone int) control.Status {
 
 func parked(sec int, at time.Time) control.Status {
 	st := without(sec, 1)
-	st.Memory.Nodes[1].Parked, st.Memory.Nodes[1].ParkedWhy, st.Memory.Nodes[1].ParkedAt = plan.CodeNoSpace, "5 runs "+
+	st.Memory.Nodes[1].Parked, st.Memory.Nodes[1].ParkedWhy, st.Memory.Nodes[1].ParkedAt = codes.NoSpace, "5 runs "+
 		"failed", at
 	return st
 }
@@ -69,7 +70,7 @@ func blind(sec int) control.Status {
 
 func deaf(sec int) control.Status {
 	st := whole(sec)
-	st.Decisions = []plan.Decision{{Node: 1, Code: plan.CodePoolUnresponsive, Severity: plan.Refused}}
+	st.Decisions = []plan.Decision{{Node: 1, Code: codes.PoolUnresponsive, Severity: codes.Refused}}
 	return st
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 )
 
@@ -25,7 +26,7 @@ func DecisionOf(d plan.Decision) Decision {
 		Estimate: estimate(d.Estimate)}
 	action := ""
 	switch {
-	case d.Method != "" && d.Severity != plan.Refused:
+	case d.Method != "" && d.Severity != codes.Refused:
 		action = string(d.Method)
 	case d.Action != plan.None && d.Action != plan.Wait && d.Action != "":
 		action = string(d.Action)
@@ -37,7 +38,7 @@ func DecisionOf(d plan.Decision) Decision {
 	case d.Action == plan.Resync:
 		out.Verdict = string(d.Method)
 	case d.Action != plan.None && d.Action != "":
-	case d.Severity == plan.Refused:
+	case d.Severity == codes.Refused:
 		out.Verdict = "left alone"
 	default:
 		out.Verdict = "nothing to do"
@@ -46,13 +47,13 @@ func DecisionOf(d plan.Decision) Decision {
 }
 
 // toneOf is how much a decision matters; a hold is an operator's wish.
-func toneOf(s plan.Severity, code plan.Code) Tone {
+func toneOf(s codes.Severity, code codes.Code) Tone {
 	switch {
-	case s == plan.OK:
+	case s == codes.OK:
 		return Good
-	case s == plan.Work:
+	case s == codes.Work:
 		return Busy
-	case code == plan.CodeOnHold:
+	case code == codes.OnHold:
 		return Quiet
 	}
 	return Bad

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -168,7 +169,7 @@ func (o *NodeView) attach(snap *topology.Snapshot) {
 func (o *NodeView) decide(d plan.Decision) {
 	o.Decision = DecisionOf(d)
 	o.Doing, o.Tone = o.Decision.Doing, o.Decision.Tone
-	if o.Run != nil && d.Code == plan.CodeResyncing {
+	if o.Run != nil && d.Code == codes.Resyncing {
 		o.Doing = o.Run.Short()
 	}
 }

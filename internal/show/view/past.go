@@ -98,11 +98,11 @@ func eventTone(e event.Event) Tone {
 		slices.Contains([]string{"failed", "interrupted", "not-started", "no-clearance"}, e.Code):
 		return Bad
 	case e.Kind == "decision":
-		info, known := plan.Explain(plan.Code(e.Code))
+		info, known := codes.Explain(codes.Code(e.Code))
 		if !known {
 			return Quiet
 		}
-		return toneOf(info.Severity, plan.Code(e.Code))
+		return toneOf(info.Severity, codes.Code(e.Code))
 	case e.Code == string(topology.RunDone):
 		return Good
 	case e.Kind == "run", e.Kind == "attach", e.Kind == "detach", e.Kind == "fence":

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/event"
@@ -60,7 +61,7 @@ func calm(e event.Event) bool {
 	if e.Kind != "decision" {
 		return false
 	}
-	return e.Code == string(plan.CodeHealthy) || e.Code == string(plan.CodePrimary)
+	return e.Code == string(codes.Healthy) || e.Code == string(codes.Primary)
 }
 
 // Find reads the events that Tell needs, by list, and tells the story of run.
@@ -83,7 +84,7 @@ func Find(run string, list func(event.Filter) ([]event.Event, error)) (Story, er
 		}
 		window.Since = e.At
 	}
-	for _, code := range []plan.Code{plan.CodeHealthy, plan.CodePrimary} {
+	for _, code := range []codes.Code{codes.Healthy, codes.Primary} {
 		after, err := list(event.Filter{Node: &own[0].Node, Kind: "decision", Code: string(code), Since: own[0].At,
 			Limit: event.MaxLimit})
 		if err != nil {
@@ -138,7 +139,7 @@ func Tell(events []event.Event, run string) (Story, error) {
 	if n := len(s.Parts); s.Ending != "healed" && n > 0 {
 		for _, p := range slices.Backward(s.Parts) {
 			if p.Node == node && p.Kind == "decision" {
-				if p.Code == string(plan.CodeParked) || p.Code == string(plan.CodeFlapping) {
+				if p.Code == string(codes.Parked) || p.Code == string(codes.Flapping) {
 					s.Ending, s.Tone = "parked", Bad
 				}
 				break
@@ -158,8 +159,8 @@ func belongs(e event.Event) bool {
 	case "hold", "release":
 		return e.Node == topology.NoNode
 	case "decision":
-		return e.Code == string(plan.CodePrimary) || e.Code == string(plan.CodeNoPrimary) ||
-			e.Code == string(plan.CodeFailoverRunning)
+		return e.Code == string(codes.Primary) || e.Code == string(codes.NoPrimary) ||
+			e.Code == string(codes.FailoverRunning)
 	}
 	return false
 }

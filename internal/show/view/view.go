@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -191,7 +192,7 @@ func (v *View) headline(st *control.Status) {
 
 func failingOver(st *control.Status) bool {
 	for _, d := range st.Decisions {
-		if d.Code == plan.CodeFailoverRunning {
+		if d.Code == codes.FailoverRunning {
 			return true
 		}
 	}

@@ -28,10 +28,10 @@ func pool(nodes int) control.Status {
 		n := topology.Node{ID: id, Host: fmt.Sprint("db", i), Port: 5432, AppName: fmt.Sprint("app", i),
 			Agent: topology.Inspection{Source: at, Dir: topology.DirPresent, Server: topology.ServerRunning},
 			SQL:   topology.SQLFacts{Source: at, InRecovery: i > 0, Timeline: 2, Current: 0x3000000, Replay: 0x3000000}}
-		d := plan.Decision{Node: id, Code: plan.CodePrimary, Severity: plan.OK}
+		d := plan.Decision{Node: id, Code: codes.Primary, Severity: codes.OK}
 		if i > 0 {
 			n.SQL.Receiver = topology.WALReceiver{Status: "streaming", SenderHost: "db0", SenderPort: 5432}
-			d.Code = plan.CodeHealthy
+			d.Code = codes.Healthy
 		}
 		st.Snapshot.Nodes, st.Decisions = append(st.Snapshot.Nodes, n), append(st.Decisions, d)
 		v.Nodes = append(v.Nodes, topology.PoolNode{ID: id, Status: topology.PoolUp, Role: "standby"})
@@ -54,24 +54,24 @@ func TestHeadline(t *testing.T) {
 			"Pgpool-II does not answer", "refused"},
 		"a node is on its way": {func(st *control.Status) {
 			st.Snapshot.Pools[0].Nodes[1].Status = topology.PoolDown
-			st.Decisions[1] = plan.Decision{Node: 1, Code: plan.CodeDiverged, Severity: plan.Work, Action: plan.Resync,
+			st.Decisions[1] = plan.Decision{Node: 1, Code: codes.Diverged, Severity: codes.Work, Action: plan.Resync,
 				Method: topology.MethodRewind}
 		}, Busy, "2 of 3 nodes are attached", "node 1: diverged → rewind"},
 		"a node is parked": {func(st *control.Status) {
 			st.Snapshot.Pools[0].Nodes[1].Status = topology.PoolDown
-			st.Decisions[1] = plan.Decision{Node: 1, Code: plan.CodeParked, Severity: plan.Refused}
+			st.Decisions[1] = plan.Decision{Node: 1, Code: codes.Parked, Severity: codes.Refused}
 		}, Bad, "2 of 3 nodes are attached", "node 1: parked"},
 		"attached, but not well": {func(st *control.Status) {
-			st.Decisions[2] = plan.Decision{Node: 2, Code: plan.CodeWrongUpstream, Severity: plan.Work,
+			st.Decisions[2] = plan.Decision{Node: 2, Code: codes.WrongUpstream, Severity: codes.Work,
 				Method: topology.MethodFollow}
 		}, Busy, "All 3 nodes are attached", "node 2: wrong-upstream → follow"},
 		"a failover": {func(st *control.Status) {
 			st.Snapshot.Nodes[0].SQL.Err = "refused"
-			st.Decisions[0] = plan.Decision{Node: 0, Code: plan.CodeFailoverRunning, Severity: plan.Work}
+			st.Decisions[0] = plan.Decision{Node: 0, Code: codes.FailoverRunning, Severity: codes.Work}
 		}, Busy, "A failover is under way", ""},
 		"no primary": {func(st *control.Status) {
 			st.Snapshot.Nodes[0].SQL.Err = "refused"
-			st.Decisions[0] = plan.Decision{Node: 0, Code: plan.CodeNoPrimary, Severity: plan.Refused}
+			st.Decisions[0] = plan.Decision{Node: 0, Code: codes.NoPrimary, Severity: codes.Refused}
 		}, Bad, "No node accepts writes", "node 0: no-primary"},
 	} {
 		st := pool(3)
@@ -159,9 +159,9 @@ func TestAlarms(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := pool(3)
-	st.Decisions[1] = plan.Decision{Node: 1, Code: plan.CodeParked, Severity: plan.Refused, Reason: "gave up",
+	st.Decisions[1] = plan.Decision{Node: 1, Code: codes.Parked, Severity: codes.Refused, Reason: "gave up",
 		Hint: "repool release 1"}
-	st.Memory.Nodes = []plan.NodeMemory{{Node: 1, Parked: plan.CodeStartFailed, ParkedAt: noon.Add(-time.Minute)}}
+	st.Memory.Nodes = []plan.NodeMemory{{Node: 1, Parked: codes.StartFailed, ParkedAt: noon.Add(-time.Minute)}}
 	st.Memory.Holds = []plan.Hold{{Node: 2, Who: "ann", Why: "new disk"},
 		{Node: 0, Who: "bob", Until: noon.Add(-time.Hour)}}
 	past := Past{Events: []event.Event{{At: noon.Add(-time.Hour), Kind: "controller", Code: string(codes.HistorySetAside),
@@ -231,7 +231,7 @@ func TestOneTroubleIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	st := pool(4)
 	for i := range 3 {
-		st.Decisions[i] = plan.Decision{Node: topology.NodeID(i), Code: plan.CodePrimaryUnreachable, Severity: plan.Refused,
+		st.Decisions[i] = plan.Decision{Node: topology.NodeID(i), Code: codes.PrimaryUnreachable, Severity: codes.Refused,
 			Reason: "node 0 does not answer", Evidence: []string{"all", fmt.Sprint("own ", i)}}
 	}
 	past := Past{}

@@ -140,9 +140,9 @@ func (h *Host) WriteStandby(p resync.Place, up topology.Upstream, slot, _ string
 	})
 }
 
-// KillStrays ends what dead agents left running.
-func (h *Host) KillStrays(context.Context) error {
-	return h.Process.Act("KillStrays", 10*time.Millisecond, func() error {
+// KillLeftovers ends what dead agents left running.
+func (h *Host) KillLeftovers(context.Context) error {
+	return h.Process.Act("KillLeftovers", 10*time.Millisecond, func() error {
 		h.Node.Stray = ""
 		return nil
 	})

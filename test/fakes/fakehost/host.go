@@ -136,7 +136,7 @@ func (h *Host) inspection() topology.Inspection {
 		return in
 	}
 	in.Dir = topology.DirPresent
-	if p == resync.Aside {
+	if p == resync.InRepair {
 		in.Dir = topology.DirInRepair
 	}
 	if d.Content == Ruined || d.Content == HalfCopied {

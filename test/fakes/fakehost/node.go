@@ -79,9 +79,9 @@ func (n *Node) NewDir(name string) *Dir {
 // Home is the directory at home, or nil.
 func (n *Node) Home() *Dir { return n.Places[resync.Home] }
 
-// Data is where the node's data are: at home, else aside.
+// Data is where the node's data are: at home, else in repair.
 func (n *Node) Data() (resync.Place, *Dir) {
-	for _, p := range []resync.Place{resync.Home, resync.Aside} {
+	for _, p := range []resync.Place{resync.Home, resync.InRepair} {
 		if d := n.Places[p]; d != nil {
 			return p, d
 		}

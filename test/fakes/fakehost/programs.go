@@ -46,11 +46,11 @@ func (h *Host) RefillWAL(resync.Place, topology.VaultEntry) error {
 	return h.Process.Act("RefillWAL", 10*time.Millisecond, nothing)
 }
 
-// Settle finishes crash recovery of the directory aside, adding no WAL.
+// Settle finishes crash recovery of the directory in repair, adding no WAL.
 func (h *Host) Settle(ctx context.Context) error {
 	n := h.Node
 	return h.Process.Work(ctx, Program{Name: "Settle", Took: 400 * time.Millisecond, Begin: func() error {
-		d := n.Places[resync.Aside]
+		d := n.Places[resync.InRepair]
 		switch {
 		case d == nil || d.Content != Whole:
 			return errors.New("no directory to settle")
@@ -59,7 +59,7 @@ func (h *Host) Settle(ctx context.Context) error {
 		}
 		return n.room()
 	}, Half: n.room, End: func() error {
-		d := n.Places[resync.Aside]
+		d := n.Places[resync.InRepair]
 		d.Clean, d.Recovering, d.Data = true, true, d.Tip
 		return nil
 	}}, nil)
@@ -73,7 +73,7 @@ func (h *Host) source(u *Node) error {
 	return h.Node.room()
 }
 
-// Rewind is pg_rewind on the directory aside: it goes by the timelines of the two control files, and knows nothing of
+// Rewind is pg_rewind on the directory in repair: it goes by the timelines of the two control files, and knows nothing of
 // content.
 func (h *Host) Rewind(ctx context.Context, up topology.Upstream, see resync.Progress) (needed bool, err error) {
 	u := h.Pool.Nodes[up.Node]
@@ -95,7 +95,7 @@ func (h *Host) Rewind(ctx context.Context, up topology.Upstream, see resync.Prog
 		if err := h.source(u); err != nil {
 			return err
 		}
-		h.takeCopy(h.Node.Places[resync.Aside], u.Server.Dir, mixed)
+		h.takeCopy(h.Node.Places[resync.InRepair], u.Server.Dir, mixed)
 		return nil
 	}}, see)
 	return needed && refused == nil, err
@@ -109,7 +109,7 @@ func (h *Host) beginRewind(u *Node) (needed, mixed bool, err error) {
 	if err := h.source(u); err != nil {
 		return refuse(err.Error())
 	}
-	d, ud := h.Node.Places[resync.Aside], u.Server.Dir
+	d, ud := h.Node.Places[resync.InRepair], u.Server.Dir
 	switch {
 	case d == nil || d.Content != Whole || !d.Clean:
 		return refuse("target server must be shut down cleanly")

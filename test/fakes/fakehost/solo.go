@@ -169,7 +169,7 @@ func (s *Solo) command() error {
 
 // View is what a planner would want to know of node 0. The directories are copies.
 type View struct {
-	Home, Aside, New, Old *Dir
+	Home, InRepair, New, Old *Dir
 	// Running: a server runs. Writes: as a primary. Streams: as a standby, from the primary.
 	Running, Writes, Streams bool
 }
@@ -186,7 +186,7 @@ func (s *Solo) View() (v View) {
 			return nil
 		}
 		srv := s.Node.Server
-		v = View{Home: get(resync.Home), Aside: get(resync.Aside), New: get(resync.New), Old: get(resync.Old),
+		v = View{Home: get(resync.Home), InRepair: get(resync.InRepair), New: get(resync.New), Old: get(resync.Old),
 			Running: srv != nil, Writes: srv != nil && srv.Primary,
 			Streams: srv != nil && srv.Streaming && !srv.Dir.IsDiverged()}
 	})

@@ -27,7 +27,7 @@ func (s *Solo) op(name string) (err error) {
 	s.change(func() {
 		s.Ops++
 		s.Trace = append(s.Trace, name)
-		if s.Node.Stray != "" && name != "KillStrays" {
+		if s.Node.Stray != "" && name != "KillLeftovers" {
 			s.violate("P4", "%s while the %s of a dead agent is still at work", name, s.Node.Stray)
 		}
 		if s.Ops == s.FailAt && !s.FailLate {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -100,13 +101,13 @@ func healthy(nodes int) *stage {
 			Agent: topology.Inspection{Source: at, Dir: topology.DirPresent, Server: topology.ServerRunning},
 			SQL: topology.SQLFacts{Source: at, InRecovery: i > 0, Timeline: 3, Current: 0x5A01F28, Replay: 0x5A01F28,
 				Receiver: topology.WALReceiver{}}}
-		d := plan.Decision{Node: id, Action: plan.None, Code: plan.CodePrimary, Severity: plan.OK,
+		d := plan.Decision{Node: id, Action: plan.None, Code: codes.Primary, Severity: codes.OK,
 			Reason: "the primary, on timeline 3 at 0/5A01F28", Upstream: topology.NoNode}
 		v := topology.PoolNode{ID: id, Status: topology.PoolUp, Role: "primary"}
 		if i > 0 {
 			n.SQL.Receiver = topology.WALReceiver{Status: "streaming", SenderHost: "db0.example.org", SenderPort: 5432,
 				Timeline: 3}
-			d.Code, d.Reason, d.Upstream = plan.CodeHealthy, fmt.Sprintf("node %d streams from node 0 and is attached", i), 0
+			d.Code, d.Reason, d.Upstream = codes.Healthy, fmt.Sprintf("node %d streams from node 0 and is attached", i), 0
 			v.Role = "standby"
 		}
 		s.st.Snapshot.Nodes = append(s.st.Snapshot.Nodes, n)
@@ -152,7 +153,7 @@ func promoted(st *control.Status) {
 	}
 	n := &st.Snapshot.Nodes[1]
 	n.SQL.InRecovery, n.SQL.Timeline, n.SQL.Receiver, n.SQL.Current = false, 4, topology.WALReceiver{}, 0x5B00000
-	decide(st, plan.Decision{Node: 1, Code: plan.CodePrimary, Severity: plan.OK,
+	decide(st, plan.Decision{Node: 1, Code: codes.Primary, Severity: codes.OK,
 		Reason: "the primary, on timeline 4 at 0/5B00000", Upstream: topology.NoNode})
 	for i := range st.Snapshot.Pools {
 		st.Snapshot.Pools[i].Primary = 1
@@ -169,8 +170,8 @@ func failover() *stage {
 		n := &st.Snapshot.Nodes[2]
 		n.SQL.Receiver = topology.WALReceiver{}
 		n.SQL.Timeline, n.SQL.Replay, n.SQL.ReplayLagSeconds = 3, 0x5A00000, 2.4
-		decide(st, plan.Decision{Node: 0, Action: plan.Resync, Method: topology.MethodRewind, Code: plan.CodeDiverged,
-			Severity: plan.Work, Upstream: 1,
+		decide(st, plan.Decision{Node: 0, Action: plan.Resync, Method: topology.MethodRewind, Code: codes.Diverged,
+			Severity: codes.Work, Upstream: 1,
 			Reason: "node 0 has WAL of its own past 0/5A01F28 on timeline 3",
 			Evidence: []string{"Pgpool-II 10.0.0.9:9898: node 0 is down, its primary is node 1",
 				"PostgreSQL: connection refused", "agent: data directory present, server stopped, control file \"in " +
@@ -178,8 +179,8 @@ func failover() *stage {
 				"lineage: diverged: a valid record of its own at the switch point 0/5A01F28, and the one before it is node 1's"},
 			Rejected: []plan.Rejection{{Method: topology.MethodAdopt, Why: "it holds commits that node 1 does not have"}},
 			Estimate: plan.Estimate{Bytes: 53 << 20, Seconds: 3.1, Basis: "200 MiB/s"}})
-		decide(st, plan.Decision{Node: 2, Action: plan.Resync, Method: topology.MethodFollow, Code: plan.CodeWrongUpstream,
-			Severity: plan.Work, Upstream: 1,
+		decide(st, plan.Decision{Node: 2, Action: plan.Resync, Method: topology.MethodFollow, Code: codes.WrongUpstream,
+			Severity: codes.Work, Upstream: 1,
 			Reason:   "the node is on the primary's line and follows db0.example.org:5432, not node 1",
 			Evidence: []string{"PostgreSQL: in recovery, timeline 3, replayed to 0/5A00000, no WAL receiver"}})
 	})
@@ -206,7 +207,7 @@ func rewound(share float64) topology.RunState {
 		took       time.Duration
 	}{{"take-stock", "", 40}, {"confirm", "node 1 is the primary on timeline 4", 90}, {"ensure-slot", "repool_node0",
 		30}, {"checkpoint-upstream", "", 610}, {"stop-server", "", 20},
-		{"move-aside", "", 35}, {"vault", "29 lost commits, 32 MiB", 1900}, {"settle", "crash recovery ended at 0/5A09000",
+		{"move-away", "", 35}, {"vault", "29 lost commits, 32 MiB", 1900}, {"settle", "crash recovery ended at 0/5A09000",
 			1400}} {
 		end := at.Add(step.took * time.Millisecond)
 		r.Steps = append(r.Steps, topology.StepRun{Name: step.name, Started: at, Ended: end, Note: step.note})
@@ -224,12 +225,12 @@ func resyncing(share float64) *stage {
 		n := &st.Snapshot.Nodes[2].SQL
 		n.InRecovery, n.Replay, n.Receiver = true, 0x5B00000, topology.WALReceiver{Status: "streaming",
 			SenderHost: "db1.example.org", SenderPort: 5432, Timeline: 4}
-		decide(st, plan.Decision{Node: 2, Code: plan.CodeHealthy, Severity: plan.OK,
+		decide(st, plan.Decision{Node: 2, Code: codes.Healthy, Severity: codes.OK,
 			Reason: "node 2 streams from node 1 and is attached", Upstream: 1})
 		r := rewound(share)
 		st.Snapshot.Nodes[0].Agent.Run, st.Snapshot.Nodes[0].Agent.Dir = &r, topology.DirInRepair
 		d := st.Decisions[0]
-		d.Action, d.Code, d.Reason = plan.Wait, plan.CodeResyncing, "a rewind from node 1 is in progress, at step rewind"
+		d.Action, d.Code, d.Reason = plan.Wait, codes.Resyncing, "a rewind from node 1 is in progress, at step rewind"
 		decide(st, d)
 	})
 	s.event(-time.Second, 0, "run", "started",
@@ -242,7 +243,7 @@ func parked() *stage {
 	s := healthy(4)
 	s.change(func(st *control.Status) {
 		down(st, 2)
-		decide(st, plan.Decision{Node: 2, Code: plan.CodeParked, Severity: plan.Refused, Upstream: 0,
+		decide(st, plan.Decision{Node: 2, Code: codes.Parked, Severity: codes.Refused, Upstream: 0,
 			Hint: "end the cause, then: repool release 2",
 			Reason: "repool has given up on node 2 after 5 failed runs, the last with start-failed: the node's server did " +
 				"not start",
@@ -250,9 +251,9 @@ func parked() *stage {
 				"PostgreSQL: connection refused",
 				"agent: data directory present, server stopped, control file \"shut down in recovery\", timeline 3, checkpoint " +
 					"0/5000028, standby.signal present"}})
-		st.Memory.Nodes = []plan.NodeMemory{{Node: 2, Parked: plan.CodeStartFailed,
+		st.Memory.Nodes = []plan.NodeMemory{{Node: 2, Parked: codes.StartFailed,
 			ParkedAt: time.Now().Add(-40 * time.Minute)}}
-		decide(st, plan.Decision{Node: 3, Code: plan.CodeOnHold, Severity: plan.Refused, Upstream: 0,
+		decide(st, plan.Decision{Node: 3, Code: codes.OnHold, Severity: codes.Refused, Upstream: 0,
 			Reason: "node 3 is held by ann: new disk", Hint: "repool release 3"})
 		st.Memory.Holds = []plan.Hold{{Node: 3, Who: "ann", Why: "new disk", Since: time.Now().Add(-2 * time.Hour),
 			Until: time.Now().Add(time.Hour)}}
@@ -276,10 +277,10 @@ func sixty() *stage {
 		r := rewound(0.4)
 		r.Node, r.Upstream = 17, 0
 		st.Snapshot.Nodes[17].Agent.Run = &r
-		decide(st, plan.Decision{Node: 17, Action: plan.Wait, Method: topology.MethodRewind, Code: plan.CodeResyncing,
-			Severity: plan.Work, Upstream: 0, Reason: "a rewind from node 0 is in progress, at step rewind"})
+		decide(st, plan.Decision{Node: 17, Action: plan.Wait, Method: topology.MethodRewind, Code: codes.Resyncing,
+			Severity: codes.Work, Upstream: 0, Reason: "a rewind from node 0 is in progress, at step rewind"})
 		down(st, 42)
-		decide(st, plan.Decision{Node: 42, Code: plan.CodeAgentUnreachable, Severity: plan.Refused,
+		decide(st, plan.Decision{Node: 42, Code: codes.AgentUnreachable, Severity: codes.Refused,
 			Reason: "node 42's agent does not answer", Hint: "start repool agent on the node's host"})
 		st.Snapshot.Nodes[23].SQL.Receiver.SenderHost = "db22.example.org"
 	})

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
@@ -91,7 +92,7 @@ func TestWhatOthersWroteIsOnlyText(t *testing.T) {
 	s := healthy(3)
 	s.change(func(st *control.Status) {
 		st.Snapshot.Nodes[1].Host = evil
-		decide(st, plan.Decision{Node: 1, Code: plan.CodeParked, Severity: plan.Refused, Reason: evil, Hint: evil,
+		decide(st, plan.Decision{Node: 1, Code: codes.Parked, Severity: codes.Refused, Reason: evil, Hint: evil,
 			Evidence: []string{evil}})
 		st.Memory.Holds = []plan.Hold{{Node: topology.NoNode, Who: evil, Why: evil}}
 	})

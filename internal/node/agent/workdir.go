@@ -37,22 +37,22 @@ type Lock interface {
 	Owner() string
 }
 
-// Workshop is what agents keep of their own beside the node's data: all three
+// WorkDir is what agents keep of their own beside the node's data: all three
 // together, in one place that every agent process of the node shares.
-type Workshop struct {
+type WorkDir struct {
 	Journal Journal
 	Grants  Grants
 	Lock    Lock
 }
 
 // workshopIn is the real one: files in that directory.
-func workshopIn(dir string, readOnly bool) (Workshop, error) {
+func workDirIn(dir string, readOnly bool) (WorkDir, error) {
 	j := journal.OpenReadOnly(dir)
 	if !readOnly {
 		var err error
 		if j, err = journal.Open(dir); err != nil {
-			return Workshop{}, err
+			return WorkDir{}, err
 		}
 	}
-	return Workshop{Journal: j, Grants: newGrantFile(dir), Lock: newFileLock(dir)}, nil
+	return WorkDir{Journal: j, Grants: newGrantFile(dir), Lock: newFileLock(dir)}, nil
 }
