@@ -25,7 +25,7 @@ var mutants = []mutant{
 		`return s.w.primary != nil && s.streamsFrom(s.w.primary) }`,
 		`return s.w.primary != nil && s.sql && s.n.SQL.InRecovery }`),
 	one("attach whatever streams, without the gate", "P1", "core/plan/gate.go",
-		`code, why := s.gate()`, `code, why := Code(""), ""`),
+		`code, why := s.gate()`, `code, why := codes.Code(""), ""`),
 	{"go by timeline numbers, not by content", "P3", []edit{
 		{"core/topology/lineage.go", `case !sameRecord(*probe.Last, *record):`, `case false:`},
 		{"node/resync/steps_data.go", `(over || r.req.KeepOld):`, `false:`}}},
