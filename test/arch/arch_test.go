@@ -71,9 +71,10 @@ var may = map[string]string{
 		"internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres",
 	// Telling of it.
 	"internal/show/metrics": "internal/core/topology internal/core/plan internal/show/event internal/show/control",
-	"internal/show/notify":  "internal/codes internal/core/topology internal/core/plan internal/show/event internal/show/control",
-	"internal/show/trace":   "internal/core/topology internal/show/event internal/show/control",
-	"packaging/dashboard":   "", // the program does not import it
+	"internal/show/notify": "internal/codes internal/core/topology internal/core/plan internal/show/event " +
+		"internal/show/control",
+	"internal/show/trace": "internal/core/topology internal/show/event internal/show/control",
+	"packaging/dashboard": "", // the program does not import it
 	"internal/show/view": "internal/codes internal/core/topology internal/core/plan internal/show/event " +
 		"internal/show/control",
 	"internal/show/web":      "internal/show/control",
@@ -88,7 +89,8 @@ var may = map[string]string{
 		"lab lab/proof lab/promise",
 	"lab/bench": "pcp internal/show/event internal/show/control lab internal/node/pgdata internal/node/process",
 	// A simulated one around the real parts; nothing imports it.
-	"test/sim": "internal/codes test/fakes/virtual internal/core/topology internal/show/event internal/node/journal internal/core/plan " +
+	"test/sim": "internal/codes test/fakes/virtual " +
+		"internal/core/topology internal/show/event internal/node/journal internal/core/plan " +
 		"internal/node/resync internal/node/agentapi internal/node/agent internal/core/observe " +
 		// only tests
 		"internal/show/control internal/core/controller internal/config internal/pgpool/hook test/fakes/fakehost lab/promise",
@@ -116,7 +118,8 @@ var may = map[string]string{
 	"test/hosts":          "",
 	"test/cli":            "",
 	// only tests
-	"test/testpool": "internal/codes internal/core/topology internal/show/event internal/show/control internal/core/plan lab",
+	"test/testpool": "internal/codes internal/core/topology " +
+		"internal/show/event internal/show/control internal/core/plan lab",
 }
 
 type listed struct {

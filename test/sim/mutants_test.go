@@ -73,7 +73,8 @@ var mutants = []mutant{
 		`return home, err == nil && repair && r.state.repair() == journal.RepairWhole, err`,
 		`return home, err == nil && repair, err`),
 	{"what a dead agent started goes on", "P4", []edit{
-		{"node/agent/agent.go", `if err := a.opts.Host.KillLeftovers(ctx); err != nil {`, `if err := error(nil); err != nil {`},
+		{"node/agent/agent.go", `if err := a.opts.Host.KillLeftovers(ctx); err != nil {`,
+			`if err := error(nil); err != nil {`},
 		{"node/resync/steps_check.go", `if err := r.Host.KillLeftovers(ctx); err != nil {`,
 			`if err := error(nil); err != nil {`}}},
 	one("a dead agent's run is waited for", "P9", "node/agent/agent.go",

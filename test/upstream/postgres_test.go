@@ -165,7 +165,7 @@ func rewindCost(p *pool) {
 func interruptedRewind(p *pool) {
 	f := fact{"after an interrupted pg_rewind nothing in the directory tells: the control file is the old one, no " +
 		"backup_label, and a server can come up on it as a read-write primary",
-		"the directory is moved to the work directory while it is worked on, and the journal on disk says damaged (P4, decision 1)"}
+		"the directory is moved to the work directory for the repair, and the journal on disk says damaged (P4, decision 1)"}
 	many := fmt.Sprintf("mkdir %s/aaa && cd %[1]s/aaa && for i in $(seq 1500); do echo > $i; done", p.Nodes[1].DataDir)
 	if out, code := p.tool("sh", "-c", many); code != 0 {
 		p.T.Fatalf("make files: %s", out)

@@ -60,7 +60,8 @@ func TestHealthyWithoutItsAgentIsAWarning(t *testing.T) {
 	if d := decisionOf(t, newScene(t), 1); d.Code != codes.Healthy || strings.Contains(d.Reason, "warning") {
 		t.Errorf("with its agent: %s: %s", d.Code, d.Reason)
 	}
-	for reason, want := range map[codes.Code]codes.Code{"": codes.AgentUnreachable, "agent-certificate": codes.AgentCertificate} {
+	for reason, want := range map[codes.Code]codes.Code{
+		"": codes.AgentUnreachable, "agent-certificate": codes.AgentCertificate} {
 		s := newScene(t)
 		s.node(1).Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}, ErrCode: reason}
 		d := decisionOf(t, s, 1)

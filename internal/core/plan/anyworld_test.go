@@ -97,8 +97,8 @@ func drawNode(rt *rapid.T, id topology.NodeID) topology.Node {
 	if rapid.IntRange(0, 3).Draw(rt, "run") == 0 {
 		out := rapid.SampledFrom([]topology.Outcome{topology.RunRunning, topology.RunWaiting, topology.RunDone,
 			topology.RunFailed, topology.RunInterrupted}).Draw(rt, "outcome")
-		code := rapid.SampledFrom([]codes.Code{codes.StartFailed, codes.UpstreamLost, codes.RewindFailed, "never-heard-of"}).Draw(rt,
-			"run code")
+		code := rapid.SampledFrom([]codes.Code{
+			codes.StartFailed, codes.UpstreamLost, codes.RewindFailed, "never-heard-of"}).Draw(rt, "run code")
 		a.Run = &topology.RunState{ID: "run", Node: id, Method: rapid.SampledFrom(topology.Methods).Draw(rt, "run method"),
 			Outcome: out, Code: code, Ended: start.Add(-time.Minute),
 			Damaged: out.Ended() && rapid.Bool().Draw(rt, "damaged")}

@@ -22,8 +22,8 @@ func (s *subject) prerequisites(reason string, methods []topology.Method) (Decis
 			p.ID)), true
 	}
 	if own, theirs := s.majors(); own != 0 && theirs != 0 && own != theirs {
-		return s.decide(None, codes.VersionMismatch, fmt.Sprintf("%s, but its data is of PostgreSQL %d and the primary's of %d",
-			reason, own, theirs)), true
+		return s.decide(None, codes.VersionMismatch, fmt.Sprintf(
+			"%s, but its data is of PostgreSQL %d and the primary's of %d", reason, own, theirs)), true
 	}
 	if methods[0] != topology.MethodFollow {
 		if low := s.settingsTooLow(); low != "" {

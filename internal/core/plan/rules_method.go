@@ -39,7 +39,8 @@ var methodRules = []rule{
 		}},
 	{codes.WALGone, func(s *subject) bool { return s.walGone() && (s.down() && s.n.Agent.StandbySignal || s.standbyUp()) },
 		func(s *subject) Decision {
-			return s.resync(codes.WALGone, "the primary no longer has the WAL that the node needs next", topology.MethodBaseBackup)
+			return s.resync(codes.WALGone, "the primary no longer has the WAL that the node needs next",
+				topology.MethodBaseBackup)
 		}},
 	{codes.LineageUnknown, func(s *subject) bool { return s.verdict() != topology.LineageOnLine }, (*subject).noLineage},
 	{codes.StandbyDown, func(s *subject) bool { return s.startable() }, func(s *subject) Decision {

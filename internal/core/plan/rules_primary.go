@@ -50,7 +50,8 @@ func (s *subject) nudge(attaching bool) Decision {
 	case w.mem.Nudges >= maxNudges:
 		return s.refuse(codes.PoolBlind, fmt.Sprintf("%s, after %d nudges in %s", reason, w.mem.Nudges, blind.Round(roundTo)))
 	case s.n.NoFailover:
-		return s.refuse(codes.PoolBlind, reason+"; it cannot be nudged because the node's backend_flag is DISALLOW_TO_FAILOVER")
+		return s.refuse(codes.PoolBlind,
+			reason+"; it cannot be nudged because the node's backend_flag is DISALLOW_TO_FAILOVER")
 	case w.now.Sub(w.mem.LastNudge) < backoff(w.pol.NudgeAfter, nudgeMax, s.n.ID, w.mem.Nudges):
 		return s.decide(Wait, codes.PoolBlind, reason+"; it was nudged just now")
 	}

@@ -28,7 +28,8 @@ func (s *scene) until(node topology.NodeID, code codes.Code, most time.Duration)
 
 func (s *scene) wantsRestart(d Decision) {
 	s.t.Helper()
-	if d.Action != None && d.Action != Wait || d.Severity != codes.Refused || !strings.Contains(d.Hint, "restart Pgpool-II") {
+	if d.Action != None && d.Action != Wait || d.Severity != codes.Refused ||
+		!strings.Contains(d.Hint, "restart Pgpool-II") {
 		s.t.Errorf("%+v", d)
 	}
 }

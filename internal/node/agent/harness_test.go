@@ -166,7 +166,8 @@ func (r *rig) request(m topology.Method, token topology.Token) topology.RunReque
 	r.seq++
 	req := topology.RunRequest{ID: fmt.Sprintf("run-%d", r.seq), Node: 0, Method: m, Upstream: fakehost.UpstreamOf(),
 		Slot: "repool_node0", AppName: "node0", Token: token, Code: "test"}
-	if v := r.w.View(); v.Home != nil && v.Home.IsDiverged() || v.Home == nil && v.InRepair != nil && v.InRepair.IsDiverged() {
+	if v := r.w.View(); v.Home != nil && v.Home.IsDiverged() ||
+		v.Home == nil && v.InRepair != nil && v.InRepair.IsDiverged() {
 		req.Divergence, req.DivergenceTLI = 0x5000000, 1
 	}
 	return req

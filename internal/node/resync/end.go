@@ -65,7 +65,8 @@ func (r *run) undo(cause *Error) *Error {
 		r.state.stepEnd(note, e)
 		r.pass("undo:effect")
 	} else if !home && r.state.repair() == journal.RepairDamaged {
-		cause.Err = fmt.Errorf("%w (the directory is half done and stays in the work directory; a base backup replaces it)", cause.Err)
+		cause.Err = fmt.Errorf("%w (the directory is half done and stays in the work directory; "+
+			"a base backup replaces it)", cause.Err)
 	}
 	if err != nil {
 		cause.Err = fmt.Errorf("%w; and undoing it failed: %w", cause.Err, err)

@@ -52,8 +52,8 @@ func (r *run) checkPlaces(home, repair bool) error {
 		r.req.Method == topology.MethodCustom
 	switch {
 	case home && repair && !running && !rec.Homed && rec.Repair != journal.RepairDamaged:
-		return Errorf(codes.HomeOccupied, "the node's directory was moved to the work directory by an earlier run, and another one stands "+
-			"at its place now")
+		return Errorf(codes.HomeOccupied,
+			"an earlier run moved the node's directory to the work directory, and there is another one in its place now")
 	case home || whole:
 		return nil
 	case !repair:
@@ -74,8 +74,8 @@ func (r *run) checkMount() error {
 		return fmt.Errorf("see whether the data directory is a mount point: %w", err)
 	}
 	if mount {
-		return Errorf(codes.MountPoint, "the data directory is a mount point, so it cannot be moved to the work directory while it is "+
-			"worked on")
+		return Errorf(codes.MountPoint,
+			"the data directory is a mount point, so it cannot be moved to the work directory for the repair")
 	}
 	return nil
 }

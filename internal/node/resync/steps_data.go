@@ -133,9 +133,9 @@ func (r *run) roomToKeep() error {
 	if err != nil || !old || r.state.record().Old.Enough() {
 		return err
 	}
-	return &Error{Code: codes.VaultFailed, Hint: "look at old in the node's work directory, and remove it when nothing in it " +
-		"is needed",
-		Err: errors.New("what this directory holds cannot be saved either, and an earlier one of that kind is kept still")}
+	return &Error{Code: codes.VaultFailed,
+		Hint: "look at old in the node's work directory, and remove it when nothing in it is needed",
+		Err:  errors.New("what this directory holds cannot be saved either, and an earlier one is still kept")}
 }
 
 func (r *run) saved(s journal.Saved) {

@@ -73,8 +73,8 @@ func (h *Host) source(u *Node) error {
 	return h.Node.room()
 }
 
-// Rewind is pg_rewind on the directory in repair: it goes by the timelines of the two control files, and knows nothing of
-// content.
+// Rewind is pg_rewind on the directory in repair: it goes by the timelines of the two control files, and knows nothing
+// of content.
 func (h *Host) Rewind(ctx context.Context, up topology.Upstream, see resync.Progress) (needed bool, err error) {
 	u := h.Pool.Nodes[up.Node]
 	var mixed bool
