@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -158,51 +156,35 @@ func rewindCost(p *pool) {
 	}
 }
 
-// interruptedRewind kills pg_rewind at the first blocks that it fetches. It
-// fetches in batches of a thousand; many small files make sure that its own WAL
-// is not in the first, as in any cluster of some size. How far it gets until it is
-// dead is chance, and a server does not come up on every ruin: on one of a few it does.
+// interruptedRewind has pg_rewind end at a file that it may not write, among the first of those that it copies: files are
+// copied in the order of their paths. What it leaves is what a kill at that moment leaves, and the same each time.
 func interruptedRewind(p *pool) {
 	f := fact{"after an interrupted pg_rewind nothing in the directory tells: the control file is the old one, no " +
 		"backup_label, and a server can come up on it as a read-write primary",
 		"the directory is moved to the work directory for the repair, and the journal on disk says damaged (P4, decision 1)"}
-	many := fmt.Sprintf("mkdir %s/aaa && cd %[1]s/aaa && for i in $(seq 1500); do echo > $i; done", p.Nodes[1].DataDir)
-	if out, code := p.tool("sh", "-c", many); code != 0 {
-		p.T.Fatalf("make files: %s", out)
+	sh := func(format string, dir string) {
+		if out, code := p.tool("sh", "-c", fmt.Sprintf(format, dir)); code != 0 {
+			p.T.Fatalf("make files: %s", out)
+		}
 	}
-	var seen string
-	for try := range 5 {
-		c := p.copyOf(0, fmt.Sprintf("interrupted%d", try))
-		c.single() // "shut down", as most tools leave it
-		cmd := c.Command(c.Ctx, "pg_rewind", "-D", c.dir, "--source-server", c.ConnString(1))
-		c.Must(cmd.Start())
-		c.Wait("pg_rewind to write", func(context.Context) error {
-			if !c.has("aaa/1") {
-				return errors.New("not yet")
-			}
-			return nil
-		})
-		_ = cmd.Process.Kill()
-		if err := cmd.Wait(); err == nil {
-			seen = "pg_rewind had ended before it was killed"
-			continue
-		}
-		if state, tli := c.control("Database cluster state"), c.control("Latest checkpoint's TimeLineID"); state != "shut "+
-			"down" || tli != "1" || c.has("backup_label") {
-			f.changed(p.T, "state %q, timeline %s, backup_label %v", state, tli, c.has("backup_label"))
-		}
-		out, code := c.start()
-		if code != 0 {
-			seen = out + "\n" + c.log()
-			continue
-		}
-		if v := c.ask("SELECT pg_is_in_recovery()"); v != "false" {
-			f.changed(p.T, "in recovery: %s", v)
-		}
-		c.stop()
-		return
+	sh("cd %s && mkdir aaa && for i in 1 2 3; do echo $i > aaa/$i; done", p.Nodes[1].DataDir)
+	c := p.copyOf(0, "interrupted")
+	c.single() // "shut down", as most tools leave it
+	sh("cd %s && mkdir aaa && echo old > aaa/2 && chmod 400 aaa/2", c.dir)
+	if out, code := c.rewind(1); code == 0 || !c.has("aaa/1") {
+		f.changed(p.T, "pg_rewind ended with %d, and aaa/1 is there: %v: %s", code, c.has("aaa/1"), out)
 	}
-	f.changed(p.T, "no server comes up on it: %s", seen)
+	if state, tli := c.control("Database cluster state"), c.control("Latest checkpoint's TimeLineID"); state != "shut "+
+		"down" || tli != "1" || c.has("backup_label") {
+		f.changed(p.T, "state %q, timeline %s, backup_label %v", state, tli, c.has("backup_label"))
+	}
+	if out, code := c.start(); code != 0 {
+		f.changed(p.T, "no server comes up on it: %s", out+"\n"+c.log())
+	}
+	if v := c.ask("SELECT pg_is_in_recovery()"); v != "false" {
+		f.changed(p.T, "in recovery: %s", v)
+	}
+	c.stop()
 }
 
 func finishedRewind(p *pool) {
