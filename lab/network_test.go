@@ -120,13 +120,13 @@ func TestNetworkFaults(t *testing.T) {
 	check("all of a hundred lost", map[string]bool{a + ">" + b: false, pg + ">" + b: true})
 }
 
-// exchanges sends so many bytes from one host to another over TCP, and back, and
-// says how long it took.
+// exchanges sends so many bytes from one host to another over TCP, and back, and says how long it took. Each has a port of
+// its own: a program that another test has just forked holds a closed listener's port until it calls exec.
 func exchanges(t *testing.T, l *Lab, from, to, address string, bytes int) time.Duration {
 	t.Helper()
 	var srv net.Listener
 	if err := inNetns(l.netns(to), func() (err error) {
-		srv, err = net.Listen("tcp", address+":7") //nolint:noctx // in a network of its own
+		srv, err = net.Listen("tcp", address+":0") //nolint:noctx // in a network of its own
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func exchanges(t *testing.T, l *Lab, from, to, address string, bytes int) time.D
 	began := time.Now()
 	var c net.Conn
 	if err := inNetns(l.netns(from), func() (err error) {
-		c, err = net.DialTimeout("tcp", address+":7", 30*time.Second)
+		c, err = net.DialTimeout("tcp", srv.Addr().String(), 30*time.Second)
 		return err
 	}); err != nil {
 		t.Fatal(err)

@@ -153,6 +153,11 @@ func (p *planted) attachedAstray(old int) {
 		defer p.readers.mu.Unlock()
 		return p.readers.pool[old], p.readers.pool[old] == "down"
 	})
+	p.eventually("an attach that cannot be older than the promotion", func() (string, bool) {
+		p.readers.mu.Lock()
+		defer p.readers.mu.Unlock()
+		return "", !p.readers.attached.MayFollowLater(time.Now())
+	})
 	p.must(p.lab.Attach(p.ctx, old))
 	problem := func(part string) func() (string, bool) {
 		return func() (string, bool) {
