@@ -123,8 +123,8 @@ func (h Hold) Covers(node topology.NodeID, now time.Time) bool {
 // NodeMemory is what is remembered of a node from one pass to the next.
 type NodeMemory struct {
 	Node topology.NodeID `json:"node"`
-	// Attempts counts failed runs since the node was last healthy; LastFailure,
-	// LastMethod and LastCode are of the newest of them.
+	// Attempts counts failed runs since the node was last healthy; LastMethod and
+	// LastCode are of the newest of them, LastFailure is when its end was first seen.
 	Attempts    int             `json:"attempts"`
 	LastFailure time.Time       `json:"last_failure"`
 	LastMethod  topology.Method `json:"last_method"`
@@ -141,7 +141,6 @@ type NodeMemory struct {
 	Target        topology.LSN        `json:"target"`
 	TargetTLI     topology.TimelineID `json:"target_tli"`
 	TargetPrimary topology.NodeID     `json:"target_primary"`
-	TargetAt      time.Time           `json:"target_at"`
 	// NotStreamingSince is when an up standby was first seen without the right stream.
 	NotStreamingSince time.Time `json:"not_streaming_since"`
 	// StreamBreaks counts how often since BrokeFirst the node's stream has begun

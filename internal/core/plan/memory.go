@@ -10,7 +10,8 @@ import (
 )
 
 // countRuns counts runs that ended since the last pass. A run that ended because
-// the world changed is not a failed attempt of its method.
+// the world changed is not a failed attempt of its method. The pause begins now: the
+// end of a run has its host's time.
 func (w *world) countRuns() {
 	for _, s := range w.nodes {
 		r := s.n.Agent.Run
@@ -21,10 +22,7 @@ func (w *world) countRuns() {
 		if r.Outcome == topology.RunDone {
 			continue
 		}
-		s.m.LastFailure, s.m.LastMethod, s.m.LastCode, s.m.LastError = r.Ended, r.Method, r.Code, r.Error
-		if s.m.LastFailure.IsZero() {
-			s.m.LastFailure = w.now
-		}
+		s.m.LastFailure, s.m.LastMethod, s.m.LastCode, s.m.LastError = w.now, r.Method, r.Code, r.Error
 		if s.m.LastCode == "" {
 			s.m.LastCode = codes.Code(r.Outcome)
 		}
@@ -120,7 +118,7 @@ func (s *subject) noteProgress() {
 		m.StreamBreaks, m.StreamLSN = 0, f.Replay
 	}
 	if m.Target == 0 || m.TargetPrimary != p.n.ID || m.TargetTLI != p.n.SQL.Timeline {
-		m.Target, m.TargetPrimary, m.TargetTLI, m.TargetAt = p.n.SQL.Current, p.n.ID, p.n.SQL.Timeline, s.w.now
+		m.Target, m.TargetPrimary, m.TargetTLI = p.n.SQL.Current, p.n.ID, p.n.SQL.Timeline
 		m.ProgressAt, m.ProgressLSN = s.w.now, f.Replay
 	}
 	if f.Replay != m.ProgressLSN || f.Replay >= p.n.SQL.Current {

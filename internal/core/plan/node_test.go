@@ -61,6 +61,7 @@ func TestNode(t *testing.T) {
 			s.node(1).Agent.Dir = topology.DirInRepair
 			s.run(1, topology.RunState{ID: "r", Method: topology.MethodRewind, Outcome: topology.RunInterrupted, Damaged: true,
 				Ended: s.now.Add(-time.Hour)})
+			s.learn().later(time.Minute)
 		}, "resync/base-backup half-done"},
 		"directory damaged, attached": {func(s *scene) {
 			s.stopped(1)

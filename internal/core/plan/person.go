@@ -74,7 +74,7 @@ func (m Memory) Durable() Memory {
 	m.PoolBlindSince = time.Time{}
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
-		n.Target, n.TargetAt, n.ProgressAt, n.ProgressLSN = 0, time.Time{}, time.Time{}, 0
+		n.Target, n.ProgressAt, n.ProgressLSN = 0, time.Time{}, 0
 		n.HealthySince, n.NotStreamingSince = time.Time{}, time.Time{}
 		n.StreamBreaks, n.StreamLSN, n.BrokeFirst = 0, 0, time.Time{}
 		if n.IgnoredRequests.Count == 0 {

@@ -73,5 +73,9 @@ func (w *world) midFailover() bool {
 		return false
 	}
 	v := w.local.Node(w.local.Primary)
-	return v != nil && !v.Attached() && w.now.Sub(v.LastChange) < failoverPatience
+	if v == nil || v.Attached() {
+		return false
+	}
+	since := w.now.Sub(v.LastChange)
+	return since >= 0 && since < failoverPatience // by another host's clock it may be later than now
 }

@@ -52,7 +52,7 @@ func (w *world) remembered() Memory {
 type world struct {
 	now   time.Time
 	pol   Policy
-	mem   Memory // a copy; its Nodes are in the subjects
+	mem   Memory // shared with nobody; its Nodes are in the subjects
 	pools []topology.PoolView
 	local *topology.PoolView // Pools[0], nil when there is none or it is stale
 	// promoted is what the last failover made the primary.
@@ -83,8 +83,8 @@ type subject struct {
 }
 
 func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *world {
+	mem = mem.until(now)
 	w := &world{now: now, pol: pol, mem: mem, promoted: snap.Promoted}
-	w.mem.Holds, w.mem.History = slices.Clone(mem.Holds), cloneHistory(mem.History)
 	haveLocal := false
 	for i, p := range snap.Pools {
 		if !p.Fresh(now, pol.MaxFactAge) {
