@@ -23,7 +23,8 @@ controller; the others ask the controller and return.
 
 The arguments are Pgpool-II's placeholders, in one of the two orders in use or as
 key=value pairs; the files failover.sh, follow_primary.sh, resync.sh and the
-recovery scripts call these commands with what they are given.
+recovery scripts call these commands with what they are given. With the one argument
+"try" a hook proves that its user can read what it needs, and does nothing.
 
 EXIT STATUS
   0 done   2 wrong arguments or configuration   3 refused as unsafe
@@ -105,6 +106,9 @@ func (g *globals) runHook(ctx context.Context, run scriptHook, args []string) er
 	p, err := l.ResolveForHook()
 	if err != nil {
 		return exit.With(exit.Usage, err)
+	}
+	if len(args) == 1 && args[0] == hook.TryWord {
+		return exit.With(exit.Refused, hook.Try(p, g.out))
 	}
 	d, done := app.NewHook(p, g.quiet(), g.err)
 	defer done()

@@ -40,7 +40,8 @@ changes nothing. No PostgreSQL server is restarted and no node is touched; what
 needs a restart, or a decision of yours, is only listed.
 
 EXIT STATUS
-  0 done, or the plan was shown   1 a step failed   2 wrong usage or configuration`,
+  0 done, or the plan was shown   1 a step failed   2 wrong usage or configuration
+  3 a hook that was to be switched to was tried as its user, and failed`,
 		Example: "  sudo repool setup\n  sudo repool setup --apply\n  sudo repool setup --apply --shims --recovery",
 		Args:    terminal.Args,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return g.runSetup(cmd.Context(), o) },
@@ -112,6 +113,9 @@ func (g *globals) runSetup(ctx context.Context, o setupOptions) error {
 		}
 	}
 	if err := p.Apply(ctx, told); err != nil {
+		if exit.Code(err) == exit.Refused {
+			return err
+		}
 		return exit.With(exit.Internal, err, "what was done before stays; fix the cause and run setup again")
 	}
 	if g.json {

@@ -68,7 +68,7 @@ var may = map[string]string{
 		"internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook " +
 		"internal/node/postgres",
 	"internal/admin/setup": "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf " +
-		"internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres",
+		"internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres internal/exit",
 	// Telling of it.
 	"internal/show/metrics": "internal/core/topology internal/core/plan internal/show/event internal/show/control",
 	"internal/show/notify": "internal/codes internal/core/topology internal/core/plan internal/show/event " +

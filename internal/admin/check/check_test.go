@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -131,9 +130,15 @@ var changes = []change{
 		id: "recovery-scripts", severity: Warning, subject: "node 0", found: "missing"},
 	{name: "recovery script cannot be run", conf: "recovery_1st_stage_command = 'r.sh'\n", do: func(f *Facts) {
 		for i := range f.Nodes {
-			f.Nodes[i].Local.Scripts = map[string]os.FileMode{"r.sh": 0o600, "pgpool_remote_start": 0o700}
+			f.Nodes[i].Local.Scripts = map[string]RecoveryScript{"r.sh": {0o600, true}, "pgpool_remote_start": {0o700, true}}
 		}
 	}, id: "recovery-scripts", severity: Warning, subject: "node 1", found: "cannot be run"},
+	{name: "online recovery by a script of the pool's own", conf: "recovery_1st_stage_command = 'basebackup.sh'\n",
+		id: "recovery-scripts", severity: Problem, subject: "pgpool", found: "basebackup.sh"},
+	{name: "a foreign script under the usual name", conf: "recovery_1st_stage_command = 'recovery_1st_stage.sh'\n",
+		do: func(f *Facts) {
+			f.Nodes[1].Local.Scripts = map[string]RecoveryScript{"recovery_1st_stage.sh": {Mode: 0o700}}
+		}, id: "recovery-scripts", severity: Problem, subject: "node 1", found: "not repool's"},
 
 	{name: "no PCP", do: func(f *Facts) { f.Pgpool.PCP.Err = "authentication failed" }, id: "pcp-login",
 		severity: Problem, subject: "pgpool", remedy: "pcp.conf"},

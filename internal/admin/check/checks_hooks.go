@@ -158,6 +158,7 @@ func checkScripts(f *Facts, r *results) {
 		r.ok(pgpoolSubject, "online recovery is not configured; repool does not need it")
 		return
 	}
+	f.checkRecoveryCommands(r)
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		if n.Local == nil || !n.Local.Exists {
@@ -167,13 +168,17 @@ func checkScripts(f *Facts, r *results) {
 			if script == "" {
 				continue
 			}
-			mode, there := n.Local.Scripts[script]
+			have, there := n.Local.Scripts[script]
 			remedy := "repool setup --recovery --apply"
 			switch {
 			case !there:
 				r.warn(Finding{Subject: n.Subject(), At: f.at("recovery_1st_stage_command"),
 					Found: script + " is missing in " + n.Local.Dir, Remedy: remedy})
-			case mode&0o100 == 0:
+			case !have.Shim:
+				r.problem(Finding{Subject: n.Subject(), At: f.at("recovery_1st_stage_command"),
+					Found: fmt.Sprintf("%s in %s is not repool's: pcp_recovery_node would run it past locks, holds and vault",
+						script, n.Local.Dir), Remedy: remedy})
+			case have.Mode&0o100 == 0:
 				r.warn(Finding{Subject: n.Subject(), At: f.at("recovery_1st_stage_command"), Found: script + " cannot be run",
 					Remedy: "chmod 700 " + filepath.Join(n.Local.Dir, script)})
 			default:
@@ -181,4 +186,22 @@ func checkScripts(f *Facts, r *results) {
 			}
 		}
 	}
+}
+
+// checkRecoveryCommands looks at the names alone: they count for nodes on other
+// machines, too.
+func (f *Facts) checkRecoveryCommands(r *results) {
+	for name, script := range map[string]string{"recovery_1st_stage_command": f.Pool.Pgpool.Recovery.FirstStage,
+		"recovery_2nd_stage_command": f.Pool.Pgpool.Recovery.SecondStage} {
+		if script == "" || hook.IsDataShim(script) || f.isShimSomewhere(script) {
+			continue
+		}
+		r.problem(Finding{Subject: pgpoolSubject, At: f.at(name),
+			Found: fmt.Sprintf("%s runs %s, which is not repool's: pcp_recovery_node would run it past locks, holds and vault",
+				name, script), Remedy: "repool setup --recovery --apply"})
+	}
+}
+
+func (f *Facts) isShimSomewhere(script string) bool {
+	return slices.ContainsFunc(f.Nodes, func(n NodeFacts) bool { return n.Local != nil && n.Local.Scripts[script].Shim })
 }

@@ -173,8 +173,15 @@ type LocalFacts struct {
 	Vault []topology.VaultEntry
 	// WorkDirErr says why the work directory cannot be created or used for renames.
 	WorkDirErr string
-	// Scripts are the recovery scripts in the directory, with their mode.
-	Scripts map[string]os.FileMode
+	// Scripts are the recovery scripts in the directory, by name.
+	Scripts map[string]RecoveryScript
+}
+
+// RecoveryScript is a script of online recovery in a data directory.
+type RecoveryScript struct {
+	Mode os.FileMode
+	// Shim: repool has installed it, so that it calls repool.
+	Shim bool
 }
 
 // PgpoolFacts is what is known about the Pgpool-II beside the controller.

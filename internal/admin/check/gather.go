@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -43,7 +44,9 @@ func Gather(ctx context.Context, o Options) (*Facts, error) {
 	}
 	f := &Facts{Taken: time.Now(), Pool: pool, Nodes: make([]NodeFacts, len(pool.Nodes)), Program: o.Program}
 	if f.Program == "" {
-		f.Program = ownProgram()
+		if f.Program, err = ownProgram(); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := o.Loaded.Resolve(); err != nil {
 		f.ConfigErr = err.Error()
@@ -75,7 +78,7 @@ func Gather(ctx context.Context, o Options) (*Facts, error) {
 	each(func(ctx context.Context) { g.pgpool(ctx, &f.Pgpool) })
 	each(func(ctx context.Context) { f.Controller = controller(ctx, pool.Controller.Socket) })
 	wg.Wait()
-	g.hooks(&f.Pgpool)
+	g.hooks(ctx, &f.Pgpool)
 	f.Files = g.files()
 	if text, err := os.ReadFile("/proc/sys/net/ipv4/tcp_retries2"); err == nil {
 		f.TCPRetries, _ = strconv.Atoi(strings.TrimSpace(string(text))) // zero: unknown
@@ -83,12 +86,16 @@ func Gather(ctx context.Context, o Options) (*Facts, error) {
 	return f, nil
 }
 
-// ownProgram is where this program is, if it is installed under its own name.
-func ownProgram() string {
-	if path, err := os.Executable(); err == nil && filepath.Base(path) == "repool" {
-		return path
+// ownProgram is where this program is, whatever its name.
+func ownProgram() (string, error) {
+	path, err := os.Executable()
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
 	}
-	return "/usr/bin/repool"
+	if err != nil {
+		return "", fmt.Errorf("find this program's own path: %w", err)
+	}
+	return path, nil
 }
 
 // gatherer holds what all queries need.

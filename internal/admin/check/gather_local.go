@@ -71,7 +71,7 @@ func fromInspection(in topology.Inspection, dir string) *LocalFacts {
 // lookInto reads a data directory. A missing one is a fact, an unreadable one an
 // error.
 func lookInto(n config.NodeConf, scripts []string) (*LocalFacts, error) {
-	f := &LocalFacts{Dir: n.DataDir, Scripts: map[string]os.FileMode{}}
+	f := &LocalFacts{Dir: n.DataDir, Scripts: map[string]RecoveryScript{}}
 	info, err := os.Stat(n.DataDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
@@ -93,8 +93,9 @@ func lookInto(n config.NodeConf, scripts []string) (*LocalFacts, error) {
 		return nil, err
 	}
 	for _, s := range scripts {
-		if st, err := os.Stat(filepath.Join(n.DataDir, s)); err == nil && s != "" {
-			f.Scripts[s] = st.Mode()
+		path := filepath.Join(n.DataDir, s)
+		if st, err := os.Stat(path); err == nil && s != "" {
+			f.Scripts[s] = RecoveryScript{Mode: st.Mode(), Shim: isShim(path)}
 		}
 	}
 	f.WorkDirErr = workDirError(n, info)

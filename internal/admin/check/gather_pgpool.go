@@ -2,9 +2,11 @@ package check
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,7 +79,7 @@ func installedVersion(ctx context.Context, timeout time.Duration) pgpoolconf.Ver
 // HookNames are the commands in pgpool.conf that repool implements.
 var HookNames = []string{"failover_command", "follow_primary_command", "failback_command"}
 
-func (g *gatherer) hooks(f *PgpoolFacts) {
+func (g *gatherer) hooks(ctx context.Context, f *PgpoolFacts) {
 	f.Hooks = map[string]Program{}
 	for _, name := range HookNames {
 		set, ok := g.file.Lookup(name)
@@ -86,9 +88,15 @@ func (g *gatherer) hooks(f *PgpoolFacts) {
 			continue
 		}
 		p := Program{Path: words[0], Err: f.User.mayRun(words[0])}
-		p.Repool = filepath.Base(words[0]) == "repool"
+		// The program may have any name.
+		p.Repool = filepath.Base(words[0]) == "repool" || len(words) > 1 && words[1] == "hook"
 		if !p.Repool {
 			p.Shim = isShim(words[0])
+		}
+		if p.Err == "" && (p.Shim || slices.Contains(words, "hook")) {
+			if err := TryHook(ctx, f.User, set.Value); err != nil && !errors.Is(err, ErrCannotTry) {
+				p.Err = "it fails: " + err.Error()
+			}
 		}
 		f.Hooks[name] = p
 	}

@@ -13,6 +13,9 @@ import (
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 )
 
+// noUID is that of a user who does not exist here: it may do what all others may.
+const noUID = 1<<32 - 1
+
 // identityOf looks up a user. One without a name is called by its number.
 func identityOf(uid uint32) Identity {
 	id := Identity{Name: fmt.Sprintf("user %d", uid), UID: uid}
@@ -50,7 +53,7 @@ func pgpoolIdentity(file *pgpoolconf.File) Identity {
 			}
 		}
 	}
-	id := Identity{Name: "postgres"}
+	id := Identity{Name: "postgres", UID: noUID}
 	if u, err := user.Lookup("postgres"); err == nil {
 		uid, _ := strconv.ParseUint(u.Uid, 10, 32) // the system's own number
 		id.UID = uint32(uid)
@@ -110,12 +113,21 @@ func (id Identity) mayRun(path string) string {
 	return ""
 }
 
+// OwnerOf is the user that a file or directory belongs to.
+func OwnerOf(path string) (Identity, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Identity{}, err
+	}
+	return identityOf(info.Sys().(*syscall.Stat_t).Uid), nil
+}
+
 // PgpoolOwner is the user that runs the Pgpool-II of that pgpool.conf, and so
 // its hooks.
 func PgpoolOwner(conf string) Identity {
 	file, err := pgpoolconf.Load(conf)
 	if err != nil {
-		return Identity{Name: "postgres"}
+		return Identity{Name: "postgres", UID: noUID}
 	}
 	return pgpoolIdentity(file)
 }

@@ -70,13 +70,26 @@ func (e *fileEdit) write(suffix string) (backup string, err error) {
 		}
 		return backup, pgdata.ReplaceFile(e.path, []byte(e.after))
 	}
-	if err := os.MkdirAll(filepath.Dir(e.path), 0o755); err != nil {
+	if err := makeParents(e.path); err != nil {
 		return "", err
 	}
 	if err := pgdata.ReplaceFile(e.path, []byte(e.after)); err != nil {
 		return "", err
 	}
 	return "", errors.Join(e.owner.take(e.path), os.Chmod(e.path, e.perm))
+}
+
+// makeParents creates the missing directories above path so that every user can
+// enter them, whatever the umask.
+func makeParents(path string) error {
+	dir := filepath.Dir(path)
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeParents(dir); err != nil {
+		return err
+	}
+	return errors.Join(os.Mkdir(dir, 0o755), os.Chmod(dir, 0o755))
 }
 
 // overwrite writes into the existing file. Added text is written in one piece, so

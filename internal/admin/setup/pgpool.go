@@ -165,7 +165,10 @@ func (m *maker) pgpoolConf(context.Context) error {
 	}
 	m.add(Item{ID: "pgpool-conf", Subject: pgpoolSubject, What: "let Pgpool-II call repool, and do nothing on its own",
 		File: m.facts.Pool.PgpoolConf, Lines: changeLines(changes),
-		do: func(_ context.Context, i *Item) error {
+		do: func(ctx context.Context, i *Item) error {
+			if err := m.trySettings(ctx); err != nil {
+				return err
+			}
 			written, err := edit.Write(m.o.Suffix)
 			for _, w := range written {
 				i.Backup = w.Backup

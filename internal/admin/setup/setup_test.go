@@ -14,6 +14,7 @@ import (
 	"github.com/repool/repool/internal/admin/check"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/node/postgres"
+	"github.com/repool/repool/internal/pgpool/hook"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -34,9 +35,32 @@ failover_command = '/etc/pgpool2/old.sh %d'
 auto_failback = yes   # why not
 `
 
+// program stands in for repool: a hook that is tried reads its configuration.
+const program = "#!/bin/sh\n" +
+	"case $* in *' try') cat \"$4\" >/dev/null && echo '" + hook.TryAnswer + "' ;; *) exit 2 ;; esac\n"
+
+// openDir is a directory that every user can enter; t.TempDir's parent is closed.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "repool-setup-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func offline(t *testing.T) (dir string, o Options) {
 	t.Helper()
-	dir = t.TempDir()
+	dir = openDir(t)
+	write(t, filepath.Join(dir, "repool"), program, 0o755)
 	write(t, filepath.Join(dir, "pgpool.conf"), nobodyHome+"pcp_socket_dir = '"+dir+"'\n", 0o640)
 	write(t, filepath.Join(dir, "pcp.conf"), "# users\nother:0123456789abcdef0123456789abcdef", 0o644)
 	write(t, filepath.Join(dir, "failover.sh"), "#!/bin/sh\n# the one before\n", 0o755)
@@ -49,7 +73,7 @@ func options(t *testing.T, dir string) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Options{Loaded: l, ConfigFile: filepath.Join(dir, "repool.yaml"), Program: "/usr/bin/repool",
+	return Options{Loaded: l, ConfigFile: filepath.Join(dir, "repool.yaml"), Program: filepath.Join(dir, "repool"),
 		StateDir: filepath.Join(dir, "state"), PGPass: filepath.Join(dir, "pgpass"), PCPPass: filepath.Join(dir, "pcppass"),
 		UnitDir: filepath.Join(dir, "units"), Shims: true, NoReload: true, Suffix: ".repool-20260102T030405",
 		AdminHost: dir, ServiceUser: "postgres"}
@@ -134,6 +158,9 @@ func TestPlanForAPoolThatIsDown(t *testing.T) {
 		kept := path + o.Suffix
 		if strings.HasSuffix(path, "failover.sh") {
 			continue // kept by hook.InstallShims under a name of its own
+		}
+		if path == o.Program {
+			continue
 		}
 		if got := files(t, dir)[kept]; got != text {
 			t.Errorf("%s was not kept: %q", path, got)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,7 +27,14 @@ func (m *maker) stateDir(context.Context) error {
 	m.add(Item{ID: "state-directory", Subject: "controller", What: "create the state directory for " + m.own.name,
 		File: dir, Lines: []string{"+ " + dir + "/"},
 		do: func(context.Context, *Item) error {
-			return errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700), m.own.take(dir))
+			err := makeParents(dir)
+			if err == nil {
+				err = os.Mkdir(dir, 0o700)
+			}
+			if err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+			return errors.Join(os.Chmod(dir, 0o700), m.own.take(dir))
 		}})
 	return nil
 }
@@ -51,11 +59,7 @@ func (m *maker) shims(context.Context) error {
 		hooks = []string{m.o.ShimDir}
 	}
 	if m.o.Recovery {
-		for i := range m.facts.Nodes {
-			if n := &m.facts.Nodes[i]; n.Local != nil && n.Local.Exists && isLocal(n.Conf) {
-				data = append(data, n.Conf.DataDir)
-			}
-		}
+		data = m.recoveryDirs()
 	}
 	changes, err := hook.PlanShims(hooks, data, m.facts.Program, m.configPath())
 	if err != nil {
@@ -71,7 +75,10 @@ func (m *maker) shims(context.Context) error {
 	}
 	m.add(Item{ID: "shims", Subject: pgpoolSubject, What: "install scripts under the older names that call repool",
 		Lines: lines,
-		do: func(_ context.Context, i *Item) error {
+		do: func(ctx context.Context, i *Item) error {
+			if err := m.tryProgram(ctx, data); err != nil { // before an older script makes way
+				return err
+			}
 			done, err := hook.InstallShims(hooks, data, m.facts.Program, m.configPath())
 			for _, c := range done {
 				if c.Backup != "" {
@@ -83,14 +90,20 @@ func (m *maker) shims(context.Context) error {
 	return nil
 }
 
+// firstStage is the script that pgpool.conf names for online recovery.
+const firstStage = "recovery_1st_stage.sh"
+
 // recovery sets up what pcp_recovery_node needs on the primary.
 func (m *maker) recovery(ctx context.Context) error {
 	if !m.o.Recovery {
 		return nil
 	}
 	r := m.facts.Pool.Pgpool.Recovery
-	if r.FirstStage == "" {
-		m.set("recovery_1st_stage_command", "recovery_1st_stage.sh")
+	if !hook.IsDataShim(r.FirstStage) {
+		m.set("recovery_1st_stage_command", firstStage)
+	}
+	if r.SecondStage != "" && !hook.IsDataShim(r.SecondStage) {
+		m.set("recovery_2nd_stage_command", "recovery_2nd_stage.sh")
 	}
 	if r.User == "" {
 		m.manual("recovery-user", pgpoolSubject,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,12 @@ var (
 		{"pgpool_remote_start", "remote-start"},
 	}
 )
+
+// IsDataShim says whether a script of that name in a data directory would be
+// repool's, once the shims of online recovery are installed.
+func IsDataShim(name string) bool {
+	return slices.ContainsFunc(dataShims, func(s [2]string) bool { return s[0] == name })
+}
 
 // Shim is one small script that stands in for an older one.
 type Shim struct {
