@@ -59,7 +59,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		}
 	}
 	dir := p.Controller.StateDir
-	unlock, err := lockStateDir(dir)
+	unlock, err := lockStateDir(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -13,8 +15,12 @@ import (
 	"github.com/repool/repool/internal/exit"
 )
 
+// lockPatience is how long a lock that is taken is waited for. A program that a killed controller was just starting holds
+// its lock until it has called exec, and a service manager may be as quick.
+const lockPatience = 2 * time.Second
+
 // lockStateDir makes the state directory, and this the only controller with it.
-func lockStateDir(dir string) (unlock func() error, err error) {
+func lockStateDir(ctx context.Context, dir string) (unlock func() error, err error) {
 	if err := ownStateDir(dir); err != nil {
 		return nil, err
 	}
@@ -28,8 +34,16 @@ func lockStateDir(dir string) (unlock func() error, err error) {
 		return nil, exit.With(exit.Usage, fmt.Errorf("open lock: %w", err),
 			"the state directory must be writable for the user that runs repool")
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(exit.New(exit.Refused, "another controller runs with the state directory %s", dir), f.Close())
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, errors.Join(exit.New(exit.Refused, "another controller runs with the state directory %s", dir), f.Close())
+		}
 	}
 	return f.Close, nil // closing the only descriptor ends the lock
 }
