@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/config"
+	"github.com/repool/repool/internal/core/controller"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/pgpool/hook"
@@ -54,13 +55,13 @@ func (u *unfinished) Pending() bool {
 }
 
 // Resume continues each event whose hook has ended.
-func (u *unfinished) Resume(ctx context.Context) (int, error) {
+func (u *unfinished) Resume(ctx context.Context) ([]controller.FinishedHook, error) {
 	events, err := hook.Pending(u.deps.Pool.Controller.StateDir)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var errs []error
-	n := 0
+	var done []controller.FinishedHook
 	for _, e := range events {
 		rctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		r, err := hook.Resume(rctx, u.deps, e)
@@ -69,8 +70,12 @@ func (u *unfinished) Resume(ctx context.Context) (int, error) {
 			errs = append(errs, err)
 			continue
 		}
-		n++
-		u.log.Info("finished a hook", "event", e.String(), "code", string(r.Code), "text", r.Text)
+		done = append(done, controller.FinishedHook{Node: r.Node, Code: string(r.Code), Text: r.Text})
+		level := slog.LevelInfo
+		if r.Code == hook.CodeOutdated {
+			level = slog.LevelWarn
+		}
+		u.log.Log(ctx, level, "finished a hook", "event", e.String(), "code", string(r.Code), "text", r.Text)
 	}
-	return n, errors.Join(errs...)
+	return done, errors.Join(errs...)
 }

@@ -184,22 +184,23 @@ func (u *unfinished) Pending() bool {
 }
 
 // Resume goes on with each.
-func (u *unfinished) Resume(ctx context.Context) (int, error) {
+func (u *unfinished) Resume(ctx context.Context) ([]controller.FinishedHook, error) {
 	defer u.b.wrote()
 	events, err := hook.Pending(u.b.conf.Controller.StateDir)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var errs []error
-	n := 0
+	var done []controller.FinishedHook
 	for _, e := range events {
-		if _, err := hook.Resume(ctx, u.deps, e); err != nil {
+		r, err := hook.Resume(ctx, u.deps, e)
+		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		n++
+		done = append(done, controller.FinishedHook{Node: r.Node, Code: string(r.Code), Text: r.Text})
 	}
-	return n, errors.Join(errs...)
+	return done, errors.Join(errs...)
 }
 
 // hookDeps is what a hook on the controller's host works with.

@@ -37,8 +37,14 @@ type Pool interface {
 type Unfinished interface {
 	// Pending is cheap: whether there may be something to resume.
 	Pending() bool
-	// Resume finishes what is pending; n is how many were found.
-	Resume(ctx context.Context) (n int, err error)
+	// Resume finishes what is pending, and says how each of those ended.
+	Resume(ctx context.Context) ([]FinishedHook, error)
+}
+
+// FinishedHook is how an event that a hook left behind has ended, with the hook's code.
+type FinishedHook struct {
+	Node       topology.NodeID
+	Code, Text string
 }
 
 // Store is the controller's memory on disk; history.Store is the real one.

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
@@ -23,19 +22,18 @@ func (x *executor) resumeHooks() {
 		return
 	}
 	x.launchIfFree(order{node: topology.NoNode, what: finishHooks, do: func(ctx context.Context) bool {
-		n, err := x.o.Unfinished.Resume(ctx)
+		finished, err := x.o.Unfinished.Resume(ctx)
 		if ctx.Err() != nil {
 			return false
 		}
 		x.rec.warn("hooks", "unfinished hook", err)
-		if n > 0 {
-			x.rec.record(event.Event{Node: topology.NoNode, Kind: "hook", Code: "resumed",
-				Text: fmt.Sprintf("resumed %d unfinished failover hook(s)", n)})
+		for _, f := range finished {
+			x.rec.record(event.Event{Node: f.Node, Kind: "hook", Code: f.Code, Text: "unfinished failover hook: " + f.Text})
 		}
-		if err != nil || n == 0 {
+		if err != nil || len(finished) == 0 {
 			x.ledger.hooksAfter(hooksAgain)
 		}
-		return n > 0
+		return len(finished) > 0
 	}})
 }
 

@@ -293,12 +293,12 @@ func hooksLeft(n int32, fails error) *fakeHooks {
 
 func (h *fakeHooks) Pending() bool { return h.pending.Load() > 0 }
 
-func (h *fakeHooks) Resume(context.Context) (int, error) {
+func (h *fakeHooks) Resume(context.Context) ([]FinishedHook, error) {
 	h.calls.Add(1)
 	if err := h.fails.Load(); err != nil {
-		return 0, *err
+		return nil, *err
 	}
-	return int(h.pending.Swap(0)), nil
+	return slices.Repeat([]FinishedHook{{Node: 1, Code: "outdated", Text: "it is old"}}, int(h.pending.Swap(0))), nil
 }
 
 func TestUnfinishedHooksAreTakenUp(t *testing.T) {
@@ -313,8 +313,9 @@ func TestUnfinishedHooksAreTakenUp(t *testing.T) {
 		}
 		h.fails.Store(nil)
 		w.pass(time.Minute)
-		if h.Pending() || len(w.events("hook")) != 1 {
-			t.Errorf("pending %v, %d events", h.Pending(), len(w.events("hook")))
+		got := w.events("hook")
+		if h.Pending() || len(got) != 2 || got[1].Code != "outdated" || got[1].Node != 1 {
+			t.Errorf("pending %v, events %+v", h.Pending(), got)
 		}
 	})
 }

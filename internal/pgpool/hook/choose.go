@@ -21,12 +21,14 @@ const (
 	CodePrimaryBack    Code = "primary-back"
 	CodeAlwaysPrimary  Code = "always-primary"
 	CodeRecovered      Code = "recovered"
+	CodeOutdated       Code = "outdated" // the event is over: see outdated
 
 	CodeNoCandidate   Code = "no-candidate"   // no standby answers
 	CodeWrongLine     Code = "wrong-line"     // those that answer are not of the primary's line
 	CodeLineUnclear   Code = "line-unclear"   // standbys of two lines, nothing to tell which is right
 	CodeSystemUnclear Code = "system-unclear" // nodes of two system identifiers
 	CodeNotFenced     Code = "not-fenced"     // the old primary is alive and cannot be stopped
+	CodeStarting      Code = "starting"       // the old primary is starting or shutting down
 	CodeUnconfirmed   Code = "unconfirmed"    // no promotion was confirmed
 	CodeBusy          Code = "busy"           // another failover is under way
 	CodeNotRecovered  Code = "not-recovered"  // online recovery failed

@@ -114,7 +114,7 @@ type Result struct {
 var refusals = map[Code]int{
 	CodeNoCandidate: exit.Unreachable, CodeWrongLine: exit.Refused, CodeLineUnclear: exit.Refused,
 	CodeSystemUnclear: exit.Refused, CodeNotFenced: exit.Refused, CodeUnconfirmed: exit.Unfinished,
-	CodeBusy: exit.Unfinished,
+	CodeBusy: exit.Unfinished, CodeStarting: exit.Unfinished,
 }
 
 // err is nil if the result leaves nothing to do.

@@ -68,7 +68,8 @@ func Pending(stateDir string) ([]Event, error) {
 
 // Resume continues one of the Pending events. It is for the controller, so it does
 // not wait for a hook that is still running (code busy), and it leaves an old
-// primary alone that has come back while nothing was promoted. It is idempotent,
+// primary alone that has come back, or is starting, while nothing was promoted. An
+// event that is over is finished without any effect (code outdated). It is idempotent,
 // and may be called in every pass: nothing is reported twice.
 func Resume(ctx context.Context, d Deps, e Event) (Result, error) {
 	start := time.Now()
@@ -125,15 +126,19 @@ func (d *Deps) replace(ctx context.Context, e Event, patience time.Duration, res
 	if err != nil {
 		d.say("no record of the last primary: %v", err)
 	}
+	if resumed {
+		if why := d.outdated(e, last, time.Now()); why != "" {
+			return over(e, why)
+		}
+	}
 	if e.OldPrimary == topology.NoNode && last.known() && last.Node != e.Failed {
 		return d.stillMissing(ctx, e, last)
 	}
 	p := d.probe(ctx, e.Failed)
 	defer p.close()
 	if resumed {
-		if v := p.failed(); v.err == nil && !v.facts.InRecovery && !d.promoted(p.views, last) {
-			return Result{Code: CodePrimaryBack, Node: e.Failed,
-				Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller", e.Failed)}
+		if r, settled := d.settledBefore(e, p, last); settled {
+			return r
 		}
 	}
 	r := d.takeOver(ctx, e, p, last)
@@ -141,11 +146,6 @@ func (d *Deps) replace(ctx context.Context, e Event, patience time.Duration, res
 		r.Notes = append(r.Notes, d.stopDiverged(ctx, p, r.Node, p.facts(r.Node))...)
 	}
 	return r
-}
-
-// promoted says whether one of the other nodes is a valid primary.
-func (d *Deps) promoted(views []view, last Primary) bool {
-	return choose(views, last, topology.NoNode).primary != topology.NoNode
 }
 
 // stillMissing handles the failure of a node while Pgpool-II knows no primary, and

@@ -20,6 +20,7 @@ type fakeNode struct {
 	facts Facts
 	// down: connections are refused; silent: they hang till the deadline.
 	down, silent bool
+	why          error // of the refusal; nil: ECONNREFUSED
 	// noAgent: nobody to ask; stuck: the agent answers, and cannot stop the server.
 	noAgent, stuck bool
 	// away: it and the fence asked of its agent hang until the hook gives up the
@@ -90,12 +91,14 @@ func (w *world) Write(b []byte) (int, error) {
 func (w *world) dial(ctx context.Context, id topology.NodeID) (Server, error) {
 	w.mu.Lock()
 	n := w.nodes[id]
-	down, silent := n.down, n.silent
+	down, silent, why := n.down, n.silent, n.why
 	w.mu.Unlock()
 	switch {
 	case silent:
 		<-ctx.Done()
 		return nil, ctx.Err()
+	case down && why != nil:
+		return nil, why
 	case down:
 		return nil, fmt.Errorf("connect: %w", syscall.ECONNREFUSED)
 	}

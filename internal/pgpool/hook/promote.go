@@ -21,7 +21,8 @@ const backWithin = 300 * time.Millisecond
 const holder = "failover hook"
 
 // fence stops the old primary, so that the pool cannot have two. ok is false only
-// when it is proven to run as a primary and cannot be stopped. A host that does not
+// when it is proven to run as a primary, or to be starting or shutting down, and cannot
+// be stopped. A host that does not
 // answer cannot be fenced from here; the note says so, and the controller fences it
 // when it comes back. stopped says that the server was running until now.
 func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() view) (note string, ok, stopped bool) {
@@ -52,6 +53,9 @@ func (d *Deps) fence(ctx context.Context, node topology.NodeID, probed func() vi
 			return fmt.Sprintf("old primary %s not fenced: %v", node, err), false, false
 		}
 		v.err = perr
+	}
+	if busyServer(v.err) {
+		return fmt.Sprintf("old primary %s not fenced (%v), and it is starting or shutting down", node, err), false, false
 	}
 	return fmt.Sprintf("old primary %s not fenced (%v), and not seen running as a primary (%v)",
 		node, err, v.err), true, false

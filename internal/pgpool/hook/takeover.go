@@ -24,7 +24,7 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 	c.notes = append(c.notes, note)
 	if !fenced {
 		return Result{Code: CodeNotFenced, Node: e.Failed, Notes: c.notes,
-			Text: fmt.Sprintf("node %s is alive as a primary and could not be stopped; a second one would split the pool",
+			Text: fmt.Sprintf("the server of node %s runs and could not be stopped; a second primary would split the pool",
 				e.Failed)}
 	}
 	// A primary that was running sent more WAL after the standbys were asked, its
