@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"github.com/repool/repool/internal/admin/check"
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/controller"
 	"github.com/repool/repool/internal/core/observe"
@@ -66,7 +68,8 @@ func newParts(p *config.Pool, log *slog.Logger, acc access) (*parts, error) {
 		}
 		nodes = append(nodes, on)
 	}
-	o := observe.Options{Promoted: func() topology.Promotion { return lastPromotion(p) }}
+	o := observe.Options{Promoted: func() topology.Promotion { return lastPromotion(p) },
+		FailoverTrouble: failoverTrouble(p.PgpoolConf)}
 	if acc == readWrite { // a command that only looks would have ended before the answer comes
 		o.DetailEvery = detailEvery
 	}
@@ -83,6 +86,25 @@ func (w *parts) close() error {
 		_ = p.Close(ctx) // the process ends; a connection that cannot be closed politely is dropped
 	}
 	return err
+}
+
+// failoverEvery is how old an answer about the failover command may be.
+const failoverEvery = 3 * time.Second
+
+// failoverTrouble looks at pgpool.conf and at the file of the failover command, not
+// at every pass.
+func failoverTrouble(conf string) func() string {
+	var mu sync.Mutex // guards what follows
+	var at time.Time
+	var trouble string
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		if at.IsZero() || time.Since(at) >= failoverEvery {
+			trouble, at = check.FailoverTrouble(conf), time.Now()
+		}
+		return trouble
+	}
 }
 
 // lastPromotion is the failover hook's record of the last primary.

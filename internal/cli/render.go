@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/show/view"
 	"github.com/repool/repool/internal/terminal"
@@ -36,6 +37,10 @@ func renderStatus(w io.Writer, v view.View, colour bool) error {
 		} else {
 			fmt.Fprintf(&b, "%s: %s\n", p.Name, p.Note)
 		}
+	}
+	if v.Failover != "" {
+		fmt.Fprintf(&b, "\n%s (%s)\n  %s\n  → %s\n",
+			terminal.Paint(colour, terminal.Red, view.NoFailover), codes.FailoverCommandBroken, v.Failover, view.FailoverHint())
 	}
 	for i := range v.Work {
 		n := &v.Work[i]

@@ -109,11 +109,13 @@ var requests = []Info{
 	{NoSuchNode, Refused, "the pool has no such node", "repool status lists the nodes"},
 }
 
-// Records of the history that are about the controller's own files.
+// Records of the history that are about no node.
 const (
-	HistorySetAside  Code = "history-set-aside"
-	HoldsCopyDamaged Code = "holds-copy-damaged"
-	HoldsUnknown     Code = "holds-unknown"
+	HistorySetAside       Code = "history-set-aside"
+	HoldsCopyDamaged      Code = "holds-copy-damaged"
+	HoldsUnknown          Code = "holds-unknown"
+	FailoverCommandBroken Code = "failover-command-broken"
+	FailoverCommandRuns   Code = "failover-command-runs"
 )
 
 var records = []Info{
@@ -122,4 +124,8 @@ var records = []Info{
 	{HoldsCopyDamaged, Refused, "one of the two copies of the holds was damaged and has been written again", ""},
 	{HoldsUnknown, Refused, "both copies of the holds are lost, so the whole pool is on hold",
 		"make sure that no node has to be left alone, then: repool release all"},
+	{FailoverCommandBroken, Refused,
+		"Pgpool-II cannot run its failover_command: if the primary fails, nothing is promoted",
+		"repool check says what is wrong with it; repool setup writes one that has been tried"},
+	{FailoverCommandRuns, OK, "Pgpool-II can run its failover_command again", ""},
 }

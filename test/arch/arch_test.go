@@ -97,7 +97,8 @@ var may = map[string]string{
 	// Wiring, and the command line over it: cli parses and prints.
 	"internal/app": "internal/core/topology internal/core/plan internal/core/observe internal/core/controller " +
 		"internal/node/postgres " +
-		"internal/config internal/exit internal/admin/certs internal/pgpool/pgpoolconf internal/pgpool/hook " +
+		"internal/config internal/exit internal/admin/certs internal/admin/check internal/pgpool/pgpoolconf " +
+		"internal/pgpool/hook " +
 		"internal/node/agent internal/node/agentapi internal/node/bootgate internal/node/dbhost internal/node/process " +
 		"internal/node/resync " +
 		"internal/show/control internal/show/history internal/show/metrics internal/show/notify internal/show/trace " +

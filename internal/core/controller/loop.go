@@ -42,6 +42,7 @@ type loop struct {
 
 	said    map[topology.NodeID]string // the decision last recorded in the history
 	changed time.Time                  // when a decision last changed
+	trouble string                     // of the failover command, as last recorded
 	noted   string                     // the primary last given to NotePrimary
 	pruneAt time.Time
 }
@@ -132,6 +133,7 @@ func (l *loop) pass(ctx context.Context, reason string) (busy bool) {
 	})
 	l.rec.memoryChanged()
 	l.notePrimary(st.Memory, &snap)
+	l.sayFailover(snap.FailoverTrouble)
 	for _, d := range st.Decisions {
 		l.say(d)
 		busy = busy || d.Severity == codes.Work
@@ -200,6 +202,23 @@ func (l *loop) say(d plan.Decision) {
 	l.o.Log.Info("decision", "node", int(d.Node), "action", string(d.Action), "method", string(d.Method),
 		"code", string(d.Code), "reason", d.Reason)
 	l.rec.record(event.Event{Node: d.Node, Kind: "decision", Code: string(d.Code), Text: d.Reason, Data: asJSON(d)})
+}
+
+// sayFailover records when Pgpool-II cannot run its failover command, and when it
+// can again.
+func (l *loop) sayFailover(trouble string) {
+	if trouble == l.trouble {
+		return
+	}
+	l.trouble = trouble
+	e := event.Event{Node: topology.NoNode, Kind: "hook", Code: string(codes.FailoverCommandBroken), Text: trouble}
+	if trouble == "" {
+		e.Code, e.Text = string(codes.FailoverCommandRuns), "Pgpool-II can run its failover command again"
+		l.o.Log.Info(e.Text)
+	} else {
+		l.o.Log.Error("Pgpool-II cannot run its failover command: nothing is promoted if the primary fails", "err", trouble)
+	}
+	l.rec.record(e)
 }
 
 // prune removes old events once a day.

@@ -37,6 +37,8 @@ type world struct {
 	fresh  int
 	// promoted is the failover hook's record.
 	promoted topology.Promotion
+	// failoverTrouble is why Pgpool-II cannot run its failover command.
+	failoverTrouble string
 	// onFresh is called before each look that clears a step.
 	onFresh func(*world)
 	trace   []string
@@ -240,7 +242,8 @@ func (w *world) ObserveFresh(ctx context.Context) topology.Snapshot {
 func (w *world) snapshot(ctx context.Context) topology.Snapshot {
 	now := topology.Source{At: time.Now()}
 	fresh := func(s topology.Source) topology.Source { return topology.Source{At: now.At, Err: s.Err} }
-	snap := topology.Snapshot{Taken: now.At, Nodes: slices.Clone(w.nodes), Promoted: w.promoted}
+	snap := topology.Snapshot{Taken: now.At, Nodes: slices.Clone(w.nodes), Promoted: w.promoted,
+		FailoverTrouble: w.failoverTrouble}
 	for i := range snap.Nodes {
 		n := &snap.Nodes[i]
 		n.SQL.Source = fresh(n.SQL.Source)

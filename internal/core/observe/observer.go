@@ -51,6 +51,8 @@ type Options struct {
 	DetailEvery time.Duration
 	// Promoted reads the failover hook's record of the last primary. Nil: none.
 	Promoted func() topology.Promotion
+	// FailoverTrouble gives Snapshot.FailoverTrouble; it must be quick. Nil: not known.
+	FailoverTrouble func() string
 }
 
 func (o *Options) fill() {
@@ -141,6 +143,9 @@ func (o *Observer) observe(ctx context.Context, fresh bool) topology.Snapshot {
 	snap := topology.Snapshot{
 		Pools: make([]topology.PoolView, len(o.pools)),
 		Nodes: make([]topology.Node, len(o.nodes)),
+	}
+	if o.opts.FailoverTrouble != nil {
+		snap.FailoverTrouble = o.opts.FailoverTrouble()
 	}
 	if o.opts.Promoted != nil {
 		snap.Promoted = o.opts.Promoted()

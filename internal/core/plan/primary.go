@@ -228,6 +228,10 @@ func (w *world) noPrimary() trouble {
 		return trouble{codes.FailoverRunning,
 			fmt.Sprintf("Pgpool-II gave up its primary %s ago, and no node accepts writes yet", since.Round(roundTo)), nil}
 	}
+	if w.failoverTrouble != "" {
+		return trouble{codes.NoPrimary,
+			"no node accepts writes, and Pgpool-II cannot fail over, which is the likely cause: " + w.failoverTrouble, nil}
+	}
 	return trouble{codes.NoPrimary, "no node accepts writes: there is no primary to resync a node from", nil}
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -391,4 +392,18 @@ func TestPoolBlind(t *testing.T) {
 		s.poolPrimary(1)
 		s.expect("resync/rewind diverged")
 	})
+}
+
+// TestNoPrimaryNamesABrokenFailoverCommand: whoever reads the refusal learns why
+// nothing was promoted.
+func TestNoPrimaryNamesABrokenFailoverCommand(t *testing.T) {
+	s := newScene(t)
+	s.stopped(0).status(0, topology.PoolDown)
+	s.snap.Pools[0].Nodes[0].LastChange = s.now.Add(-time.Hour)
+	s.snap.FailoverTrouble = "failover_command runs /gone, but it is missing"
+	for _, d := range s.expect("wait no-primary", "wait no-primary", "wait no-primary") {
+		if !strings.Contains(d.Reason, "likely cause: "+s.snap.FailoverTrouble) {
+			t.Errorf("got %q", d.Reason)
+		}
+	}
 }

@@ -57,7 +57,9 @@ type world struct {
 	local *topology.PoolView // Pools[0], nil when there is none or it is stale
 	// promoted is what the last failover made the primary.
 	promoted topology.Promotion
-	nodes    []*subject
+	// failoverTrouble is the snapshot's.
+	failoverTrouble string
+	nodes           []*subject
 
 	primary *subject         // nil: see trouble
 	history topology.History // the primary's
@@ -84,7 +86,7 @@ type subject struct {
 
 func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *world {
 	mem = mem.until(now)
-	w := &world{now: now, pol: pol, mem: mem, promoted: snap.Promoted}
+	w := &world{now: now, pol: pol, mem: mem, promoted: snap.Promoted, failoverTrouble: snap.FailoverTrouble}
 	haveLocal := false
 	for i, p := range snap.Pools {
 		if !p.Fresh(now, pol.MaxFactAge) {

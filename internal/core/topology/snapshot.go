@@ -33,6 +33,9 @@ type Snapshot struct {
 	// Promoted is the last primary on the record of the failover hook, which
 	// may be ahead of the planner's memory.
 	Promoted Promotion `json:"promoted,omitzero"`
+	// FailoverTrouble is why the local Pgpool-II cannot run its failover_command;
+	// empty: it can, or that is not known.
+	FailoverTrouble string `json:"failover_trouble,omitempty"`
 }
 
 // Promotion is a node that was proven to be the primary, with its line. The

@@ -12,6 +12,7 @@ type decideFamilies struct {
 	nodes, missing                    *family
 	decision, parked, failed, hold    *family
 	acting, passAt, started, build    *family
+	failover                          *family
 	running, step, done, total, begun *family
 }
 
@@ -22,7 +23,9 @@ func newDecideFamilies(f *families) decideFamilies {
 		acting: f.gauge("repool_controller_acting",
 			"Whether this controller acts; 0 if its Pgpool-II is not the watchdog leader, or does not answer."),
 		passAt: f.gauge("repool_pass_timestamp_seconds", "When the newest pass ended."),
-		nodes:  f.gauge("repool_nodes", "Nodes in the pool."),
+		failover: f.gauge("repool_failover_command_runnable",
+			"Whether Pgpool-II's user can run failover_command; 0: nothing is promoted if the primary fails."),
+		nodes: f.gauge("repool_nodes", "Nodes in the pool."),
 		missing: f.gauge("repool_nodes_missing",
 			"Nodes that are detached, do not answer, or are neither the primary nor streaming from it."+
 				" No series while Pgpool-II does not answer."),
@@ -48,6 +51,7 @@ func (f *decideFamilies) collect(s sink, st *control.Status, now time.Time) {
 	s.when(f.started, st.Started)
 	s.flag(f.acting, st.Acting)
 	s.when(f.passAt, st.At)
+	s.flag(f.failover, st.Snapshot.FailoverTrouble == "")
 	s.put(f.nodes, float64(len(st.Snapshot.Nodes)))
 	if missing, known := st.Snapshot.Missing(); known {
 		s.put(f.missing, float64(len(missing)))

@@ -145,6 +145,9 @@ func (v *View) alarms(past Past, now time.Time) {
 				Do: "run repool check; look at Pgpool-II's log, pcp_port and .pcppass"})
 		}
 	}
+	if v.Failover != "" {
+		add(Alarm{Tone: Bad, Title: NoFailover, Text: v.Failover, Do: FailoverHint(), At: v.At})
+	}
 	for i := range v.Work {
 		w := &v.Work[i]
 		if w.Tone != Bad {

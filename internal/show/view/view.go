@@ -47,6 +47,7 @@ type View struct {
 	Why      string          `json:"-"` // why this controller is not acting; empty: it is
 	Held     *plan.Hold      `json:"-"` // the hold on the whole pool, if any
 	Pools    []Pool          `json:"-"`
+	Failover string          `json:"-"` // why Pgpool-II cannot run its failover command; empty: it can
 	Primary  topology.NodeID `json:"-"` // NoNode: nobody accepts writes
 	Attached int             `json:"-"` // how many nodes are attached
 	Work     []Work          `json:"-"`
@@ -75,7 +76,8 @@ type Pool struct {
 
 // Of makes the view. now is only for ages and times left.
 func Of(st control.Status, past Past, now time.Time) View {
-	v := View{At: st.At, Version: st.Version, Looked: len(st.Decisions) > 0, Why: st.Why, Primary: topology.NoNode}
+	v := View{At: st.At, Version: st.Version, Looked: len(st.Decisions) > 0, Why: st.Why, Primary: topology.NoNode,
+		Failover: st.Snapshot.FailoverTrouble}
 	if st.Acting {
 		v.Why = ""
 	}
@@ -94,6 +96,7 @@ func Of(st control.Status, past Past, now time.Time) View {
 		v.Nodes = append(v.Nodes, nodeOf(&st, &st.Snapshot.Nodes[i], now))
 	}
 	v.headline(&st)
+	v.failoverBroken()
 	v.Work = workOf(v.Nodes)
 	v.Events, v.Vault = eventsOf(past.Events), vaultOf(&st.Snapshot, past.Runs)
 	v.alarms(past, now)
@@ -187,6 +190,27 @@ func (v *View) headline(st *control.Status) {
 		if v.Attached == len(v.Nodes) {
 			v.Headline = fmt.Sprintf("All %d nodes are attached", v.Attached)
 		}
+	}
+}
+
+// NoFailover is the title of View.Failover.
+const NoFailover = "Pgpool-II cannot run its failover command: nothing is promoted if the primary fails"
+
+// FailoverHint is what a person can do about it.
+func FailoverHint() string {
+	info, _ := codes.Explain(codes.FailoverCommandBroken) // it is in the table
+	return info.Do
+}
+
+// failoverBroken warns of a pool that looks well and has no failover.
+func (v *View) failoverBroken() {
+	if v.Failover == "" || !v.Looked {
+		return
+	}
+	v.Tone = Bad
+	if v.Primary != topology.NoNode {
+		v.Headline += ", but Pgpool-II cannot fail over"
+		v.Detail = v.Failover
 	}
 }
 
