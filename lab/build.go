@@ -23,6 +23,7 @@ func (l *Lab) build(ctx context.Context) error {
 	}{
 		{"write password files", l.writePassfiles},
 		{"copy repool", l.copyRepool},
+		{"make the agents' directory of programs", l.makeHolds},
 		{"make keys and certificates", l.makeTrust},
 		{"make the nodes' homes", l.makeHomes},
 		{"make the primary's data directory", l.makePrimary},

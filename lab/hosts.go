@@ -183,7 +183,7 @@ func (l *Lab) writeAgentConfig(n Node) error {
 	if l.opts.Layout == LayoutDebian {
 		w("    config_file: %s", n.ConfigFile())
 	}
-	w("    bin_directory: %s", l.BinDir)
+	w("    bin_directory: %s", l.agentBinDir())
 	l.writeTLS(w, nodeHost(n.ID))
 	w("agent:")
 	w("  node: %d", n.ID)

@@ -108,6 +108,8 @@ type Options struct {
 	// BinDir holds PostgreSQL's programs; empty: the newest in
 	// /usr/lib/postgresql.
 	BinDir string
+	// Catchable has the agents run pg_rewind and pg_basebackup by way of a script that waits when Catch says so.
+	Catchable bool
 	// Templates gives data directories to copy, and the passwords. nil: the lab runs initdb itself.
 	Templates *Templates `json:"-"`
 	// Keep leaves the directory there after Down, with its logs.

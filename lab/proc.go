@@ -55,7 +55,8 @@ const labMark = "REPOOL_LAB"
 
 // belongs says whether p is a process of the lab in dir: it carries the lab's
 // mark, or it is a server that works below dir, or one of PostgreSQL's tools,
-// which agents start with an environment of their own, on something in dir.
+// which agents start with an environment of their own, on something in dir. The
+// name of a tool that is a script is its own, and its executable the shell.
 func (p proc) belongs(dir string) bool {
 	if p.PID == os.Getpid() {
 		return false
@@ -63,7 +64,7 @@ func (p proc) belongs(dir string) bool {
 	if exe := p.Program(); exe == "postgres" || exe == "pgpool" {
 		return within(dir, p.Dir())
 	}
-	return p.HasEnv(labMark+"="+dir) || strings.HasPrefix(p.Program(), "pg_") && strings.Contains(p.Title(), dir+"/")
+	return p.HasEnv(labMark+"="+dir) || strings.HasPrefix(p.Name, "pg_") && strings.Contains(p.Title(), dir+"/")
 }
 
 func within(dir, path string) bool {

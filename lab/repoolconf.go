@@ -44,7 +44,7 @@ func (l *Lab) writeRepoolConfig(p Pgpool) error {
 		if l.opts.Layout == LayoutDebian {
 			w("    config_file: %s", n.ConfigFile())
 		}
-		w("    bin_directory: %s", l.BinDir)
+		w("    bin_directory: %s", l.agentBinDir())
 	}
 	if l.opts.Layout == LayoutDebian {
 		w("environment: {PG_CLUSTER_CONF_ROOT: %s}", l.path("etc"))

@@ -34,7 +34,7 @@ type Pool struct {
 // the test. The empty Repool means Binary. Tests that call it run side by side; each may call it once.
 func Up(t *testing.T, slots Slots, o lab.Options) *Pool {
 	t.Helper()
-	o.Hooks, o.Controller = true, true
+	o.Hooks, o.Controller, o.Catchable = true, true, true
 	if o.Repool == "" {
 		o.Repool = Binary(t)
 	}
@@ -163,21 +163,20 @@ func (p *Pool) Wipe(node int) {
 // works on.
 func (p *Pool) WorkDir(node int) string { return p.Nodes[node].WorkDir() }
 
-// Catch is the lab's Catch with the test's patience. It looks from now on: call it before what makes the program start,
-// which may be over in a moment. caught waits until the program is stopped; resume lets it go on.
+// Catch is the lab's Catch with the test's patience. Call it before what makes
+// the program start. caught waits until it is stopped; resume lets it go on.
 func (p *Pool) Catch(wrote uint64, words ...string) (caught func() (resume func())) {
+	p.T.Helper()
 	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
-	var resume func()
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer cancel()
-		resume, err = p.Lab.Catch(ctx, wrote, words...)
-	}()
+	wait, err := p.Lab.Catch(ctx, wrote, words...)
+	if err != nil {
+		cancel()
+		p.T.Fatal(err)
+	}
 	return func() func() {
 		p.T.Helper()
-		<-done
+		defer cancel()
+		resume, err := wait()
 		p.Must(err)
 		return resume
 	}

@@ -34,7 +34,8 @@ type Process struct {
 	CPU      time.Duration
 	Resident uint64
 
-	proc procfs.Proc // a Process comes from Read or All, never from a literal
+	threads int
+	proc    procfs.Proc // a Process comes from Read or All, never from a literal
 }
 
 // Read looks at one process. Gone says whether the error means that there is
@@ -57,7 +58,8 @@ func read(p procfs.Proc) (Process, error) {
 	}
 	return Process{
 		PID: p.PID, PPID: st.PPID, Started: st.Starttime, State: st.State[0], Name: st.Comm,
-		CPU: time.Duration(st.CPUTime() * float64(time.Second)), Resident: uint64(st.ResidentMemory()), proc: p,
+		CPU: time.Duration(st.CPUTime() * float64(time.Second)), Resident: uint64(st.ResidentMemory()),
+		threads: st.NumThreads, proc: p,
 	}, nil
 }
 
@@ -86,8 +88,9 @@ func All() ([]Process, error) {
 func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
 // Ended says whether the process no longer runs. A zombie has nothing left but
-// its id; in a container, nobody may ever wait for it.
-func (p Process) Ended() bool { return p.State == 'Z' || p.State == 'X' }
+// its id; in a container, nobody may ever wait for it. Until the last of its other
+// threads has ended too, it is none, and holds its files and locks.
+func (p Process) Ended() bool { return p.State == 'Z' && p.threads <= 1 || p.State == 'X' }
 
 // Frozen says whether the process is stopped by SIGSTOP or a debugger.
 func (p Process) Frozen() bool { return p.State == 'T' || p.State == 't' }
