@@ -227,6 +227,9 @@ var changes = []change{
 	{name: "a slot has lost its WAL", do: func(f *Facts) {
 		f.Nodes[0].SQL.Slots = []topology.Slot{{Name: "repool_node1", Physical: true, WALStatus: "lost"}}
 	}, id: "lost-slots", severity: Problem, subject: "node 0", remedy: "pg_drop_replication_slot('repool_node1')"},
+	{name: "a slot left on a standby", do: func(f *Facts) {
+		f.Nodes[1].SQL.Slots = []topology.Slot{{Name: "repool_node0", Physical: true, Restart: 0x3000000}}
+	}, id: "idle-slots", severity: Warning, subject: "node 1", remedy: "pg_drop_replication_slot('repool_node0')"},
 	{name: "lower than the primary", do: func(f *Facts) { f.Nodes[1].SQL.Settings["max_connections"] = "50" },
 		id: "standby-parameters", severity: Problem, subject: "node 1", found: "50 here and 100 on node 0"},
 	{name: "another release of libc",

@@ -2,12 +2,16 @@ package check
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 )
 
 // hotStandbySettings must not be lower on a standby than on its primary.
 var hotStandbySettings = []string{"max_connections", "max_worker_processes", "max_wal_senders",
 	"max_prepared_transactions", "max_locks_per_transaction"}
+
+// repoolSlot matches config.SlotName, also of nodes that have left the pool.
+var repoolSlot = regexp.MustCompile(`^repool_node[0-9]+$`)
 
 // Below these values a resync works but may need a full copy. In MB, PostgreSQL's
 // unit for these settings.
@@ -31,6 +35,9 @@ var walChecks = []Check{
 			"must be copied in full.", checkSlotLimit},
 	{"lost-slots", "slots that have lost their WAL",
 		"A standby cannot stream through such a slot any more.", checkLostSlots},
+	{"idle-slots", "slots of repool's that a standby still has",
+		"A former primary keeps them: they retain WAL, and with hot_standby_feedback they hold back VACUUM on the primary.",
+		checkIdleSlots},
 	{"standby-parameters", "hot-standby parameters equal on all nodes",
 		"A standby with a lower value than its primary refuses to start, and any node may be the primary.",
 		checkStandbyParameters},
@@ -152,6 +159,22 @@ func checkLostSlots(f *Facts, r *results) {
 		}
 		if len(r.list) == before {
 			r.ok(n.Subject(), fmt.Sprintf("%d slots, none lost", len(n.SQL.Slots)))
+		}
+	})
+}
+
+func checkIdleSlots(f *Facts, r *results) {
+	f.each("slots", r, func(n *NodeFacts) {
+		before := len(r.list)
+		for _, s := range n.SQL.Slots {
+			if n.SQL.InRecovery && s.Physical && !s.Active && s.Restart != 0 && repoolSlot.MatchString(s.Name) {
+				r.warn(Finding{Subject: n.Subject(), Found: "the standby has the idle slot " + s.Name + ", which retains WAL",
+					Remedy: fmt.Sprintf("SELECT pg_drop_replication_slot('%s');   -- on node %s, only while it is a standby "+
+						"and no server streams from it", s.Name, n.Conf.ID)})
+			}
+		}
+		if len(r.list) == before {
+			r.ok(n.Subject(), "no idle slot of repool's on a standby")
 		}
 	})
 }
