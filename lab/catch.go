@@ -140,6 +140,7 @@ func lead(ctx context.Context, p proc, wrote uint64) error {
 			if !there {
 				return fmt.Errorf("it has written %d bytes of %d", p.Written(), wrote)
 			}
+			_ = pollUntil(time.Now().Add(5*time.Second), p.stopped) // it does nothing more, and soon says so
 			return nil
 		}
 		deliver := 0 // a signal meant for the process itself goes on to it
@@ -150,6 +151,12 @@ func lead(ctx context.Context, p proc, wrote uint64) error {
 			return fmt.Errorf("lead process %d on: %w", p.PID, err)
 		}
 	}
+}
+
+// stopped says whether the process is, or has ended.
+func (p proc) stopped() bool {
+	now, ok := readProc(p.PID)
+	return !ok || now.State == 'T' || now.Ended()
 }
 
 // waits says whether the process is still the script that holds a program.
