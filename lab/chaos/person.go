@@ -28,7 +28,7 @@ func (r *run) person(ctx context.Context, st control.Status) error {
 		}
 		switch d.Code {
 		case codes.PoolUnresponsive:
-			return r.deafPgpool(ctx, d)
+			return r.unresponsivePgpool(ctx, d)
 		case codes.PoolBlind:
 			return r.asked("restart Pgpool-II", d.Reason, r.restartPgpool(ctx))
 		case codes.NoPrimary, codes.PrimaryStale:
@@ -42,9 +42,9 @@ func (r *run) person(ctx context.Context, st control.Status) error {
 	return nil
 }
 
-// deafPgpool is what the runbook says for pool-unresponsive: the last primary first,
+// unresponsivePgpool is what the runbook says for pool-unresponsive: the last primary first,
 // where it is down, and then Pgpool-II.
-func (r *run) deafPgpool(ctx context.Context, d plan.Decision) error {
+func (r *run) unresponsivePgpool(ctx context.Context, d plan.Decision) error {
 	if n := r.readers.lastPrimary(); n >= 0 && r.lab.Postmaster(n) == 0 {
 		if err := r.lab.StartNode(ctx, n); err != nil {
 			return r.asked("start the last primary", fmt.Sprintf("node %d: %s", n, d.Reason), err)

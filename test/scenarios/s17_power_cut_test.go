@@ -49,7 +49,7 @@ func TestS17PowerCut(t *testing.T) {
 		since := time.Now()
 		p.Must(p.PowerCut(p.Ctx))
 		c.order(pr, sb)
-		p.restartDeafPgpool()
+		p.restartUnresponsivePgpool()
 		p.Whole(c.name, since)
 		missing, err := p.Missing(p.Ctx, p.Primary(), append(w.Acked(), own...))
 		p.Must(err)
@@ -72,13 +72,13 @@ func TestS17PowerCut(t *testing.T) {
 	p.Equal()
 }
 
-// restartDeafPgpool does what a person is told to: Pgpool-II, started while no
+// restartUnresponsivePgpool does what a person is told to: Pgpool-II, started while no
 // node answers and clients knock, may end up with a full queue that it never
 // looks at again, and repool says so. It returns when all is well, too.
-func (p *pool) restartDeafPgpool() {
+func (p *pool) restartUnresponsivePgpool() {
 	p.T.Helper()
 	restart := false
-	p.Wait("Pgpool-II to find the primary, or to be found deaf", func(ctx context.Context) error {
+	p.Wait("Pgpool-II to find the primary, or to be found unresponsive", func(ctx context.Context) error {
 		st, err := p.Ctl.Status(ctx)
 		if err != nil {
 			return err

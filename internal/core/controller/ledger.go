@@ -15,6 +15,9 @@ import (
 type ledger struct {
 	mu   sync.Mutex // guards what follows
 	busy map[slot]plan.Action
+	// pass counts the passes; ended is the pass in which a slot was last freed.
+	pass  uint64
+	ended map[slot]uint64
 	// noStart is how often in a row a run could not even be started on a node.
 	noStart map[topology.NodeID]noStart
 	// recoveries are the online recoveries, see leftToPgpool.
@@ -26,7 +29,7 @@ type ledger struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{busy: map[slot]plan.Action{}, noStart: map[topology.NodeID]noStart{},
+	return &ledger{busy: map[slot]plan.Action{}, ended: map[slot]uint64{}, noStart: map[topology.NodeID]noStart{},
 		recoveries: map[topology.NodeID]recovery{}, checkpoints: map[topology.NodeID]bool{}, runs: newRunBook()}
 }
 
@@ -42,13 +45,22 @@ func slotOf(o order) slot {
 	return slot{node: o.node, detach: o.what == plan.Detach || o.what == plan.Cancel}
 }
 
+// beginPass is called before each look at the pool.
+func (l *ledger) beginPass() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pass++
+}
+
 // claim takes the node's slot for an order, unless what is under way there forbids
-// it. Whoever claims must call free.
+// it. An order that ended after this pass began forbids it too: the pass may have
+// looked before that end, and would request the same again. Whoever claims must
+// call free.
 func (l *ledger) claim(o order) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := slotOf(o)
-	if l.busy[s] != "" {
+	if ended, ever := l.ended[s]; l.busy[s] != "" || ever && ended == l.pass {
 		return false
 	}
 	ok := true
@@ -75,6 +87,7 @@ func (l *ledger) free(o order) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.busy, slotOf(o))
+	l.ended[slotOf(o)] = l.pass
 }
 
 // noStart: the planner counts only runs that began.

@@ -117,6 +117,7 @@ func (l *loop) promoting() bool {
 // way that deserves a closer look soon.
 func (l *loop) pass(ctx context.Context, reason string) (busy bool) {
 	begun := time.Now()
+	l.exec.ledger.beginPass()
 	snap := l.o.Observer.Observe(ctx)
 	if ctx.Err() != nil {
 		return false // an interrupted look says nothing

@@ -86,7 +86,8 @@ func TestConnectError(t *testing.T) {
 		t.Error("no socket does not count as refused")
 	}
 
-	host, port := listener(t, func(net.Conn) {})
+	// Closed unread, the startup message would be answered by a reset.
+	host, port := listener(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 1024)) })
 	is(connect(t.Context(), host, port, 0), "connect to "+address(host, port)+
 		" as repool: the server closed the connection")
 
