@@ -120,8 +120,8 @@ func TestNetworkFaults(t *testing.T) {
 	check("all of a hundred lost", map[string]bool{a + ">" + b: false, pg + ">" + b: true})
 }
 
-// exchanges sends so many bytes from one host to another over TCP, and back, and says how long it took. Each has a port of
-// its own: a program that another test has just forked holds a closed listener's port until it calls exec.
+// exchanges sends so many bytes from one host to another over TCP, and back, and says how long it took. Each has a port
+// of its own: a program that another test has just forked holds a closed listener's port until it calls exec.
 func exchanges(t *testing.T, l *Lab, from, to, address string, bytes int) time.Duration {
 	t.Helper()
 	var srv net.Listener

@@ -15,8 +15,8 @@ import (
 	"github.com/repool/repool/internal/exit"
 )
 
-// lockPatience is how long a lock that is taken is waited for. A program that a killed controller was just starting holds
-// its lock until it has called exec, and a service manager may be as quick.
+// lockPatience is how long to wait for a lock that is taken. A program that a killed controller was just starting holds
+// its lock until it has called exec, and a service manager may be that quick.
 const lockPatience = 2 * time.Second
 
 // lockStateDir makes the state directory, and this the only controller with it.
@@ -42,7 +42,8 @@ func lockStateDir(ctx context.Context, dir string) (unlock func() error, err err
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil, errors.Join(exit.New(exit.Refused, "another controller runs with the state directory %s", dir), f.Close())
+			err := exit.New(exit.Refused, "another controller runs with the state directory %s", dir)
+			return nil, errors.Join(err, f.Close())
 		}
 	}
 	return f.Close, nil // closing the only descriptor ends the lock

@@ -156,8 +156,8 @@ func rewindCost(p *pool) {
 	}
 }
 
-// interruptedRewind has pg_rewind end at a file that it may not write, among the first of those that it copies: files are
-// copied in the order of their paths. What it leaves is what a kill at that moment leaves, and the same each time.
+// interruptedRewind has pg_rewind end at a file that it may not write, among the first of those that it copies: files
+// are copied in the order of their paths. What it leaves is what a kill at that moment leaves, and the same each time.
 func interruptedRewind(p *pool) {
 	f := fact{"after an interrupted pg_rewind nothing in the directory tells: the control file is the old one, no " +
 		"backup_label, and a server can come up on it as a read-write primary",

@@ -99,7 +99,8 @@ var attachedRules = []rule{
 		return s.mayJudge() && s.attached && !s.streams() && s.graceOver()
 	}, func(s *subject) Decision {
 		return s.detach(codes.AttachedNotStreaming, fmt.Sprintf(
-			"node %s is attached and has not streamed from node %s for %s", s.n.ID, s.w.primary.n.ID, s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)))
+			"node %s is attached and has not streamed from node %s for %s",
+			s.n.ID, s.w.primary.n.ID, s.w.now.Sub(s.m.NotStreamingSince).Round(roundTo)))
 	}},
 }
 
@@ -217,7 +218,8 @@ var stateRules = []rule{
 	{codes.Diverged, func(s *subject) bool { return s.forked() && s.streams() && s.n.Agent.Dir == topology.DirPresent },
 		func(s *subject) Decision {
 			return s.resync(codes.Diverged, fmt.Sprintf(
-				"node %s streams, but its data is of a line of its own on timeline %s: %s", s.n.ID, s.m.Fork.TLI, s.m.Fork.Proof), topology.MethodBaseBackup)
+				"node %s streams, but its data is of a line of its own on timeline %s: %s",
+				s.n.ID, s.m.Fork.TLI, s.m.Fork.Proof), topology.MethodBaseBackup)
 		}},
 	{codes.Ready, (*subject).streams, (*subject).verify},
 }

@@ -58,7 +58,8 @@ func (d *Deps) settledBefore(e Event, p *probes, last Primary) (r Result, settle
 	switch {
 	case v.err == nil && !v.facts.InRecovery:
 		return Result{Code: CodePrimaryBack, Node: e.Failed,
-			Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller", e.Failed)}, true
+			Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller",
+				e.Failed)}, true
 	case busyServer(v.err):
 		return Result{Code: CodeStarting, Node: e.Failed,
 			Text: fmt.Sprintf("node %s runs and accepts no connections yet or any more: waiting for it", e.Failed)}, true
