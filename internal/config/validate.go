@@ -31,9 +31,7 @@ type sizes struct{ maxLag, headroom, maxRate, vault uint64 }
 var (
 	sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 	modes    = []string{"auto", "ask", "never"}
-	// compressions are dbhost.Compressions.
-	compressions = []string{"none", "auto", "gzip", "lz4", "zstd"}
-	envName      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	envName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 // validate notes everything in c that is wrong whatever pgpool.conf says.
@@ -183,7 +181,7 @@ func (p Policy) validate(ps *problems) sizes {
 		ps.addAt("policy.backoff_max", "must be ≥ backoff_base (%s), got %s", p.BackoffBase, p.BackoffMax)
 	}
 	if p.Compression != "" {
-		oneOf(ps, "policy.compression", p.Compression, compressions)
+		oneOf(ps, "policy.compression", p.Compression, postgres.Compressions)
 	}
 	return sizes{
 		maxLag:   size(ps, "policy.max_lag", p.MaxLag),

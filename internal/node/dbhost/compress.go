@@ -7,11 +7,6 @@ import (
 	"strings"
 )
 
-// Compressions are what a base backup can be compressed with on its way, by
-// Options.Compression. "auto" takes the cheapest that the upstream has, and none
-// where the upstream is on this host.
-var Compressions = []string{"none", "auto", "gzip", "lz4", "zstd"}
-
 // serverCompression is the first version whose server compresses a base backup
 // (PostgreSQL 15, BASE_BACKUP's COMPRESSION; a plain copy is unpacked as it comes).
 const serverCompression = 150000

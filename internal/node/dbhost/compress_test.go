@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/repool/repool/internal/node/postgres"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -66,7 +67,7 @@ func TestCompressedBaseBackup(t *testing.T) {
 	standby, primary := diverged(t, 1, true, setup{})
 	primary.exec("ALTER SYSTEM SET log_replication_commands = on", "SELECT pg_reload_conf()")
 	standby.move(resync.Home, resync.InRepair)
-	for _, algorithm := range Compressions[2:] {
+	for _, algorithm := range postgres.Compressions[2:] {
 		standby.o.Compression = algorithm
 		var done, total uint64
 		if err := standby.BaseBackup(t.Context(), primary.upstream(), "", func(d, n uint64) {

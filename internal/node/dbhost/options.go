@@ -36,7 +36,7 @@ type Options struct {
 	// Env is added to the environment of every program.
 	Env     map[string]string
 	MaxRate string // of a base backup, as pg_basebackup -r takes it; empty: none
-	// Compression of a base backup on its way, one of Compressions; empty: none.
+	// Compression of a base backup on its way, one of postgres.Compressions; empty: none.
 	Compression string
 	Headroom    uint64 // bytes to keep free on the data directory's file system
 	// Custom gives the operator's resync command with its placeholders expanded;
