@@ -94,7 +94,7 @@ func hurry(ps ...proc) (leisure func()) {
 
 var errNoneRuns = errors.New("none runs")
 
-// untilCaught tries again and again, since a program that ends too early may be started anew.
+// untilCaught tries again and again, since a program that ends too early may be started again.
 func untilCaught(ctx context.Context, try func() error) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

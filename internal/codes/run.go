@@ -48,7 +48,7 @@ var runs = []Info{
 	{ServerStopped, Refused, "the server stopped where it had to run",
 		"the run's error has the last lines of its log: repool history --node NODE"},
 	{StopFailed, Refused, "the node's server could not be stopped",
-		"stop it by hand, then: repool release NODE. A process that cannot be killed waits in the kernel"},
+		"a process that cannot be killed waits in the kernel; stop it by hand, then: repool release NODE"},
 	{StartFailed, Refused, "the node's server did not start",
 		"read the last lines of its log (repool history --node NODE), remove the cause, then: repool release NODE"},
 	{VaultFailed, Refused, "the node's own WAL could not be saved, so nothing was overwritten",

@@ -8,5 +8,5 @@
 // description and its match, tested by name.
 //
 // The rule a caller must keep: act only on a Decision of the newest Step, and
-// confirm the primary anew right before anything is overwritten (P2).
+// confirm the primary again right before anything is overwritten (P2).
 package plan

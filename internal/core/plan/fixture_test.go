@@ -167,7 +167,7 @@ func (s *scene) learn() *scene {
 	return s
 }
 
-// later lets time go by; the facts are taken anew.
+// later lets time go by; the facts are taken again.
 func (s *scene) later(d time.Duration) *scene {
 	s.now = s.now.Add(d)
 	s.fresh()

@@ -43,7 +43,7 @@ func TestForkIsRemembered(t *testing.T) {
 		t.Parallel()
 		forkedScene(t).stopped(2).status(2, topology.PoolDown).expect("", "", "resync/base-backup diverged")
 	})
-	t.Run("copied anew, by whomever", func(t *testing.T) {
+	t.Run("copied again, by whomever", func(t *testing.T) {
 		t.Parallel()
 		s := forkedScene(t)
 		s.node(2).Agent.DataID, s.node(2).Lineage.DataID = "d", "d"

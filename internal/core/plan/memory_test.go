@@ -228,7 +228,7 @@ func TestAFrozenNodeThatPgpoolCannotDetachIsKilled(t *testing.T) {
 	s.later(time.Second)
 	s.expect("", "detach attached-not-streaming") // once a fence, then a pause
 	s.status(1, topology.PoolDown).later(time.Minute)
-	s.expect("", "wait frozen") // once detached it may thaw in peace
+	s.expect("", "wait frozen") // once detached it may thaw at any time
 }
 
 // A restarted agent says nothing about the method; a rewind that fails, or that

@@ -45,7 +45,7 @@ type WorkDir struct {
 	Lock    Lock
 }
 
-// workshopIn is the real one: files in that directory.
+// workDirIn is the real one: files in that directory.
 func workDirIn(dir string, readOnly bool) (WorkDir, error) {
 	j := journal.OpenReadOnly(dir)
 	if !readOnly {

@@ -165,7 +165,7 @@ func (h *Host) busyNow() func() {
 	return func() { h.busy.n.Add(-1) }
 }
 
-// measured adds the cached sizes and odd files, and starts to measure anew in
+// measured adds the cached sizes and odd files, and starts to measure again in
 // the background when they are old.
 func (h *Host) measured(in *topology.Inspection, p resync.Place) {
 	c := &h.sizes

@@ -198,7 +198,7 @@ func titlesIn(dir string) string {
 // beside its socket. The next server would take them for a living one's when a
 // process has that number by now, or while nobody has waited for the dead one.
 //
-// An outside hand may start a server at any moment of this, so what is removed
+// An external process may start a server at any moment of this, so what is removed
 // is what was read before the look for a living one, and nothing else.
 func (h *Host) removeStalePID(dir string) error {
 	seen, err := os.ReadFile(filepath.Join(dir, pidFile))
@@ -231,7 +231,7 @@ func (h *Host) removeStalePID(dir string) error {
 const pidFile = "postmaster.pid"
 
 // removeLock removes the lock file of dir if it is still the one that was seen.
-// It is taken aside first, since nothing else tells for certain; a server's own
+// It is renamed first, because nothing else is certain; a server's own
 // that has come meanwhile goes back, long before that server looks for it.
 func removeLock(dir string, seen []byte) error {
 	lock, aside := filepath.Join(dir, pidFile), filepath.Join(dir, pidFile+".stale")

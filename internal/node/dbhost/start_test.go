@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// An outside hand starts a server while a killed one's lock file is removed: the
+// An external process starts a server while a killed one's lock file is removed: the
 // new server's own must stay, or that server ends within a minute.
 func TestRemoveLockTakesOnlyWhatWasSeen(t *testing.T) {
 	t.Parallel()

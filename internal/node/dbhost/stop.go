@@ -127,7 +127,7 @@ func gone(dir string) (bool, error) {
 	return len(left) == 0, err
 }
 
-// killAll kills the postmaster, so that it starts no children anew, then what
+// killAll kills the postmaster, so that it starts no more children, then what
 // is left, and says whether nothing was.
 func killAll(dir string) (bool, error) {
 	pm, alive, err := pgdata.PostmasterAlive(dir)

@@ -32,7 +32,7 @@ type SignalFiles struct {
 	Standby       bool // standby.signal: starts as a standby
 	Recovery      bool // recovery.signal: recovers from the archive, then becomes a primary
 	BackupLabel   bool // backup_label: recovery starts where the label says
-	TablespaceMap bool // tablespace_map: recovery makes tablespace links anew
+	TablespaceMap bool // tablespace_map: recovery recreates the tablespace links
 }
 
 // Signals looks for the signal files of dir. Any other error than absence of

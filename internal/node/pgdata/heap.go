@@ -34,7 +34,7 @@ type RowChange struct {
 func (c RowChange) Rows() int { return len(c.Offsets) }
 
 // Record kinds of resource managers Heap and Heap2, without the top bit, which
-// says that the page is made anew.
+// says that the page is initialised.
 const (
 	heapOpMask    = 0x70
 	heapInitPage  = 0x80
@@ -96,22 +96,22 @@ func (r Record) RowChange() (c RowChange, ok bool, err error) {
 	return c, true, nil
 }
 
-// multiInsert reads the body of a multi-insert. On a page made anew the rows
+// multiInsert reads the body of a multi-insert. On an initialised page the rows
 // are numbered from one and not listed.
-func (c *RowChange) multiInsert(in *cursor, anew bool) {
+func (c *RowChange) multiInsert(in *cursor, initPage bool) {
 	c.Op = RowInsert
 	flags := in.u8()
 	in.u8() // padding
 	n := int(in.u16())
 	c.Toast = flags&insertOnToast != 0
-	if !anew && len(in.b) < 2*n {
+	if !initPage && len(in.b) < 2*n {
 		in.fail("%d rows announced, %d bytes left", n, len(in.b))
 		return
 	}
 	c.Offsets = make([]uint16, n)
 	for i := range c.Offsets {
 		c.Offsets[i] = uint16(i + 1)
-		if !anew {
+		if !initPage {
 			c.Offsets[i] = in.u16()
 		}
 	}

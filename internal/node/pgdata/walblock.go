@@ -40,7 +40,7 @@ type Block struct {
 	HasImage bool
 	// ApplyImage: replay restores the whole page from the image.
 	ApplyImage bool
-	// InitPage: replay makes the page anew.
+	// InitPage: replay initialises the page.
 	InitPage bool
 	// Data is the part of the record that belongs to this block.
 	Data []byte

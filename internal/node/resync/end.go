@@ -134,7 +134,7 @@ func TakeOver(rec journal.Record, h HostInspector, now time.Time) journal.Record
 }
 
 // inherit makes the run's record begin with what the newest one knew of the
-// directory in repair. What nobody can vouch for counts as damaged.
+// directory in repair. A directory that cannot be verified is treated as damaged.
 func (r *run) inherit() error {
 	prior := r.Prior.Record
 	r.state.set(func(rec *journal.Record) {

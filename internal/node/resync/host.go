@@ -102,7 +102,7 @@ type UpstreamLink interface {
 	// timeline, not in recovery (P2).
 	Confirm(ctx context.Context, up topology.Upstream) error
 	// EnsureSlot creates and reserves the physical slot, or proves it usable;
-	// a slot whose WAL is lost is made anew.
+	// a slot whose WAL is lost is recreated.
 	EnsureSlot(ctx context.Context, up topology.Upstream, slot string) error
 	// Checkpoint makes the primary's control file show its timeline (hazard 2).
 	Checkpoint(ctx context.Context, up topology.Upstream) error

@@ -110,7 +110,7 @@ func writeRunningSettings() Step {
 		}
 		if st == topology.ServerStarting {
 			// One that has not replayed to a consistent point answers nobody, and may
-			// wait for ever for WAL of an upstream that is gone. It heeds a reload.
+			// wait for ever for WAL of an upstream that is gone. It obeys a reload.
 			return r.pointStarting(ctx, write)
 		}
 		if st != topology.ServerRunning {
@@ -169,7 +169,7 @@ func stopServer() Step {
 		}}
 }
 
-// startServer starts the standby, or accepts one that an outside hand has
+// startServer starts the standby, or accepts one that an external process has
 // started meanwhile: what stands at Home is whole.
 func startServer() Step {
 	return Step{Name: "start-server", Code: codes.StartFailed, Breakable: true,

@@ -27,7 +27,7 @@ func (d *Deps) outdated(e Event, last Primary, now time.Time) string {
 		return fmt.Sprintf("its time, %s, is later than now", e.At.UTC().Format(time.RFC3339))
 	case (e.Failed == e.OldPrimary || last.known() && e.Failed == last.Node) &&
 		readPoolStatus(d.Pool.Pgpool.WorkDir)[e.Failed]:
-		return fmt.Sprintf("Pgpool-II routes to node %s again, and calls the hook anew if that fails", e.Failed)
+		return fmt.Sprintf("Pgpool-II routes to node %s again, and calls the hook again if that fails", e.Failed)
 	}
 	return ""
 }

@@ -68,7 +68,7 @@ func blind(sec int) control.Status {
 	return st
 }
 
-func deaf(sec int) control.Status {
+func unresponsive(sec int) control.Status {
 	st := whole(sec)
 	st.Decisions = []plan.Decision{{Node: 1, Code: codes.PoolUnresponsive, Severity: codes.Refused}}
 	return st
@@ -110,8 +110,8 @@ func TestWhatIsTold(t *testing.T) {
 		"a parked node, once for each parking": {[]control.Status{whole(0), parked(1, noon), parked(2, noon), without(3, 1),
 			parked(4, noon.Add(time.Second))},
 			"redundancy-lost 1 standby-down; node-parked 1 no-space; node-parked 1 no-space"},
-		"a Pgpool-II that carries out nothing, once until it does again": {[]control.Status{whole(0), deaf(1), deaf(2),
-			whole(3), deaf(4)},
+		"a Pgpool-II that carries out nothing, once until it does again": {[]control.Status{whole(0), unresponsive(1),
+			unresponsive(2), whole(3), unresponsive(4)},
 			"pgpool-unresponsive 1 pool-unresponsive; pgpool-unresponsive 1 pool-unresponsive"},
 		"lost commits, once for each entry": {[]control.Status{vaulted(0, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),
 			vaulted(1, topology.VaultEntry{ID: "a", Node: 1, Commits: 25}),

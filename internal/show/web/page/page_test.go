@@ -105,7 +105,7 @@ func TestWhatOthersWroteIsOnlyText(t *testing.T) {
 
 func TestHistoryThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	s := &deaf{healthy(3)}
+	s := &silent{healthy(3)}
 	o := s.options(Login{})
 	o.Source = s
 	srv := httptest.NewServer(New(o))
@@ -118,10 +118,10 @@ func TestHistoryThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// deaf is a stage whose history waits for ever.
-type deaf struct{ *stage }
+// silent is a stage whose history waits for ever.
+type silent struct{ *stage }
 
-func (s *deaf) History(ctx context.Context, _ event.Filter) ([]event.Event, error) {
+func (s *silent) History(ctx context.Context, _ event.Filter) ([]event.Event, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
