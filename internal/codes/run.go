@@ -105,7 +105,7 @@ var requests = []Info{
 	{Detached, Refused, "the node is detached already", ""},
 	{IsPrimary, Refused, "the node is the primary, or may be: detaching it would be a failover", ""},
 	{Busy, Refused, "the node is being attached or detached at this moment", "try again in a few seconds"},
-	{BadRequest, Refused, "the request makes no sense as it is", ""},
+	{BadRequest, Refused, "the request is not valid", ""},
 	{NoSuchNode, Refused, "the pool has no such node", "repool status lists the nodes"},
 }
 

@@ -67,7 +67,7 @@ func (h *Host) inspect(in *topology.Inspection) error {
 	return nil
 }
 
-// dirState says what stands at Home, and where the node's data is.
+// dirState says what is at Home, and where the node's data is.
 func (h *Host) dirState() (topology.DirState, resync.Place, error) {
 	_, err := os.Stat(h.home)
 	missing := errors.Is(err, fs.ErrNotExist)

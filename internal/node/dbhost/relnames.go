@@ -28,7 +28,7 @@ func newRelationNames(h *Host, up topology.Upstream) *relationNames {
 	return &relationNames{h: h, up: up, names: map[pgdata.RelFile]string{}, dbs: map[uint32]*pgx.Conn{}}
 }
 
-// name is "database.schema.relation", or empty when it cannot be told.
+// name is "database.schema.relation", or empty when it is unknown.
 func (n *relationNames) name(ctx context.Context, r pgdata.RelFile) string {
 	if name, known := n.names[r]; known {
 		return name

@@ -70,7 +70,7 @@ func OpenReadOnly(workDir string) *Journal {
 // Put makes rec durable under its run's id, replacing what was there.
 func (j *Journal) Put(rec Record) error {
 	if !ValidID(rec.Run.ID) {
-		return fmt.Errorf("journal a run: %q is no run id", rec.Run.ID)
+		return fmt.Errorf("journal a run: %q is not a run id", rec.Run.ID)
 	}
 	rec.Format = format
 	var b bytes.Buffer

@@ -86,7 +86,7 @@ func decode(name string, data []byte) (Record, error) {
 	case r.Format > format:
 		return Record{}, fmt.Errorf("format %d is newer than this repool reads (%d): use the newer one", r.Format, format)
 	case r.Format < 1 || r.Seq == 0 || r.Run.Outcome == "":
-		return Record{}, errors.New("no record of a run")
+		return Record{}, errors.New("not a record of a run")
 	case r.Run.ID != name:
 		return Record{}, fmt.Errorf("records run %q, not the one its name says", r.Run.ID)
 	}

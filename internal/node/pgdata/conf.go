@@ -29,7 +29,7 @@ func (c Conf) Get(name string) (string, bool) {
 	return "", false
 }
 
-// ConfError says which line of a configuration file makes no sense.
+// ConfError says which line of a configuration file is not valid.
 type ConfError struct {
 	Line int
 	Msg  string
@@ -72,7 +72,7 @@ func parseConfLine(line string) (name, value string, ok bool, err error) {
 	rest := strings.TrimLeft(line, confBlank)
 	after, equals := strings.CutPrefix(rest, "=")
 	if !equals && rest != "" && rest == line && rest[0] != '\'' {
-		return "", "", false, fmt.Errorf("%.20q after the name %s makes no sense", rest, name)
+		return "", "", false, fmt.Errorf("%.20q after the name %s is not valid", rest, name)
 	}
 	rest = strings.TrimLeft(after, confBlank)
 	if strings.HasPrefix(rest, "'") {
@@ -91,7 +91,7 @@ func parseConfLine(line string) (name, value string, ok bool, err error) {
 		return "", "", false, err
 	}
 	if rest = strings.TrimLeft(rest, confBlank); rest != "" && rest[0] != '#' {
-		return "", "", false, fmt.Errorf("%.20q after the value of %s makes no sense", rest, name)
+		return "", "", false, fmt.Errorf("%.20q after the value of %s is not valid", rest, name)
 	}
 	return name, value, true, nil
 }

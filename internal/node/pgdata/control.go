@@ -175,10 +175,10 @@ func parseControl(path string, b []byte) (Control, error) {
 	}
 	c := controlFields(b, version)
 	if !validSegSize(c.SegmentSize) {
-		return bad("xlog_seg_size", "%d is no size of a WAL segment", c.SegmentSize)
+		return bad("xlog_seg_size", "%d is not a valid WAL segment size", c.SegmentSize)
 	}
 	if !validBlockSize(uint64(c.WALBlockSize)) {
-		return bad("xlog_blcksz", "%d is no size of a WAL block", c.WALBlockSize)
+		return bad("xlog_blcksz", "%d is not a valid WAL block size", c.WALBlockSize)
 	}
 	return c, nil
 }

@@ -90,9 +90,9 @@ func TestBadControlFilesAreNamedForWhatTheyAre(t *testing.T) {
 		"other alignment": {sealControl(change(func(b []byte) { b[204] = 4 })),
 			"pg_control: alignment: alignment 4 and float mark 1.234567e+06: the directory is from another kind of machine"},
 		"segment size": {sealControl(change(func(b []byte) { order.PutUint32(b[228:], 12345) })),
-			"pg_control: xlog_seg_size: 12345 is no size of a WAL segment"},
+			"pg_control: xlog_seg_size: 12345 is not a valid WAL segment size"},
 		"block size": {sealControl(change(func(b []byte) { order.PutUint32(b[224:], 100) })),
-			"pg_control: xlog_blcksz: 100 is no size of a WAL block"},
+			"pg_control: xlog_blcksz: 100 is not a valid WAL block size"},
 	} {
 		_, err := parseControl("pg_control", c.bytes)
 		var corrupt *CorruptError

@@ -20,7 +20,7 @@ const walDirName = "pg_wal"
 
 // ReadHistory reads the history file of timeline tli in dir/pg_wal. Timeline 1
 // has none, and its history is itself. The error wraps fs.ErrNotExist when
-// there is no such file, and is a *CorruptError when its text makes no sense.
+// there is no such file, and is a *CorruptError when its text is not valid.
 func ReadHistory(dir string, tli topology.TimelineID) (topology.History, error) {
 	if tli == 1 {
 		return topology.History{TLI: 1}, nil

@@ -56,7 +56,7 @@ func ReadPostmasterPID(dir string) (PostmasterPID, error) {
 // parsePostmasterPID reads the bytes of a lock file; path is for messages.
 func parsePostmasterPID(path string, b []byte) (PostmasterPID, error) {
 	bad := func(field, text string) (PostmasterPID, error) {
-		return PostmasterPID{}, &CorruptError{File: path, Field: field, Msg: fmt.Sprintf("%.40q makes no sense", text)}
+		return PostmasterPID{}, &CorruptError{File: path, Field: field, Msg: fmt.Sprintf("%.40q is not valid", text)}
 	}
 	lines := strings.Split(string(b), "\n")
 	line := func(i int) string {

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// OddReason says why a file stands in the way of a rewind, copy or swap.
+// OddReason says why a file prevents a rewind, copy or swap.
 type OddReason string
 
 // The reasons. Each is harmless to a running server.
@@ -40,7 +40,7 @@ func (o OddFile) String() string {
 }
 
 // OddFiles walks dir, pg_wal behind a symlink included, and lists what a
-// rewind or copy would stumble over: sockets, pipes, files that cannot be read
+// rewind or copy would fail on: sockets, pipes, files that cannot be read
 // or written, symlinks other than pg_wal and those in pg_tblspc, mount points
 // inside, files of another owner than dir's. Files that vanish meanwhile are
 // passed over. An unreadable folder is listed, not an error.

@@ -102,7 +102,7 @@ const (
 	PlaceInside Place = "inside" // a valid record reaches over it
 )
 
-// Look is what stands at one position of a node's WAL.
+// Look is what is at one position of a node's WAL.
 type Look struct {
 	Place Place
 	// Before is the last record that ends at or before the position. For the
@@ -115,7 +115,7 @@ type Look struct {
 // Diverged says whether the node holds a valid record past the position.
 func (l Look) Diverged() bool { return l.Place == PlaceRecord || l.Place == PlaceInside }
 
-// LookAt reads what stands at lsn, a switch point of another node's history:
+// LookAt reads what is at lsn, a switch point of another node's history:
 // whether a record of this node's own begins there, sound in length, checksum
 // and link to the record before. Remains of an earlier use of the file do not
 // count. The error wraps ErrNoSegment when the WAL before lsn is gone, and

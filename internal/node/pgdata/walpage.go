@@ -98,7 +98,7 @@ func parsePage(b []byte, want pageRules) (pageHeader, string) {
 		return h, fmt.Sprintf("the page is on timeline %d, the history has %d here", h.tli, want.tli)
 	}
 	if h.continues() && (h.rest == 0 || h.info&pageFirstIsOverwrite != 0) {
-		return h, "the page's continuation makes no sense"
+		return h, "the page's continuation is not valid"
 	}
 	return h, ""
 }

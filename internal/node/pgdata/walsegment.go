@@ -69,7 +69,7 @@ func OpenWALDir(walDir string, tli topology.TimelineID, history topology.History
 		return nil, fmt.Errorf("open WAL in %s: the history given ends on timeline %d, want %d", walDir, history.TLI, tli)
 	}
 	if !validSegSize(segSize) {
-		return nil, fmt.Errorf("open WAL in %s: %d is no size of a WAL segment", walDir, segSize)
+		return nil, fmt.Errorf("open WAL in %s: %d is not a valid WAL segment size", walDir, segSize)
 	}
 	return &WAL{dir: walDir, history: history, seg: segSize, block: defaultWALBlock, pages: stretchPages}, nil
 }
@@ -155,7 +155,7 @@ func (w *WAL) openSegment(start topology.LSN) error {
 		return nil
 	}
 	name := topology.WALFileName(w.history.TimelineAt(start), start, w.seg)
-	return &WALError{File: name, LSN: start, Msg: "the segment is not there", Err: ErrNoSegment}
+	return &WALError{File: name, LSN: start, Msg: "the segment is missing", Err: ErrNoSegment}
 }
 
 // page reads and checks the page that starts at addr. The bytes are valid

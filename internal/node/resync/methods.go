@@ -4,7 +4,7 @@ import "github.com/repool/repool/internal/core/topology"
 
 // steps is the table: what each method does, in order. The rules behind it:
 // everything that asks the upstream comes before the first change to the node;
-// the directory leaves Home before anything in it changes; it goes home only
+// the directory leaves Home before anything in it changes; it is moved back only
 // whole and with standby.signal; what it replaces is removed only after the
 // new one streams (P5).
 var steps = map[topology.Method][]Step{

@@ -59,7 +59,7 @@ func (r *run) checkPlaces(home, repair bool) error {
 	case !repair:
 		return Errorf(codes.NoData, "there is no data directory to work on")
 	case rec.Repair == journal.RepairDamaged:
-		return Errorf(codes.Damaged, "the only directory of the node is half done, or nobody knows its condition")
+		return Errorf(codes.Damaged, "the only directory of the node is half done, or its condition is unknown")
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 		return "there is no directory to save from", true, nil
 	case p == InRepair && (rec.Repair == journal.RepairDamaged || rec.Repair == journal.RepairRewound):
 		if rec.Saved == journal.SavedUnknown {
-			return r.keepWhole("the directory is half overwritten: what it held before cannot be told")
+			return r.keepWhole("the directory is half overwritten: what it held before is unknown")
 		}
 		return "saved by an earlier run", true, nil
 	case p == InRepair && rec.Saved.Enough() && sameUpstream(r.Prior.Record.Request.Upstream, r.req.Upstream):
@@ -83,7 +83,7 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 		if r.req.Method == topology.MethodRewind {
 			return "", false, Errorf(codes.RewindRefused, "the control file cannot be read: %w", err)
 		}
-		return r.keepWhole("what the directory holds cannot be told: " + err.Error())
+		return r.keepWhole("what the directory holds is unknown: " + err.Error())
 	}
 	if r.req.Method == topology.MethodRewind || r.req.Divergence != 0 {
 		return "", false, nil

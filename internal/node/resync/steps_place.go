@@ -170,7 +170,7 @@ func moveHome() Step {
 		},
 		do: func(_ context.Context, r *run) (string, error) {
 			if a := r.state.repair(); a != journal.RepairWhole && a != journal.RepairRewound {
-				return "", Errorf(codes.Damaged, "the directory in repair must not go home (%s)", a)
+				return "", Errorf(codes.Damaged, "the directory in repair must not be moved back (%s)", a)
 			}
 			if err := r.Host.Move(InRepair, Home); err != nil {
 				return "", fmt.Errorf("bring the directory home: %w", err)

@@ -170,7 +170,7 @@ func stopServer() Step {
 }
 
 // startServer starts the standby, or accepts one that an external process has
-// started meanwhile: what stands at Home is whole.
+// started meanwhile: what is at Home is whole.
 func startServer() Step {
 	return Step{Name: "start-server", Code: codes.StartFailed, Breakable: true,
 		do: func(ctx context.Context, r *run) (string, error) {
