@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,10 +13,14 @@ import (
 	"time"
 )
 
+// ErrKilled is returned when a program of the lab that was awaited has died of SIGKILL.
+var ErrKilled = errors.New("it was killed")
+
 // child is a long-lived process that this Lab started itself.
 type child struct {
 	proc
-	done chan struct{} // closed when it has ended and been collected
+	done   chan struct{} // closed when it has ended and been collected
+	killed bool          // by SIGKILL; valid once done is closed
 }
 
 // spawn starts a long-lived program on a host under a name; its output goes to
@@ -49,6 +54,9 @@ func (l *Lab) spawn(host, name, log string, argv ...string) error {
 
 func collect(cmd *exec.Cmd, c *child) {
 	_ = cmd.Wait() // how it ended is in its own log; here it only must not stay a zombie
+	if st, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
+		c.killed = st.Signaled() && st.Signal() == syscall.SIGKILL
+	}
 	close(c.done)
 }
 
@@ -102,6 +110,22 @@ func (l *Lab) kill(name string) error {
 	return waitGone([]proc{p}, 10*time.Second)
 }
 
+// wasKilled says whether a child that has ended died of SIGKILL.
+func (l *Lab) wasKilled(ctx context.Context, name string) bool {
+	l.mu.Lock()
+	c := l.children[name]
+	l.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	select {
+	case <-c.done:
+		return c.killed
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // waitListening waits until name accepts connections on its host, or has ended.
 func (l *Lab) waitListening(ctx context.Context, host, name, network, addr, log string) error {
 	return WaitFor(ctx, name+" to listen", func(context.Context) error {
@@ -117,7 +141,11 @@ func (l *Lab) waitListening(ctx context.Context, host, name, network, addr, log 
 		}
 		if _, ok := l.running(name); !ok {
 			said, _ := os.ReadFile(log)
-			return Stop(fmt.Errorf("%s has ended: %s", name, lastLines(string(said), 15)))
+			ended := fmt.Errorf("%s has ended: %s", name, lastLines(string(said), 15))
+			if l.wasKilled(ctx, name) {
+				ended = errors.Join(ended, ErrKilled)
+			}
+			return Stop(ended)
 		}
 		return err
 	})

@@ -111,11 +111,13 @@ func (b *bench) primary() int {
 	return p
 }
 
-// arm starts the node's agent so that it dies at a point. Only this one start
-// has the point in its environment.
+// arm starts the node's agent so that it dies at a point, which it may have done
+// before it was seen to listen. Only this one start has the point in its environment.
 func (b *bench) arm(name string) {
 	b.must(b.SetEnv(resync.CrashEnv, name))
-	b.must(b.StartAgent(b.ctx, b.node))
+	if err := b.StartAgent(b.ctx, b.node); !errors.Is(err, lab.ErrKilled) {
+		b.must(err)
+	}
 	b.must(b.SetEnv(resync.CrashEnv, ""))
 }
 

@@ -34,7 +34,10 @@ func (p *pool) crashAt(node int, point string) {
 	p.T.Helper()
 	p.Must(p.SetEnv(resync.CrashEnv, point))
 	p.Must(p.StopAgent(p.Ctx, node))
-	p.Must(p.StartAgent(p.Ctx, node))
+	// It may have killed itself before it was seen to listen.
+	if err := p.StartAgent(p.Ctx, node); !errors.Is(err, lab.ErrKilled) {
+		p.Must(err)
+	}
 	p.Must(p.SetEnv(resync.CrashEnv, ""))
 }
 
