@@ -32,6 +32,8 @@ type order struct {
 	node topology.NodeID
 	what plan.Action
 	run  string // the run to cancel
+	// decided: it rests on this pass's look, and not on one of its own.
+	decided bool
 	// do reports whether the world has changed, so that a pass is due.
 	do func(ctx context.Context) (changed bool)
 }
@@ -49,7 +51,7 @@ func (x *executor) accept(d plan.Decision, snap *topology.Snapshot, acting bool)
 	if !acting {
 		return order{}, false
 	}
-	o := order{node: d.Node, what: d.Action}
+	o := order{node: d.Node, what: d.Action, decided: true}
 	switch d.Action {
 	case plan.Attach, plan.Detach, plan.Nudge:
 		pools := poolsFor(d, snap)

@@ -53,14 +53,14 @@ func (l *ledger) beginPass() {
 }
 
 // claim takes the node's slot for an order, unless what is under way there forbids
-// it. An order that ended after this pass began forbids it too: the pass may have
-// looked before that end, and would request the same again. Whoever claims must
-// call free.
+// it. An order that ended after this pass began forbids a decision of this pass too:
+// the pass may have looked before that end, and would request the same again. Whoever
+// claims must call free.
 func (l *ledger) claim(o order) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := slotOf(o)
-	if ended, ever := l.ended[s]; l.busy[s] != "" || ever && ended == l.pass {
+	if ended, ever := l.ended[s]; l.busy[s] != "" || o.decided && ever && ended == l.pass {
 		return false
 	}
 	ok := true
