@@ -47,7 +47,21 @@ type More struct {
 //
 // Timeline is the one being written (primary) or received (standby), else the
 // last checkpoint's, which lags behind a switch.
+//
+// A promotion may end in the middle of the statement, whose functions then fail or
+// answer for two roles; such an answer is asked for again.
 func Identify(ctx context.Context, conn *pgx.Conn, more More) (topology.SQLFacts, error) {
+	f, err := identify(ctx, conn, more)
+	if SQLState(err) == notInThisRole {
+		f, err = identify(ctx, conn, more) // a server leaves recovery only once
+	}
+	return f, err
+}
+
+// notInThisRole is how a function answers that is only for recovery, or never for it.
+const notInThisRole = "55000"
+
+func identify(ctx context.Context, conn *pgx.Conn, more More) (topology.SQLFacts, error) {
 	var r row
 	into := append([]any{&r.inRecovery, &r.sysid, &r.version, &r.checkpointTLI, &r.written, &r.walTLI,
 		&r.received, &r.replayed, &r.paused, &r.status, &r.host, &r.port, &r.receivedTLI, &r.slot}, more.Into...)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/exit"
 )
@@ -206,6 +208,21 @@ func TestFailover(t *testing.T) {
 			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, stuck: true,
 				onPromote: func(*fakeNode) error { return nil }}, standby(0x100)}, event: lost,
 			code: CodeUnconfirmed, exit: exit.Unfinished,
+		},
+		"recovery ends in the middle of a question": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts,
+				unanswered: []error{&pgconn.PgError{Code: "55000", Message: "recovery is not in progress"}}},
+				standby(0x200)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{1},
+		},
+		"the connection is lost while promoted": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, unanswered: []error{errGone}}, standby(0x200)},
+			event: lost, code: CodePromoted, primaries: []topology.NodeID{1},
+		},
+		"every connection is lost while promoted": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, unanswered: []error{errGone, errGone}},
+				standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
 		"out of recovery, but no new timeline": {
 			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts,

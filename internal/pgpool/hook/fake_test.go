@@ -27,13 +27,14 @@ type fakeNode struct {
 	// fence; then it serves again.
 	away bool
 
-	onPromote func(*fakeNode) error // nil: as asked
-	polls     int                   // questions until a promotion shows
-	promoting bool
-	fenced    int
-	onFence   func(*world) // what its last moments bring about
-	slots     []string
-	checked   bool
+	onPromote  func(*fakeNode) error // nil: as asked
+	polls      int                   // questions until a promotion shows
+	unanswered []error               // how the next questions for the timeline fail
+	promoting  bool
+	fenced     int
+	onFence    func(*world) // what its last moments bring about
+	slots      []string
+	checked    bool
 }
 
 // world is a pool without any process.
@@ -151,6 +152,10 @@ func (s *fakeServer) Timeline(context.Context) (topology.TimelineID, error) {
 		return 0, err
 	}
 	defer unlock()
+	if len(n.unanswered) > 0 {
+		err, n.unanswered = n.unanswered[0], n.unanswered[1:]
+		return 0, err
+	}
 	if n.promoting {
 		if n.polls--; n.polls < 0 {
 			h := n.facts.History

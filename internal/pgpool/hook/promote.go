@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/postgres"
 )
 
 // askAgain is how long a requested promotion may take to begin before it is requested again.
@@ -99,17 +100,33 @@ func (d *Deps) askFence(ctx context.Context, node topology.NodeID, spare func() 
 // promote makes v's node the primary and proves it: out of recovery, on a higher
 // timeline than both it and the lost primary had. After an error without
 // ErrNotAsked the node may still promote itself.
-func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.History) (topology.TimelineID, error) {
+//
+// A question that fails says nothing about the promotion, and a node that is stopped
+// and passed over may have been promoted: so a statement that fails is repeated, and a
+// lost connection is made again, once for each that worked.
+func (d *Deps) promote(ctx context.Context, p *probes, v view, line topology.History) (topology.TimelineID, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Promote)
 	defer cancel()
+	s := p.servers[v.node]
 	if err := s.Promote(ctx); err != nil {
 		return 0, err
 	}
+	answered := true
 	for asked := time.Now(); ; {
 		tli, err := s.Timeline(ctx)
+		if err != nil && postgres.SQLState(err) == "" {
+			if !answered {
+				return 0, fmt.Errorf("wait for the promotion: %w", err)
+			}
+			if s, err = d.dialAgain(ctx, p, v.node); err != nil {
+				return 0, fmt.Errorf("wait for the promotion: %w", err)
+			}
+			answered = false
+			continue
+		}
+		answered = true
 		switch {
-		case err != nil:
-			return 0, fmt.Errorf("wait for the promotion: %w", err)
+		case err != nil: // asked again below
 		case tli > max(v.facts.History.TLI, behindOf(v, line)):
 			return tli, nil
 		case tli != 0:
@@ -119,9 +136,7 @@ func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.Hist
 		// primary: the server then sleeps for wal_retrieve_retry_interval, 5 s,
 		// before it looks (seen on 15). Asking again wakes it, and is harmless.
 		if time.Since(asked) > askAgain {
-			if err := s.Promote(ctx); err != nil && !errors.Is(err, ErrNotAsked) {
-				return 0, err
-			}
+			_ = s.Promote(ctx) // the next question says what has become of the node
 			asked = time.Now()
 		}
 		select {
@@ -130,6 +145,19 @@ func (d *Deps) promote(ctx context.Context, s Server, v view, line topology.Hist
 			return 0, fmt.Errorf("still in recovery after %s: %w", d.Limits.Promote, ctx.Err())
 		}
 	}
+}
+
+// dialAgain makes a node's connection anew.
+func (d *Deps) dialAgain(ctx context.Context, p *probes, node topology.NodeID) (Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
+	defer cancel()
+	s, err := d.Dial(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	p.servers[node].Close()
+	p.servers[node] = s
+	return s, nil
 }
 
 // behindOf is the line's timeline for a node on it, and zero for one behind it:

@@ -44,7 +44,7 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 		}
 		v := c.order[i]
 		tried = append(tried, v.node)
-		tli, err := d.promote(ctx, p.servers[v.node], v, c.line)
+		tli, err := d.promote(ctx, p, v, c.line)
 		if err == nil {
 			return d.promotedBy(ctx, e, p, v, tli, c.notes)
 		}
