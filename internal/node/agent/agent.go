@@ -25,7 +25,7 @@ type Node interface {
 	Sending() (bool, error)
 	// RecordEnding reads the WAL record of the node's timeline that ends at lsn;
 	// agentapi.ErrNoWAL when the segment is gone.
-	RecordEnding(lsn topology.LSN) (topology.WALRecord, error)
+	RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error)
 	// VaultEntries lists the vault, VaultReport returns one entry's JSON report.
 	VaultEntries() ([]topology.VaultEntry, error)
 	VaultReport(id string) ([]byte, error)

@@ -152,14 +152,20 @@ func (a *Agent) watchJournal(ctx context.Context, id string, see func(topology.R
 	}
 }
 
+// probePatience is how long a controller waits for an answer about WAL. The host
+// goes on with a longer search, so that the next call gets the answer.
+const probePatience = 10 * time.Second
+
 // ProbeWAL reads the node's own WAL against the primary's history.
-func (a *Agent) ProbeWAL(_ context.Context, primary topology.History) (topology.WALProbe, error) {
-	return a.opts.Host.ProbeWAL(primary)
+func (a *Agent) ProbeWAL(ctx context.Context, primary topology.History) (topology.WALProbe, error) {
+	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	defer cancel()
+	return a.opts.Host.ProbeWAL(ctx, primary)
 }
 
 // RecordEnding reads the WAL record of this node's timeline that ends at lsn.
-func (a *Agent) RecordEnding(_ context.Context, lsn topology.LSN) (topology.WALRecord, error) {
-	return a.opts.Host.RecordEnding(lsn)
+func (a *Agent) RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error) {
+	return a.opts.Host.RecordEnding(ctx, lsn)
 }
 
 // Vault lists what is kept of this node's lost timelines.

@@ -321,7 +321,7 @@ func diverged(t *testing.T, lost int, checkpoint bool, s setup) (old, primary *n
 
 func probe(t *testing.T, n, primary *node) topology.WALProbe {
 	t.Helper()
-	p, err := n.ProbeWAL(primary.upstream().History)
+	p, err := n.ProbeWAL(t.Context(), primary.upstream().History)
 	if err != nil {
 		t.Fatal(err)
 	}

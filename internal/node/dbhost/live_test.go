@@ -32,7 +32,7 @@ func TestCrashedPrimaryThatLostNothingIsAdopted(t *testing.T) {
 	if p.Beyond || !p.Shared || p.Open || p.CommonTLI != 1 || p.Last == nil || p.Last.End != p.Limit {
 		t.Fatalf("probe of a node that lost nothing: %+v", p)
 	}
-	rec, err := standby.RecordEnding(p.Last.End)
+	rec, err := standby.RecordEnding(t.Context(), p.Last.End)
 	if err != nil || rec != *p.Last {
 		t.Fatalf("the primary has %+v (%v) before the switch point, the node %+v", rec, err, *p.Last)
 	}
@@ -157,7 +157,7 @@ func TestSettleOfACrashedStandby(t *testing.T) {
 // settles runs the isolated recovery of a crashed node and checks its end.
 func (n *node) settles(tli topology.TimelineID) {
 	n.t.Helper()
-	all, err := ownWAL(n.dir)
+	all, err := n.ownWAL(n.t.Context(), n.dir)
 	if err != nil || all.tli != tli {
 		n.t.Fatalf("%+v, %v", all, err)
 	}

@@ -60,7 +60,10 @@ type Host struct {
 	busy  busyCount
 	conns postgres.Keeper
 	place layoutCache
-	wg    sync.WaitGroup
+	// firstPages and checkpoints spare reading the same WAL at each look.
+	firstPages  pgdata.FirstPages
+	checkpoints *checkpointSearches
+	wg          sync.WaitGroup
 }
 
 var _ resync.Host = (*Host)(nil)
@@ -75,7 +78,7 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open node %s: %w", o.Node, err)
 	}
-	h := &Host{o: o, home: home, workDir: o.WorkDir, log: o.Log}
+	h := &Host{o: o, home: home, workDir: o.WorkDir, log: o.Log, checkpoints: newCheckpointSearches()}
 	if h.workDir == "" {
 		h.workDir = home + ".repool"
 	}
@@ -94,8 +97,9 @@ func New(o Options) (*Host, error) {
 	return h, nil
 }
 
-// Close waits for background work of inspections.
+// Close waits for background work of inspections. A search of the WAL is ended.
 func (h *Host) Close() {
+	h.checkpoints.close()
 	h.conns.Close()
 	h.wg.Wait()
 }

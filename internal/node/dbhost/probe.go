@@ -1,11 +1,11 @@
 package dbhost
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,12 +18,14 @@ import (
 // ProbeWAL reads the node's own WAL, at Home or InRepair, against the history of
 // the primary. It reads around the point where the two lines part and at the
 // end, not all that lies between, and works on a running server's directory.
-func (h *Host) ProbeWAL(primary topology.History) (topology.WALProbe, error) {
+// How far the last common checkpoint is away has no limit: a search that is not
+// over when ctx ends goes on, and the next call takes its answer.
+func (h *Host) ProbeWAL(ctx context.Context, primary topology.History) (topology.WALProbe, error) {
 	p, err := h.placeOfData()
 	if err != nil {
 		return topology.WALProbe{}, err
 	}
-	probe, err := probeWAL(h.path(p), primary)
+	probe, err := h.probeWAL(ctx, h.path(p), primary)
 	if err != nil {
 		return topology.WALProbe{}, fmt.Errorf("read the node's WAL: %w", err)
 	}
@@ -31,8 +33,8 @@ func (h *Host) ProbeWAL(primary topology.History) (topology.WALProbe, error) {
 	return probe, nil
 }
 
-func probeWAL(dir string, primary topology.History) (topology.WALProbe, error) {
-	w, c, err := pgdata.OpenOwnWAL(dir)
+func (h *Host) probeWAL(ctx context.Context, dir string, primary topology.History) (topology.WALProbe, error) {
+	w, c, err := h.openWAL(ctx, dir)
 	if err != nil {
 		return topology.WALProbe{}, err
 	}
@@ -42,7 +44,7 @@ func probeWAL(dir string, primary topology.History) (topology.WALProbe, error) {
 		return topology.WALProbe{}, err
 	}
 	probe.CommonTLI, probe.Limit, probe.Open, probe.Shared = topology.Common(probe.Own, primary)
-	if probe.End, err = endOfWAL(w, dir, c); err != nil {
+	if probe.End, err = endOfWAL(w); err != nil {
 		return topology.WALProbe{}, err
 	}
 	until := probe.End
@@ -71,7 +73,7 @@ func probeWAL(dir string, primary topology.History) (topology.WALProbe, error) {
 	if probe.WALFrom, err = w.OldestSegment(last.Start); err != nil {
 		return topology.WALProbe{}, err
 	}
-	probe.LastCheckpoint, err = lastCheckpoint(w, c, until)
+	probe.LastCheckpoint, err = h.lastCheckpoint(ctx, w, c, dir, until)
 	return probe, err
 }
 
@@ -99,71 +101,42 @@ func dataID(dir string) string {
 // endOfWAL finds the end of the valid WAL from the newest segment that has a
 // valid first page, not from the last checkpoint: that would read gigabytes
 // each time.
-func endOfWAL(w *pgdata.WAL, dir string, c pgdata.Control) (topology.LSN, error) {
-	starts, err := segmentStarts(dir, w.History(), c.SegmentSize)
-	if err != nil {
-		return 0, err
-	}
-	for _, at := range slices.Backward(starts) {
+func endOfWAL(w *pgdata.WAL) (topology.LSN, error) {
+	for at, err := range w.Segments() {
+		if err != nil {
+			return 0, err
+		}
 		r, err := w.FirstRecordAfter(at)
 		if err == nil {
 			end, err := w.EndOfWAL(r.Start)
 			return end.LSN, err
 		}
-		var stop *pgdata.WALError
-		if !errors.As(err, &stop) || (stop.Err != nil && !errors.Is(err, pgdata.ErrNoSegment)) {
+		if err := missingWAL(err); err != nil {
 			return 0, err
 		}
 	}
 	return 0, nil
 }
 
-// segmentStarts lists where the segments begin that a line of timelines may
-// have in dir/pg_wal, rising.
-func segmentStarts(dir string, h topology.History, segSize uint64) ([]topology.LSN, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "pg_wal", "[0-9A-F]*"))
-	if err != nil {
-		return nil, err
+// openWAL opens the node's own WAL in dir, to be read until ctx ends.
+func (h *Host) openWAL(ctx context.Context, dir string) (*pgdata.WAL, pgdata.Control, error) {
+	w, c, err := pgdata.OpenOwnWAL(dir)
+	if err == nil {
+		w.StopWith(ctx)
+		w.Remember(&h.firstPages)
 	}
-	var starts []topology.LSN
-	for _, f := range files {
-		if tli, at, ok := topology.ParseWALFileName(filepath.Base(f), segSize); ok && h.Contains(tli) {
-			starts = append(starts, at)
-		}
-	}
-	slices.Sort(starts)
-	return slices.Compact(starts), nil
-}
-
-// lastCheckpoint is the redo point of the last checkpoint at or before until;
-// zero when its WAL is gone. The control file's own is taken when it fits,
-// since the way back to the one before can be long.
-func lastCheckpoint(w *pgdata.WAL, c pgdata.Control, until topology.LSN) (topology.LSN, error) {
-	if c.CheckpointLSN < until {
-		r, err := w.RecordAt(c.CheckpointLSN)
-		if err == nil && r.IsCheckpoint() && r.End <= until {
-			if _, err := w.OldestSegment(c.RedoLSN); err == nil {
-				return c.RedoLSN, nil
-			}
-		}
-	}
-	found, err := w.LastCheckpointBefore(until)
-	var stop *pgdata.WALError
-	if errors.As(err, &stop) && (stop.Err == nil || errors.Is(err, pgdata.ErrNoSegment)) {
-		return 0, nil
-	}
-	return found.Redo, err
+	return w, c, err
 }
 
 // RecordEnding reads the record of this node's line that ends at lsn, or the
 // last one before it when none ends there (its End tells). The error is
 // agentapi.ErrNoWAL when the WAL is gone.
-func (h *Host) RecordEnding(lsn topology.LSN) (topology.WALRecord, error) {
+func (h *Host) RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error) {
 	p, err := h.placeOfData()
 	if err != nil {
 		return topology.WALRecord{}, err
 	}
-	w, _, err := pgdata.OpenOwnWAL(h.path(p))
+	w, _, err := h.openWAL(ctx, h.path(p))
 	if errors.Is(err, fs.ErrNotExist) {
 		return topology.WALRecord{}, fmt.Errorf("read WAL before %s: %w: %w", lsn, agentapi.ErrNoWAL, err)
 	}
@@ -179,7 +152,7 @@ func (h *Host) RecordEnding(lsn topology.LSN) (topology.WALRecord, error) {
 		return topology.WALRecord{}, fmt.Errorf("read WAL before %s: %w", lsn, err)
 	}
 	if r.End != lsn {
-		if err := gapBefore(w, h.path(p), lsn); err != nil {
+		if err := gapBefore(w, lsn); err != nil {
 			return topology.WALRecord{}, err
 		}
 	}
@@ -188,12 +161,8 @@ func (h *Host) RecordEnding(lsn topology.LSN) (topology.WALRecord, error) {
 
 // gapBefore is agentapi.ErrNoWAL when the line goes on after lsn but the
 // segment before it is gone: then nothing can be said about lsn.
-func gapBefore(w *pgdata.WAL, dir string, lsn topology.LSN) error {
-	c, err := pgdata.ReadControl(dir)
-	if err != nil {
-		return err
-	}
-	end, err := endOfWAL(w, dir, c)
+func gapBefore(w *pgdata.WAL, lsn topology.LSN) error {
+	end, err := endOfWAL(w)
 	if err != nil || end < lsn {
 		return err
 	}

@@ -38,7 +38,7 @@ func (h *Host) Settle(ctx context.Context) error {
 		return fail(codes.SettleFailed, "a base backup replaces it",
 			"finish crash recovery: a backup_label is left in the directory, so where recovery must begin is unknown")
 	}
-	all, err := ownWAL(dir)
+	all, err := h.ownWAL(ctx, dir)
 	if err != nil {
 		return coded(codes.SettleFailed, "", err)
 	}
@@ -55,11 +55,11 @@ func (h *Host) Settle(ctx context.Context) error {
 	if err := h.recoverIsolated(ctx, before, all); err != nil {
 		return coded(codes.SettleFailed, "a base backup replaces the directory if its recovery cannot be finished", err)
 	}
-	return settled(dir, all)
+	return h.settled(ctx, dir, all)
 }
 
 // settled proves that recovery ended as it must and added no WAL.
-func settled(dir string, before wholeWAL) error {
+func (h *Host) settled(ctx context.Context, dir string, before wholeWAL) error {
 	after, err := pgdata.ReadControl(dir)
 	if err != nil {
 		return coded(codes.SettleFailed, "", err)
@@ -68,7 +68,7 @@ func settled(dir string, before wholeWAL) error {
 		return fail(codes.SettleFailed, "", "finish crash recovery: the directory is %q afterwards, want %q", after.State,
 			pgdata.StateShutDownInRecovery)
 	}
-	now, err := ownWAL(dir)
+	now, err := h.ownWAL(ctx, dir)
 	if err != nil {
 		return coded(codes.SettleFailed, "", err)
 	}
@@ -90,13 +90,13 @@ type wholeWAL struct {
 	end  topology.LSN
 }
 
-func ownWAL(dir string) (wholeWAL, error) {
-	w, c, err := pgdata.OpenOwnWAL(dir)
+func (h *Host) ownWAL(ctx context.Context, dir string) (wholeWAL, error) {
+	w, _, err := h.openWAL(ctx, dir)
 	if err != nil {
 		return wholeWAL{}, err
 	}
 	defer w.Close()
-	end, err := endOfWAL(w, dir, c)
+	end, err := endOfWAL(w)
 	if err != nil {
 		return wholeWAL{}, err
 	}

@@ -19,12 +19,12 @@ func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.P
 	if err := h.refuseInUse(dir); err != nil {
 		return topology.VaultEntry{}, err
 	}
-	all, err := ownWAL(dir)
+	all, err := h.ownWAL(ctx, dir)
 	if err != nil {
 		return topology.VaultEntry{}, fail(codes.VaultFailed,
 			"the data directory itself is then the only record: keep it", "keep the node's WAL: %w", err)
 	}
-	redo, err := commonCheckpoint(dir, req.Divergence)
+	redo, err := h.commonCheckpoint(ctx, dir, req.Divergence)
 	if err != nil {
 		return topology.VaultEntry{}, fail(codes.VaultFailed, "", "keep the node's WAL: %w", err)
 	}
@@ -43,16 +43,16 @@ func (h *Host) Vault(ctx context.Context, req topology.RunRequest, from resync.P
 
 // commonCheckpoint is the redo point of the last checkpoint before the
 // divergence point; zero when either is not known.
-func commonCheckpoint(dir string, diverged topology.LSN) (topology.LSN, error) {
+func (h *Host) commonCheckpoint(ctx context.Context, dir string, diverged topology.LSN) (topology.LSN, error) {
 	if diverged == 0 {
 		return 0, nil
 	}
-	w, c, err := pgdata.OpenOwnWAL(dir)
+	w, c, err := h.openWAL(ctx, dir)
 	if err != nil {
 		return 0, err
 	}
 	defer w.Close()
-	return lastCheckpoint(w, c, diverged)
+	return h.lastCheckpoint(ctx, w, c, dir, diverged)
 }
 
 // RefillWAL puts kept segments that are no longer in p back into its pg_wal.

@@ -182,26 +182,46 @@ type Checkpoint struct {
 // the last common checkpoint, from where pg_rewind copies. The error wraps
 // ErrNoSegment when the WAL that holds it is gone, ErrGap as for LookAt.
 func (w *WAL) LastCheckpointBefore(lsn topology.LSN) (Checkpoint, error) {
-	before, err := w.RecordBefore(lsn)
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	if before.End != w.boundary(lsn) {
-		if _, _, err := w.nextOrEnd(before); err != nil {
+	s := CheckpointSearch{Before: lsn}
+	return s.Run(w)
+}
+
+// CheckpointSearch is LastCheckpointBefore for WAL of which there may be much: a
+// search that was stopped goes on where it was. Set Before; the rest is its own.
+type CheckpointSearch struct {
+	Before topology.LSN
+	// until is where the part begins that has been read, and holds no checkpoint;
+	// zero: nothing has been read.
+	until topology.LSN
+	// Passed is called, if set, with until after each segment.
+	Passed func(until topology.LSN)
+}
+
+// Run searches w, or goes on after an earlier Run that ended with an error.
+func (s *CheckpointSearch) Run(w *WAL) (Checkpoint, error) {
+	if s.until == 0 {
+		before, err := w.RecordBefore(s.Before)
+		if err != nil {
 			return Checkpoint{}, err
 		}
+		if before.End != w.boundary(s.Before) {
+			if _, _, err := w.nextOrEnd(before); err != nil {
+				return Checkpoint{}, err
+			}
+		}
+		s.until = min(before.End, w.segStart(before.Start)+topology.LSN(w.seg))
 	}
-	until := before.End
-	for seg := w.segStart(before.Start); ; seg -= topology.LSN(w.seg) {
-		found, ok, err := w.lastCheckpointIn(seg, until)
+	for s.until > 0 {
+		seg := w.segStart(s.until - 1)
+		found, ok, err := w.lastCheckpointIn(seg, s.until)
 		if err != nil || ok {
 			return found, err
 		}
-		if seg < topology.LSN(w.seg) {
-			return Checkpoint{}, w.stop(seg, "no checkpoint before this position")
+		if s.until = seg; s.Passed != nil {
+			s.Passed(seg)
 		}
-		until = seg
 	}
+	return Checkpoint{}, w.stop(0, "no checkpoint before this position")
 }
 
 // lastCheckpointIn is the last checkpoint that starts in segment seg and

@@ -204,7 +204,7 @@ func (w *WAL) endAt(last Record, err error) (WALEnd, error) {
 		if at <= last.End {
 			continue
 		}
-		_, _, err := w.page(at)
+		err := w.begins(at)
 		if err == nil {
 			end.Beyond = at
 			return end, nil

@@ -1,10 +1,14 @@
 package pgdata
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/repool/repool/internal/core/topology"
 )
@@ -255,5 +259,80 @@ func TestSegmentsOfAnotherClusterAreRejected(t *testing.T) {
 	}
 	if _, err := OpenWALDir(dir, 1, topology.History{}, 12345); err == nil {
 		t.Error("a segment size of 12345 was taken")
+	}
+}
+
+// TestASearchThatWasStoppedGoesOn: what has been read is not read again.
+func TestASearchThatWasStoppedGoesOn(t *testing.T) {
+	t.Parallel()
+	s := newSynth(15)
+	s.record(RmgrXLOG, xlogCheckpointOnline, 0, mainData(make([]byte, 88)))
+	for s.pos < 10*synthSeg {
+		s.noop(5000)
+	}
+	w := s.wal(t)
+	var passed []topology.LSN
+	ctx, cancel := context.WithCancel(t.Context())
+	search := CheckpointSearch{Before: s.pos, Passed: func(at topology.LSN) {
+		if passed = append(passed, at); len(passed) == 3 {
+			cancel()
+		}
+	}}
+	w.StopWith(ctx)
+	if _, err := search.Run(w); !errors.Is(err, context.Canceled) || len(passed) != 3 {
+		t.Fatalf("got error %v after %d segments, want the end of the context after 3", err, len(passed))
+	}
+	w.StopWith(t.Context())
+	found, err := search.Run(w)
+	if err != nil || found.Record.Start.Minus(2*synthSeg) > longPageHeader {
+		t.Fatalf("got %s (%v)", found.Record.Start, err)
+	}
+	falling := func(a, b topology.LSN) int { return cmp.Compare(b, a) }
+	if !slices.IsSortedFunc(passed, falling) || len(passed) != 7 {
+		t.Errorf("segments read: %s", passed)
+	}
+}
+
+// TestFirstPagesAreReadOnce: of a file that has not been written since, no page is
+// read again.
+func TestFirstPagesAreReadOnce(t *testing.T) {
+	t.Parallel()
+	s := newSynth(15)
+	s.noop(64)
+	dir := s.files(t, 1)
+	var seen FirstPages
+	begins := func() bool {
+		w := openSynth(t, dir, topology.History{TLI: 1})
+		w.Remember(&seen)
+		return w.begins(2*synthSeg) == nil
+	}
+	path := filepath.Join(dir, topology.WALFileName(1, 2*synthSeg, synthSeg))
+	longAgo := time.Now().Add(-time.Hour)
+	write := func(first byte, at time.Time) {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt([]byte{first}, 0)
+		if err := errors.Join(err, f.Close(), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	magic := s.bytes[2*synthSeg][0]
+	for _, step := range []struct {
+		name  string
+		first byte
+		at    time.Time
+		want  bool
+	}{
+		{"as it was made, a moment ago", magic, time.Now(), true},
+		{"spoilt within the same moment", magic + 1, time.Now(), false},
+		{"long ago", magic, longAgo, true},
+		{"with the same time: remembered", magic + 1, longAgo, true},
+		{"written since", magic + 1, longAgo.Add(1), false},
+	} {
+		if write(step.first, step.at); begins() != step.want {
+			t.Errorf("%s: valid is %v", step.name, !step.want)
+		}
 	}
 }

@@ -1,10 +1,12 @@
 package pgdata
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +38,10 @@ type WAL struct {
 	checkedOK bool
 	// room is where records are copied to, many to one allocation.
 	room []byte
+	// stopped ends reading with its error; nil: reading goes on.
+	stopped func() error
+	// seen remembers first pages; nil: each is read every time.
+	seen *FirstPages
 	// scratch, when set, takes the records in turn instead: for a walk that keeps
 	// no record but the newest. One more may be read and given up meanwhile, and
 	// another where an abandoned one is stepped over.
@@ -98,6 +104,14 @@ func (w *WAL) Expect(c Control) {
 	_ = w.Close() // what was read under other expectations counts no more
 	w.system, w.block = c.SystemID, uint64(c.WALBlockSize)
 }
+
+// StopWith makes every read after the end of ctx fail with its cause.
+func (w *WAL) StopWith(ctx context.Context) {
+	w.stopped = func() error { return context.Cause(ctx) }
+}
+
+// Remember makes the reader look first pages up in seen before it reads them.
+func (w *WAL) Remember(seen *FirstPages) { w.seen = seen }
 
 // History is the line that is read.
 func (w *WAL) History() topology.History { return w.history }
@@ -210,6 +224,11 @@ func (w *WAL) load(addr topology.LSN) error {
 	if w.have && w.stretchAt == at && w.file != nil && w.fileStart == w.segStart(addr) {
 		return nil
 	}
+	if w.stopped != nil {
+		if err := w.stopped(); err != nil {
+			return &WALError{File: w.fileName, LSN: addr, Msg: "reading was stopped", Err: err}
+		}
+	}
 	if err := w.openSegment(w.segStart(addr)); err != nil {
 		return err
 	}
@@ -238,6 +257,7 @@ func (w *WAL) segments() ([]topology.LSN, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list WAL segments: %w", err)
 	}
+	w.seen.keepOnly(w.dir, entries)
 	var starts []topology.LSN
 	for _, e := range entries {
 		tli, start, ok := topology.ParseWALFileName(e.Name(), w.seg)
@@ -249,18 +269,39 @@ func (w *WAL) segments() ([]topology.LSN, error) {
 	return slices.Compact(starts), nil
 }
 
+// Segments lists the starts of this line's segments that begin with a valid
+// page, falling: the newest first. A segment that the server renamed for later use
+// still has a page of its earlier use, and is left out. The last valid record may
+// be in any of them.
+func (w *WAL) Segments() iter.Seq2[topology.LSN, error] {
+	return func(yield func(topology.LSN, error) bool) {
+		starts, err := w.segments()
+		if err != nil {
+			yield(0, err)
+			return
+		}
+		for _, at := range slices.Backward(starts) {
+			err := w.begins(at)
+			if endOfWAL(err) {
+				continue
+			}
+			if !yield(at, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // OldestSegment is the start of the oldest valid segment from which the line
 // is there without a gap up to the segment that holds lsn. The error is
 // ErrNoSegment when even that one is missing.
 func (w *WAL) OldestSegment(lsn topology.LSN) (topology.LSN, error) {
-	defer w.readPages(w.pages)
-	w.readPages(1) // of each segment only the first page is looked at
 	at := w.segStart(lsn)
-	if _, _, err := w.page(at); err != nil {
+	if err := w.begins(at); err != nil {
 		return 0, err
 	}
 	for at >= topology.LSN(w.seg) {
-		if _, _, err := w.page(at - topology.LSN(w.seg)); endOfWAL(err) {
+		if err := w.begins(at - topology.LSN(w.seg)); endOfWAL(err) {
 			break
 		} else if err != nil {
 			return 0, err
@@ -273,8 +314,6 @@ func (w *WAL) OldestSegment(lsn topology.LSN) (topology.LSN, error) {
 // hasOwnSegment says whether there is a segment file of the line's newest
 // timeline whose first page is valid.
 func (w *WAL) hasOwnSegment() (bool, error) {
-	defer w.readPages(w.pages)
-	w.readPages(1) // only first pages are looked at
 	starts, err := w.segments()
 	if err != nil {
 		return false, err
@@ -284,12 +323,13 @@ func (w *WAL) hasOwnSegment() (bool, error) {
 		if at < begin {
 			continue
 		}
-		_, _, err := w.page(at)
+		err := w.begins(at)
 		if err != nil && !endOfWAL(err) {
 			return false, err
 		}
-		tli, _, ok := topology.ParseWALFileName(w.fileName, w.seg)
-		if err == nil && ok && tli == w.history.TLI {
+		// The file that counts is that of the newest timeline, if there is one.
+		_, lerr := os.Lstat(filepath.Join(w.dir, topology.WALFileName(w.history.TLI, at, w.seg)))
+		if err == nil && lerr == nil {
 			return true, nil
 		}
 	}

@@ -32,7 +32,7 @@ type HostInspector interface {
 	// Server looks for a postmaster of the node, wherever it was started.
 	Server() (topology.ServerState, error)
 	// ProbeWAL reads the node's own WAL (Home or InRepair) against a history.
-	ProbeWAL(primary topology.History) (topology.WALProbe, error)
+	ProbeWAL(ctx context.Context, primary topology.History) (topology.WALProbe, error)
 	// FreeBytes is the space left on the data directory's file system.
 	FreeBytes() (uint64, error)
 	// Stream asks the running server over a local connection.

@@ -151,7 +151,7 @@ func checkSpace() Step {
 func proveOnLine() Step {
 	return Step{Name: "prove-on-line", Code: codes.NotOnLine, ReadOnly: true,
 		do: func(_ context.Context, r *run) (string, error) {
-			p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+			p, err := r.Host.ProbeWAL(r.ctx, r.req.Upstream.History)
 			switch {
 			case err != nil:
 				return "", fmt.Errorf("read the node's own WAL: %w", err)

@@ -99,7 +99,7 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 // WAL. Under one timeline number only a server that has always been a standby
 // is above doubt (hazard 1).
 func (r *run) onLine(c topology.Control) (why string, proven bool) {
-	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+	p, err := r.Host.ProbeWAL(r.ctx, r.req.Upstream.History)
 	if err != nil || p.Err != "" || !p.Shared || p.Beyond {
 		return "", false
 	}
@@ -112,7 +112,7 @@ func (r *run) onLine(c topology.Control) (why string, proven bool) {
 // overwritten says that the WAL in the directory is not that of its data any more.
 // The server is stopped by now: nothing is written over it after this look.
 func (r *run) overwritten() bool {
-	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+	p, err := r.Host.ProbeWAL(r.ctx, r.req.Upstream.History)
 	return err == nil && p.Overwritten != 0
 }
 
@@ -215,7 +215,7 @@ func rewind() Step {
 			if err != nil || needed {
 				return "", err
 			}
-			p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+			p, err := r.Host.ProbeWAL(r.ctx, r.req.Upstream.History)
 			if err == nil && p.Err != "" {
 				err = errors.New(p.Err)
 			}

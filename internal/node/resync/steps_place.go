@@ -60,7 +60,7 @@ func (r *run) worthless() bool {
 	if r.req.Method != topology.MethodBaseBackup || !r.state.record().Unproven {
 		return false
 	}
-	p, err := r.Host.ProbeWAL(r.req.Upstream.History)
+	p, err := r.Host.ProbeWAL(r.ctx, r.req.Upstream.History)
 	return err == nil && p.Err == "" && p.Shared && !p.Beyond
 }
 

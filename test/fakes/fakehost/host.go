@@ -66,7 +66,7 @@ func (h *Host) readable() (*Dir, error) {
 }
 
 // ProbeWAL reads the node's WAL against a history.
-func (h *Host) ProbeWAL(primary topology.History) (p topology.WALProbe, err error) {
+func (h *Host) ProbeWAL(_ context.Context, primary topology.History) (p topology.WALProbe, err error) {
 	err = h.Process.Look(func() error {
 		d, err := h.readable()
 		if err == nil {
@@ -79,7 +79,7 @@ func (h *Host) ProbeWAL(primary topology.History) (p topology.WALProbe, err erro
 }
 
 // RecordEnding reads the record of the node's line that ends at lsn.
-func (h *Host) RecordEnding(lsn topology.LSN) (rec topology.WALRecord, err error) {
+func (h *Host) RecordEnding(_ context.Context, lsn topology.LSN) (rec topology.WALRecord, err error) {
 	err = h.Process.Look(func() error {
 		d, err := h.readable()
 		if err != nil {
