@@ -27,6 +27,7 @@ func (l *Lab) build(ctx context.Context) error {
 		{"make keys and certificates", l.makeTrust},
 		{"make the nodes' homes", l.makeHomes},
 		{"make the primary's data directory", l.makePrimary},
+		{"make the primary's site", func(ctx context.Context) error { return l.siteData(ctx, l.Nodes[0]) }},
 		{"make the standbys' data directories", l.copyStandbys},
 		{"write the nodes' configuration", l.configureNodes},
 		{"start the primary", func(ctx context.Context) error { return l.startServer(ctx, 0) }},
@@ -35,6 +36,7 @@ func (l *Lab) build(ctx context.Context) error {
 		{"start Pgpool-II", l.startPgpools},
 		{"start repool", l.startRepool},
 		{"see all attached and streaming", func(ctx context.Context) error { return l.WaitHealthy(ctx) }},
+		{"start what runs beside the nodes", l.startBeside},
 	}
 	for _, s := range steps {
 		if err := s.do(ctx); err != nil {
@@ -87,6 +89,14 @@ func (l *Lab) makeHomes(context.Context) error {
 		if err := l.Owner.mkdir(filepath.Dir(n.LogFile)); err != nil {
 			return err
 		}
+		for _, s := range l.sites() {
+			if s.home == nil {
+				continue
+			}
+			if err := s.home(l, n); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -101,6 +111,9 @@ func (l *Lab) makePrimary(ctx context.Context) error {
 
 func (l *Lab) makeCluster(ctx context.Context) error {
 	args := []string{"-D", l.Nodes[0].DataDir, "--no-sync", "--no-locale", "-E", "UTF8", "-A", "trust", "-U", "postgres"}
+	for _, s := range l.sites() {
+		args = append(args, s.initdb...)
+	}
 	switch {
 	case l.opts.Checksums:
 		args = append(args, "--data-checksums")
@@ -135,7 +148,10 @@ func (l *Lab) copyStandbys(ctx context.Context) error {
 	g, group := errgroup.WithContext(ctx)
 	for _, n := range l.Nodes[1:] {
 		g.Go(func() error {
-			return l.copyDir(group, l.Nodes[0].DataDir, n.DataDir)
+			if err := l.copyDir(group, l.Nodes[0].DataDir, n.DataDir); err != nil {
+				return err
+			}
+			return l.siteData(group, n)
 		})
 	}
 	return g.Wait()
@@ -238,8 +254,8 @@ func (l *Lab) startRepool(ctx context.Context) error {
 func (l *Lab) startServer(ctx context.Context, i int) error {
 	n := l.Nodes[i]
 	args := []string{"start", "-s", "-w", "-t", "60", "-D", n.DataDir, "-l", l.startLog(n)}
-	if l.opts.Layout == LayoutDebian {
-		args = append(args, "-o", fmt.Sprintf("-c config_file=%q", n.ConfigFile()))
+	if options := l.startOptions(n); options != "" {
+		args = append(args, "-o", options)
 	}
 	l.waitNoZombie(i)
 	if err := l.runLogged(ctx, nodeHost(i), l.startLog(n), "pg_ctl", args...); err != nil {

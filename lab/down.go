@@ -35,8 +35,8 @@ func (l *Lab) Down(ctx context.Context) error {
 // Remove removes the directory of a lab that is down, with all that Keep kept.
 func (l *Lab) Remove() (err error) {
 	for _, n := range l.Nodes {
-		if l.opts.DiskMB > 0 {
-			_ = unix.Unmount(n.Home, unix.MNT_DETACH) // not mounted is as good
+		for _, dir := range []string{n.DataDir, n.Home} {
+			_ = unix.Unmount(dir, unix.MNT_DETACH) // not mounted is as good
 		}
 	}
 	if rm := os.RemoveAll(l.Dir); rm != nil {

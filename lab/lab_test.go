@@ -66,6 +66,8 @@ func TestOptionsThatContradictEachOther(t *testing.T) {
 		"hooks without repool":  {Hooks: true},
 		"serve without repool":  {Controller: true},
 		"directory not empty":   {Dir: full},
+		"unknown site":          {Sites: []string{"far-away"}},
+		"sites that clash":      {Sites: []string{"vip", "sockets"}},
 		"repool does not exist": {Repool: "/no/such/repool", Standbys: -1},
 	} {
 		t.Run(name, func(t *testing.T) {

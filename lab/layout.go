@@ -36,6 +36,11 @@ func (l *Lab) layOut() error {
 			n.ConfigDir = l.path("etc", strconv.Itoa(l.Major), n.Name)
 		}
 		n.LogFile = filepath.Join(n.Home, "log", "postgresql.log")
+		for _, s := range l.sites() {
+			if s.place != nil {
+				s.place(l, &n)
+			}
+		}
 		l.Nodes = append(l.Nodes, n)
 	}
 	for i := range pools {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -51,6 +52,11 @@ func (l *Lab) nodeSettings(n Node) map[string]string {
 		s["ident_file"] = filepath.Join(n.ConfigDir, "pg_ident.conf")
 		s["external_pid_file"] = l.path("run", fmt.Sprintf("%d-%s.pid", l.Major, n.Name))
 	}
+	for _, site := range l.sites() {
+		if site.settings != nil {
+			site.settings(l, n, s)
+		}
+	}
 	maps.Copy(s, l.opts.Settings)
 	maps.Copy(s, l.opts.NodeSettings[n.ID])
 	return s
@@ -78,6 +84,9 @@ const hostsHBA = `host    all          all          ` + network + `  scram-sha-2
 host    replication  repl,repool  ` + network + `  scram-sha-256
 `
 
+// configuredBy are the settings that say where a file lies.
+var configuredBy = map[string]string{"pg_hba.conf": "hba_file", "pg_ident.conf": "ident_file"}
+
 func (l *Lab) writeNodeConfig(n Node) error {
 	settings := l.nodeSettings(n)
 	var b strings.Builder
@@ -88,6 +97,11 @@ func (l *Lab) writeNodeConfig(n Node) error {
 	rules := hba
 	if l.opts.Hosts {
 		rules += hostsHBA
+	}
+	for _, s := range l.sites() {
+		if s.hba != nil {
+			rules = s.hba(rules)
+		}
 	}
 	files := map[string]string{"postgresql.conf": b.String(), "pg_hba.conf": rules, "pg_ident.conf": ""}
 	if l.opts.Layout == LayoutDebian {
@@ -107,7 +121,11 @@ func (l *Lab) writeNodeConfig(n Node) error {
 		}
 	}
 	for _, name := range sortedKeys(files) {
-		if err := l.Owner.write(filepath.Join(n.ConfigDir, name), files[name], 0o600); err != nil {
+		path := filepath.Join(n.ConfigDir, name)
+		if elsewhere := settings[configuredBy[name]]; elsewhere != "" {
+			path = elsewhere
+		}
+		if err := errors.Join(l.Owner.mkdir(filepath.Dir(path)), l.Owner.write(path, files[name], 0o600)); err != nil {
 			return err
 		}
 	}
@@ -130,7 +148,7 @@ func (l *Lab) writeStandbySettings(n, up Node) error {
 // Pgpool-II's backend_application_name, or it does not see the standby stream.
 func (l *Lab) conninfo(n, up Node) string {
 	return fmt.Sprintf("host=%s port=%d user=repl application_name=%s passfile=%s",
-		up.Host, up.Port, n.Name, l.path(".pgpass"))
+		l.upstreamHost(up), up.Port, n.Name, l.path(".pgpass"))
 }
 
 // linkLog is Debian's way to say where pg_ctlcluster sends the output of a start.

@@ -50,6 +50,8 @@ type Options struct {
 	// Standbys beside the one primary, node 0. 0 means 2; -1 means none.
 	Standbys int
 	Layout   Layout
+	// Sites are names of Sites.
+	Sites []string
 	// SyncStandbys is synchronous_standby_names, such as "ANY 1 (*)".
 	SyncStandbys string
 	// Checksums: initdb --data-checksums. NoWALLogHints: wal_log_hints off.
@@ -133,6 +135,9 @@ func (o *Options) fill() error {
 		return fmt.Errorf("layout %q: want %q or %q", o.Layout, LayoutPlain, LayoutDebian)
 	}
 	if err := o.fillAgents(); err != nil {
+		return err
+	}
+	if err := o.fillSites(); err != nil {
 		return err
 	}
 	if o.WALKeepSize == "" {

@@ -21,6 +21,15 @@ func (l *Lab) writePgpool(p Pgpool) error {
 	if l.opts.Hooks {
 		lines = append(lines, l.hookLines(p)...)
 	}
+	for _, s := range l.sites() {
+		if s.pgpool == nil {
+			continue
+		}
+		set := s.pgpool(l)
+		for _, k := range sortedKeys(set) {
+			lines = append(lines, pgpoolLine(k, set[k]))
+		}
+	}
 	for _, k := range sortedKeys(l.opts.Pgpool) {
 		lines = append(lines, pgpoolLine(k, l.opts.Pgpool[k]))
 	}

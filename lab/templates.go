@@ -45,8 +45,8 @@ func (t *Templates) Close() error { return os.RemoveAll(t.dir) }
 
 // kind names everything that shapes the directory which makeCluster leaves.
 func (l *Lab) kind() (string, error) {
-	b, err := json.Marshal([]any{l.BinDir, l.opts.Layout, l.opts.Checksums, l.opts.NoWALLogHints, l.opts.Recovery,
-		l.opts.Settings, l.opts.NodeSettings[0]})
+	b, err := json.Marshal([]any{l.BinDir, l.opts.Layout, l.opts.Sites, l.opts.Checksums, l.opts.NoWALLogHints,
+		l.opts.Recovery, l.opts.Settings, l.opts.NodeSettings[0]})
 	return string(b), err
 }
 
@@ -83,6 +83,6 @@ func (t *Templates) fill(ctx context.Context, l *Lab, create func(context.Contex
 
 // copyDir copies a data directory whose server is down. It shares blocks where the file system can.
 func (l *Lab) copyDir(ctx context.Context, from, to string) error {
-	_, err := l.run(ctx, "cp", "-a", "--reflink=auto", from, to)
+	_, err := l.run(ctx, "cp", "-a", "--reflink=auto", from+"/.", to)
 	return err
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,9 +25,11 @@ func newUpCommand(s streams) *cobra.Command {
 		Short: "Build the pool and leave it running",
 		Long: `Builds the pool and prints how to connect. It runs until repool-lab down.
 
+A site is a way in which other people's pools are built; several can be combined:
+` + siteList() + `
 EXIT STATUS
   0 it runs   1 it could not be built   2 wrong usage`,
-		Example: "  repool-lab up --standbys 4 --debian",
+		Example: "  repool-lab up --standbys 4 --debian\n  repool-lab up --site vip,tablespaces,wal-1mb",
 		Args:    terminal.Args,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return s.runUp(cmd.Context(), o) },
 	}
@@ -37,12 +40,26 @@ EXIT STATUS
 	f.IntVar(&o.lab.Watchdog, "watchdog", 0, "`number` of Pgpool-IIs that watch each other")
 	f.StringVar(&o.lab.SyncStandbys, "sync", "", "synchronous_standby_names, such as 'ANY 1 (*)'")
 	f.BoolVar(&o.lab.Recovery, "recovery", false, "make pcp_recovery_node possible")
+	f.StringSliceVar(&o.lab.Sites, "site", nil, "`names` of sites (see above), with commas")
 	f.BoolVar(&o.debian, "debian", false, "Debian's layout: configuration outside the data directories")
 	f.BoolVar(&o.separate, "agents", false, "run each node's agent as a process of its own")
 	f.StringVar(&o.hosts, "hosts", "",
 		"each node and Pgpool-II on a host of its own (root only), agents reached `over` ssh or tls")
 	f.BoolVar(&o.bare, "bare", false, "only PostgreSQL and Pgpool-II, without repool")
 	return c
+}
+
+// siteList is a line of help for each site.
+func siteList() string {
+	var b strings.Builder
+	for _, s := range lab.Sites() {
+		root := ""
+		if s.Root {
+			root = " (root only)"
+		}
+		fmt.Fprintf(&b, "  %-14s %s%s\n", s.Name, s.What, root)
+	}
+	return b.String()
 }
 
 func (s streams) runUp(ctx context.Context, o upOptions) (err error) {
