@@ -116,7 +116,12 @@ func (c *Controller) mayDetach(snap *topology.Snapshot, node topology.NodeID, at
 		return notActing(why)
 	}
 	for i := range snap.Pools {
-		if p := &snap.Pools[i]; !p.OK() || p.Primary == topology.NoNode || p.Primary == node {
+		p := &snap.Pools[i]
+		if p.Waiting != "" {
+			return &control.RefusedError{Code: codes.Busy, Hint: "try again when it has ended",
+				Msg: "Pgpool-II at " + p.Endpoint + " takes no request: " + p.Waiting}
+		}
+		if !p.OK() || p.Primary == topology.NoNode || p.Primary == node {
 			return refuse(codes.IsPrimary, "Pgpool-II at %s may consider node %d the primary: its detach would be a failover",
 				p.Endpoint, node)
 		}

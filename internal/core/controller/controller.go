@@ -115,6 +115,7 @@ type Controller struct {
 func New(ctx context.Context, opts Options) (*Controller, error) {
 	o := &opts
 	c := &Controller{o: o, memory: &memory{}, ledger: newLedger()}
+	o.Observer = &recoveryAware{Observer: opts.Observer, ledger: c.ledger}
 	life, end := context.WithCancel(ctx)
 	c.rec = newRecorder(life, o, c.memory)
 	c.exec = &executor{o: o, memory: c.memory, ledger: c.ledger, rec: c.rec, life: life, end: end}

@@ -121,7 +121,20 @@ func (l *ledger) mayStart(node topology.NodeID) {
 // over, Pgpool-II attaches the node, and not this controller.
 type recovery struct {
 	underWay bool
+	begun    time.Time
 	until    time.Time
+}
+
+// recovering is the node of the online recovery that is under way, and since when.
+func (l *ledger) recovering() (node topology.NodeID, begun time.Time, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, r := range l.recoveries {
+		if r.underWay && (!ok || r.begun.Before(begun)) {
+			node, begun, ok = id, r.begun, true
+		}
+	}
+	return node, begun, ok
 }
 
 // leftToPgpool says whether Pgpool-II's own attach of the node comes first. l.mu
@@ -142,7 +155,7 @@ func (l *ledger) beginRecovery(node topology.NodeID) bool {
 	if l.recoveries[node].underWay {
 		return false
 	}
-	l.recoveries[node] = recovery{underWay: true}
+	l.recoveries[node] = recovery{underWay: true, begun: time.Now()}
 	return true
 }
 

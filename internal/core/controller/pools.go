@@ -30,10 +30,11 @@ func poolsFor(d plan.Decision, snap *topology.Snapshot) []int {
 }
 
 // poolsWhere lists the answering pools, by index, for which is is true.
+// One that waits answers no request.
 func poolsWhere(snap *topology.Snapshot, is func(*topology.PoolView) bool) []int {
 	var out []int
 	for i := range snap.Pools {
-		if p := &snap.Pools[i]; p.OK() && is(p) {
+		if p := &snap.Pools[i]; p.OK() && p.Waiting == "" && is(p) {
 			out = append(out, i)
 		}
 	}

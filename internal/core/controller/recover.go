@@ -10,6 +10,7 @@ import (
 	"github.com/repool/repool/internal/core/plan"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/event"
 )
 
 const (
@@ -30,6 +31,17 @@ func (c *Controller) Recover(ctx context.Context, node topology.NodeID, say func
 	if !c.ledger.beginRecovery(node) {
 		return refuse("recovering", "an online recovery of node %d is already under way", node)
 	}
+	err := c.recoverNode(ctx, node, say)
+	// Pgpool-II passes no text of its scripts on to pcp_recovery_node.
+	e := event.Event{Node: node, Kind: "recovery", Code: "recovered", Text: "pcp_recovery_node: the node is proven"}
+	if err != nil {
+		e.Code, e.Text = "not-recovered", "pcp_recovery_node failed: "+err.Error()
+	}
+	c.rec.record(e)
+	return err
+}
+
+func (c *Controller) recoverNode(ctx context.Context, node topology.NodeID, say func(string)) error {
 	var until time.Time // zero: this controller attaches the node as any other
 	defer func() {
 		c.ledger.endRecovery(node, until)

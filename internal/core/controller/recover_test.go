@@ -10,6 +10,7 @@ import (
 	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/show/control"
+	"github.com/repool/repool/internal/show/event"
 )
 
 // recovers asks for an online recovery and gives its end and what it said.
@@ -52,6 +53,64 @@ func TestOnlineRecovery(t *testing.T) {
 		// Pgpool-II has not attached it: then it is a node like any other.
 		w.pass(3 * time.Second)
 		w.wantDone("attach 2 on pool0")
+	})
+}
+
+// TestOnlineRecoveryForWhichPgpoolWaits: Pgpool-II answers nobody until the recovery
+// has ended. Its last answer counts, and it is asked for nothing meanwhile.
+func TestOnlineRecoveryForWhichPgpoolWaits(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.diverged(2)
+		w.agents[2].StepTime = 3 * time.Second
+		c, stop := w.run()
+		defer stop()
+		w.pass(2 * time.Second)
+		end, said := recovers(t.Context(), c, 2)
+		w.pass(500 * time.Millisecond)
+		w.change(func() { w.pools[0].view.Err, w.pools[0].view.Silent = "no answer yet", true })
+		w.pass(2 * time.Second)
+		if p := c.Status().Snapshot.Pools[0]; !p.OK() || !strings.Contains(p.Waiting, "node 2") || !c.Status().Acting {
+			t.Errorf("meanwhile: %+v, acting %v", p, c.Status().Acting)
+		}
+		if err := c.Detach(t.Context(), control.NodeRequest{Node: 1}); err == nil {
+			t.Error("a detach was accepted that Pgpool-II cannot carry out")
+		}
+		if err := <-end; err != nil {
+			t.Fatalf("%v; said: %q", err, *said)
+		}
+		w.wantCalls(2, "StartRun rewind, Clear rewind")
+		w.pass(2 * time.Second)
+		w.wantDone("")
+		if c.Status().Acting {
+			t.Error("acting by a view from before the recovery, which has ended")
+		}
+		events, err := w.store.List(t.Context(), event.Filter{Kind: "recovery"})
+		if err != nil || len(events) != 1 || events[0].Code != "recovered" {
+			t.Errorf("events: %+v (%v)", events, err)
+		}
+	})
+}
+
+// TestOnlineRecoveryWhilePgpoolIsDown: what refuses the connection does not wait.
+func TestOnlineRecoveryWhilePgpoolIsDown(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.diverged(2)
+		w.agents[2].StepTime = 3 * time.Second
+		c, stop := w.run()
+		defer stop()
+		w.pass(2 * time.Second)
+		end, _ := recovers(t.Context(), c, 2)
+		w.pass(500 * time.Millisecond)
+		w.change(func() { w.pools[0].view.Err = "connection refused" })
+		var re *control.RefusedError
+		if err := <-end; !errors.As(err, &re) || re.Code != codes.NotActing {
+			t.Errorf("got %v", err)
+		}
+		w.pass(time.Second)
+		events, err := w.store.List(t.Context(), event.Filter{Kind: "recovery"})
+		if err != nil || len(events) != 1 || !strings.Contains(events[0].Text, "connection refused") {
+			t.Errorf("events: %+v (%v)", events, err)
+		}
 	})
 }
 

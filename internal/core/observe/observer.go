@@ -155,7 +155,8 @@ func (o *Observer) observe(ctx context.Context, fresh bool) topology.Snapshot {
 		wg.Go(func() {
 			v, answered := p.view.get(ctx, want[topology.PoolView]{fresh: fresh, ask: p.reader.View})
 			if !answered {
-				v = topology.PoolView{Source: unanswered(), Endpoint: p.reader.Endpoint(), Primary: topology.NoNode}
+				v = topology.PoolView{Source: unanswered(), Silent: true, Endpoint: p.reader.Endpoint(),
+					Primary: topology.NoNode}
 			}
 			snap.Pools[i] = v
 		})

@@ -77,6 +77,7 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 	if err != nil {
 		r.setAlone(time.Time{})
 		// Half a view counts as none: a node that is missing from it is not detached.
+		v.Silent = errors.Is(err, context.DeadlineExceeded)
 		v.Err, v.Nodes, v.Primary, v.Watchdog = err.Error(), nil, topology.NoNode, topology.Watchdog{}
 	}
 	return v

@@ -17,10 +17,7 @@ var nodeRules = slices.Concat(poolRules, attachedRules, stateRules, methodRules)
 var poolRules = []rule{
 	{codes.NotLeader, func(s *subject) bool { return s.w.local != nil && !s.w.local.Watchdog.MayAct() },
 		(*subject).notLeader},
-	{codes.PoolUnreachable, func(s *subject) bool { return s.w.local == nil }, func(s *subject) Decision {
-		return s.decide(Wait, codes.PoolUnreachable,
-			"the local Pgpool-II does not answer over PCP, which does not prove that it is down")
-	}},
+	{codes.PoolUnreachable, func(s *subject) bool { return s.w.local == nil }, (*subject).poolUnreachable},
 	{codes.OnHold, func(s *subject) bool { return s.hold() != nil }, (*subject).onHold},
 	{codes.Quarantined, func(s *subject) bool { return s.quarantined }, func(s *subject) Decision {
 		return s.decide(None, codes.Quarantined,
@@ -29,6 +26,18 @@ var poolRules = []rule{
 	{codes.PrimaryStale, func(s *subject) bool {
 		return s.w.trouble.code == codes.PrimaryStale && s.attached && s.sql && !s.n.SQL.InRecovery
 	}, func(s *subject) Decision { return s.detach(codes.PrimaryStale, s.w.trouble.reason) }},
+}
+
+func (s *subject) poolUnreachable() Decision {
+	d := s.decide(Wait, codes.PoolUnreachable,
+		"the local Pgpool-II does not answer over PCP, which does not prove that it is down")
+	if s.w.silent {
+		// A wrong port or password would be refused.
+		d.Reason = "the local Pgpool-II gives no answer over PCP in time, which does not prove that it is down"
+		d.Hint = "wait if a failover or pcp_recovery_node is under way; after a failover Pgpool-II up to 4.4 answers " +
+			"nobody until every PCP client has left: end pcp programs that hang; otherwise look at Pgpool-II's log"
+	}
+	return d
 }
 
 func (s *subject) notLeader() Decision {

@@ -55,6 +55,8 @@ type world struct {
 	mem   Memory // shared with nobody; its Nodes are in the subjects
 	pools []topology.PoolView
 	local *topology.PoolView // Pools[0], nil when there is none or it is stale
+	// silent: there is no local view because Pgpool-II gave no answer in time.
+	silent bool
 	// promoted is what the last failover made the primary.
 	promoted topology.Promotion
 	// failoverTrouble is the snapshot's.
@@ -97,6 +99,8 @@ func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *wo
 	}
 	if haveLocal {
 		w.local = &w.pools[0]
+	} else if len(snap.Pools) > 0 {
+		w.silent = snap.Pools[0].Silent
 	}
 	for _, n := range snap.Nodes {
 		s := &subject{w: w, n: n, m: memoryOf(mem, n.ID)}

@@ -67,6 +67,12 @@ type PoolView struct {
 	Primary NodeID `json:"primary"`
 	// Nodes is Pgpool-II's opinion of each backend slot, by node id.
 	Nodes []PoolNode `json:"nodes"`
+	// Silent: instead of an error there was no answer in time. A Pgpool-II that is
+	// down refuses the connection.
+	Silent bool `json:"silent,omitempty"`
+	// Waiting says what this Pgpool-II waits for before it answers anybody over PCP
+	// again. The view is then the one from before. Empty: it answered.
+	Waiting string `json:"waiting,omitempty"`
 	// Detail is queried seldom, and may be older than the rest.
 	Detail PoolDetail `json:"detail,omitzero"`
 }

@@ -124,6 +124,10 @@ func poolOf(p *topology.PoolView) Pool {
 	case p.Primary == topology.NoNode:
 		out.Tone, out.Note = Busy, "knows no primary"
 	}
+	if p.Waiting != "" {
+		out.Tone = Busy
+		out.Note += " · " + p.Waiting
+	}
 	if p.Watchdog.Enabled {
 		out.Note += fmt.Sprintf(" · watchdog %s, %s", strings.ToLower(p.Watchdog.State), quorum(p.Watchdog.Quorum))
 		if !p.Watchdog.MayAct() {
