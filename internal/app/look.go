@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/repool/repool/internal/config"
@@ -51,25 +52,36 @@ func lastMemory(ctx context.Context, stateDir string) (plan.Memory, error) {
 	return mem, errors.Join(err, store.Close())
 }
 
+// vaultDeadline is for each agent. They are asked side by side, so it is for all.
+const vaultDeadline = 5 * time.Second
+
 // Vaults gathers the vault entries of every node. The error is for the nodes whose
 // vault could not be read; its hint and exit status are those of the first one.
 // The entries of the others are given all the same.
 func Vaults(ctx context.Context, p *config.Pool, log *slog.Logger) ([]topology.VaultEntry, error) {
 	have := newAgents(p, log, readOnly)
 	defer func() { _ = have.close() }() // only looked
+	type answer struct {
+		entries []topology.VaultEntry
+		err     error
+	}
+	answers := make([]answer, len(p.Nodes))
+	var wg sync.WaitGroup
+	for i := range p.Nodes {
+		wg.Go(func() { answers[i].entries, answers[i].err = vaultOf(ctx, have, p.Nodes[i].ID) })
+	}
+	wg.Wait()
 	all, code, hint := []topology.VaultEntry{}, exit.Unreachable, ""
 	var missed []error
-	for i := range p.Nodes {
-		id := p.Nodes[i].ID
-		entries, err := vaultOf(ctx, have, id)
-		if err == nil {
-			all = append(all, entries...)
+	for i, a := range answers {
+		if a.err == nil {
+			all = append(all, a.entries...)
 			continue
 		}
 		if len(missed) == 0 {
-			code, hint = exit.Code(err), exit.Hint(err)
+			code, hint = exit.Code(a.err), exit.Hint(a.err)
 		}
-		missed = append(missed, fmt.Errorf("read the vault of node %d: %w", id, err))
+		missed = append(missed, fmt.Errorf("read the vault of node %d: %w", p.Nodes[i].ID, a.err))
 	}
 	return all, exit.With(code, errors.Join(missed...), hint)
 }
@@ -77,7 +89,9 @@ func Vaults(ctx context.Context, p *config.Pool, log *slog.Logger) ([]topology.V
 func vaultOf(ctx context.Context, have *agents, id topology.NodeID) (entries []topology.VaultEntry, err error) {
 	a, err := have.of(id)
 	if err == nil {
-		entries, err = a.Vault(ctx)
+		ask, cancel := context.WithTimeout(ctx, vaultDeadline)
+		defer cancel()
+		entries, err = a.Vault(ask)
 	}
 	// An interrupted caller is not told that the agent does not answer.
 	if known := (*exit.Error)(nil); ctx.Err() == nil && !errors.As(err, &known) {

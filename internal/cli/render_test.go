@@ -115,7 +115,7 @@ func twoPrimaries() control.Status {
 func TestRenderStatus(t *testing.T) {
 	t.Parallel()
 	for name, st := range map[string]control.Status{"status": threeNodes(), "status-healthy": healthy(),
-		"status-two-primaries": twoPrimaries()} {
+		"status-two-primaries": twoPrimaries(), "status-agent-gone": agentGone()} {
 		var b bytes.Buffer
 		if err := renderStatus(&b, view.Of(st, view.Past{}, noon), false); err != nil {
 			t.Fatal(err)
@@ -128,6 +128,17 @@ func TestRenderStatus(t *testing.T) {
 }
 
 // TestJSONHasTheSameWords: what the table says of a node stands in the JSON too.
+// agentGone is the healthy pool, in which one node's agent does not answer.
+func agentGone() control.Status {
+	st := healthy()
+	st.Snapshot.Nodes[2].Agent.Source = topology.Source{At: noon, Err: "connection refused"}
+	d := &st.Decisions[2]
+	d.Warning, d.Hint = codes.AgentUnreachable, "start the agent"
+	d.Reason += "; warning, agent-unreachable: the agent does not answer, and if the node failed now it could not be " +
+		"repaired"
+	return st
+}
+
 func TestJSONHasTheSameWords(t *testing.T) {
 	t.Parallel()
 	var table, b bytes.Buffer

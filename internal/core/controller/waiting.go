@@ -60,8 +60,8 @@ func (o *recoveryAware) fill(snap topology.Snapshot) topology.Snapshot {
 	snap.Pools = slices.Clone(snap.Pools)
 	v := o.last
 	v.At = time.Now()
-	v.Waiting = fmt.Sprintf("it waits for the online recovery of node %s, and answers nobody over PCP until that has ended",
-		node)
+	v.Waiting = fmt.Sprintf("it waits for the online recovery of node %s, and answers nobody over PCP until that has "+
+		"ended", node)
 	snap.Pools[0] = v
 	return snap
 }

@@ -65,9 +65,24 @@ func TestHealthyWithoutItsAgentIsAWarning(t *testing.T) {
 		s := newScene(t)
 		s.node(1).Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}, ErrCode: reason}
 		d := decisionOf(t, s, 1)
-		if d.Code != codes.Healthy || d.Severity != codes.OK || !strings.Contains(d.Reason, "warning, "+string(want)+":") {
-			t.Errorf("%q: %s %s: %s", reason, d.Severity, d.Code, d.Reason)
+		if d.Code != codes.Healthy || d.Severity != codes.OK || d.Warning != want || d.Hint == "" ||
+			!strings.Contains(d.Reason, "warning, "+string(want)+":") {
+			t.Errorf("%q: %s %s, warning %q: %s", reason, d.Severity, d.Code, d.Warning, d.Reason)
 		}
+	}
+}
+
+// The primary's agent is the one that would fence it and bring it back.
+func TestPrimaryWithoutItsAgentIsAWarning(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	decisionOf(t, s, 0) // once, so that the primary's line is remembered
+	mem, _ := Step(s.mem, s.snap, s.pol, s.now)
+	s.mem = mem
+	s.node(0).Agent = topology.Inspection{Source: topology.Source{At: s.now, Err: "no answer"}}
+	d := decisionOf(t, s, 0)
+	if d.Code != codes.Primary || d.Severity != codes.OK || d.Warning != codes.AgentUnreachable {
+		t.Errorf("%s %s, warning %q: %s", d.Severity, d.Code, d.Warning, d.Reason)
 	}
 }
 

@@ -55,6 +55,9 @@ type Decision struct {
 	Reason   string          `json:"reason"`
 	Evidence []string        `json:"evidence,omitempty"`
 	Hint     string          `json:"hint,omitempty"` // what a person can do
+	// Warning is the code of what would keep repool from repairing the node, though
+	// it is well now. Empty: nothing, or the node is not well.
+	Warning  codes.Code      `json:"warning,omitempty"`
 	Rejected []Rejection     `json:"rejected,omitempty"`
 	Estimate Estimate        `json:"estimate"`
 	Upstream topology.NodeID `json:"upstream"` // NoNode when there is none

@@ -193,8 +193,8 @@ var stateRules = []rule{
 	}},
 	{codes.SecondPrimary, func(s *subject) bool { return s.second }, (*subject).fence},
 	{codes.Healthy, func(s *subject) bool { return s.attached && !s.detached && s.streams() }, func(s *subject) Decision {
-		return s.decide(None, codes.Healthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID,
-			size(s.lag()))+s.unhealable())
+		return s.well(codes.Healthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID,
+			size(s.lag())))
 	}},
 	{codes.Parked, func(s *subject) bool { return s.m.Parked != "" }, (*subject).parked},
 	{codes.AgentUnreachable, func(s *subject) bool { return !s.agent }, (*subject).noAgent},
@@ -283,17 +283,21 @@ func (s *subject) parked() Decision {
 	return d
 }
 
-// unhealable warns of a node that is well, and whose next failure could not be
-// ended: nobody can be asked on its host.
-func (s *subject) unhealable() string {
+// well is the decision that nothing has to be done. It warns where the node's next
+// failure could not be ended: nobody can be asked on its host.
+func (s *subject) well(code codes.Code, reason string, evidence ...string) Decision {
+	d := s.decide(None, code, reason, evidence...)
 	if s.agent {
-		return ""
+		return d
 	}
 	info, known := codes.Explain(s.n.Agent.ErrCode)
 	if !known {
 		info, _ = codes.Explain(codes.AgentUnreachable)
 	}
-	return fmt.Sprintf("; warning, %s: %s, and if the node failed now it could not be repaired", info.Code, info.Means)
+	d.Warning, d.Hint = info.Code, info.Hint(s.n.ID.String())
+	d.Reason += fmt.Sprintf("; warning, %s: %s, and if the node failed now it could not be repaired", info.Code,
+		info.Means)
+	return d
 }
 
 func (s *subject) noAgent() Decision {

@@ -21,7 +21,7 @@ func primaryRules(others []Decision) []rule {
 		rule{codes.PoolBlind, func(s *subject) bool { return s.w.pool != agrees },
 			func(s *subject) Decision { return s.nudge(attaching) }},
 		rule{codes.Primary, func(*subject) bool { return true }, func(s *subject) Decision {
-			return s.decide(None, codes.Primary, fmt.Sprintf("the primary, on timeline %s at %s", s.n.SQL.Timeline,
+			return s.well(codes.Primary, fmt.Sprintf("the primary, on timeline %s at %s", s.n.SQL.Timeline,
 				s.n.SQL.Current), "history "+s.w.history.Text())
 		}},
 	)

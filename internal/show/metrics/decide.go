@@ -11,6 +11,7 @@ import (
 type decideFamilies struct {
 	nodes, missing                    *family
 	decision, parked, failed, hold    *family
+	warning                           *family
 	acting, passAt, started, build    *family
 	failover                          *family
 	running, step, done, total, begun *family
@@ -32,6 +33,9 @@ func newDecideFamilies(f *families) decideFamilies {
 		decision: f.gauge("repool_decision",
 			"The newest decision on the node, always 1. The runbook explains the codes; severity is ok, work or refused.",
 			"node", "code", "action", "method", "severity"),
+		warning: f.gauge("repool_node_warning",
+			"What would keep repool from repairing a node that is well now, always 1; code is that of the runbook.",
+			"node", "code"),
 		parked: f.gauge("repool_node_parked", "Whether repool has given up on the node until a person releases it.",
 			"node"),
 		failed: f.gauge("repool_node_failed_runs", "Failed runs since the node was last healthy.", "node"),
@@ -59,6 +63,9 @@ func (f *decideFamilies) collect(s sink, st *control.Status, now time.Time) {
 	for i := range st.Decisions {
 		d := &st.Decisions[i]
 		s.put(f.decision, 1, nodeLabel(d.Node), string(d.Code), string(d.Action), string(d.Method), string(d.Severity))
+		if d.Warning != "" {
+			s.put(f.warning, 1, nodeLabel(d.Node), string(d.Warning))
+		}
 	}
 	for i := range st.Memory.Nodes {
 		m := &st.Memory.Nodes[i]

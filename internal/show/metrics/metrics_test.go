@@ -54,6 +54,7 @@ func TestEveryFamilyHasASeries(t *testing.T) {
 	t.Parallel()
 	st := pool(3)
 	st.Snapshot.Pools[0].Detail.Nodes[2].DelayByTime = true
+	st.Decisions[1].Warning = "agent-unreachable"
 	m := after(st)
 	text := scrape(t, m, asText)
 	known := map[string]bool{}

@@ -13,7 +13,8 @@ import (
 type Decision struct {
 	plan.Decision
 	Tone Tone
-	// Doing is the code and, where something is done, what: "diverged → rewind".
+	// Doing is the code and, where something is done, what: "diverged → rewind"; of a
+	// node that is well, what repool warns of: "healthy, agent-unreachable".
 	Doing string
 	// Verdict is only what is done: "rewind", "wait", "nothing to do", "left alone".
 	Verdict  string
@@ -33,6 +34,9 @@ func DecisionOf(d plan.Decision) Decision {
 	}
 	if action != "" && action != out.Doing {
 		out.Doing += " → " + action
+	}
+	if d.Warning != "" {
+		out.Doing += ", " + string(d.Warning)
 	}
 	switch {
 	case d.Action == plan.Resync:

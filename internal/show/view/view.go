@@ -189,6 +189,11 @@ func (v *View) headline(st *control.Status) {
 			v.Headline = "The only node is attached"
 		}
 		v.Detail = fmt.Sprintf("node %s is the primary", v.Primary)
+		for i := range v.Nodes {
+			if n := &v.Nodes[i]; n.Decision.Warning != "" {
+				v.Detail += fmt.Sprintf(" · node %s: %s", n.ID, n.Decision.Warning)
+			}
+		}
 	default:
 		v.Headline = fmt.Sprintf("%d of %d nodes are attached", v.Attached, len(v.Nodes))
 		if v.Attached == len(v.Nodes) {

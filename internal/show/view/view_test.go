@@ -49,6 +49,8 @@ func TestHeadline(t *testing.T) {
 	}{
 		"all is well": {func(*control.Status) {}, Good, "All 3 nodes are attached and healthy",
 			"node 0 is the primary"},
+		"an agent is gone": {func(st *control.Status) { st.Decisions[2].Warning = codes.AgentUnreachable }, Good,
+			"All 3 nodes are attached and healthy", "node 0 is the primary · node 2: agent-unreachable"},
 		"has not looked": {func(st *control.Status) { *st = control.Status{Why: "starting"} }, Quiet, "first time", ""},
 		"Pgpool-II is dead": {func(st *control.Status) { st.Snapshot.Pools[0].Err = "refused" }, Bad,
 			"Pgpool-II does not answer", "refused"},

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Work is the decision about a node that is not healthy, or about several for
-// the same reason: a dead Pgpool-II is one problem, not sixty.
+// Work is the decision about a node that is not healthy or of which repool warns, or
+// about several for the same reason: a dead Pgpool-II is one problem, not sixty.
 type Work struct {
 	NodeView // the first of them
 	Subject  string
@@ -17,7 +17,7 @@ func workOf(nodes []NodeView) []Work {
 	var out []Work
 	var members [][]string
 	for _, n := range nodes {
-		if n.Tone == Good && n.Run == nil {
+		if n.Tone == Good && n.Run == nil && n.Decision.Warning == "" {
 			continue
 		}
 		at := slices.IndexFunc(out, func(w Work) bool {
