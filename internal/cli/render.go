@@ -11,9 +11,12 @@ import (
 	"github.com/repool/repool/internal/terminal"
 )
 
-// renderStatus prints a pool: a line for each node, the Pgpool-IIs, and what is
-// decided about the nodes that are not healthy.
+// renderStatus prints a pool: its state in one sentence, a line for each node, the
+// Pgpool-IIs, and what is decided about the nodes that are not healthy.
 func renderStatus(w io.Writer, v view.View, colour bool) error {
+	if _, err := fmt.Fprintf(w, "%s\n\n", terminal.Paint(colour, toneColours[v.Tone], v.Headline)); err != nil {
+		return err
+	}
 	t := &terminal.Table{Head: []string{"NODE", "ADDRESS", "ROLE", "PGPOOL-II", "POSTGRESQL", "TIMELINE", "LAG", "REPOOL"}}
 	for i := range v.Nodes {
 		n := &v.Nodes[i]

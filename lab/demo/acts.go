@@ -20,14 +20,12 @@ func (s *show) nothingLost(ctx context.Context, a *Act) error {
 	if err != nil {
 		return err
 	}
-	a.Node, a.Title, a.Expected = p, "the primary is killed; the standbys have everything", string(topology.MethodAdopt)
 	// The client holds its breath for a moment, so that nothing is on the way.
 	resume, err := s.pauseClient(ctx, p)
 	if err != nil {
 		return err
 	}
-	fault := time.Now()
-	s.begin(a, fault)
+	fault := s.begin(a, p, "the primary is killed; the standbys have everything", topology.MethodAdopt)
 	err = s.lab.KillNode(ctx, p)
 	resume()
 	if err != nil {
@@ -43,26 +41,15 @@ func (s *show) commitsLost(ctx context.Context, a *Act) error {
 	if err != nil {
 		return err
 	}
-	a.Node, a.Title, a.Expected = p, "the primary is killed with commits no standby has", string(topology.MethodRewind)
-	rows, err := s.lab.Diverge(ctx, p, lostRows)
-	if err != nil {
+	if err := s.commit(ctx, p, s.lab.Diverge); err != nil {
 		return err
 	}
-	s.lost = append(s.lost, rows...)
-	fault := time.Now()
-	s.begin(a, fault)
+	fault := s.begin(a, p, "the primary is killed with commits no standby has", topology.MethodRewind)
 	if err := s.lab.KillNode(ctx, p); err != nil {
 		return err
 	}
 	s.tell.say(time.Now(), "kill -9 of node %d, the primary, after %d commits that reached no standby", p, lostRows)
-	if err := s.heal(ctx, a, fault); err != nil {
-		return err
-	}
-	if a.LostCommits < lostRows {
-		a.Healed, a.Note = false, fmt.Sprintf("the vault lists %d lost commits, at least %d were lost", a.LostCommits,
-			lostRows)
-	}
-	return nil
+	return s.healWithLoss(ctx, a, fault)
 }
 
 // standbyKilled is act 3.
@@ -71,9 +58,7 @@ func (s *show) standbyKilled(ctx context.Context, a *Act) error {
 	if err != nil {
 		return err
 	}
-	a.Node, a.Title, a.Expected = n, "a standby is killed", string(topology.MethodStart)
-	fault := time.Now()
-	s.begin(a, fault)
+	fault := s.begin(a, n, "a standby is killed", topology.MethodStart)
 	if err := s.lab.KillNode(ctx, n); err != nil {
 		return err
 	}
@@ -87,9 +72,7 @@ func (s *show) dataDestroyed(ctx context.Context, a *Act) error {
 	if err != nil {
 		return err
 	}
-	a.Node, a.Title, a.Expected = n, "a standby's data directory is destroyed", string(topology.MethodBaseBackup)
-	fault := time.Now()
-	s.begin(a, fault)
+	fault := s.begin(a, n, "a standby's data directory is destroyed", topology.MethodBaseBackup)
 	if err := s.lab.DestroyData(ctx, n); err != nil {
 		return err
 	}
@@ -103,10 +86,7 @@ func (s *show) secondPrimary(ctx context.Context, a *Act) error {
 	if err != nil {
 		return err
 	}
-	a.Node, a.Title, a.Expected = p, "the old primary is started by hand as a second primary",
-		string(topology.MethodRewind)
-	fault := time.Now()
-	s.begin(a, fault)
+	fault := s.begin(a, p, "the old primary is started by hand as a second primary", topology.MethodRewind)
 	node := topology.NodeID(p)
 	if err := s.ctl.Hold(ctx, control.HoldRequest{Node: node, Who: "demo",
 		Why: "someone looks at the crashed node by hand", Until: time.Now().Add(actDeadline)}); err != nil {
@@ -126,12 +106,10 @@ func (s *show) secondPrimary(ctx context.Context, a *Act) error {
 		return err
 	}
 	s.tell.say(time.Now(), "that person starts node %d as it was: two primaries now", p)
-	rows, err := s.lab.CommitRows(ctx, p, lostRows)
-	if err != nil {
+	if err := s.commit(ctx, p, s.lab.CommitRows); err != nil {
 		return err
 	}
-	s.lost = append(s.lost, rows...)
-	s.tell.say(time.Now(), "%d commits on the wrong primary; then the hold is released", len(rows))
+	s.tell.say(time.Now(), "%d commits on the wrong primary; then the hold is released", lostRows)
 	if err := s.ctl.Release(ctx, node, "demo"); err != nil {
 		return err
 	}
@@ -145,10 +123,7 @@ func (s *show) partition(ctx context.Context, a *Act) error {
 	if err != nil {
 		return err
 	}
-	a.Node, a.Title, a.Expected = p, "the primary's host is cut off, and goes on taking commits",
-		string(topology.MethodRewind)
-	fault := time.Now()
-	s.begin(a, fault)
+	fault := s.begin(a, p, "the primary's host is cut off, and goes on taking commits", topology.MethodRewind)
 	if err := s.lab.Part(ctx, s.lab.NodeHost(p), ""); err != nil {
 		return err
 	}
@@ -159,15 +134,34 @@ func (s *show) partition(ctx context.Context, a *Act) error {
 	if err := s.events(ctx, a, fault); err != nil {
 		return err
 	}
-	rows, err := s.lab.CommitRows(ctx, p, lostRows)
-	if err != nil {
+	if err := s.commit(ctx, p, s.lab.CommitRows); err != nil {
 		return err
 	}
-	s.lost = append(s.lost, rows...)
-	s.tell.say(time.Now(), "%d commits by a client on the wrong side; then the network heals", len(rows))
+	s.tell.say(time.Now(), "%d commits by a client on the wrong side; then the network heals", lostRows)
 	if err := s.lab.HealNetwork(ctx); err != nil {
 		return err
 	}
+	return s.healWithLoss(ctx, a, fault)
+}
+
+// begin opens an act at the moment of its fault, and returns that moment.
+func (s *show) begin(a *Act, node int, title string, method topology.Method) time.Time {
+	fault := time.Now()
+	a.Node, a.Title, a.Expected = node, title, string(method)
+	s.tell.title(a, fault)
+	s.writer.ResetGap()
+	return fault
+}
+
+// commit makes commits directly on a node, which no other node will have.
+func (s *show) commit(ctx context.Context, node int, how func(context.Context, int, int) ([]lab.Row, error)) error {
+	rows, err := how(ctx, node, lostRows)
+	s.lost = append(s.lost, rows...)
+	return err
+}
+
+// healWithLoss is heal for an act that loses commits: the vault must list them.
+func (s *show) healWithLoss(ctx context.Context, a *Act, fault time.Time) error {
 	if err := s.heal(ctx, a, fault); err != nil {
 		return err
 	}
@@ -176,12 +170,6 @@ func (s *show) partition(ctx context.Context, a *Act) error {
 			lostRows)
 	}
 	return nil
-}
-
-// begin opens an act at the moment of its fault.
-func (s *show) begin(a *Act, fault time.Time) {
-	s.tell.title(a, fault)
-	s.writer.ResetGap()
 }
 
 // pauseClient stops the client until resume is called, and waits until every

@@ -127,13 +127,17 @@ func (s *show) play(ctx context.Context) error {
 	return s.proof(ctx)
 }
 
-// heal waits until the pool is whole again after a fault at node, telling what
-// the controller records meanwhile, and fills in the act.
+// heal waits until a run has healed the node and the pool is whole again, telling
+// what the controller records meanwhile, and fills in the act. That the pool looks
+// whole is not enough: on a busy machine the fault may not have been noticed yet.
 func (s *show) heal(ctx context.Context, a *Act, fault time.Time) error {
 	done := time.Now() // a pass that began before may have seen the node as it was
 	err := lab.WaitFor(ctx, "full redundancy", func(ctx context.Context) error {
 		if err := s.events(ctx, a, fault); err != nil {
 			return err
+		}
+		if a.Method == "" {
+			return fmt.Errorf("no run of node %d has ended yet", a.Node)
 		}
 		return s.whole(ctx, done)
 	})

@@ -224,6 +224,16 @@ func TestFailover(t *testing.T) {
 				standby(0x100)}, event: lost,
 			code: CodePromoted, primaries: []topology.NodeID{2},
 		},
+		"the best is restarted while promoted, and forgets the request": {
+			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts, unanswered: []error{errGone},
+				onPromote: func(*fakeNode) error { return nil }}, standby(0x100)}, event: lost,
+			code: CodePromoted, primaries: []topology.NodeID{2},
+			check: func(t *testing.T, w *world, _ Result) {
+				if !slices.Equal(w.order, []topology.NodeID{1, 2}) {
+					t.Errorf("asked to be promoted: %v", w.order)
+				}
+			},
+		},
 		"out of recovery, but no new timeline": {
 			nodes: []*fakeNode{dead(), {facts: standby(0x200).facts,
 				onPromote: func(n *fakeNode) error { n.facts.InRecovery = false; return nil }}, standby(0x100)}, event: lost,

@@ -102,8 +102,10 @@ func (d *Deps) askFence(ctx context.Context, node topology.NodeID, spare func() 
 // ErrNotAsked the node may still promote itself.
 //
 // A question that fails says nothing about the promotion, and a node that is stopped
-// and passed over may have been promoted: so a statement that fails is repeated, and a
-// lost connection is made again, once for each that worked.
+// and passed over may have been promoted: so a statement that fails is repeated, and
+// after a lost connection the node is asked once more over a new one. Its server may have
+// been restarted, and has then forgotten the request: it is not repeated there, for by
+// now the answers by which the node was chosen may be out of date.
 func (d *Deps) promote(ctx context.Context, p *probes, v view, line topology.History) (topology.TimelineID, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Promote)
 	defer cancel()
@@ -111,20 +113,14 @@ func (d *Deps) promote(ctx context.Context, p *probes, v view, line topology.His
 	if err := s.Promote(ctx); err != nil {
 		return 0, err
 	}
-	answered := true
 	for asked := time.Now(); ; {
 		tli, err := s.Timeline(ctx)
 		if err != nil && postgres.SQLState(err) == "" {
-			if !answered {
-				return 0, fmt.Errorf("wait for the promotion: %w", err)
+			lost := err
+			if tli, err = d.timelineAnew(ctx, p, v.node); err != nil || tli == 0 {
+				return 0, fmt.Errorf("wait for the promotion: %w", lost)
 			}
-			if s, err = d.dialAgain(ctx, p, v.node); err != nil {
-				return 0, fmt.Errorf("wait for the promotion: %w", err)
-			}
-			answered = false
-			continue
 		}
-		answered = true
 		switch {
 		case err != nil: // asked again below
 		case tli > max(v.facts.History.TLI, behindOf(v, line)):
@@ -147,17 +143,17 @@ func (d *Deps) promote(ctx context.Context, p *probes, v view, line topology.His
 	}
 }
 
-// dialAgain makes a node's connection anew.
-func (d *Deps) dialAgain(ctx context.Context, p *probes, node topology.NodeID) (Server, error) {
+// timelineAnew asks a node for its timeline over a new connection, which takes the place of the lost one.
+func (d *Deps) timelineAnew(ctx context.Context, p *probes, node topology.NodeID) (topology.TimelineID, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
 	defer cancel()
 	s, err := d.Dial(ctx, node)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	p.servers[node].Close()
 	p.servers[node] = s
-	return s, nil
+	return s.Timeline(ctx)
 }
 
 // behindOf is the line's timeline for a node on it, and zero for one behind it:

@@ -60,7 +60,7 @@ const staleAfter = 15 * time.Second
 func nodeOf(st *control.Status, n *topology.Node, now time.Time) NodeView {
 	snap := &st.Snapshot
 	out := NodeView{ID: n.ID, Address: address(n), Upstream: upstreamOf(snap, n), Tone: Quiet, Doing: "not checked yet"}
-	primary := primaryOf(snap)
+	primary := primaryOf(st)
 	out.role(n, primary)
 	out.attach(snap)
 	switch {

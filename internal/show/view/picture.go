@@ -31,12 +31,13 @@ type Bar struct {
 }
 
 // Route is the line from Pgpool-II to a node. Lever is the open switch of one
-// that is not attached, with Dots at its contacts.
+// that is not attached, with Dots at its contacts. A line without a switch is drawn
+// for one of which nothing is known, too: State tells them apart.
 type Route struct {
 	Lead, Path, Lever string // Lead: the trunk that it shares with others
 	Dots              []Dot
 	State             Attach
-	Primary           bool
+	Writes            bool // Pgpool-II sends writes here
 }
 
 // Dot is a small circle.
@@ -117,7 +118,7 @@ func Draw(v *View, name string, columns int) Picture {
 	for i := range p.Cards {
 		c := &p.Cards[i]
 		at[c.Node.ID] = c
-		p.Routes = append(p.Routes, p.route(c, s, i >= columns, v.Primary))
+		p.Routes = append(p.Routes, p.route(c, s, i >= columns, v.WritesTo))
 	}
 	p.streams(v, s, at)
 	return p
@@ -161,15 +162,15 @@ func card(n *NodeView, s size, small bool) Card {
 func (c *Card) middle() int { return c.X + c.W/2 }
 
 // route goes from the bar, for the rows below the first by a trunk at the left.
-func (p *Picture) route(c *Card, s size, lower bool, primary topology.NodeID) Route {
+func (p *Picture) route(c *Card, s size, lower bool, writesTo topology.NodeID) Route {
 	x, top := c.middle(), s.barH-1
-	r := Route{State: c.Node.Attach, Primary: c.Node.ID == primary}
+	r := Route{State: c.Node.Attach, Writes: c.Node.ID == writesTo}
 	if lower {
 		rail := c.Y - s.above + 8
 		r.Lead = fmt.Sprintf("M%d %dV%dQ%d %d %d %dH%d", s.side/2, top, rail-6, s.side/2, rail, s.side/2+6, rail, x)
 		top = rail
 	}
-	if r.State == Attached {
+	if r.State == Attached || r.State == AttachUnknown {
 		r.Path = fmt.Sprintf("M%d %dV%d", x, top, c.Y)
 		r.Dots = []Dot{{x, c.Y}}
 		return r
@@ -239,8 +240,11 @@ func path(src, dst *Card, s size, level, width int) string {
 func alt(v *View) string {
 	var b strings.Builder
 	b.WriteString(v.Headline + ". ")
-	if v.Primary != topology.NoNode {
+	if len(v.Writers) == 1 {
 		fmt.Fprintf(&b, "Node %s is the primary. ", v.Primary)
+	}
+	if v.WritesTo != topology.NoNode {
+		fmt.Fprintf(&b, "Pgpool-II sends writes to node %s. ", v.WritesTo)
 	}
 	by := map[string][]string{}
 	for _, n := range v.Nodes {

@@ -40,6 +40,10 @@ type View struct {
 	Detail   string     `json:"detail"`
 	Tone     Tone       `json:"tone"`
 	Nodes    []NodeView `json:"nodes"`
+	// Writers are the nodes that accept writes: one in a pool that works.
+	Writers []topology.NodeID `json:"writers"`
+	// WritesTo is the node to which Pgpool-II sends writes; NoNode: to none.
+	WritesTo topology.NodeID `json:"writes_to"`
 
 	At       time.Time       `json:"-"`
 	Version  string          `json:"-"`
@@ -86,33 +90,25 @@ func Of(st control.Status, past Past, now time.Time) View {
 			v.Held = &h
 		}
 	}
-	if p := primaryOf(&st.Snapshot); p != nil {
+	if p := primaryOf(&st); p != nil {
 		v.Primary = p.ID
 	}
+	v.Writers, v.WritesTo = writersOf(&st.Snapshot), writesTo(&st.Snapshot)
 	for i := range st.Snapshot.Pools {
 		v.Pools = append(v.Pools, poolOf(&st.Snapshot.Pools[i]))
 	}
 	for i := range st.Snapshot.Nodes {
 		v.Nodes = append(v.Nodes, nodeOf(&st, &st.Snapshot.Nodes[i], now))
 	}
+	v.Work = workOf(v.Nodes)
+	for i := range v.Work {
+		v.Work[i].whichToKeep(&v)
+	}
 	v.headline(&st)
 	v.failoverBroken()
-	v.Work = workOf(v.Nodes)
 	v.Events, v.Vault = eventsOf(past.Events), vaultOf(&st.Snapshot, past.Runs)
 	v.alarms(past, now)
 	return v
-}
-
-// primaryOf is the node that accepts writes; of several, the one on the newest
-// timeline.
-func primaryOf(snap *topology.Snapshot) *topology.Node {
-	var primary *topology.Node
-	for i := range snap.Nodes {
-		if n := &snap.Nodes[i]; n.SQL.OK() && !n.SQL.InRecovery && (primary == nil || n.SQL.Timeline > primary.SQL.Timeline) {
-			primary = n
-		}
-	}
-	return primary
 }
 
 func poolOf(p *topology.PoolView) Pool {
@@ -155,15 +151,15 @@ func quorum(n int) string {
 func (v *View) headline(st *control.Status) {
 	notOK, bad := []string{}, false
 	for i := range v.Nodes {
-		n := &v.Nodes[i]
-		if n.Attach == Attached {
+		if v.Nodes[i].Attach == Attached {
 			v.Attached++
 		}
-		if n.Tone == Good {
-			continue
+	}
+	for i := range v.Work {
+		if w := &v.Work[i]; w.Tone != Good {
+			bad = bad || w.Tone == Bad
+			notOK = append(notOK, strings.ToLower(w.Subject[:1])+w.Subject[1:]+": "+w.Doing)
 		}
-		bad = bad || n.Tone == Bad
-		notOK = append(notOK, fmt.Sprintf("node %s: %s", n.ID, n.Doing))
 	}
 	v.Detail = strings.Join(notOK[:min(len(notOK), 4)], " · ")
 	if len(notOK) > 4 {
@@ -176,6 +172,8 @@ func (v *View) headline(st *control.Status) {
 	switch {
 	case !v.Looked:
 		v.Tone, v.Headline, v.Detail = Quiet, "Looking at the pool for the first time", ""
+	case len(v.Writers) > 1:
+		v.Tone, v.Headline = Bad, severalWriters(v.Writers)
 	case len(v.Pools) > 0 && v.Pools[0].Err != "":
 		v.Tone, v.Headline, v.Detail = Bad, "Pgpool-II does not answer", firstLine(v.Pools[0].Err)
 	case v.Primary == topology.NoNode:

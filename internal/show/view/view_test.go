@@ -71,6 +71,13 @@ func TestHeadline(t *testing.T) {
 			st.Snapshot.Nodes[0].SQL.Err = "refused"
 			st.Decisions[0] = plan.Decision{Node: 0, Code: codes.FailoverRunning, Severity: codes.Work}
 		}, Busy, "A failover is under way", ""},
+		"two primaries, being settled": {func(st *control.Status) {
+			st.Snapshot.Nodes[1].SQL.InRecovery = false
+			st.Decisions[1] = plan.Decision{Node: 1, Code: codes.SecondPrimary, Severity: codes.Work, Action: plan.Fence}
+		}, Bad, "TWO nodes accept writes: 0 and 1", "node 1: second-primary → fence"},
+		"two primaries, and a person must decide": {func(st *control.Status) {
+			contested(st)
+		}, Bad, "TWO nodes accept writes: 0 and 1", "nodes 0, 1 and 2: primary-contested"},
 		"no primary": {func(st *control.Status) {
 			st.Snapshot.Nodes[0].SQL.Err = "refused"
 			st.Decisions[0] = plan.Decision{Node: 0, Code: codes.NoPrimary, Severity: codes.Refused}
@@ -81,6 +88,60 @@ func TestHeadline(t *testing.T) {
 		v := Of(st, Past{}, noon)
 		if v.Tone != c.tone || !strings.Contains(v.Headline, c.headline) || !strings.Contains(v.Detail, c.also) {
 			t.Errorf("%s: %s %q %q", name, v.Tone, v.Headline, v.Detail)
+		}
+	}
+}
+
+// contested is a pool in which node 1 accepts writes beside node 0, on a newer timeline, and all wait for a person.
+func contested(st *control.Status) {
+	n := &st.Snapshot.Nodes[1].SQL
+	n.InRecovery, n.Timeline, n.Receiver = false, 3, topology.WALReceiver{}
+	for i := range st.Decisions {
+		st.Decisions[i] = plan.Decision{Node: topology.NodeID(i), Code: codes.PrimaryContested, Severity: codes.Refused,
+			Action: plan.Wait, Reason: "node 1 accepts writes on timeline 3, and Pgpool-II sends them to node 0",
+			Hint: fmt.Sprintf("repool resync ID --yes (ID: node %d)", i)}
+	}
+}
+
+// TestTwoPrimariesAreSaidOnce: one sentence, one remedy that can be pasted, and the line of writes where
+// Pgpool-II sends them, which is not to the node on the newest timeline.
+func TestTwoPrimariesAreSaidOnce(t *testing.T) {
+	t.Parallel()
+	st := pool(3)
+	contested(&st)
+	v := Of(st, Past{}, noon)
+	if len(v.Work) != 1 || len(v.Alarms) != 1 || !slices.Equal(v.Writers, []topology.NodeID{0, 1}) || v.WritesTo != 0 {
+		t.Fatalf("work %+v, alarms %+v, writers %v, writes to %s", v.Work, v.Alarms, v.Writers, v.WritesTo)
+	}
+	if do := v.Alarms[0].Do; !strings.HasSuffix(do, "repool resync 1 --yes") || !strings.Contains(do, "keep node 0") {
+		t.Errorf("remedy %q", do)
+	}
+	if v.Nodes[0].Role != "primary" || v.Nodes[1].Role != "second primary" {
+		t.Errorf("roles %q and %q, while clients write to node 0", v.Nodes[0].Role, v.Nodes[1].Role)
+	}
+	p := Wide(&v)
+	if !p.Routes[0].Writes || p.Routes[1].Writes {
+		t.Errorf("routes: %+v", p.Routes)
+	}
+	if strings.Contains(p.Alt, "is the primary") || !strings.Contains(p.Alt, "Pgpool-II sends writes to node 0") {
+		t.Errorf("in words: %s", p.Alt)
+	}
+	// Where no Pgpool-II says to which of them writes go, nothing says which to keep.
+	st.Snapshot.Pools[0].Primary = topology.NoNode
+	if v := Of(st, Past{}, noon); strings.Contains(v.Work[0].Decision.Hint, "keep node") {
+		t.Errorf("remedy %q", v.Work[0].Decision.Hint)
+	}
+}
+
+// TestUnknownIsNotDetached: a node of which no Pgpool-II has told has no open switch.
+func TestUnknownIsNotDetached(t *testing.T) {
+	t.Parallel()
+	st := pool(2)
+	st.Snapshot.Pools[0].Err = "refused"
+	v := Of(st, Past{}, noon)
+	for i, r := range Wide(&v).Routes {
+		if r.State != AttachUnknown || r.Lever != "" {
+			t.Errorf("node %d: %+v", i, r)
 		}
 	}
 }
@@ -217,7 +278,7 @@ func TestDetachedNodeHasAnOpenSwitch(t *testing.T) {
 		Outcome: topology.RunRunning, BytesDone: 1, BytesTotal: 4, Steps: []topology.StepRun{{Name: "rewind"}}}
 	v := Of(st, Past{}, noon)
 	p := Wide(&v)
-	if p.Routes[1].Lever != "" || p.Routes[2].Lever == "" || !p.Routes[0].Primary || p.Routes[2].Primary {
+	if p.Routes[1].Lever != "" || p.Routes[2].Lever == "" || !p.Routes[0].Writes || p.Routes[2].Writes {
 		t.Errorf("routes: %+v", p.Routes)
 	}
 	if s := p.Streams[1]; s.Kind != "copy" || s.From != 0 || s.To != 2 || p.Cards[2].BarW*4/p.Cards[2].BarFull != 1 {

@@ -1,9 +1,6 @@
 package view
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Work is the decision about a node that is not healthy or of which repool warns, or
 // about several for the same reason: a dead Pgpool-II is one problem, not sixty.
@@ -46,5 +43,5 @@ func subject(ids []string) string {
 	if len(ids) == 1 {
 		return "Node " + ids[0]
 	}
-	return "Nodes " + strings.Join(ids[:len(ids)-1], ", ") + " and " + ids[len(ids)-1]
+	return "Nodes " + listed(ids)
 }

@@ -35,6 +35,8 @@ func TestScreens(t *testing.T) {
 		{"failover", failover(), 1180, false, true},
 		{"resync", resyncing(0.43), 1180, false, true},
 		{"resync-dark", resyncing(0.43), 1180, true, true},
+		{"two-primaries", twoPrimaries(), 1180, false, true},
+		{"phone-two-primaries", twoPrimaries(), 390, true, true},
 		{"parked", parked(), 1180, false, true},
 		{"sixty", sixty(), 1180, false, false},
 		{"phone", resyncing(0.43), 390, false, true},

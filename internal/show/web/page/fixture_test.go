@@ -190,6 +190,24 @@ func failover() *stage {
 	return s
 }
 
+// twoPrimaries is a pool in which node 1 was promoted by hand while Pgpool-II goes on with node 0.
+func twoPrimaries() *stage {
+	s := healthy(3)
+	s.change(func(st *control.Status) {
+		n := &st.Snapshot.Nodes[1].SQL
+		n.InRecovery, n.Timeline, n.Receiver, n.Current = false, 4, topology.WALReceiver{}, 0x5B00000
+		for i := range st.Decisions {
+			decide(st, plan.Decision{Node: topology.NodeID(i), Action: plan.Wait, Code: codes.PrimaryContested,
+				Severity: codes.Refused, Upstream: topology.NoNode,
+				Reason: "node 1 accepts writes on timeline 4, while Pgpool-II sends writes to node 0",
+				Evidence: []string{"node 0 is out of recovery on timeline 3 at 0/5A01F28",
+					"node 1 is out of recovery on timeline 4 at 0/5B00000"}})
+		}
+	})
+	s.event(-3*time.Second, 1, "decision", "primary-contested", s.st.Decisions[1].Reason, "", s.st.Decisions[1])
+	return s
+}
+
 const runID = "20260501T120000.000-n0-rewind-4"
 
 // rewound is a run of node 0 with that share of its bytes done.
