@@ -21,7 +21,8 @@ import (
 )
 
 // kinds are the kinds of events, as event.Event has them.
-var kinds = []string{"decision", "run", "attach", "detach", "fence", "hold", "release", "hook", "controller"}
+var kinds = []string{"decision", "run", "attach", "detach", "fence", "slots", "hold", "release", "hook",
+	"controller"}
 
 type historyOptions struct {
 	filter event.Filter // without Node, Since and Until, which follow

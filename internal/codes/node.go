@@ -3,6 +3,7 @@ package codes
 // A node that is well, on its way, or in a state that repool repairs.
 const (
 	Healthy               Code = "healthy"
+	IdleSlots             Code = "idle-slots"
 	Ready                 Code = "ready"
 	Attaching             Code = "attaching"
 	Replaying             Code = "replaying"
@@ -28,6 +29,9 @@ const (
 
 var node = []Info{
 	{Healthy, OK, "attached, and streams from the primary", ""},
+	{IdleSlots, Work, "well, and has replication slots of repool's that nobody uses on a standby: they are dropped, " +
+		"since they keep WAL and hold back VACUUM on the primary",
+		"if they stay, drop them by hand on that node: repool check prints the commands"},
 	{Ready, Work, "passes every check of the gate: it is attached", ""},
 	{Attaching, Work, "its attach was requested, and Pgpool-II does not show it yet", ""},
 	{Replaying, Work, "streams, and has yet to replay up to the gate", ""},

@@ -69,9 +69,6 @@ type NodeConf struct {
 	AlwaysPrimary, NoFailover bool
 }
 
-// SlotName is the replication slot of a node, on whichever node is primary.
-func SlotName(id topology.NodeID) string { return fmt.Sprintf("repool_node%d", int(id)) }
-
 // Node returns the node with that id, or nil.
 func (p *Pool) Node(id topology.NodeID) *NodeConf {
 	for i := range p.Nodes {
@@ -176,7 +173,7 @@ func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
 func merge(b pgpoolconf.Backend, extra Node, vault string) (NodeConf, error) {
 	n := NodeConf{
 		ID: topology.NodeID(b.ID), Host: b.Host, Port: b.Port,
-		AppName: b.AppName, Slot: SlotName(topology.NodeID(b.ID)),
+		AppName: b.AppName, Slot: topology.SlotName(topology.NodeID(b.ID)),
 		DataDir: b.DataDir, ConfigFile: extra.ConfigFile, BinDir: extra.BinDirectory,
 		WorkDir: extra.WorkDirectory, AlwaysPrimary: b.Flags.AlwaysPrimary, NoFailover: b.Flags.DisallowToFailover,
 	}

@@ -132,7 +132,8 @@ func (r *run) choose() error {
 func (r *run) build(ctx context.Context) error {
 	o := lab.Options{Repool: r.o.Repool, Hooks: true, Controller: true, Keep: true,
 		WALKeepSize: "32MB", MaxSlotWALKeepSize: "64MB",
-		Settings:     map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB"},
+		Settings: map[string]string{"max_wal_size": "64MB", "min_wal_size": "32MB",
+			"hot_standby_feedback": "on", "wal_receiver_status_interval": "1s"},
 		RepoolConfig: "policy: {headroom: 32MB, backoff_max: 10s}\n"}
 	if r.o.Sync {
 		o.SyncStandbys = "ANY 1 (*)"

@@ -115,7 +115,10 @@ func (r *run) whole(ctx context.Context, after time.Time) error {
 			return fmt.Errorf("node %d: %s: %s", d.Node, d.Code, d.Reason)
 		}
 	}
-	return lab.Healthy(r.lab.Status(ctx))
+	if err := lab.Healthy(r.lab.Status(ctx)); err != nil {
+		return err
+	}
+	return proof.NothingLeft(ctx, r.lab)
 }
 
 // count compares the copies and accounts for every row so far.

@@ -16,7 +16,7 @@ import (
 // who searches for run=… or code=… finds all there is.
 var logKeys = strings.Fields(`node nodes run step code method outcome action err reason text
 	pool kind took busy bytes version socket listen mode program pid output damaged was_running
-	event id receiver again trace who from page path limit`)
+	event id receiver again trace who from page path limit slots`)
 
 var logCalls = map[string]int{"Debug": 0, "Info": 0, "Warn": 0, "Error": 0}
 

@@ -30,7 +30,7 @@ var _ agentapi.Agent = (*client)(nil)
 func (w *World) client(name string, from place, n *node, old bool) *client {
 	c := &client{w: w, n: n, from: from, old: old, actors: map[string]*actor{}}
 	for _, m := range []string{"Inspect", "ProbeWAL", "RecordEnding", "Run", "Acquire", "StartRun", "Watch", "Clear",
-		"Cancel", "Fence", "Vault"} {
+		"Cancel", "Fence", "DropSlots", "Vault"} {
 		c.actors[m] = w.actor(fmt.Sprintf("%s %s on node %d", name, m, n.ID))
 	}
 	c.silent = w.actor(fmt.Sprintf("%s waits for agent %d", name, n.ID))
@@ -170,6 +170,16 @@ func (c *client) Fence(ctx context.Context, token topology.Token) (f topology.Fe
 		return err
 	})
 	return f, err
+}
+
+// DropSlots passes on.
+func (c *client) DropSlots(ctx context.Context, token topology.Token, names []string) (dropped []string, err error) {
+	err = c.order(ctx, "DropSlots", token, func(a *agent.Agent) error {
+		var err error
+		dropped, err = a.DropSlots(ctx, token, names)
+		return err
+	})
+	return dropped, err
 }
 
 // Watch passes the states on until the way breaks or the process dies.

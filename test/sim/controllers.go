@@ -49,7 +49,7 @@ func (w *World) newControllerHost(number int) (*controllerHost, error) {
 	b.conf.Pgpool.WorkDir = w.scratch
 	for _, n := range w.nodes {
 		b.conf.Nodes = append(b.conf.Nodes, config.NodeConf{ID: n.ID, Host: n.Host, Port: n.Port,
-			AppName: fakehost.AppName(n.ID), Slot: fakehost.SlotName(n.ID)})
+			AppName: fakehost.AppName(n.ID), Slot: topology.SlotName(n.ID)})
 	}
 	return b, os.MkdirAll(b.conf.Controller.StateDir, 0o700)
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -55,7 +56,7 @@ func (w *World) converge(root *actor) {
 		w.supervise()
 		w.mu.Lock()
 		w.now(root)
-		missing = w.converged()
+		missing = cmp.Or(w.converged(), w.leftOver())
 		w.mu.Unlock()
 		if whole++; missing != "" {
 			whole = 0
@@ -72,7 +73,11 @@ func (w *World) converge(root *actor) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.violate("P9", "%s after the last fault: %s", soon, missing)
+	promise := "P9"
+	if w.converged() == "" {
+		promise = nothingLeft
+	}
+	w.violate(promise, "%s after the last fault: %s", soon, missing)
 }
 
 // person does what the runbook tells him, once a refusal has stood for a while.

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -30,6 +31,40 @@ func (w *World) converged() string {
 			return fmt.Sprintf("node %d is not attached (%s)", n.ID, w.describe(n))
 		case n != p && !w.proven(n, p):
 			return fmt.Sprintf("node %d is attached and not a proven standby (%s)", n.ID, w.describe(n))
+		}
+	}
+	return ""
+}
+
+// nothingLeft is the promise that nothing of repool's holds space or a horizon in a pool that is whole again.
+const nothingLeft = "nothing left"
+
+// leftOver says what is still left in a pool that is whole, or nothing.
+func (w *World) leftOver() string {
+	p, oldest := w.newest(), topology.LSN(0)
+	for _, n := range w.nodes {
+		if n == p || !n.Accepting() {
+			continue
+		}
+		if end := n.Server.Dir.Data.End; oldest == 0 || end < oldest {
+			oldest = end
+		}
+		for _, name := range sorted(n.Server.Dir.Slots) {
+			if _, ours := topology.SlotNode(name); ours && !w.Uses(n.Node, name) {
+				return fmt.Sprintf("node %d, a standby, has the idle slot %s", n.ID, name)
+			}
+		}
+	}
+	if p == nil {
+		return ""
+	}
+	was := w.oldest
+	w.oldest = oldest // at the next look all feedback of this moment has arrived
+	for _, n := range w.nodes {
+		sl := p.Server.Dir.Slots[topology.SlotName(n.ID)]
+		if sl != nil && n != p && n.Accepting() && n.Server.Dir.Slot != "" && sl.Horizon < was {
+			return fmt.Sprintf("the slot of node %d holds VACUUM back to %s on node %d, and every standby has replayed to %s",
+				n.ID, sl.Horizon, p.ID, was)
 		}
 	}
 	return ""

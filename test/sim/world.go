@@ -47,8 +47,10 @@ type World struct {
 	disturbed      time.Time
 	pgpoolHeld     int
 	lazyCheckpoint time.Duration
-	wanted         map[string]time.Time     // since when a person is wanted, by what for
-	agreed         map[topology.NodeID]bool // to be overwritten, by a person
+	// oldest is how far every standby had replayed at the last look of leftOver.
+	oldest topology.LSN
+	wanted map[string]time.Time     // since when a person is wanted, by what for
+	agreed map[topology.NodeID]bool // to be overwritten, by a person
 
 	violation *Violation
 	tracing   bool
@@ -103,6 +105,9 @@ func Run(o Options) Outcome {
 	return out
 }
 
+// removedNode was in the pool before the world began, and its slot is still on the primary in some worlds.
+const removedNode topology.NodeID = 9
+
 // build makes the world of a seed: a healthy pool that streams.
 func build(o Options) *World {
 	d := dice{mix(o.Seed)}
@@ -124,13 +129,16 @@ func build(o Options) *World {
 		dd.Begin(w.System, first)
 		dd.Clean = true
 		if i > 0 {
-			dd.Signal, dd.Upstream, dd.Slot, dd.Recovering = true, 0, fakehost.SlotName(n.ID), true
+			dd.Signal, dd.Upstream, dd.Slot, dd.Recovering = true, 0, topology.SlotName(n.ID), true
 		}
 		n.Places[resync.Home] = dd
 		w.nodes, w.Nodes = append(w.nodes, n), append(w.Nodes, n.Node)
 	}
 	for _, n := range w.nodes[1:] {
-		w.nodes[0].Home().Slots[fakehost.SlotName(n.ID)] = &fakehost.Slot{Restart: first.End}
+		w.nodes[0].Home().Slots[topology.SlotName(n.ID)] = &fakehost.Slot{Restart: first.End}
+	}
+	if o.Seed%4 == 0 {
+		w.nodes[0].Home().Slots[topology.SlotName(removedNode)] = &fakehost.Slot{Restart: first.End, Horizon: first.End}
 	}
 	w.pgpool = newPgpool(w)
 	w.pgpool.watchdog, w.hooksAlwaysTwice = d.chance(15), d.chance(20)

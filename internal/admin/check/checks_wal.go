@@ -2,16 +2,12 @@ package check
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 )
 
 // hotStandbySettings must not be lower on a standby than on its primary.
 var hotStandbySettings = []string{"max_connections", "max_worker_processes", "max_wal_senders",
 	"max_prepared_transactions", "max_locks_per_transaction"}
-
-// repoolSlot matches config.SlotName, also of nodes that have left the pool.
-var repoolSlot = regexp.MustCompile(`^repool_node[0-9]+$`)
 
 // Below these values a resync works but may need a full copy. In MB, PostgreSQL's
 // unit for these settings.
@@ -167,7 +163,7 @@ func checkIdleSlots(f *Facts, r *results) {
 	f.each("slots", r, func(n *NodeFacts) {
 		before := len(r.list)
 		for _, s := range n.SQL.Slots {
-			if n.SQL.InRecovery && s.Physical && !s.Active && s.Restart != 0 && repoolSlot.MatchString(s.Name) {
+			if _, idle := s.Idle(); n.SQL.InRecovery && idle {
 				r.warn(Finding{Subject: n.Subject(), Found: "the standby has the idle slot " + s.Name + ", which retains WAL",
 					Remedy: fmt.Sprintf("SELECT pg_drop_replication_slot('%s');   -- on node %s, only while it is a standby "+
 						"and no server streams from it", s.Name, n.Conf.ID)})

@@ -108,7 +108,7 @@ func healthyNode(pool *config.Pool, i int) NodeFacts {
 	if i > 0 {
 		n.SQL.Upstream = postgres.ConnInfo{{Key: "host", Value: "10.0.0.0"}, {Key: "port",
 			Value: "5432"}, {Key: "application_name", Value: fmt.Sprintf("node%d", i)}}
-		n.SQL.Settings["primary_slot_name"] = config.SlotName(topology.NodeID(i))
+		n.SQL.Settings["primary_slot_name"] = topology.SlotName(topology.NodeID(i))
 	}
 	return n
 }

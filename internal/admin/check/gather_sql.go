@@ -128,10 +128,7 @@ func (f *SQLFacts) readSettings(ctx context.Context, conn *pgx.Conn) error {
 
 func (f *SQLFacts) readSlots(ctx context.Context, conn *pgx.Conn) error {
 	var slots string
-	err := conn.QueryRow(ctx, `SELECT coalesce(json_agg(json_build_object('name', slot_name, 'active', active,
-	       'physical', slot_type = 'physical', 'restart', coalesce(restart_lsn, '0/0')::text,
-	       'wal_status', coalesce(wal_status, ''))), '[]')::text FROM pg_replication_slots`).Scan(&slots)
-	if err != nil {
+	if err := conn.QueryRow(ctx, `SELECT `+postgres.SlotsColumn).Scan(&slots); err != nil {
 		return err
 	}
 	return json.Unmarshal([]byte(slots), &f.Slots)

@@ -109,6 +109,54 @@ func TestSecondPrimaryIsFenced(t *testing.T) {
 	})
 }
 
+// TestIdleSlotsOfAStandbyAreDropped: a former primary keeps the slots through which its standbys have streamed.
+func TestIdleSlotsOfAStandbyAreDropped(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.nodes[1].SQL.Slots = []topology.Slot{{Name: "repool_node2", Physical: true}, {Name: "barman", Physical: true}}
+		w.agents[1].Fail = func(call string) error {
+			if call == "DropSlots" { // what it brings about, an instant early
+				w.change(func() { w.nodes[1].SQL.Slots = w.nodes[1].SQL.Slots[1:] })
+			}
+			return nil
+		}
+		_, stop := w.run()
+		defer stop()
+		w.pass(5 * time.Second)
+		w.wantCalls(1, "DropSlots repool_node2")
+		w.wantDone("")
+		if got := w.events("slots"); len(got) != 1 || !strings.HasPrefix(got[0].Text, "repool_node2 dropped") {
+			t.Errorf("events: %+v", got)
+		}
+	})
+}
+
+// TestIdleSlotsThatCannotBeDroppedHarmNothing: it is tried again now and then, and the node stays well.
+func TestIdleSlotsThatCannotBeDroppedHarmNothing(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.nodes[1].SQL.Slots = []topology.Slot{{Name: "repool_node2", Physical: true}}
+		tries := 0
+		w.agents[1].Fail = func(call string) error {
+			if call != "DropSlots" {
+				return nil
+			}
+			tries++
+			return errNoRoute
+		}
+		c, stop := w.run()
+		defer stop()
+		w.pass(3*time.Minute + 30*time.Second)
+		if tries < 3 || tries > 4 {
+			t.Errorf("%d tries in three and a half minutes", tries)
+		}
+		if d := c.Status().Decisions[1]; d.Code != codes.Healthy || d.Severity != codes.OK {
+			t.Errorf("decided %s (%s)", d.Code, d.Severity)
+		}
+		if got := w.events("slots"); len(got) != 0 {
+			t.Errorf("events: %+v", got)
+		}
+	})
+}
+
 func TestFenceThatFailsIsTriedAgainInTime(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		w.diverged(2)

@@ -59,7 +59,7 @@ func (x *executor) accept(d plan.Decision, snap *topology.Snapshot, acting bool)
 			return o, false
 		}
 		o.do = func(ctx context.Context) bool { return x.askPools(ctx, d, pools) }
-	case plan.Fence, plan.Resync, plan.Cancel:
+	case plan.Fence, plan.Resync, plan.Cancel, plan.DropSlots:
 		if x.o.Agents[d.Node] == nil || !x.agentOrder(&o, d, snap) {
 			return o, false
 		}
@@ -74,6 +74,8 @@ func (x *executor) agentOrder(o *order, d plan.Decision, snap *topology.Snapshot
 	switch d.Action {
 	case plan.Fence:
 		o.do = func(ctx context.Context) bool { return x.fence(ctx, d) }
+	case plan.DropSlots:
+		o.do = func(ctx context.Context) bool { return x.dropSlots(ctx, d) }
 	case plan.Resync:
 		o.do = func(ctx context.Context) bool { return x.resync(ctx, d) }
 		return d.Request != nil

@@ -22,9 +22,7 @@ const factsColumns = `,
                'state', coalesce(state, ''), 'sync_state', coalesce(sync_state, ''),
                'flush', coalesce(flush_lsn, '0/0')::text,
                'replay', coalesce(replay_lsn, '0/0')::text)), '[]')::text FROM pg_stat_replication),
-       (SELECT coalesce(json_agg(json_build_object('name', slot_name, 'active', active,
-               'physical', slot_type = 'physical', 'restart', coalesce(restart_lsn, '0/0')::text,
-               'wal_status', coalesce(wal_status, ''))), '[]')::text FROM pg_replication_slots)`
+       ` + postgres.SlotsColumn
 
 // readFacts asks the server for everything but the slow facts.
 func readFacts(ctx context.Context, conn *pgx.Conn) (topology.SQLFacts, error) {

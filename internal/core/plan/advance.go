@@ -38,6 +38,8 @@ func Advance(mem Memory, taken []Decision, pol Policy, now time.Time) Memory {
 			m.Fences++
 		case Resync:
 			m.LastResync = now
+		case DropSlots:
+			m.LastDropSlots = now
 		case Nudge:
 			mem.LastNudge = now
 			mem.Nudges++

@@ -26,7 +26,8 @@ func (m Memory) until(now time.Time) Memory {
 	}
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
-		for _, at := range []*time.Time{&n.LastFailure, &n.LastAttach, &n.LastDetach, &n.LastFence, &n.LastResync} {
+		for _, at := range []*time.Time{&n.LastFailure, &n.LastAttach, &n.LastDetach, &n.LastFence, &n.LastResync,
+			&n.LastDropSlots} {
 			never(at)
 		}
 		for _, at := range []*time.Time{&n.ParkedAt, &n.NotStreamingSince, &n.BrokeFirst, &n.ProgressAt, &n.AheadAt,

@@ -28,6 +28,9 @@ const (
 	// Cancel: the run in progress follows a node that is no longer the primary; end
 	// it at its next safe point.
 	Cancel Action = "cancel"
+	// DropSlots: a standby that is well has slots that nobody needs; drop
+	// Decision.Slots there.
+	DropSlots Action = "drop-slots"
 	// Nudge: Pgpool-II does not see the primary; detach and attach it again.
 	Nudge Action = "nudge"
 )
@@ -61,6 +64,8 @@ type Decision struct {
 	Rejected []Rejection     `json:"rejected,omitempty"`
 	Estimate Estimate        `json:"estimate"`
 	Upstream topology.NodeID `json:"upstream"` // NoNode when there is none
+	// Slots are the replication slots on the node to drop; only with DropSlots.
+	Slots []string `json:"slots,omitempty"`
 	// Request is complete but for ID and Token; nil unless Action is Resync.
 	Request *topology.RunRequest `json:"-"`
 }
@@ -181,6 +186,8 @@ type NodeMemory struct {
 	LastFence  time.Time `json:"last_fence"`
 	Fences     int       `json:"fences"`
 	LastResync time.Time `json:"last_resync"`
+	// LastDropSlots is when slots were last requested to be dropped (rate limit).
+	LastDropSlots time.Time `json:"last_drop_slots,omitzero"`
 }
 
 // Memory is all that the planner remembers. The zero value is a good start. Outside

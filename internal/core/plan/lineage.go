@@ -94,7 +94,7 @@ func (s *subject) standbyUp() bool {
 }
 
 // slot is the name of the node's replication slot on every primary.
-func (s *subject) slot() string { return fmt.Sprintf("repool_node%d", s.n.ID) }
+func (s *subject) slot() string { return topology.SlotName(s.n.ID) }
 
 // appName is how the node's WAL receiver names itself on the primary.
 func (s *subject) appName() string {

@@ -33,6 +33,9 @@ const (
 	askAgain = 3 * time.Second
 	// runAgain is the same for a run: its journal shows at the agent at once.
 	runAgain = 2 * time.Second
+	// dropSlotsAgain is the pause between two requests to drop a node's idle slots: it
+	// is well, and nothing is urgent.
+	dropSlotsAgain = time.Minute
 	// aheadFor is longer than any question to a server may take: an answer that
 	// comes so long after another one was asked for after it.
 	aheadFor = 5 * time.Second

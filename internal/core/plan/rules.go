@@ -192,9 +192,9 @@ var stateRules = []rule{
 				s.systemID(), s.w.primary.n.SQL.SystemID))
 	}},
 	{codes.SecondPrimary, func(s *subject) bool { return s.second }, (*subject).fence},
-	{codes.Healthy, func(s *subject) bool { return s.attached && !s.detached && s.streams() }, func(s *subject) Decision {
-		return s.well(codes.Healthy, fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID,
-			size(s.lag())))
+	{codes.IdleSlots, (*subject).mayDropSlots, (*subject).dropSlots},
+	{codes.Healthy, (*subject).healthy, func(s *subject) Decision {
+		return s.well(codes.Healthy, s.wellAndBehind()+s.slotsLeft())
 	}},
 	{codes.Parked, func(s *subject) bool { return s.m.Parked != "" }, (*subject).parked},
 	{codes.AgentUnreachable, func(s *subject) bool { return !s.agent }, (*subject).noAgent},
@@ -231,6 +231,13 @@ var stateRules = []rule{
 				s.n.ID, s.m.Fork.TLI, s.m.Fork.Proof), topology.MethodBaseBackup)
 		}},
 	{codes.Ready, (*subject).streams, (*subject).verify},
+}
+
+// healthy says that the node is attached everywhere and streams from the primary.
+func (s *subject) healthy() bool { return s.attached && !s.detached && s.streams() }
+
+func (s *subject) wellAndBehind() string {
+	return fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID, size(s.lag()))
 }
 
 func (s *subject) resyncing() Decision {

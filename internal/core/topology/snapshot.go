@@ -206,15 +206,6 @@ type WALSender struct {
 	Replay    LSN    `json:"replay"`
 }
 
-// Slot is one row of pg_replication_slots.
-type Slot struct {
-	Name      string `json:"name"`
-	Active    bool   `json:"active"`
-	Physical  bool   `json:"physical"`
-	Restart   LSN    `json:"restart"`
-	WALStatus string `json:"wal_status,omitempty"` // reserved, extended, unreserved, lost
-}
-
 // DirState says what is in the place of a node's data directory.
 type DirState string
 

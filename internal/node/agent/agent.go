@@ -23,6 +23,9 @@ type Node interface {
 	// Sending says whether the node's server has WAL senders: standbys that a
 	// fast stop would still bring level.
 	Sending() (bool, error)
+	// DropSlots drops those of the given slots that nobody uses, while the node's
+	// server is a standby that streams, and returns their names.
+	DropSlots(ctx context.Context, names []string) ([]string, error)
 	// RecordEnding reads the WAL record of the node's timeline that ends at lsn;
 	// agentapi.ErrNoWAL when the segment is gone.
 	RecordEnding(ctx context.Context, lsn topology.LSN) (topology.WALRecord, error)

@@ -30,11 +30,13 @@ const (
 	callClear        call[clearRequest, empty]               = "Clear"
 	callCancel       call[cancelRequest, empty]              = "Cancel"
 	callFence        call[fenceRequest, topology.Fenced]     = "Fence"
+	callDropSlots    call[slotsRequest, slotsResponse]       = "DropSlots"
 )
 
 // orders are the calls that change a node.
 var orders = []string{
 	string(callAcquire), string(callStartRun), string(callClear), string(callCancel), string(callFence),
+	string(callDropSlots),
 }
 
 // Messages that are not topology's. A field added to a request later must be
@@ -73,6 +75,13 @@ type (
 	}
 	fenceRequest struct {
 		Token topology.Token `json:"token"`
+	}
+	slotsRequest struct {
+		Token topology.Token `json:"token"`
+		Names []string       `json:"names"`
+	}
+	slotsResponse struct {
+		Dropped []string `json:"dropped"`
 	}
 )
 

@@ -46,6 +46,7 @@ func newClient(where string, rt http.RoundTripper, expect *Expect) *client {
 		clear:        callClear.client(h, url),
 		cancel:       callCancel.client(h, url),
 		fence:        callFence.client(h, url),
+		dropSlots:    callDropSlots.client(h, url),
 	}
 }
 
@@ -67,6 +68,7 @@ type client struct {
 	clear        *connect.Client[clearRequest, empty]
 	cancel       *connect.Client[cancelRequest, empty]
 	fence        *connect.Client[fenceRequest, topology.Fenced]
+	dropSlots    *connect.Client[slotsRequest, slotsResponse]
 }
 
 // Close ends the connections, and an ssh that carries them. Calls made later
@@ -202,4 +204,9 @@ func (c *client) Cancel(ctx context.Context, token topology.Token, id string) er
 
 func (c *client) Fence(ctx context.Context, token topology.Token) (topology.Fenced, error) {
 	return ask(ctx, c, c.fence, fenceRequest{token})
+}
+
+func (c *client) DropSlots(ctx context.Context, token topology.Token, names []string) ([]string, error) {
+	res, err := ask(ctx, c, c.dropSlots, slotsRequest{token, names})
+	return res.Dropped, err
 }

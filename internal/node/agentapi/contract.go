@@ -45,6 +45,10 @@ type Operator interface {
 	// Fence stops the node's server and proves that it is gone: fast, then
 	// immediate, then SIGKILL. Refused with ErrLocked during a run.
 	Fence(ctx context.Context, token topology.Token) (topology.Fenced, error)
+	// DropSlots drops those of the given replication slots that are idle, while the
+	// node's server is a standby that streams, and returns their names. A name that
+	// repool does not give is ErrRefused, a run in progress ErrLocked.
+	DropSlots(ctx context.Context, token topology.Token, names []string) ([]string, error)
 }
 
 // Agent is the whole contract. It is reached in-process, over a unix socket, over

@@ -53,6 +53,10 @@ func NewHandler(a Agent, self *Self) (path string, h http.Handler) {
 	callFence.handle(mux, func(ctx context.Context, r fenceRequest) (topology.Fenced, error) {
 		return a.Fence(ctx, r.Token)
 	})
+	callDropSlots.handle(mux, func(ctx context.Context, r slotsRequest) (slotsResponse, error) {
+		dropped, err := a.DropSlots(ctx, r.Token, r.Names)
+		return slotsResponse{dropped}, err
+	})
 	return servicePath, self.guard(mux)
 }
 

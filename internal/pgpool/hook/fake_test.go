@@ -74,7 +74,7 @@ func (w *world) deps(t *testing.T) Deps {
 	pool := &config.Pool{Controller: config.Controller{StateDir: t.TempDir()}}
 	for id := range topology.NodeID(len(w.nodes)) {
 		pool.Nodes = append(pool.Nodes, config.NodeConf{ID: id, Host: fmt.Sprintf("db%d", id), Port: 5432,
-			Slot: config.SlotName(id)})
+			Slot: topology.SlotName(id)})
 	}
 	return Deps{
 		Pool: pool, Out: w, Dial: w.dial, Agent: w.agent, Control: w,

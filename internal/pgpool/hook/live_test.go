@@ -90,7 +90,7 @@ func (c *cluster) add() *server {
 	s := &server{t: c.t, dir: filepath.Join(c.root, fmt.Sprintf("node%d", id)), port: port}
 	c.servers = append(c.servers, s)
 	c.pool.Nodes = append(c.pool.Nodes, config.NodeConf{ID: id, Host: c.root, Port: port, DataDir: s.dir,
-		Slot: config.SlotName(id)})
+		Slot: topology.SlotName(id)})
 	return s
 }
 

@@ -38,6 +38,7 @@ func RunContract(t *testing.T, fresh func(t *testing.T) agentapi.Agent) {
 		"a cancelled run ends as cancelled":                  (*suite).cancelled,
 		"a watch ends with its caller, but the run does not": (*suite).unwatched,
 		"a fence stops the server and is idempotent":         (*suite).fenced,
+		"only slots of repool's are dropped":                 (*suite).slots,
 		"a caller that has gone changes nothing":             (*suite).gone,
 	} {
 		t.Run(name, func(t *testing.T) { test(&suite{T: t, agent: fresh(t)}) })
@@ -144,6 +145,10 @@ func (s *suite) tokens() {
 		"Clear":    func(t topology.Token) error { return s.agent.Clear(ctx, t, "a-run", "rewind") },
 		"Cancel":   func(t topology.Token) error { return s.agent.Cancel(ctx, t, "a-run") },
 		"Fence":    func(t topology.Token) error { _, err := s.agent.Fence(ctx, t); return err },
+		"DropSlots": func(t topology.Token) error {
+			_, err := s.agent.DropSlots(ctx, t, []string{topology.SlotName(1)})
+			return err
+		},
 	} {
 		s.Log(name)
 		s.want(agentapi.ErrStaleToken, call(old))
@@ -205,6 +210,8 @@ func (s *suite) locked() {
 	s.want(agentapi.ErrLocked, s.agent.StartRun(ctx, Request("another-run", token)))
 	s.must(s.agent.StartRun(ctx, Request("a-run", token)))
 	_, err = s.agent.Fence(ctx, token)
+	s.want(agentapi.ErrLocked, err)
+	_, err = s.agent.DropSlots(ctx, token, []string{topology.SlotName(1)})
 	s.want(agentapi.ErrLocked, err)
 	in, err := s.agent.Inspect(ctx)
 	s.must(err)
@@ -279,6 +286,17 @@ func (s *suite) fenced() {
 	if second.WasRunning {
 		s.Errorf("fence of a stopped server: %+v", second)
 	}
+}
+
+func (s *suite) slots() {
+	ctx := s.Context()
+	token := s.token()
+	for _, name := range []string{"", "somebody_elses", "repool_node01", "repool_node1; DROP TABLE t"} {
+		_, err := s.agent.DropSlots(ctx, token, []string{topology.SlotName(1), name})
+		s.want(agentapi.ErrRefused, err)
+	}
+	_, err := s.agent.DropSlots(ctx, token, []string{topology.SlotName(1), topology.SlotName(9)})
+	s.must(err)
 }
 
 func (s *suite) gone() {

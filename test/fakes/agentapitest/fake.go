@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -280,6 +281,28 @@ func (f *Fake) Fence(ctx context.Context, token topology.Token) (topology.Fenced
 		return topology.Fenced{}, nil
 	}
 	return topology.Fenced{WasRunning: true, Mode: "fast", Took: time.Millisecond}, nil
+}
+
+// DropSlots drops all that it is asked for.
+func (f *Fake) DropSlots(ctx context.Context, token topology.Token, names []string) ([]string, error) {
+	if err := f.enter(ctx, "DropSlots"); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if _, ours := topology.SlotNode(name); !ours {
+			return nil, fmt.Errorf("slot %q: %w", name, agentapi.ErrRefused)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.check(token); err != nil {
+		return nil, err
+	}
+	if r := f.active(); r != nil {
+		return nil, fmt.Errorf("run %s is in progress: %w", r.req.ID, agentapi.ErrLocked)
+	}
+	f.calls = append(f.calls, "DropSlots "+strings.Join(names, ","))
+	return names, nil
 }
 
 // check accepts the newest token. f.mu is held.

@@ -140,6 +140,29 @@ func (h *Host) WriteStandby(p resync.Place, up topology.Upstream, slot, _ string
 	})
 }
 
+// DropSlots drops idle slots of a standby that streams. One that a standby would follow through is missed by it: a
+// slot that is merely idle for a moment must not go.
+func (h *Host) DropSlots(_ context.Context, names []string) (dropped []string, err error) {
+	err = h.Process.Act("DropSlots", 10*time.Millisecond, func() error {
+		n := h.Node
+		if !n.Accepting() {
+			return ErrRefused
+		}
+		if n.Server.Primary || !n.Server.Streaming {
+			return nil
+		}
+		for _, name := range names {
+			if n.Server.Dir.Slots[name] == nil || h.Pool.Uses(n, name) {
+				continue
+			}
+			delete(n.Server.Dir.Slots, name)
+			dropped = append(dropped, name)
+		}
+		return nil
+	})
+	return dropped, err
+}
+
 // KillLeftovers ends what dead agents left running.
 func (h *Host) KillLeftovers(context.Context) error {
 	return h.Process.Act("KillLeftovers", 10*time.Millisecond, func() error {

@@ -17,11 +17,13 @@ const (
 	Ruined      Content = "ruined"
 )
 
-// Slot is a physical replication slot; it lives in its primary's directory.
+// Slot is a physical replication slot; it lives in the directory of its primary, and stays there when that is a
+// standby. Whether it is in use is Pool.Uses'.
 type Slot struct {
 	Restart topology.LSN
-	Active  bool
 	Lost    bool
+	// Horizon is how far VACUUM may go, in place of xmin; zero: no standby has sent its feedback.
+	Horizon topology.LSN
 }
 
 // Dir is a data directory.

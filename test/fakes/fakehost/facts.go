@@ -1,6 +1,8 @@
 package fakehost
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/repool/repool/internal/core/topology"
@@ -9,32 +11,18 @@ import (
 // AppName is what a node calls itself on its upstream.
 func AppName(id topology.NodeID) string { return "node" + strconv.Itoa(int(id)) }
 
-// SlotName is the name of the node's slot on its upstream.
-func SlotName(id topology.NodeID) string { return "repool_node" + strconv.Itoa(int(id)) }
-
 // Facts is what a running server says of itself.
 func (p *Pool) Facts(n *Node) topology.SQLFacts {
 	s := n.Server
 	d := s.Dir
 	f := topology.SQLFacts{InRecovery: !s.Primary, SystemID: d.System, Version: 150018, Timeline: d.ControlTLI,
-		DatabaseBytes: DatabaseBytes, Settings: settings}
+		DatabaseBytes: DatabaseBytes, Settings: settings, Slots: p.slots(n)}
 	if s.Primary {
 		f.Timeline, f.Current = d.Tip.TLI, d.Tip.End
 		for _, m := range p.Nodes {
 			if m.streamsFrom(n) {
 				f.Senders = append(f.Senders, topology.WALSender{AppName: AppName(m.ID), State: "streaming",
 					Flush: m.Server.Dir.Tip.End, Replay: m.Server.Dir.Data.End})
-			}
-		}
-		for _, m := range p.Nodes { // in the order of the nodes, not of the map
-			name := SlotName(m.ID)
-			if sl := d.Slots[name]; sl != nil {
-				status := "reserved"
-				if sl.Lost {
-					status = "lost"
-				}
-				f.Slots = append(f.Slots, topology.Slot{Name: name, Active: sl.Active, Physical: true, Restart: sl.Restart,
-					WALStatus: status})
 			}
 		}
 		return f
@@ -47,6 +35,30 @@ func (p *Pool) Facts(n *Node) topology.SQLFacts {
 			Timeline: d.Tip.TLI, Slot: d.Slot}
 	}
 	return f
+}
+
+// slots are those of a running server, by their names.
+func (p *Pool) slots(n *Node) (out []topology.Slot) {
+	d := n.Server.Dir
+	for _, name := range slices.Sorted(maps.Keys(d.Slots)) {
+		sl, status := d.Slots[name], "reserved"
+		if sl.Lost {
+			status = "lost"
+		}
+		out = append(out, topology.Slot{Name: name, Active: p.Uses(n, name), Physical: true, Restart: sl.Restart,
+			WALStatus: status, Horizon: sl.Horizon != 0, XminAge: d.Data.End.Minus(sl.Horizon)})
+	}
+	return out
+}
+
+// Uses says whether a standby streams through that slot of the node's server.
+func (p *Pool) Uses(n *Node, slot string) bool {
+	for _, m := range p.Nodes {
+		if m.streamsFrom(n) && m.Server.Dir.Slot == slot {
+			return true
+		}
+	}
+	return false
 }
 
 var settings = map[string]string{"max_connections": "100", "max_replication_slots": "10", "max_wal_senders": "10",

@@ -43,9 +43,6 @@ func (p *Pool) Start(n *Node, byUs bool, took time.Duration) error {
 		return errors.New("could not read the control file")
 	}
 	n.Server = &Server{Dir: d, Ready: time.Now().Add(took), Primary: !d.Signal, From: topology.NoNode, ByUs: byUs}
-	for _, s := range d.Slots {
-		s.Active = false
-	}
 	if d.Signal {
 		d.Recovering = true
 		d.Clean = false

@@ -158,7 +158,7 @@ func (s *Solo) command() error {
 		return errors.New("a server is running")
 	}
 	s.pool.destroys(s.Node, d, "replaced by the operator's command")
-	own, slot := d.OwnConfig, SlotName(0)
+	own, slot := d.OwnConfig, topology.SlotName(0)
 	s.takeCopy(d, from, false)
 	d.OwnConfig, d.Signal, d.Upstream = own, true, 1
 	if from.Slots[slot] != nil {

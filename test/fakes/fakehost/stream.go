@@ -50,8 +50,8 @@ func (p *Pool) Stream(m *Node, count int) {
 		if sl == nil || sl.Lost {
 			return
 		}
-		sl.Active = true
 		sl.Restart = max(sl.Restart, x.End)
+		sl.Horizon = s.Dir.horizon()
 	}
 	s.From = u.ID
 	next := ud.Tip
@@ -74,6 +74,18 @@ func (p *Pool) Stream(m *Node, count int) {
 	if s.Streaming && Holds(ud.Tip, s.Dir.Tip) {
 		s.Dir.Proven = true
 	}
+}
+
+// horizon is what a standby tells its upstream (hot_standby_feedback): what it has replayed, or what a slot of its own
+// still wants, in use or not.
+func (d *Dir) horizon() topology.LSN {
+	oldest := d.Data.End
+	for _, sl := range d.Slots {
+		if sl.Horizon != 0 {
+			oldest = min(oldest, sl.Horizon)
+		}
+	}
+	return oldest
 }
 
 // mayFollow is what PostgreSQL itself checks, and it checks numbers: the upstream's history names the standby's
