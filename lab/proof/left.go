@@ -46,8 +46,8 @@ func NothingLeft(ctx context.Context, l *lab.Lab) error {
 		held, needed = max(held, number(i, slotsHorizon)), max(needed, number(i, sessionsHorizon))
 	}
 	if held > needed+horizonSlack {
-		errs = append(errs, fmt.Errorf("a slot on the primary holds VACUUM back by %d transactions, and no session on a "+
-			"standby by more than %d", held, needed))
+		errs = append(errs, fmt.Errorf("a slot on the primary holds VACUUM back by %d transactions, and no session on "+
+			"a standby by more than %d", held, needed))
 	}
 	return errors.Join(errs...)
 }

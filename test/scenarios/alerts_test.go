@@ -32,7 +32,7 @@ var (
 	// alertsOfACraftedController are those that no pool can be brought to within a
 	// test, see crafted.
 	alertsOfACraftedController = []string{"RepoolAttachRefused", "RepoolControllerStuck", "RepoolNotificationsLost",
-		"RepoolCertificateExpires"}
+		"RepoolCertificateExpires", "RepoolSlotHoldsBackVacuum"}
 	// alertsOfAWatchdog are TestAlertOfLostQuorum's.
 	alertsOfAWatchdog = []string{"RepoolWatchdogNoQuorum"}
 )

@@ -31,6 +31,7 @@ type crafted struct {
 	lost   uint64    // notifications
 	free   uint64    // bytes on the disk of its node
 	slot   topology.LSN
+	held   uint64        // transactions that its slot keeps from VACUUM
 	expiry time.Duration // of its certificate, from now
 }
 
@@ -80,7 +81,8 @@ func (c *crafted) status() control.Status {
 				Agent: topology.Inspection{Source: src, Dir: topology.DirPresent, Server: topology.ServerRunning,
 					FreeBytes: c.free},
 				SQL: topology.SQLFacts{Source: src, Timeline: 1, Current: craftedWAL,
-					Slots: []topology.Slot{{Name: "forgotten", Physical: true, Restart: c.slot, WALStatus: "extended"}}}}},
+					Slots: []topology.Slot{{Name: "forgotten", Physical: true, Restart: c.slot, WALStatus: "extended",
+						Horizon: true, XminAge: c.held}}}}},
 		}}
 }
 
@@ -94,6 +96,7 @@ func (c *crafted) spoil(disks bool) {
 	defer c.mu.Unlock()
 	c.lost += 2
 	c.expiry = 10 * 24 * time.Hour
+	c.held = 60_000_000
 	c.stuck = time.Now().Add(-3 * time.Minute)
 	if disks {
 		c.free, c.slot = 1<<30, craftedWAL-2<<30
@@ -104,5 +107,5 @@ func (c *crafted) spoil(disks bool) {
 func (c *crafted) mend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stuck, c.free, c.slot, c.expiry = time.Time{}, 100<<30, craftedWAL, craftedExpiry
+	c.stuck, c.free, c.slot, c.expiry, c.held = time.Time{}, 100<<30, craftedWAL, craftedExpiry, 0
 }

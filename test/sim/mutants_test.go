@@ -80,7 +80,7 @@ var mutants = []mutant{
 	one("a dead agent's run is waited for", "P9", "node/agent/agent.go",
 		`if !rec.Live() {`, `if true {`),
 	one("a standby keeps the slots of its time as the primary", nothingLeft, "core/plan/slots.go",
-		`if of, idle := slot.Idle(); idle && !s.mayServe(of) {`, `if of, idle := slot.Idle(); false && idle && !s.mayServe(of) {`),
+		`idle && !s.mayServe(of) {`, `false && idle && !s.mayServe(of) {`),
 	// Being alone.
 	one("act without the node's lock", "P6", "node/agent/agent.go",
 		`if err := a.lock.Take(ctx, patience); err != nil {`, `if err := error(nil); err != nil {`),

@@ -63,8 +63,8 @@ func (w *World) leftOver() string {
 	for _, n := range w.nodes {
 		sl := p.Server.Dir.Slots[topology.SlotName(n.ID)]
 		if sl != nil && n != p && n.Accepting() && n.Server.Dir.Slot != "" && sl.Horizon < was {
-			return fmt.Sprintf("the slot of node %d holds VACUUM back to %s on node %d, and every standby has replayed to %s",
-				n.ID, sl.Horizon, p.ID, was)
+			return fmt.Sprintf("the slot of node %d holds VACUUM back to %s on node %d, and every standby has "+
+				"replayed to %s", n.ID, sl.Horizon, p.ID, was)
 		}
 	}
 	return ""

@@ -230,6 +230,20 @@ var changes = []change{
 	{name: "a slot left on a standby", do: func(f *Facts) {
 		f.Nodes[1].SQL.Slots = []topology.Slot{{Name: "repool_node0", Physical: true, Restart: 0x3000000}}
 	}, id: "idle-slots", severity: Warning, subject: "node 1", remedy: "pg_drop_replication_slot('repool_node0')"},
+	{name: "a slot of a node that has left the pool, on the primary", do: func(f *Facts) {
+		f.Nodes[0].SQL.Slots = []topology.Slot{{Name: "repool_node7", Physical: true, Restart: 1, Horizon: true,
+			XminAge: 900}}
+	}, id: "idle-slots", severity: Warning, subject: "node 0", found: "900 transactions",
+		remedy: "pg_drop_replication_slot('repool_node7')"},
+	{name: "a slot that its node does without", do: func(f *Facts) {
+		f.Nodes[0].SQL.Slots = []topology.Slot{{Name: "repool_node1", Physical: true, Restart: 1}}
+		f.Nodes[1].SQL.Settings["primary_slot_name"] = "own"
+	}, id: "idle-slots", severity: Warning, subject: "node 0", found: "node 1 streams without it",
+		remedy: "pg_drop_replication_slot('repool_node1')"},
+	{name: "a replaced directory with something that is nowhere else", do: func(f *Facts) {
+		f.Nodes[1].Local.Kept = topology.Kept{WorkDir: "/srv/pg/1.repool", Old: 5 << 30, OldUnsaved: true}
+	}, id: "kept-copies", severity: Warning, subject: "node 1", found: "5.0 GiB",
+		remedy: "rm -r -- '/srv/pg/1.repool/old'"},
 	{name: "lower than the primary", do: func(f *Facts) { f.Nodes[1].SQL.Settings["max_connections"] = "50" },
 		id: "standby-parameters", severity: Problem, subject: "node 1", found: "50 here and 100 on node 0"},
 	{name: "another release of libc",

@@ -26,6 +26,10 @@ var dataChecks = []Check{
 		"The old directory is kept until the new one streams, so both need room.", checkSpace},
 	{"work-directory", "the work directory",
 		"Repairs, journal and vault are in it, on the data directory's own file system.", checkWorkDir},
+	{"kept-copies", "replaced data directories that are kept",
+		"A base backup keeps the directory that it replaces where not all that only it held could be saved. " +
+			"repool never removes that one: it takes space, and a second one would end the next base backup.",
+		checkKept},
 	{"vault", "what is kept of lost commits",
 		"Lost commits wait in the vault for a person; repool removes nothing from it.", checkVault},
 }
@@ -213,6 +217,28 @@ func checkController(f *Facts, r *results) {
 
 // checkVault reports lost commits that wait for a person, and a vault that has
 // outgrown vault.max_bytes.
+func checkKept(f *Facts, r *results) {
+	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
+		k := l.Kept
+		beside := fmt.Sprintf("vault %s, journal %s", humanize.IBytes(k.Vault), humanize.IBytes(k.Journal))
+		switch {
+		case k.WorkDir == "": // its agent has not measured yet
+		case k.OldUnsaved:
+			dir := filepath.Join(k.WorkDir, "old")
+			r.warn(Finding{Subject: n.Subject(),
+				Found: fmt.Sprintf("%s holds %s: not all that only it held is in the vault", dir,
+					humanize.IBytes(k.Old)),
+				Remedy: fmt.Sprintf("rm -r -- '%s'   # on the node's host, once you know that nothing in it is "+
+					"needed: it may hold commits that are nowhere else", dir)})
+		case k.Old+k.InRepair+k.Trash > 0:
+			r.ok(n.Subject(), fmt.Sprintf("%s that repool removes by itself, %s",
+				humanize.IBytes(k.Old+k.InRepair+k.Trash), beside))
+		default:
+			r.ok(n.Subject(), "none; "+beside)
+		}
+	})
+}
+
 func checkVault(f *Facts, r *results) {
 	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
 		if n.Conf.Agent.Kind != config.AgentLocal {

@@ -3,6 +3,8 @@ package check
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/repool/repool/internal/core/topology"
 )
 
 // hotStandbySettings must not be lower on a standby than on its primary.
@@ -31,9 +33,9 @@ var walChecks = []Check{
 			"must be copied in full.", checkSlotLimit},
 	{"lost-slots", "slots that have lost their WAL",
 		"A standby cannot stream through such a slot any more.", checkLostSlots},
-	{"idle-slots", "slots of repool's that a standby still has",
-		"A former primary keeps them: they retain WAL, and with hot_standby_feedback they hold back VACUUM on the primary.",
-		checkIdleSlots},
+	{"idle-slots", "slots of repool's that nobody uses",
+		"They retain WAL, and with hot_standby_feedback they hold back VACUUM on the primary. " +
+			"A former primary has them, and a primary those of nodes that have left the pool.", checkIdleSlots},
 	{"standby-parameters", "hot-standby parameters equal on all nodes",
 		"A standby with a lower value than its primary refuses to start, and any node may be the primary.",
 		checkStandbyParameters},
@@ -163,16 +165,49 @@ func checkIdleSlots(f *Facts, r *results) {
 	f.each("slots", r, func(n *NodeFacts) {
 		before := len(r.list)
 		for _, s := range n.SQL.Slots {
-			if _, idle := s.Idle(); n.SQL.InRecovery && idle {
-				r.warn(Finding{Subject: n.Subject(), Found: "the standby has the idle slot " + s.Name + ", which retains WAL",
-					Remedy: fmt.Sprintf("SELECT pg_drop_replication_slot('%s');   -- on node %s, only while it is a standby "+
-						"and no server streams from it", s.Name, n.Conf.ID)})
+			if why, caution := f.idleSlot(n, s); why != "" {
+				r.warn(Finding{Subject: n.Subject(), Found: why + keepsBack(s),
+					Remedy: fmt.Sprintf("SELECT pg_drop_replication_slot('%s');   -- on node %s, %s", s.Name,
+						n.Conf.ID, caution)})
 			}
 		}
 		if len(r.list) == before {
-			r.ok(n.Subject(), "no idle slot of repool's on a standby")
+			r.ok(n.Subject(), "no idle slot of repool's that a node will not ask for again")
 		}
 	})
+}
+
+// idleSlot says why a slot of a node is of no use, if so, and what to mind when it is
+// dropped. On a standby repool drops it itself. On the primary it does not: the node
+// may only be out of pgpool.conf for a while, and nothing here can prove otherwise.
+func (f *Facts) idleSlot(n *NodeFacts, s topology.Slot) (why, caution string) {
+	id, idle := s.Idle()
+	switch of := f.node(id); {
+	case !idle:
+	case n.SQL.InRecovery:
+		return "the standby has the idle slot " + s.Name, "only while it is a standby and no server streams from it"
+	case of == nil:
+		return fmt.Sprintf("the slot %s is of node %s, which is not in pgpool.conf", s.Name, id),
+			"if that node does not come back: without its slot it must be copied in full"
+	case of != n && of.SQL.OK() && of.SQL.InRecovery &&
+		of.SQL.Settings["primary_slot_name"] != s.Name && of.SQL.Missed["settings"] == "":
+		return fmt.Sprintf("the slot %s is idle, and node %s streams without it", s.Name, id),
+			fmt.Sprintf("or let node %s use it: its primary_slot_name is '%s'", id,
+				of.SQL.Settings["primary_slot_name"])
+	}
+	return "", ""
+}
+
+// keepsBack says what an idle slot costs.
+func keepsBack(s topology.Slot) string {
+	out := ""
+	if s.Restart != 0 {
+		out = ", which retains WAL from " + s.Restart.String() + " on"
+	}
+	if s.Horizon {
+		out += fmt.Sprintf("; it keeps row versions of %d transactions from VACUUM", s.XminAge)
+	}
+	return out
 }
 
 func checkStandbyParameters(f *Facts, r *results) {

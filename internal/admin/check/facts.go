@@ -47,6 +47,16 @@ func (f *Facts) Primary() *NodeFacts {
 	return found
 }
 
+// node is the node with that id, or nil.
+func (f *Facts) node(id topology.NodeID) *NodeFacts {
+	for i := range f.Nodes {
+		if f.Nodes[i].Conf.ID == id {
+			return &f.Nodes[i]
+		}
+	}
+	return nil
+}
+
 // at is file:line of a setting of pgpool.conf; empty when it is not set.
 func (f *Facts) at(name string) string {
 	if f.File == nil {
@@ -169,6 +179,8 @@ type LocalFacts struct {
 	DataBytes   uint64
 	WALBytes    uint64
 	FreeBytes   uint64
+	// Kept is what is kept beside the data directory.
+	Kept topology.Kept
 	// Vault is what is kept of the node's lost timelines.
 	Vault []topology.VaultEntry
 	// WorkDirErr says why the work directory cannot be created or used for renames.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/dbhost"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/vault"
 )
@@ -61,7 +62,7 @@ func (g *gatherer) local(ctx context.Context, n config.NodeConf) (*LocalFacts, s
 func fromInspection(in topology.Inspection, dir string) *LocalFacts {
 	f := &LocalFacts{Dir: dir, Exists: in.Dir == topology.DirPresent, Major: in.Version,
 		MountPoint: in.MountPoint, Tablespaces: in.Tablespaces, Odd: in.Odd,
-		DataBytes: in.DataBytes, WALBytes: in.WALBytes, FreeBytes: in.FreeBytes}
+		DataBytes: in.DataBytes, WALBytes: in.WALBytes, FreeBytes: in.FreeBytes, Kept: in.Kept}
 	if in.Control != nil {
 		f.SystemID = in.Control.SystemID
 	}
@@ -100,6 +101,9 @@ func lookInto(n config.NodeConf, scripts []string) (*LocalFacts, error) {
 	}
 	f.WorkDirErr = workDirError(n, info)
 	if f.Vault, err = vault.List(n.VaultDir, n.ID); err != nil {
+		return nil, err
+	}
+	if f.Kept, err = dbhost.Kept(n.WorkDir, n.VaultDir); err != nil {
 		return nil, err
 	}
 	return f, f.measure()

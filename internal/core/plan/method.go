@@ -215,7 +215,7 @@ func (s *subject) backupObstacle() obstacle {
 			"the primary has tablespaces, whose copies cannot be built beside the old directories"}
 	case need == 0:
 		return obstacle{codes.NoSpace, "the size of the databases is not known, so the space for a copy cannot be checked"}
-	case s.n.Agent.FreeBytes < need+s.w.pol.SpaceHeadroom:
+	case s.n.Agent.FreeBytes+s.n.Agent.Kept.Trash < need+s.w.pol.SpaceHeadroom: // the copy empties the trash
 		return obstacle{codes.NoSpace,
 			fmt.Sprintf("a base backup needs %s beside the old directory and %s of headroom, and %s is free", size(need),
 				size(s.w.pol.SpaceHeadroom), size(s.n.Agent.FreeBytes))}

@@ -295,6 +295,7 @@ func (s *subject) parked() Decision {
 func (s *subject) well(code codes.Code, reason string, evidence ...string) Decision {
 	d := s.decide(None, code, reason, evidence...)
 	if s.agent {
+		d.Reason += s.oldKept()
 		return d
 	}
 	info, known := codes.Explain(s.n.Agent.ErrCode)
@@ -305,6 +306,15 @@ func (s *subject) well(code codes.Code, reason string, evidence ...string) Decis
 	d.Reason += fmt.Sprintf("; warning, %s: %s, and if the node failed now it could not be repaired", info.Code,
 		info.Means)
 	return d
+}
+
+// oldKept tells of a replaced directory that is not removed, and of what it may lead to.
+func (s *subject) oldKept() string {
+	if k := s.n.Agent.Kept; k.OldUnsaved {
+		return fmt.Sprintf("; warning: a replaced data directory of %s is kept, since not all that only it held is "+
+			"in the vault: repool check", size(k.Old))
+	}
+	return ""
 }
 
 func (s *subject) noAgent() Decision {

@@ -37,14 +37,15 @@ func TestIdleSlotsOfAStandby(t *testing.T) {
 	}{
 		"of every other node":       {slots: []topology.Slot{idle(2), idle(0)}, want: "repool_node0 repool_node2"},
 		"of a node that is removed": {slots: []topology.Slot{idle(9)}, want: "repool_node9"},
-		"without any WAL reserved":  {slots: []topology.Slot{{Name: "repool_node0", Physical: true}}, want: "repool_node0"},
-		"in use":                    {slots: []topology.Slot{{Name: "repool_node2", Physical: true, Active: true}}},
-		"logical":                   {slots: []topology.Slot{{Name: "repool_node2"}}},
+		"without any WAL reserved": {slots: []topology.Slot{{Name: "repool_node0", Physical: true}},
+			want: "repool_node0"},
+		"in use":  {slots: []topology.Slot{{Name: "repool_node2", Physical: true, Active: true}}},
+		"logical": {slots: []topology.Slot{{Name: "repool_node2"}}},
 		"somebody else's": {slots: []topology.Slot{{Name: "barman", Physical: true},
 			{Name: "repool_nodeX", Physical: true}}},
 		"of a node that follows this standby": {slots: []topology.Slot{idle(0), idle(2)}, change: elsewhere,
 			want: "repool_node0"},
-		"of a node that follows this standby, down for a moment": {slots: []topology.Slot{idle(2)}, change: func(s *scene) {
+		"of a node that follows this standby, down": {slots: []topology.Slot{idle(2)}, change: func(s *scene) {
 			elsewhere(s)
 			s.stopped(2)
 		}},
@@ -76,7 +77,8 @@ func TestIdleSlotsOfAStandby(t *testing.T) {
 			s.node(1).SQL.Receiver = topology.WALReceiver{}
 		}},
 		"requested a moment ago": {slots: []topology.Slot{idle(0)}, change: func(s *scene) {
-			s.mem.Nodes = []NodeMemory{{Node: 1, TargetPrimary: topology.NoNode, LastDropSlots: s.now.Add(-time.Second)}}
+			s.mem.Nodes = []NodeMemory{{Node: 1, TargetPrimary: topology.NoNode,
+				LastDropSlots: s.now.Add(-time.Second)}}
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +110,8 @@ func TestIdleSlotsThatStayAreTold(t *testing.T) {
 		taken := slices.DeleteFunc(slices.Clone(ds), func(d Decision) bool { return d.Action != DropSlots })
 		requests += len(taken)
 		s.mem = Advance(mem, taken, s.pol, s.now)
-		if len(taken) == 0 && (ds[1].Code != codes.Healthy || !strings.Contains(ds[1].Reason, "the slot repool_node0")) {
+		told := ds[1].Code == codes.Healthy && strings.Contains(ds[1].Reason, "the slot repool_node0")
+		if len(taken) == 0 && !told {
 			t.Fatalf("%s: %s", ds[1].Code, ds[1].Reason)
 		}
 		s.now = s.now.Add(time.Second)
@@ -126,5 +129,37 @@ func TestSlotsOfThePrimaryStay(t *testing.T) {
 	s.node(0).SQL.Slots = []topology.Slot{idle(1), idle(9)}
 	if d := decisionOf(t, s, 0); d.Action != None || len(d.Slots) > 0 {
 		t.Errorf("%s %v", d.Action, d.Slots)
+	}
+}
+
+// TestAReplacedDirectoryThatIsKeptIsTold: a node that is well may still carry a full copy of which repool removes
+// nothing (hazard 67).
+func TestAReplacedDirectoryThatIsKeptIsTold(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.node(1).Agent.Kept = topology.Kept{WorkDir: "/d.repool", Old: 3 * gib, Vault: 1000}
+	if d := decisionOf(t, s, 1); strings.Contains(d.Reason, "warning") {
+		t.Errorf("one that repool will remove: %s", d.Reason)
+	}
+	s.node(1).Agent.Kept.OldUnsaved = true
+	const want = "warning: a replaced data directory of 3"
+	if d := decisionOf(t, s, 1); d.Code != codes.Healthy || !strings.Contains(d.Reason, want) {
+		t.Errorf("%s: %s", d.Code, d.Reason)
+	}
+}
+
+// TestTrashCountsAsSpace: a base backup empties the trash before it looks for room.
+func TestTrashCountsAsSpace(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.stopped(1)
+	s.node(1).Agent.Dir, s.node(1).Agent.FreeBytes = topology.DirMissing, gib
+	s.snap.Pools[0].Node(1).Status = topology.PoolDown
+	if d := decisionOf(t, s, 1); d.Code != codes.NoSpace {
+		t.Fatalf("decided %s: %s", d.Code, d.Reason)
+	}
+	s.node(1).Agent.Kept.Trash = 2 * gib
+	if d := decisionOf(t, s, 1); d.Method != topology.MethodBaseBackup {
+		t.Errorf("decided %s %s: %s", d.Code, d.Method, d.Reason)
 	}
 }

@@ -280,6 +280,8 @@ type Inspection struct {
 	DataBytes uint64 `json:"data_bytes"`
 	WALBytes  uint64 `json:"wal_bytes"`
 	FreeBytes uint64 `json:"free_bytes"`
+	// Kept is what repool keeps beside the data directory; it may be minutes old.
+	Kept Kept `json:"kept,omitzero"`
 	// MountPoint: the data directory is a mount point and cannot be renamed.
 	MountPoint  bool `json:"mount_point,omitempty"`
 	Tablespaces int  `json:"tablespaces,omitempty"`
@@ -292,6 +294,22 @@ type Inspection struct {
 	Run *RunState `json:"run,omitempty"`
 	// Lock is which controller has the node locked; empty when none has.
 	Lock string `json:"lock,omitempty"`
+}
+
+// Kept is how much repool keeps of a node beside its data directory, in bytes. Zero is
+// both nothing and unknown; WorkDir is empty while nothing has been measured.
+type Kept struct {
+	// WorkDir is the work directory, on the node's host.
+	WorkDir string `json:"work_dir,omitempty"`
+	// Old is the directory that a base backup has replaced. OldUnsaved: not all that
+	// only it held is in the vault, or that is unknown, so repool never removes it.
+	Old        uint64 `json:"old,omitempty"`
+	OldUnsaved bool   `json:"old_unsaved,omitempty"`
+	// InRepair is a directory in repair; Trash is what is being deleted.
+	InRepair uint64 `json:"in_repair,omitempty"`
+	Trash    uint64 `json:"trash,omitempty"`
+	Vault    uint64 `json:"vault,omitempty"`
+	Journal  uint64 `json:"journal,omitempty"`
 }
 
 // WALRecord identifies one WAL record by content, so that two nodes can be

@@ -151,7 +151,7 @@ func (a *Agent) Serve(ctx context.Context) error {
 	tick := time.NewTicker(a.opts.KeepEvery)
 	defer tick.Stop()
 	for {
-		if err := a.keep(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(a.keep(ctx), a.emptyTrash(ctx)); err != nil && ctx.Err() == nil {
 			a.log.Warn("upkeep of the work directory", "err", err)
 		}
 		select {

@@ -204,3 +204,16 @@ func (a *Agent) keep(ctx context.Context) error {
 		return errors.Join(append(errs, err)...)
 	})
 }
+
+// trashRest is how long what a run has removed stays in the trash: the node is attached
+// meanwhile, which a deletion of terabytes must not hold up.
+const trashRest = 30 * time.Second
+
+// emptyTrash deletes what runs have removed, without the node's lock: an order need
+// not wait for it, and a run that needs the space deletes the same.
+func (a *Agent) emptyTrash(ctx context.Context) error {
+	if a.runs.current() != nil {
+		return nil
+	}
+	return a.opts.Host.EmptyTrash(ctx, trashRest)
+}

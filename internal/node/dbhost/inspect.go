@@ -57,6 +57,7 @@ func (h *Host) inspect(in *topology.Inspection) error {
 	if in.MountPoint, err = h.MountPoint(); err != nil {
 		return err
 	}
+	in.Kept = h.keptNow()
 	if dir == topology.DirMissing || dir == topology.DirEmpty {
 		return nil
 	}

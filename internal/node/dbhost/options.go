@@ -55,6 +55,7 @@ type Host struct {
 	log      *slog.Logger
 	children *journal.Children
 
+	kept  keptCache
 	sizes sizeCache
 	hot   settingsCache
 	busy  busyCount

@@ -155,15 +155,12 @@ func renameDir(src, dst string) error {
 }
 
 // Remove deletes a place of the work directory; a missing one is fine. Home is
-// refused. What stands in the place is first given another name, so that a
-// half removed directory never has a place's name.
+// refused. What stands in the place is given another name, in the trash, which takes
+// no time, and a half removed directory never has a place's name: EmptyTrash deletes it.
 func (h *Host) Remove(p resync.Place) error {
 	dir := h.path(p)
 	if p == resync.Home || dir == "" {
 		return fail(codes.Internal, "", "remove %q: only places of the work directory are ever removed", p)
-	}
-	if err := h.emptyTrash(); err != nil {
-		return err
 	}
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -171,19 +168,5 @@ func (h *Host) Remove(p resync.Place) error {
 	if err := h.refuseInUse(dir); err != nil {
 		return err
 	}
-	if err := renameDir(dir, h.trash()); err != nil {
-		return err
-	}
-	return h.emptyTrash()
-}
-
-// trash is the name under which a place is removed.
-func (h *Host) trash() string { return filepath.Join(h.workDir, "trash") }
-
-// emptyTrash removes what a removal cut short has left.
-func (h *Host) emptyTrash() error {
-	if err := os.RemoveAll(h.trash()); err != nil {
-		return fail(codes.Internal, "remove it by hand", "empty %s: %w", h.trash(), err)
-	}
-	return nil
+	return h.throwAway(dir)
 }

@@ -152,7 +152,7 @@ func (h *Host) KillLeftovers(ctx context.Context) error {
 			return err
 		}
 	}
-	return h.emptyTrash()
+	return nil
 }
 
 // killGroup kills a process and its group and waits until it is gone.

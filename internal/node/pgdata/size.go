@@ -84,6 +84,9 @@ func WALSize(dir string) (uint64, error) {
 	return treeSize(wal, "")
 }
 
+// TreeSize is the sum of the regular files below dir, in bytes.
+func TreeSize(dir string) (uint64, error) { return treeSize(dir, "") }
+
 // treeSize adds up the regular files below root, without the folder except.
 func treeSize(root, except string) (uint64, error) {
 	var sum uint64

@@ -1,6 +1,7 @@
 package resync
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -50,7 +51,7 @@ func (r *run) end(err *Error) {
 func (r *run) undo(cause *Error) *Error {
 	s := &Step{Name: "undo", Code: codes.Internal}
 	note := ""
-	err := r.dropCopy()
+	err := r.dropCopy(r.ctx)
 	home, back, e := r.mayGoHome()
 	err = errors.Join(err, e)
 	if back {
@@ -84,16 +85,19 @@ func (r *run) mayGoHome() (home, back bool, err error) {
 	return home, err == nil && repair && r.state.repair() == journal.RepairWhole, err
 }
 
-// dropCopy removes a copy that has not gone home.
-func (r *run) dropCopy() error {
+// dropCopy deletes a copy that has not gone home, since the next one needs its space.
+func (r *run) dropCopy(ctx context.Context) error {
 	if r.req.Method != topology.MethodBaseBackup {
 		return nil
 	}
 	there, err := r.Host.Exists(New)
+	if err == nil && there {
+		err = r.Host.Remove(New)
+	}
 	if err != nil || !there {
 		return err
 	}
-	return r.Host.Remove(New)
+	return r.Host.EmptyTrash(ctx, 0)
 }
 
 // damaged says whether the node has nothing but a half-done directory.

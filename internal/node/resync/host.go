@@ -2,6 +2,7 @@ package resync
 
 import (
 	"context"
+	"time"
 
 	"github.com/repool/repool/internal/core/topology"
 )
@@ -58,9 +59,12 @@ type HostOperator interface {
 	// not exist. Moving Home away proves first, and again afterwards, that no
 	// postmaster lives in it, and moves it back where one does.
 	Move(from, to Place) error
-	// Remove deletes a place of the work directory; never Home. A crash in it leaves
-	// the place whole or empty: what is half removed has another name.
+	// Remove takes away a place of the work directory, at once; never Home. Its files
+	// are in the trash then, where they need their space until EmptyTrash.
 	Remove(p Place) error
+	// EmptyTrash deletes what was removed at least that long ago, which may take
+	// minutes. When ctx ends it stops, and the rest is for the next call.
+	EmptyTrash(ctx context.Context, rested time.Duration) error
 
 	// SaveConfig keeps a copy of the node's own configuration files;
 	// RestoreConfig writes it into p.

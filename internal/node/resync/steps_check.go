@@ -120,12 +120,15 @@ func checkpointUpstream() Step {
 }
 
 // checkSpace refuses a copy that would fill the disk. A copy that was left
-// unfinished is removed first.
+// unfinished is removed first, and the trash is emptied.
 func checkSpace() Step {
-	return Step{Name: "check-space", Code: codes.Internal,
+	return Step{Name: "check-space", Code: codes.Internal, Breakable: true,
 		do: func(ctx context.Context, r *run) (string, error) {
-			if err := r.dropCopy(); err != nil {
+			if err := r.dropCopy(ctx); err != nil {
 				return "", fmt.Errorf("remove an unfinished copy: %w", err)
+			}
+			if err := r.Host.EmptyTrash(ctx, 0); err != nil {
+				return "", err
 			}
 			free, err := r.Host.FreeBytes()
 			if err != nil {

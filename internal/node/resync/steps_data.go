@@ -235,7 +235,7 @@ func rewind() Step {
 func copyUpstream() Step {
 	return Step{Name: "copy", Code: codes.CopyFailed, Clearance: true, Breakable: true, Moves: true,
 		do: func(ctx context.Context, r *run) (string, error) {
-			if err := r.dropCopy(); err != nil {
+			if err := r.dropCopy(ctx); err != nil {
 				return "", fmt.Errorf("remove an unfinished copy: %w", err)
 			}
 			return "", r.Host.BaseBackup(ctx, r.req.Upstream, r.req.Slot, r.progress("copy"))

@@ -67,7 +67,7 @@ func (r *run) worthless() bool {
 // dropHome removes the copy at Home by way of New, which may be half there at
 // any time.
 func (r *run) dropHome() (string, error) {
-	err := r.dropCopy()
+	err := r.dropCopy(r.ctx)
 	if err == nil {
 		err = r.Host.Move(Home, New)
 	}

@@ -35,7 +35,7 @@ func pool(n int) control.Status {
 		id := topology.NodeID(i)
 		name := fmt.Sprintf("repool_node%d", i)
 		primary.Slots = append(primary.Slots, topology.Slot{Name: name, Active: true, Physical: true, Restart: 0x16B3000000,
-			WALStatus: "reserved"})
+			WALStatus: "reserved", Horizon: true, XminAge: 12})
 		primary.Senders = append(primary.Senders, topology.WALSender{AppName: name, State: "streaming", SyncState: "async"})
 		view.Nodes = append(view.Nodes, topology.PoolNode{ID: id, Status: topology.PoolUp, Role: "standby", LastChange: noon,
 			Checks: topology.HealthChecks{Success: 1000 + i, Fail: 3, Skip: 1, Retries: 2, MaxRetries: 1,
@@ -48,7 +48,8 @@ func pool(n int) control.Status {
 				Replay: 0x16B374D000, ReplayLagSeconds: .2,
 				Receiver: topology.WALReceiver{Status: "streaming", Timeline: 2}},
 			Agent: topology.Inspection{Source: src, Dir: topology.DirPresent, Server: topology.ServerRunning,
-				DataBytes: 1 << 30, WALBytes: 1 << 28, FreeBytes: 1 << 40},
+				DataBytes: 1 << 30, WALBytes: 1 << 28, FreeBytes: 1 << 40,
+				Kept: topology.Kept{WorkDir: "/d.repool", Old: 1 << 20, Vault: 9216}},
 			Lineage: topology.Lineage{Source: src, Verdict: topology.LineageOnLine}})
 		st.Decisions = append(st.Decisions, plan.Decision{Node: id, Action: plan.None, Code: codes.Healthy,
 			Severity: codes.OK})

@@ -122,6 +122,23 @@ func TestFigures(t *testing.T) {
 }
 
 // TestWhatIsUnknownHasNoSeries: a source that does not answer is not zero.
+// TestSlotsOfAStandby: a former primary's slots retain WAL as a primary's do, and the label tells them apart.
+func TestSlotsOfAStandby(t *testing.T) {
+	t.Parallel()
+	st := pool(3)
+	q := &st.Snapshot.Nodes[2].SQL
+	q.Slots = []topology.Slot{{Name: "repool_node0", Physical: true, Restart: q.Receive - 5<<20, Horizon: true,
+		XminAge: 70}}
+	text := scrape(t, after(st), asText)
+	const of = `{node="2",slot="repool_node0",role="standby"} `
+	for family, want := range map[string]string{"repool_slot_retained_bytes": "5.24288e+06", "repool_slot_active": "0",
+		"repool_slot_xmin_age_transactions": "70"} {
+		if got := lines(text, family); !strings.Contains(got, family+of+want) {
+			t.Errorf("no %s%s in\n%s", of, want, got)
+		}
+	}
+}
+
 func TestWhatIsUnknownHasNoSeries(t *testing.T) {
 	t.Parallel()
 	if text := scrape(t, New(nil), asText); strings.Contains(text, "repool_nodes") {

@@ -20,8 +20,8 @@ type nodeFamilies struct {
 	info, version, factUp, factAt                      *family
 	recovery, timeline, position, lag, lagTime, paused *family
 	streaming, receiver, replication, databases        *family
-	slots, retained, slotActive, slotLost              *family
-	server, dir, dataBytes, walBytes, freeBytes        *family
+	slots, retained, slotActive, slotLost, slotXmin    *family
+	server, dir, dataBytes, walBytes, freeBytes, kept  *family
 	verdict, ownWAL, streamGap                         *family
 }
 
@@ -52,10 +52,15 @@ func newNodeFamilies(f *families) nodeFamilies {
 		databases: f.gauge("repool_node_database_bytes", "Sum of the sizes of the databases.", "node"),
 		slots:     f.gauge("repool_node_slots", "Replication slots on the node.", "node"),
 		retained: f.gauge("repool_slot_retained_bytes",
-			"WAL that the slot retains (for the 64 slots of a node that retain most).", "node", "slot"),
-		slotActive: f.gauge("repool_slot_active", "Whether the slot is in use.", "node", "slot"),
+			"WAL that the slot retains (for the 64 slots of a node that retain most). role is the node's: "+
+				"primary or standby.",
+			"node", "slot", "role"),
+		slotActive: f.gauge("repool_slot_active", "Whether the slot is in use.", "node", "slot", "role"),
 		slotLost: f.gauge("repool_slot_lost", "Whether the slot has lost WAL it needs (wal_status is lost or unreserved).",
-			"node", "slot"),
+			"node", "slot", "role"),
+		slotXmin: f.gauge("repool_slot_xmin_age_transactions",
+			"How many transactions ago the oldest row version was that the slot keeps from VACUUM; no series where it "+
+				"keeps none.", "node", "slot", "role"),
 		server: f.gauge("repool_node_server",
 			"The server process as the agent sees it, always 1: stopped, starting, running, stopping or frozen.", "node",
 			"state"),
@@ -64,6 +69,9 @@ func newNodeFamilies(f *families) nodeFamilies {
 		dataBytes: f.gauge("repool_node_data_bytes", "Size of the data directory without pg_wal.", "node"),
 		walBytes:  f.gauge("repool_node_wal_bytes", "Size of pg_wal.", "node"),
 		freeBytes: f.gauge("repool_node_free_bytes", "Free space on the data directory's file system.", "node"),
+		kept: f.gauge("repool_node_kept_bytes", "What repool keeps beside the data directory: "+
+			"old (a replaced directory), repair (one in repair), trash (being deleted), vault or journal.",
+			"node", "kind"),
 		verdict: f.gauge("repool_node_lineage",
 			"The node's WAL compared with the primary's, always 1: on-line, diverged or foreign.", "node", "verdict"),
 		ownWAL: f.gauge("repool_node_diverged_bytes", "WAL of a diverged node that the primary does not have.", "node"),
@@ -108,9 +116,10 @@ func (f *nodeFamilies) sql(s sink, n, primary *topology.Node) {
 	s.put(f.databases, float64(q.DatabaseBytes), id)
 	if !q.InRecovery {
 		s.put(f.position, float64(q.Current), id, "current")
-		f.slotsOf(s, n)
+		f.slotsOf(s, n, "primary", q.Current)
 		return
 	}
+	f.slotsOf(s, n, "standby", max(q.Receive, q.Replay))
 	s.put(f.position, float64(q.Receive), id, "receive")
 	s.put(f.position, float64(q.Replay), id, "replay")
 	s.put(f.lagTime, q.ReplayLagSeconds, id)
@@ -129,21 +138,26 @@ func (f *nodeFamilies) sql(s sink, n, primary *topology.Node) {
 	}
 }
 
-func (f *nodeFamilies) slotsOf(s sink, n *topology.Node) {
+// slotsOf are the slots of a server whose WAL ends at end. A standby has slots too: of
+// its time as the primary, or for standbys that follow it.
+func (f *nodeFamilies) slotsOf(s sink, n *topology.Node, role string, end topology.LSN) {
 	id := n.ID.String()
 	s.put(f.slots, float64(len(n.SQL.Slots)), id)
 	retained := func(r topology.Slot) uint64 {
 		if r.Restart == 0 {
 			return 0
 		}
-		return n.SQL.Current.Minus(r.Restart)
+		return end.Minus(r.Restart)
 	}
 	slots := slices.SortedFunc(slices.Values(n.SQL.Slots),
 		func(a, b topology.Slot) int { return cmp.Compare(retained(b), retained(a)) })
 	for _, r := range slots[:min(len(slots), maxSlots)] {
-		s.put(f.retained, float64(retained(r)), id, r.Name)
-		s.flag(f.slotActive, r.Active, id, r.Name)
-		s.flag(f.slotLost, r.WALStatus == "lost" || r.WALStatus == "unreserved", id, r.Name)
+		s.put(f.retained, float64(retained(r)), id, r.Name, role)
+		s.flag(f.slotActive, r.Active, id, r.Name, role)
+		s.flag(f.slotLost, r.WALStatus == "lost" || r.WALStatus == "unreserved", id, r.Name, role)
+		if r.Horizon {
+			s.put(f.slotXmin, float64(r.XminAge), id, r.Name, role)
+		}
 	}
 }
 
@@ -154,4 +168,10 @@ func (f *nodeFamilies) agent(s sink, n *topology.Node) {
 	s.put(f.dataBytes, float64(a.DataBytes), id)
 	s.put(f.walBytes, float64(a.WALBytes), id)
 	s.put(f.freeBytes, float64(a.FreeBytes), id)
+	if k := a.Kept; k.WorkDir != "" {
+		for kind, bytes := range map[string]uint64{"old": k.Old, "repair": k.InRepair, "trash": k.Trash,
+			"vault": k.Vault, "journal": k.Journal} {
+			s.put(f.kept, float64(bytes), id, kind)
+		}
+	}
 }

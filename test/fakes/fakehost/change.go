@@ -90,6 +90,9 @@ func (h *Host) Remove(p resync.Place) error {
 	})
 }
 
+// EmptyTrash has nothing to do: what is removed is gone.
+func (h *Host) EmptyTrash(context.Context, time.Duration) error { return nil }
+
 // SaveConfig keeps the configuration, which must be the node's own (hazard 10).
 func (h *Host) SaveConfig(from resync.Place) error {
 	return h.Process.Act("SaveConfig", 10*time.Millisecond, func() error {
