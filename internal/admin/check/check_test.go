@@ -246,6 +246,11 @@ var changes = []change{
 		remedy: "rm -r -- '/srv/pg/1.repool/old'"},
 	{name: "lower than the primary", do: func(f *Facts) { f.Nodes[1].SQL.Settings["max_connections"] = "50" },
 		id: "standby-parameters", severity: Problem, subject: "node 1", found: "50 here and 100 on node 0"},
+	{name: "an archive that overwrites", do: func(f *Facts) {
+		s := f.Nodes[2].SQL.Settings
+		s["archive_mode"], s["archive_command"], s["restore_command"] = "on", "cp %p /arch/%f", "cp /arch/%f %p"
+	}, id: "archive", severity: Warning, subject: "node 2", found: "prefers the archive",
+		remedy: "'test ! -f /arch/%f && cp %p /arch/%f'"},
 	{name: "another release of libc",
 		do: func(f *Facts) { f.Nodes[1].SQL.Collations = map[string]string{"libc": "2.31"} }, id: "collation-version",
 		severity: Warning, subject: "node 1", found: "2.31"},

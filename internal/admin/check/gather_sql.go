@@ -104,7 +104,8 @@ func (f *SQLFacts) readRole(ctx context.Context, conn *pgx.Conn, standbyRole str
 // are absent from the answer.
 var watched = append([]string{"wal_log_hints", "data_checksums", "full_page_writes", "wal_level", "wal_keep_size",
 	"max_slot_wal_keep_size", "max_replication_slots", "hot_standby", "primary_conninfo", "primary_slot_name",
-	"data_directory", "hba_file", "config_file", "ssl", "cluster_name", "synchronous_standby_names", "fsync"},
+	"data_directory", "hba_file", "config_file", "ssl", "cluster_name", "synchronous_standby_names", "fsync",
+	"archive_mode", "archive_command", "archive_library", "restore_command"},
 	hotStandbySettings...)
 
 func (f *SQLFacts) readSettings(ctx context.Context, conn *pgx.Conn) error {

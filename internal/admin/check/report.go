@@ -72,7 +72,8 @@ func (r *results) ok(subject, found string) {
 
 // Table lists all checks, in the order in which a person would do them.
 func Table() []Check {
-	return slices.Concat(poolChecks, hookChecks, pcpChecks, nodeChecks, roleChecks, walChecks, dataChecks, fileChecks)
+	return slices.Concat(poolChecks, hookChecks, pcpChecks, nodeChecks, roleChecks, walChecks, archiveChecks,
+		dataChecks, fileChecks)
 }
 
 // Run applies every check to the facts.

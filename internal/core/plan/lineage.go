@@ -221,6 +221,10 @@ func (s *subject) agentEvidence() []string {
 	}
 	if l := s.lineage(); l.Proof != "" {
 		out = append(out, "lineage: "+word(string(l.Verdict))+": "+l.Proof)
+		if l.SameTimeline {
+			out = append(out, fmt.Sprintf("timeline number %s was used twice: a WAL archive that overwrites can have "+
+				"either line's WAL under these names (repool check)", l.TLI))
+		}
 	} else if s.n.Lineage.Err != "" {
 		out = append(out, "lineage: "+s.n.Lineage.Err)
 	}
