@@ -22,6 +22,8 @@ const unitDir = "/etc/systemd/system"
 type setupOptions struct {
 	setup         setup.Options
 	apply, dryRun bool // with neither, as with dryRun
+	// undo puts back what setup did; removeState goes with it.
+	undo, removeState bool
 }
 
 func newSetupCommand(g *globals) *cobra.Command {
@@ -39,16 +41,27 @@ Every file is copied to <file>.repool-<time> before it is edited. Running it aga
 changes nothing. No PostgreSQL server is restarted and no node is touched; what
 needs a restart, or a decision of yours, is only listed.
 
+With --undo it shows what would put everything back, and with --apply does that: the
+files and settings from before, the scripts, repool's settings in the primary's own
+postgresql.auto.conf, its unused slots on every node, roles and grants. What somebody
+has changed since stays, and so does what a standby still streams by; both are
+listed. Stop repool first. What setup did is on record in <repool.yaml>.setup.json.
+
 EXIT STATUS
   0 done, or the plan was shown   1 a step failed   2 wrong usage or configuration
-  3 a hook that was to be switched to was tried as its user, and failed`,
-		Example: "  sudo repool setup\n  sudo repool setup --apply\n  sudo repool setup --apply --shims --recovery",
-		Args:    terminal.Args,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return g.runSetup(cmd.Context(), o) },
+  3 a hook that was to be switched to was tried as its user, and failed; or, with
+    --undo, repool still runs`,
+		Example: "  sudo repool setup\n  sudo repool setup --apply\n  sudo repool setup --apply --shims --recovery\n" +
+			"  sudo repool setup --undo\n  sudo repool setup --undo --apply",
+		Args: terminal.Args,
+		RunE: func(cmd *cobra.Command, _ []string) error { return g.runSetup(cmd.Context(), o) },
 	}
 	f := c.Flags()
 	f.BoolVar(&o.apply, "apply", false, "do it")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only show what would be done (the default)")
+	f.BoolVar(&o.undo, "undo", false, "show what would put back what setup did; with --apply, do that")
+	f.BoolVar(&o.removeState, "remove-state", false,
+		"with --undo: also remove the controller's state and the nodes' work directories, unless they hold data")
 	f.StringVar(&o.setup.AdminUser, "admin-user", "postgres", "superuser of PostgreSQL, a database `role`")
 	f.StringVar(&o.setup.AdminHost, "admin-host", "",
 		"`host` or socket directory for that user (default: the node's own socket, then its host)")
@@ -80,6 +93,9 @@ func (g *globals) runSetup(ctx context.Context, o setupOptions) error {
 	if o.apply && o.dryRun {
 		return exit.New(exit.Usage, "--apply and --dry-run exclude each other")
 	}
+	if o.removeState && !o.undo {
+		return exit.New(exit.Usage, "--remove-state goes with --undo")
+	}
 	// Hooks and the unit are run from any directory: they need absolute paths.
 	for _, path := range []*string{&g.configFile, &g.pgpoolConf} {
 		if *path == "" {
@@ -99,7 +115,15 @@ func (g *globals) runSetup(ctx context.Context, o setupOptions) error {
 	if o.setup.UnitDir == "auto" {
 		o.setup.UnitDir = wantedUnitDir()
 	}
-	p, err := setup.Make(ctx, o.setup)
+	var p *setup.Plan
+	if o.undo {
+		p, err = setup.Undo(ctx, o.setup, o.removeState)
+	} else {
+		p, err = setup.Make(ctx, o.setup)
+	}
+	if exit.Code(err) == exit.Refused {
+		return err
+	}
 	if err != nil {
 		return exit.With(exit.Usage, err)
 	}

@@ -24,15 +24,17 @@ import (
 
 // plainPool is a pool as a person has it who never heard of repool: no role, no
 // rules, no PCP user, no hooks, and Pgpool-II's defaults.
-func plainPool(t *testing.T) *lab.Lab {
+func plainPool(t *testing.T, o lab.Options) *lab.Lab {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l, err := lab.Up(ctx, lab.Options{Standbys: 1, Log: t.Output(), Pgpool: map[string]string{
+	o.Standbys, o.Log = 1, t.Output()
+	o.Pgpool = map[string]string{
 		"health_check_period": "0", "health_check_user": "nobody", "health_check_password": "",
 		"auto_failback": "on", "failover_on_backend_shutdown": "on", "search_primary_node_timeout": "300",
 		"backend_application_name0": "", "backend_application_name1": "", "backend_data_directory1": "",
-	}})
+	}
+	l, err := lab.Up(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +92,7 @@ func command(t *testing.T, args ...string) (code int, out string) {
 // TestSetupMakesAPlainPoolReady is the way of a person with an existing pool:
 // check finds what is missing, setup --apply makes it, check is content.
 func TestSetupMakesAPlainPoolReady(t *testing.T) {
-	l := plainPool(t)
+	l := plainPool(t, lab.Options{})
 	program := installProgram(t, l)
 	yaml := filepath.Join(l.Dir, "etc-repool", "repool.yaml")
 	common := []string{"--pgpool-conf", l.Pgpools[0].Conf}
@@ -138,6 +140,7 @@ func TestSetupMakesAPlainPoolReady(t *testing.T) {
 	if err := lab.WaitFor(ctx, "check to be content", try); err != nil {
 		t.Fatal(err)
 	}
+	labLogin(t, l)
 	healthChecked(ctx, t, l)
 
 	done := tree(t, l)
@@ -147,7 +150,7 @@ func TestSetupMakesAPlainPoolReady(t *testing.T) {
 	if again := tree(t, l); !maps.Equal(done, again) {
 		t.Error("setup --apply once more has changed files")
 	}
-	heals(t, l, program, yaml)
+	heals(t, l, program, yaml, 0)
 }
 
 // installProgram puts repool where Pgpool-II's user can run it.
@@ -171,8 +174,8 @@ func installProgram(t *testing.T, l *lab.Lab) string {
 	return program
 }
 
-// heals proves what all of it is for: the primary is killed, and comes back.
-func heals(t *testing.T, l *lab.Lab, program, yaml string) {
+// heals proves what all of it is for: each primary in turn is killed, and comes back.
+func heals(t *testing.T, l *lab.Lab, program, yaml string, primaries ...int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -198,14 +201,16 @@ func heals(t *testing.T, l *lab.Lab, program, yaml string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.KillNode(ctx, 0); err != nil {
-		t.Fatal(err)
-	}
-	if now, err := l.WaitNewPrimary(ctx, 0); err != nil || now != 1 {
-		t.Fatalf("node %d is primary: %v", now, err)
-	}
-	if err := l.WaitHealthy(ctx); err != nil {
-		t.Fatal(err)
+	for _, old := range primaries {
+		if err := l.KillNode(ctx, old); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := l.WaitNewPrimary(ctx, old); err != nil || now != 1-old {
+			t.Fatalf("node %d is primary: %v", now, err)
+		}
+		if err := l.WaitHealthy(ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if code, _ := command(t, "check", "--config", yaml); code != exit.OK {
 		t.Errorf("check after a failover: status %d", code)
@@ -290,15 +295,7 @@ func noSecrets(t *testing.T, l *lab.Lab, printed string) {
 // and still has it attached.
 func healthChecked(ctx context.Context, t *testing.T, l *lab.Lab) {
 	t.Helper()
-	// The lab's own login again: Pgpool-II takes several lines for one user.
-	conf := filepath.Join(l.Pgpools[0].Dir, "pcp.conf")
-	text, err := os.ReadFile(conf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := md5.Sum([]byte(l.Passwords["pcp"]))
-	put(t, conf, string(text)+"repool:"+hex.EncodeToString(sum[:])+"\n")
-	err = lab.WaitFor(ctx, "Pgpool-II's health checks to pass", func(ctx context.Context) error {
+	err := lab.WaitFor(ctx, "Pgpool-II's health checks to pass", func(ctx context.Context) error {
 		return pcp.With(ctx, l.PCP(0), func(c *pcp.Conn) error {
 			for _, n := range l.Nodes {
 				h, err := c.HealthStats(ctx, n.ID)
@@ -321,4 +318,16 @@ func healthChecked(ctx context.Context, t *testing.T, l *lab.Lab) {
 		}
 		t.Error(err)
 	}
+}
+
+// labLogin makes the lab's own PCP login valid again: Pgpool-II takes several lines for one user.
+func labLogin(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	conf := filepath.Join(l.Pgpools[0].Dir, "pcp.conf")
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := md5.Sum([]byte(l.Passwords["pcp"]))
+	put(t, conf, string(text)+"repool:"+hex.EncodeToString(sum[:])+"\n")
 }

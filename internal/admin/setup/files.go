@@ -140,10 +140,20 @@ func (m *maker) edit(id, subject, what string, e *fileEdit, lines []string) {
 		return
 	}
 	m.add(Item{ID: id, Subject: subject, What: what, File: e.path, Lines: lines,
-		do: func(_ context.Context, i *Item) (err error) {
-			i.Backup, err = e.write(m.o.Suffix)
-			return err
-		}})
+		do: func(_ context.Context, i *Item) error { return m.write(i, e) }})
+}
+
+// write records an edit and makes it.
+func (m *maker) write(i *Item, e *fileEdit) (err error) {
+	backup := ""
+	if e.exists {
+		backup = e.path + m.o.Suffix
+	}
+	if err := m.noteFile(i.ID, e.path, backup, e.before, e.after); err != nil {
+		return err
+	}
+	i.Backup, err = e.write(m.o.Suffix)
+	return err
 }
 
 // plus marks lines as new.

@@ -115,7 +115,7 @@ func (m *maker) hbaItem(n *check.NodeFacts, lines []string) error {
 	m.add(Item{ID: "hba", Subject: n.Subject(), What: "let repool and the standbys connect from every node", File: path,
 		Lines: plus(strings.Join(lines, "\n")), SQL: []string{"SELECT pg_reload_conf()"},
 		do: func(ctx context.Context, i *Item) (err error) {
-			if i.Backup, err = e.write(m.o.Suffix); err != nil {
+			if err = m.write(i, e); err != nil {
 				return err
 			}
 			var bad string

@@ -14,6 +14,9 @@ import (
 
 const pgpoolSubject = "pgpool"
 
+// pgpoolConfID is the item that edits pgpool.conf and what it includes.
+const pgpoolConfID = "pgpool-conf"
+
 // set notes a setting for pgpool.conf.
 func (m *maker) set(name, value string) {
 	m.settings = append(m.settings, [2]string{name, value})
@@ -163,11 +166,16 @@ func (m *maker) pgpoolConf(context.Context) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	m.add(Item{ID: "pgpool-conf", Subject: pgpoolSubject, What: "let Pgpool-II call repool, and do nothing on its own",
+	m.add(Item{ID: pgpoolConfID, Subject: pgpoolSubject, What: "let Pgpool-II call repool, and do nothing on its own",
 		File: m.facts.Pool.PgpoolConf, Lines: changeLines(changes),
 		do: func(ctx context.Context, i *Item) error {
 			if err := m.trySettings(ctx); err != nil {
 				return err
+			}
+			for _, e := range edit.Edits() {
+				if err := m.noteFile(i.ID, e.Path, e.Path+m.o.Suffix, e.Before, e.After); err != nil {
+					return err
+				}
 			}
 			written, err := edit.Write(m.o.Suffix)
 			for _, w := range written {

@@ -86,6 +86,8 @@ type maker struct {
 	md5 map[string]bool
 	// settings are the changes to pgpool.conf, in order.
 	settings [][2]string
+	// record is what setup has done so far.
+	record *record
 	// reload says that Pgpool-II must reread something.
 	reload bool
 	// handled are the checks whose findings have an item of their own, by id, or by
@@ -95,6 +97,26 @@ type maker struct {
 
 // Make looks at the pool and returns what has to be done.
 func Make(ctx context.Context, o Options) (*Plan, error) {
+	m, err := newMaker(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range []func(context.Context) error{
+		m.stateDir, m.roles, m.hba, m.pcpUser, m.checkUsers, m.repoolYAML, m.sshKeys, m.recovery, m.shims, m.pgpoolConf,
+		m.unit,
+	} {
+		if err := part(ctx); err != nil {
+			m.disconnect()
+			return nil, err
+		}
+	}
+	m.reloadPgpool()
+	m.rest()
+	return &Plan{Items: m.items, close: m.disconnect}, nil
+}
+
+// newMaker looks at the pool.
+func newMaker(ctx context.Context, o Options) (*maker, error) {
 	own, err := o.fill()
 	if err != nil {
 		return nil, err
@@ -109,19 +131,11 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 	m := &maker{o: o, own: own, facts: facts, admin: map[topology.NodeID]*pgx.Conn{}, files: map[string]*fileEdit{},
 		secrets: map[string]secret{}, md5: map[string]bool{}, logins: map[topology.NodeID]check.LoginResult{},
 		handled: map[string]bool{}}
-	m.connect(ctx)
-	for _, part := range []func(context.Context) error{
-		m.stateDir, m.roles, m.hba, m.pcpUser, m.checkUsers, m.repoolYAML, m.sshKeys, m.recovery, m.shims, m.pgpoolConf,
-		m.unit,
-	} {
-		if err := part(ctx); err != nil {
-			m.disconnect()
-			return nil, err
-		}
+	if m.record, err = readRecord(facts.Pool.File); err != nil {
+		return nil, err
 	}
-	m.reloadPgpool()
-	m.rest()
-	return &Plan{Items: m.items, close: m.disconnect}, nil
+	m.connect(ctx)
+	return m, nil
 }
 
 func (m *maker) add(i Item) { m.items = append(m.items, i) }

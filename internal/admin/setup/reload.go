@@ -29,12 +29,15 @@ func (m *maker) reloadPgpool() {
 }
 
 // doReload asks over PCP, and waits until the new settings are in effect.
-func (m *maker) doReload(ctx context.Context, _ *Item) error {
+func (m *maker) doReload(ctx context.Context, i *Item) error {
 	if err := m.checksWork(ctx); err != nil {
 		return err
 	}
 	conf, err := m.facts.Pool.PCP.Config()
 	if err != nil {
+		return err
+	}
+	if err := m.noteRunning(ctx, i.ID, conf); err != nil {
 		return err
 	}
 	if err := pcp.With(ctx, conf, func(c *pcp.Conn) error { return c.Reload(ctx, pcp.ScopeLocal) }); err != nil {
@@ -54,6 +57,35 @@ func (m *maker) doReload(ctx context.Context, _ *Item) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// noteRunning records what Pgpool-II runs with, for Undo: a reload does not bring a default back when the line that
+// set something is gone (seen on 4.3).
+func (m *maker) noteRunning(ctx context.Context, id string, conf pcp.Config) error {
+	running, err := runningSettings(ctx, conf)
+	if err != nil {
+		return err
+	}
+	e := &entry{ID: id, Running: map[string]string{}}
+	for _, s := range m.settings {
+		if value, known := running[s[0]]; known && !strings.Contains(s[0], "password") {
+			e.Running[s[0]] = value
+		}
+	}
+	return m.record.add(e)
+}
+
+// runningSettings are Pgpool-II's settings in effect, by name.
+func runningSettings(ctx context.Context, conf pcp.Config) (map[string]string, error) {
+	out := map[string]string{}
+	err := pcp.With(ctx, conf, func(c *pcp.Conn) error {
+		all, err := c.PoolStatus(ctx)
+		for _, s := range all {
+			out[s.Name] = s.Value
+		}
+		return err
+	})
+	return out, err
 }
 
 func (m *maker) reloadPending(ctx context.Context, conf pcp.Config) (pending bool, err error) {

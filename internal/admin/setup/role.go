@@ -49,6 +49,7 @@ func (m *maker) roles(ctx context.Context) error {
 		return nil
 	}
 	var sql, shown []string
+	var undo []*sqlChange
 	var roles []*role
 	for _, r := range m.wanted() {
 		if err := r.read(ctx, conn); err != nil {
@@ -63,11 +64,14 @@ func (m *maker) roles(ctx context.Context) error {
 			return err
 		}
 		sql, shown = append(sql, s...), append(shown, say...)
+		if len(s) > 0 {
+			undo = append(undo, r.undo(m.facts.Pool.Database.DBName, set))
+		}
 		m.md5[r.login.User] = r.exists && r.password && !r.scram
 		roles = append(roles, r)
 	}
 	m.passfileItems(roles)
-	m.roleItem(node.String(), conn, sql, shown)
+	m.roleItem(node.String(), conn, sql, shown, undo)
 	for _, id := range []string{"pgpass", "role-monitor", "role-checkpoint", "role-rewind", "role-promote", "role-slots",
 		"replication-role", "replication-login"} {
 		m.handled[id] = true
@@ -75,14 +79,19 @@ func (m *maker) roles(ctx context.Context) error {
 	return nil
 }
 
-func (m *maker) roleItem(node string, conn *pgx.Conn, sql, shown []string) {
+func (m *maker) roleItem(node string, conn *pgx.Conn, sql, shown []string, undo []*sqlChange) {
 	if len(sql) == 0 {
 		return
 	}
 	m.add(Item{ID: "database-role", Subject: "node " + node,
 		What: "give repool's roles the privileges they need, and no more",
 		SQL:  shown,
-		do: func(ctx context.Context, _ *Item) error {
+		do: func(ctx context.Context, i *Item) error {
+			for _, u := range undo {
+				if err := m.record.add(&entry{ID: i.ID, SQL: u}); err != nil {
+					return err
+				}
+			}
 			return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 				for i, s := range sql {
 					if _, err := tx.Exec(ctx, s); err != nil {
@@ -226,4 +235,32 @@ func (r *role) statements(s secret, setPassword bool) (sql, shown []string, err 
 		say("GRANT EXECUTE ON FUNCTION %s TO %s", strings.Join(missing, ", "), name)
 	}
 	return sql, shown, nil
+}
+
+// undo is what takes the role's statements back. It is asked before they are run.
+func (r *role) undo(db string, setPassword bool) *sqlChange {
+	name := pgx.Identifier{r.login.User}.Sanitize()
+	c := &sqlChange{DB: db, Role: r.login.User, Created: !r.exists}
+	if c.Created {
+		c.Undo = []string{"DROP OWNED BY " + name, "DROP ROLE " + name}
+		return c
+	}
+	say := func(unless bool, statement string) {
+		if !unless {
+			c.Undo = append(c.Undo, statement)
+		}
+	}
+	if r.database && !r.super {
+		for _, fn := range check.Functions {
+			say(r.functions[fn], "REVOKE EXECUTE ON FUNCTION "+fn+" FROM "+name)
+		}
+		say(r.checkpoint, "REVOKE pg_checkpoint FROM "+name)
+		say(r.monitor, "REVOKE pg_monitor FROM "+name)
+	}
+	say(r.canLogin, "ALTER ROLE "+name+" NOLOGIN")
+	say(r.replication || r.super, "ALTER ROLE "+name+" NOREPLICATION")
+	if setPassword {
+		c.Lost = "role " + r.login.User + " keeps the password that setup gave it: the one from before is not known"
+	}
+	return c
 }

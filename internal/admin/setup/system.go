@@ -26,8 +26,15 @@ func (m *maker) stateDir(context.Context) error {
 	m.handled["state-directory"] = true
 	m.add(Item{ID: "state-directory", Subject: "controller", What: "create the state directory for " + m.own.name,
 		File: dir, Lines: []string{"+ " + dir + "/"},
-		do: func(context.Context, *Item) error {
-			err := makeParents(dir)
+		do: func(_ context.Context, i *Item) error {
+			dirs := missingParents(dir)
+			if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+				dirs = append(dirs, dir)
+			}
+			err := m.record.add(&entry{ID: i.ID, Dirs: dirs})
+			if err == nil {
+				err = makeParents(dir)
+			}
 			if err == nil {
 				err = os.Mkdir(dir, 0o700)
 			}
@@ -77,6 +84,9 @@ func (m *maker) shims(context.Context) error {
 		Lines: lines,
 		do: func(ctx context.Context, i *Item) error {
 			if err := m.tryProgram(ctx, data); err != nil { // before an older script makes way
+				return err
+			}
+			if err := m.record.add(&entry{ID: i.ID, ShimDirs: append(hooks, data...)}); err != nil {
 				return err
 			}
 			done, err := hook.InstallShims(hooks, data, m.facts.Program, m.configPath())
@@ -136,8 +146,12 @@ func (m *maker) recovery(ctx context.Context) error {
 		m.add(Item{ID: "recovery-extension", Subject: p.Subject(),
 			What: "create the functions of online recovery in database " + r.Database,
 			SQL:  []string{"CREATE EXTENSION pgpool_recovery"},
-			do: func(ctx context.Context, _ *Item) error {
+			do: func(ctx context.Context, i *Item) error {
 				conn, err := m.dial(ctx, p.Conf, r.Database)
+				if err == nil {
+					err = m.record.add(&entry{ID: i.ID, SQL: &sqlChange{DB: r.Database,
+						Undo: []string{"DROP EXTENSION IF EXISTS pgpool_recovery"}}})
+				}
 				if err != nil {
 					return err
 				}

@@ -76,6 +76,9 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// beforeRepool and a time end the name under which a script is kept that a shim replaced.
+const beforeRepool = ".before-repool-"
+
 // Change is what InstallShims did, or would have to do, to one file.
 type Change struct {
 	Path string `json:"path"`
@@ -136,7 +139,7 @@ func (s Shim) put(dir string, install bool) (c Change, changed bool, err error) 
 			return c, false, nil
 		}
 		if !bytes.Contains(old, []byte(config.ShimMark)) {
-			c.Backup = c.Path + ".before-repool-" + time.Now().UTC().Format("20060102T150405")
+			c.Backup = c.Path + beforeRepool + time.Now().UTC().Format("20060102T150405")
 		}
 	case !errors.Is(err, os.ErrNotExist):
 		return c, false, err

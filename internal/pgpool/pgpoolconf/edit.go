@@ -56,6 +56,20 @@ func (e *Editor) File() *File { return e.file }
 // Changes lists what was changed so far, in the order of the calls.
 func (e *Editor) Changes() []Change { return append([]Change(nil), e.changes...) }
 
+// Edited is a file's text before and after an Editor's changes.
+type Edited struct{ Path, Before, After string }
+
+// Edits are the files that Write would replace.
+func (e *Editor) Edits() []Edited {
+	var out []Edited
+	for _, s := range e.file.sources {
+		if text := s.text(); text != e.before[s.path] {
+			out = append(out, Edited{Path: s.path, Before: e.before[s.path], After: text})
+		}
+	}
+	return out
+}
+
 // Set makes value the one that Pgpool-II takes for name. Where the name is set,
 // the value of its last line changes, in whichever file that stands; otherwise a
 // line is added under Marker in the main file. The result is parsed again: when
