@@ -46,7 +46,15 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, cfg.network(), cfg.Addr())
 	if err != nil {
-		return nil, fmt.Errorf("pcp %s: connect: %w", cfg.Addr(), timeoutCause(ctx, err))
+		var op *net.OpError
+		var sys *os.SyscallError
+		switch { // without the address, which stands before it
+		case errors.As(err, &sys):
+			err = sys.Err
+		case errors.As(err, &op):
+			err = op.Err
+		}
+		return nil, fmt.Errorf("pcp %s: %w", cfg.Addr(), timeoutCause(ctx, err))
 	}
 	return handshake(ctx, nc, cfg)
 }

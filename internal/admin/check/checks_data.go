@@ -160,7 +160,8 @@ func checkWorkDir(f *Facts, r *results) {
 func checkPGPass(f *Facts, r *results) {
 	logins := func(login func(*NodeFacts) LoginResult) bool {
 		for i := range f.Nodes {
-			if !f.Nodes[i].SQL.Refused && !login(&f.Nodes[i]).OK() {
+			l := login(&f.Nodes[i])
+			if !f.Nodes[i].SQL.Refused && !l.Away && !l.OK() {
 				return false
 			}
 		}

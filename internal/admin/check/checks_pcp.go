@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"strings"
 )
 
 var pcpChecks = []Check{
@@ -24,7 +23,7 @@ func checkPCP(f *Facts, r *results) {
 	}
 	remedy := fmt.Sprintf("add to pcp.conf the output of: pg_md5 -p -u %s   # and the password to %s; repool setup "+
 		"--apply does both", l.User, f.Files.PCPPass.Path)
-	if strings.Contains(l.Err, "connect") {
+	if l.Away {
 		remedy = "systemctl start pgpool2, or set pgpool.pcp in repool.yaml to where PCP listens"
 	}
 	r.problem(Finding{Subject: pgpoolSubject,
@@ -37,9 +36,12 @@ func checkPeers(f *Facts, r *results) {
 			r.ok(pgpoolSubject, "the Pgpool-II at "+p.Endpoint+" answers")
 			continue
 		}
-		r.problem(Finding{Subject: pgpoolSubject,
-			Found:  fmt.Sprintf("PCP user %s at the other Pgpool-II %s: %s", p.PCP.User, p.Endpoint, p.PCP.Err),
-			Remedy: "add the user to its pcp.conf and a line for " + p.Endpoint + " to " + f.Files.PCPPass.Path})
+		remedy := "add the user to its pcp.conf and a line for " + p.Endpoint + " to " + f.Files.PCPPass.Path
+		if p.PCP.Away {
+			remedy = "start it, or correct pgpool.peers in repool.yaml"
+		}
+		r.problem(Finding{Subject: pgpoolSubject, Remedy: remedy,
+			Found: fmt.Sprintf("PCP user %s at the other Pgpool-II %s: %s", p.PCP.User, p.Endpoint, p.PCP.Err)})
 	}
 	if len(f.Pgpool.Peers) > 0 && f.Pool.Pgpool.UseWatchdog {
 		r.warn(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"),

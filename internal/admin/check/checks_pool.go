@@ -135,8 +135,9 @@ func checkUser(f *Facts, r *results, kind string, login func(*NodeFacts) LoginRe
 		case l.User == "":
 			r.problem(Finding{Subject: n.Subject(), At: at, Found: kind + "_user is empty",
 				Remedy: line(kind+"_user", f.Pool.Database.User)})
-		case n.SQL.Refused || !l.Tried:
-			// The server is down, or the password is encrypted: unknown.
+		case n.SQL.Refused || l.Away || !l.Tried:
+			// The server is not reached, which checkLogin says, or the password is encrypted:
+			// unknown.
 		case l.Err != "":
 			r.problem(Finding{Subject: n.Subject(), At: at,
 				Found: fmt.Sprintf("%s_user %s cannot log in: %s", kind, l.User, l.Err),

@@ -49,6 +49,14 @@ func checkLogin(f *Facts, r *results) {
 			found.Remedy = "repool plan   # shows what repool would do"
 			r.warn(found)
 			continue
+		case l.NoName:
+			found.Found = l.Err
+			found.Remedy = fmt.Sprintf("getent hosts %s   # no output: correct backend_hostname%s in pgpool.conf, or the "+
+				"name in DNS", n.Conf.Host, n.Conf.ID)
+		case l.Away:
+			found.Found = "the server cannot be reached: " + l.Err
+			found.Remedy = fmt.Sprintf("pg_isready -h %s -p %d   # no response: the host, its network or its firewall",
+				PassHost(n.Conf.Host), n.Conf.Port)
 		case l.Code == postgres.InvalidPassword || l.Code == "28000":
 			found.Found = fmt.Sprintf("role %s cannot log in: %s", l.User, l.Err)
 			found.Remedy = fmt.Sprintf("CREATE ROLE %s LOGIN REPLICATION PASSWORD '…';   -- on the primary, the password "+
@@ -243,7 +251,8 @@ func checkReplicationLogin(f *Facts, r *results) {
 		n := &f.Nodes[i]
 		l := n.Replication
 		switch {
-		case n.SQL.Refused || !l.Tried:
+		case n.SQL.Refused || l.Away || !l.Tried:
+			// checkLogin says why.
 		case l.OK():
 			r.ok(n.Subject(), l.User+" opens a replication connection")
 		default:

@@ -89,7 +89,13 @@ type LoginResult struct {
 	User  string
 	// Err is empty when the login worked; Code is PostgreSQL's SQLSTATE.
 	Err, Code string
+	// Away: no server answered that could have judged user and password. NoName: its
+	// host name cannot be resolved.
+	Away, NoName bool
 }
+
+// Failed says that a server answered, and did not let the user in.
+func (l LoginResult) Failed() bool { return l.Tried && l.Err != "" && !l.Away }
 
 // OK says whether the login was tried and worked.
 func (l LoginResult) OK() bool { return l.Tried && l.Err == "" }

@@ -49,7 +49,10 @@ func (g *gatherer) pcp(ctx context.Context, e config.PCP, use func(*pcp.Conn) er
 		err = pcp.With(ctx, conf, use)
 	}
 	if err != nil {
-		l.Err = strings.Join(strings.Fields(err.Error()), " ") // one line
+		l.Away = !errors.Is(err, pcp.ErrAuth) && !errors.Is(err, pcp.ErrNoPassword)
+		// One line, without the address, which stands beside it.
+		text := strings.Join(strings.Fields(err.Error()), " ")
+		l.Err = strings.TrimPrefix(text, "pcp "+conf.Addr()+": ")
 	}
 	return l
 }

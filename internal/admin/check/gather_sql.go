@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -37,7 +38,9 @@ func (g *gatherer) sql(ctx context.Context, n config.NodeConf) SQLFacts {
 // fail notes why a login did not work.
 func (l *LoginResult) fail(err error) {
 	if err != nil {
+		var dns *net.DNSError
 		l.Code, l.Err = postgres.SQLState(err), postgres.Cause(err)
+		l.Away, l.NoName = postgres.Refused(err) || postgres.Unreached(err), errors.As(err, &dns)
 	}
 }
 

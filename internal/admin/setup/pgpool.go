@@ -84,7 +84,7 @@ func (m *maker) checkFails(kind string) bool {
 		if kind == "sr_check" {
 			l = n.SRCheck
 		}
-		if l.User == "" || l.Tried && l.Err != "" && !n.SQL.Refused {
+		if l.User == "" || l.Failed() && !n.SQL.Refused {
 			return true
 		}
 	}

@@ -128,7 +128,7 @@ func checksFail(f *check.Facts) error {
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		for _, l := range []check.LoginResult{n.HealthCheck, n.SRCheck} {
-			if l.Tried && l.Err != "" && !n.SQL.Refused {
+			if l.Failed() && !n.SQL.Refused {
 				return fmt.Errorf("%s cannot log in to %s: %s", l.User, n.Subject(), l.Err)
 			}
 		}

@@ -170,7 +170,7 @@ func (m *maker) password(r *role) (set bool, err error) {
 
 // loginsFail says whether a role cannot log in to a server that answers.
 func (m *maker) loginsFail(roles []*role) bool {
-	return m.anyLogin(roles, func(l check.LoginResult) bool { return l.Tried && l.Err != "" })
+	return m.anyLogin(roles, func(l check.LoginResult) bool { return l.Failed() })
 }
 
 func (m *maker) wrongPassword(r *role) bool {

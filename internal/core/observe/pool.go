@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -78,7 +79,9 @@ func (r *PCPReader) View(ctx context.Context) topology.PoolView {
 		r.setAlone(time.Time{})
 		// Half a view counts as none: a node that is missing from it is not detached.
 		v.Silent = errors.Is(err, context.DeadlineExceeded)
-		v.Err, v.Nodes, v.Primary, v.Watchdog = err.Error(), nil, topology.NoNode, topology.Watchdog{}
+		// The address is the view's Endpoint.
+		v.Err = strings.TrimPrefix(err.Error(), "pcp "+r.Endpoint()+": ")
+		v.Nodes, v.Primary, v.Watchdog = nil, topology.NoNode, topology.Watchdog{}
 	}
 	return v
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -97,6 +99,29 @@ type kindError struct {
 func (e *kindError) Error() string   { return e.msg }
 func (e *kindError) Unwrap() []error { return e.kinds }
 
+// noAnswer is said of an agent that is silent.
+const noAnswer = "no answer in time"
+
+// causeOf is why the agent was not reached, once: the address stands before it.
+func causeOf(ce *connect.Error) string {
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case connect.IsWireError(ce): // the agent's own words
+	case ce.Code() == connect.CodeDeadlineExceeded:
+		return noAnswer
+	case errors.As(ce, &dns):
+		return "the host name " + dns.Name + " cannot be resolved: " + dns.Err
+	case errors.As(ce, &op) && op.Op == "dial" && errors.Is(op, syscall.ENOENT):
+		return "there is no such socket"
+	case errors.As(ce, &op) && op.Op == "dial" && !op.Timeout():
+		return strings.TrimPrefix(op.Err.Error(), "connect: ")
+	case errors.As(ce, &op) && op.Op == "dial":
+		return noAnswer
+	}
+	return ce.Message()
+}
+
 // err turns an error of the transport into one of the contract, or into one
 // that names the agent.
 func (c *client) err(err error) error {
@@ -104,7 +129,7 @@ func (c *client) err(err error) error {
 	if err == nil || !errors.As(err, &ce) {
 		return err
 	}
-	e := &kindError{msg: ce.Message()}
+	e := &kindError{msg: causeOf(ce)}
 	for _, k := range errorKinds {
 		if slices.Contains(ce.Meta().Values(errorHeader), k.name) {
 			e.kinds = append(e.kinds, k.err)
@@ -121,7 +146,7 @@ func (c *client) err(err error) error {
 		e.kinds = []error{context.DeadlineExceeded}
 	case errors.Is(ce, errNotAgent):
 		e.msg = errNotAgent.Error()
-	case code == connect.CodeUnavailable:
+	case code == connect.CodeUnavailable && e.msg != noAnswer:
 		e.msg = "no answer: " + e.msg
 	case code == connect.CodeInvalidArgument: // one side's codec refuses the message
 		if connect.IsWireError(ce) {

@@ -116,6 +116,22 @@ const (
 	CannotConnectNow      = "57P03"
 )
 
+// Unreached says that no server has answered: its name, the network or its silence
+// is in the way. Such an error says nothing of the role or its password.
+func Unreached(err error) bool {
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case err == nil || SQLState(err) != "":
+		return false
+	case Refused(err), errors.As(err, &dns), errors.As(err, &op) && op.Op == "dial":
+		return true
+	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
+		return true
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
 // Refused tells a server that certainly accepts no connections now from one that
 // is merely silent: nothing listens, or it says itself that it is starting up,
 // shutting down or has crashed.

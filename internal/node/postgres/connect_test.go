@@ -82,7 +82,7 @@ func TestConnectError(t *testing.T) {
 	dir := t.TempDir()
 	err := connect(t.Context(), dir, 5432, 0)
 	is(err, "connect to "+dir+"/.s.PGSQL.5432 as repool: there is no such socket")
-	if !Refused(err) {
+	if !Refused(err) || !Unreached(err) {
 		t.Error("no socket does not count as refused")
 	}
 
@@ -101,7 +101,7 @@ func TestConnectError(t *testing.T) {
 	host, port = listener(t, refuses(InvalidPassword, `password authentication failed for user "repool"`))
 	err = connect(t.Context(), host, port, 0)
 	is(err, "connect to "+address(host, port)+` as repool: password authentication failed for user "repool"`)
-	if Refused(err) || SQLState(err) != InvalidPassword {
+	if Refused(err) || Unreached(err) || SQLState(err) != InvalidPassword {
 		t.Errorf("a wrong password: refused %v, code %s", Refused(err), SQLState(err))
 	}
 
@@ -112,8 +112,8 @@ func TestConnectError(t *testing.T) {
 	})
 	err = connect(t.Context(), host, port, 50*time.Millisecond)
 	is(err, "connect to "+address(host, port)+" as repool: no answer in time")
-	if Refused(err) {
-		t.Error("silence counts as refused")
+	if Refused(err) || !Unreached(err) {
+		t.Error("silence counts as refused, or as an answer")
 	}
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -128,6 +128,11 @@ func TestConnectError(t *testing.T) {
 	is(err, "connect to "+address("127.0.0.1", port)+" as repool: connection refused")
 	if !Refused(err) || !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Error("a closed port does not count as refused")
+	}
+
+	resolve := &net.DNSError{Name: "db9", Err: "no such host"}
+	if !Unreached(&ConnectError{Err: resolve}) || Unreached(nil) {
+		t.Error("a name that cannot be resolved counts as an answer")
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
