@@ -13,7 +13,7 @@ WORLDS   ?= 10000
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
 .PHONY: all deps deps-test build demo test test-all ci lint soak scenarios sim sim-docs crashpoints chaos hosts \
-	bench fuzz clean
+	bench bench-wal fuzz clean
 
 all: build
 
@@ -74,8 +74,12 @@ chaos: deps build ## a pool broken at random for CHAOS_TIME; CHAOS='--seed 7 --s
 hosts: deps-test build ## every node on a host of its own, in network namespaces: as root only; RUN=Delay for some
 	$(GO) test ./test/hosts -run '$(RUN)' -parallel 3 -timeout 25m $(TESTARGS)
 
-bench: deps build ## side by side with the same steps by hand
+bench: deps build bench-wal ## side by side with the same steps by hand
 	$(LAB) bench
+
+bench-wal: ## reading 100 GB of WAL, and listing ten million lost commits: time and memory; 3 GB in TMPDIR
+	$(GO) test ./internal/node/pgdata ./internal/node/vault -run '^$$' -bench 'CheckpointSearch|Report' -benchtime 1x \
+		-p 1 -timeout 30m
 
 fuzz: ## every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)

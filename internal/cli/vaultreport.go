@@ -16,10 +16,12 @@ func newVaultReportCommand(g *globals) *cobra.Command {
 		Use:   "report NODE ENTRY",
 		Short: "Print the report of one vault entry as JSON: each lost commit",
 		Long: `Prints what is known of each transaction of the entry: its commit time, the
-relations it wrote to, and how many rows.
+relations it wrote to, and how many rows. A report of more than 64 MiB (some 400,000
+commits) is not sent: the message names the file on the node's host.
 
 EXIT STATUS
-  0 printed   2 wrong usage   4 the node's agent does not answer, or has no such entry`,
+  0 printed   2 wrong usage   4 the node's agent does not answer, has no such entry, or
+  the report is too long to be sent`,
 		Example:           "  repool vault report 1 20260501T030201-n1 | jq '.commits | length'",
 		ValidArgsFunction: g.completeNode(),
 		Args:              terminal.Args,

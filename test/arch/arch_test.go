@@ -40,6 +40,7 @@ var may = map[string]string{
 	"internal/show/history":   "internal/codes internal/core/topology internal/show/event",
 	"internal/node/agentapi":  "internal/codes internal/core/topology",
 	"test/fakes/virtual":      "",
+	"test/fakes/fakewal":      "internal/core/topology",                                       // only tests
 	"test/fakes/agentapitest": "internal/codes internal/core/topology internal/node/agentapi", // only tests
 	// Deciding and looking.
 	"internal/core/plan":    "internal/codes internal/core/topology",

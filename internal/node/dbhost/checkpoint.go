@@ -27,7 +27,7 @@ func (h *Host) lastCheckpoint(ctx context.Context, w *pgdata.WAL, c pgdata.Contr
 			}
 		}
 	}
-	of := searched{data: dataID(dir), history: w.History().Text(), tli: w.History().TLI, before: until}
+	of := searched{data: dataID(dir), history: w.History().Text(), before: until}
 	found, err := h.checkpoints.find(ctx, of, dir)
 	if err != nil {
 		return 0, missingWAL(err)
@@ -56,7 +56,6 @@ func missingWAL(err error) error {
 type searched struct {
 	data    string // topology.Inspection.DataID
 	history string
-	tli     topology.TimelineID
 	before  topology.LSN
 }
 

@@ -211,6 +211,8 @@ func (s *CheckpointSearch) Run(w *WAL) (Checkpoint, error) {
 		}
 		s.until = min(before.End, w.segStart(before.Start)+topology.LSN(w.seg))
 	}
+	w.scratch = new([3][]byte)
+	defer func() { w.scratch = nil }()
 	for s.until > 0 {
 		seg := w.segStart(s.until - 1)
 		found, ok, err := w.lastCheckpointIn(seg, s.until)
@@ -235,6 +237,7 @@ func (w *WAL) lastCheckpointIn(seg, until topology.LSN) (found Checkpoint, ok bo
 	for r.Start < until {
 		if c, is := parseCheckpoint(r); is {
 			found, ok = c, true
+			found.Record.raw = slices.Clone(r.raw) // it outlives the walk
 		}
 		if r.End >= until {
 			break

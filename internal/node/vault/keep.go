@@ -269,20 +269,15 @@ func (k *keeper) make(ctx context.Context) (topology.VaultEntry, error) {
 	}
 	onDisk := make(chan error, 1)
 	go func() { onDisk <- k.durable() }()
-	rep := k.report(ctx)
-	if err := <-onDisk; err != nil {
-		return k.entry, err
+	rep, err := k.report(ctx)
+	if err := errors.Join(<-onDisk, err); err != nil {
+		return k.entry, errors.Join(err, os.RemoveAll(k.tmp))
 	}
 	k.entry.Made = time.Now().UTC().Truncate(time.Second)
 	k.entry.Bytes = k.total
 	k.entry.Commits = rep.Totals.Commits
 	k.entry.Relations = rep.relations()
-	k.entry.Missing = strings.Join(k.missing, "; ")
-	k.entry.Complete = k.entry.Missing == ""
-	rep.Missing, rep.Complete = k.entry.Missing, k.entry.Complete
-	if err := writeJSON(filepath.Join(k.tmp, reportName), rep); err != nil {
-		return k.entry, err
-	}
+	k.entry.Missing, k.entry.Complete = rep.Missing, rep.Complete
 	m := manifest{Version: 1, Entry: k.entry, SegmentSize: k.control.SegmentSize, History: k.history,
 		State: k.control.State.String(), Checkpoint: k.control.CheckpointLSN, Redo: k.control.RedoLSN, Files: copied}
 	if err := writeJSON(filepath.Join(k.tmp, manifestName), m); err != nil {
@@ -297,12 +292,18 @@ func (k *keeper) make(ctx context.Context) (topology.VaultEntry, error) {
 }
 
 // room is an error unless the copy fits.
-func (k *keeper) room() error {
+func (k *keeper) room() error { return k.has(k.total + k.total/64 + 1<<20) }
+
+// spare is an error when the report begins to take what must stay free.
+func (k *keeper) spare() error { return k.has(0) }
+
+// has is an error unless so many bytes are free beside the headroom.
+func (k *keeper) has(bytes uint64) error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(k.Vault, &st); err != nil {
 		return fmt.Errorf("measure free space of the vault: %w", err)
 	}
-	free, need := st.Bavail*uint64(st.Bsize), k.total+k.total/64+1<<20+k.Headroom
+	free, need := st.Bavail*uint64(st.Bsize), bytes+k.Headroom
 	if free < need {
 		return fmt.Errorf("%w: %d bytes free in %s, %d needed with headroom", ErrNoSpace, free, k.Vault, need)
 	}

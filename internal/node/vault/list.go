@@ -42,12 +42,22 @@ func List(dir string, node topology.NodeID) ([]topology.VaultEntry, error) {
 	return all, nil
 }
 
-// ReadReport gives the report of one entry as it was written.
+// ErrTooLong is returned for a report that is too long to be sent.
+var ErrTooLong = errors.New("too long to be sent")
+
+// maxReport is the longest report that ReadReport gives, in bytes.
+const maxReport = 64 << 20
+
+// ReadReport gives the report of one entry as it was written, if it is not too long.
 func ReadReport(dir, id string) ([]byte, error) {
 	if !validID(id) {
 		return nil, fmt.Errorf("read a vault report: %q is no entry's name", id)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, id, reportName))
+	path := filepath.Join(dir, id, reportName)
+	if st, err := os.Stat(path); err == nil && st.Size() > maxReport {
+		return nil, fmt.Errorf("the report has %d MiB: %w; read %s on the node's host", st.Size()>>20, ErrTooLong, path)
+	}
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read a vault report: %w", err)
 	}

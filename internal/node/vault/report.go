@@ -5,19 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/pgdata"
 )
 
-// Report lists what was committed past the divergence point.
+// Report lists what was committed past the divergence point. There can be millions
+// of commits: the file is written as they are read, so its totals stand at its end.
 type Report struct {
+	ReportHead
+	Commits []Commit `json:"commits"`
+	ReportTail
+}
+
+// ReportHead is what is known before the WAL is read.
+type ReportHead struct {
 	Entry    string            `json:"entry"` // id of the vault entry
 	Node     topology.NodeID   `json:"node"`
 	SystemID topology.SystemID `json:"system_id"`
 	History  topology.History  `json:"history"`
 	Diverged topology.LSN      `json:"diverged"` // zero: not known
+}
+
+// ReportTail is what is known when it has been read.
+type ReportTail struct {
 	// RowsFrom is from where row changes were counted: a transaction that
 	// began before it has done more than is listed.
 	RowsFrom topology.LSN `json:"rows_from"`
@@ -25,7 +38,6 @@ type Report struct {
 	Complete bool         `json:"complete"`
 	Missing  string       `json:"missing,omitempty"`
 	Totals   Totals       `json:"totals"`
-	Commits  []Commit     `json:"commits"`
 }
 
 // Totals are over all commits of a report.
@@ -57,34 +69,54 @@ type Commit struct {
 }
 
 // report reads the copy, not the original: so it also proves the copy. What
-// cannot be told goes into k.missing; there is always a report.
-func (k *keeper) report(ctx context.Context) Report {
-	rep := Report{Entry: k.entry.ID, Node: k.Node, SystemID: k.control.SystemID, History: k.history,
-		Diverged: k.Diverged, End: k.End, Commits: []Commit{}, Totals: Totals{Relations: map[string]pgdata.RowCount{}}}
+// cannot be told goes into k.missing. An error means that there is no report.
+func (k *keeper) report(ctx context.Context) (ReportTail, error) {
+	out, err := createReport(filepath.Join(k.tmp, reportName), ReportHead{Entry: k.entry.ID, Node: k.Node,
+		SystemID: k.control.SystemID, History: k.history, Diverged: k.Diverged})
+	if err != nil {
+		return ReportTail{}, err
+	}
+	defer out.abandon()
+	out.spare = k.spare
+	rep := ReportTail{End: k.End, Totals: Totals{Relations: map[string]pgdata.RowCount{}}}
+	k.tell(ctx, out, &rep)
+	if err := context.Cause(ctx); err != nil {
+		return rep, err
+	}
+	rep.Missing = strings.Join(k.missing, "; ")
+	rep.Complete = rep.Missing == ""
+	return rep, out.finish(rep)
+}
+
+// tell writes the commits and fills rep with the rest.
+func (k *keeper) tell(ctx context.Context, out *reportFile, rep *ReportTail) {
 	miss := func(format string, args ...any) { k.missing = append(k.missing, fmt.Sprintf(format, args...)) }
 	w, err := pgdata.OpenWALDir(filepath.Join(k.tmp, walName), k.history.TLI, k.history, k.control.SegmentSize)
 	if err != nil {
 		miss("the WAL cannot be read: %v", err)
-		return rep
+		return
 	}
 	defer w.Close()
 	w.Expect(k.control)
+	w.StopWith(ctx)
 	if k.Diverged == 0 {
 		miss("where the node diverged is not known: every commit in its WAL is listed, lost or not")
 	} else if k.End != 0 && k.End <= k.Diverged {
 		rep.RowsFrom = k.End
-		return rep // nothing past the divergence point
+		return // nothing past the divergence point
 	}
 	from := k.entry.From
 	rep.RowsFrom = from
-	lost, err := k.list(ctx, w, from, &rep)
+	lost, err := k.list(w, from, out, rep)
 	if k.Diverged != 0 && from != k.Diverged && errors.Is(err, errNoBegin) {
 		// Nothing sound to begin with before the divergence point: the lost
 		// part itself may still be whole.
 		rep.RowsFrom = k.Diverged
-		lost, err = k.list(ctx, w, k.Diverged, &rep)
+		lost, err = k.list(w, k.Diverged, out, rep)
 	}
 	switch {
+	case out.err != nil:
+		return // told by finish
 	case err != nil:
 		miss("the WAL from %s on cannot be read: %v", from, err)
 	case lost.End.Beyond != 0:
@@ -99,14 +131,13 @@ func (k *keeper) report(ctx context.Context) Report {
 	if rep.End == 0 {
 		rep.End = lost.End.LSN
 	}
-	return rep
 }
 
 // errNoBegin: there is no valid record where the walk should begin.
 var errNoBegin = errors.New("no valid record there")
 
-// list walks the WAL and adds each commit to the report.
-func (k *keeper) list(ctx context.Context, w *pgdata.WAL, from topology.LSN, rep *Report) (pgdata.Lost, error) {
+// list walks the WAL and writes each commit to the report.
+func (k *keeper) list(w *pgdata.WAL, from topology.LSN, out *reportFile, rep *ReportTail) (pgdata.Lost, error) {
 	since := k.Diverged
 	lost, err := w.Transactions(from, since, func(t pgdata.Transaction) error {
 		c := Commit{XID: t.XID, Subxacts: t.Subxacts, LSN: t.LSN, Time: t.Time, GID: t.GID, DDL: t.Invalidations > 0}
@@ -128,12 +159,11 @@ func (k *keeper) list(ctx context.Context, w *pgdata.WAL, from topology.LSN, rep
 				rep.Totals.Deletes += n.Deletes
 			}
 		}
-		rep.Commits = append(rep.Commits, c)
 		rep.Totals.Commits++
 		if c.DDL {
 			rep.Totals.DDL++
 		}
-		return context.Cause(ctx)
+		return out.add(c)
 	})
 	if err != nil && lost.End.LSN == 0 && rep.Totals.Commits == 0 {
 		return lost, errors.Join(errNoBegin, err)
@@ -152,7 +182,7 @@ func (k *keeper) relation(rel pgdata.RelFile) string {
 }
 
 // relations is the number of changed rows of each relation.
-func (r Report) relations() map[string]int {
+func (r ReportTail) relations() map[string]int {
 	if len(r.Totals.Relations) == 0 {
 		return nil
 	}
