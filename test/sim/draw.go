@@ -116,6 +116,8 @@ func draw(d *dice, nodes int) []Fault {
 		add(t, "kill server", n, 0, "")
 		add(t, "die under an attach", 0, 60*second, "")
 	}
-	slices.SortStableFunc(all, func(a, b Fault) int { return int(a.At - b.At) })
-	return all
+	further := schedule{d: d, nodes: nodes, begin: t, all: all}
+	further.more()
+	slices.SortStableFunc(further.all, func(a, b Fault) int { return int(a.At - b.At) })
+	return further.all
 }

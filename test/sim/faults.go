@@ -216,7 +216,18 @@ var effects = []effect{
 		}
 	})},
 	{"resync asked", 3, false, func(w *World, n *node, _ Fault) { w.consent(n.ID) }, nil},
-	// Drawn by its own schedule only.
+	// Drawn by their own schedules only.
+	{"write directly", 0, false, locked(func(w *World, n *node, f Fault) {
+		if n.Writes() {
+			d := n.Server.Dir
+			size := uint64(0x200)
+			if f.Arg == "there" { // more than the pool writes meanwhile
+				size = 1 << 20
+			}
+			d.Tip = w.Write(d.Tip, fakehost.Commit, size)
+			d.Data = d.Tip
+		}
+	}), nil},
 	{"die under an attach", 0, true, locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = true }),
 		locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = false })},
 	{"watchdog flips", 2, true, locked(func(w *World, _ *node, _ Fault) { w.lead(1) }), locked(func(w *World, _ *node,

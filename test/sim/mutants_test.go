@@ -29,6 +29,11 @@ var mutants = []mutant{
 	{"go by timeline numbers, not by content", "P3", []edit{
 		{"core/topology/lineage.go", `case !sameRecord(*probe.Last, *record):`, `case false:`},
 		{"node/resync/steps_data.go", `(over || r.req.KeepOld):`, `false:`}}},
+	{"an uncompared line is the primary's if its timelines fit", "P3", []edit{
+		{"node/resync/steps_data.go", `|| p.Last == nil || r.req.ProvenTo == 0 {`, `|| p.Last == nil {`},
+		{"node/resync/steps_data.go", `return p.Last.End <= r.req.ProvenTo ||`, `return !p.Open ||`}}},
+	one("the vault of an uncompared line counts as all of it", "P3", "node/resync/steps_data.go",
+		`case r.req.ProvenTo == 0:`, `case false:`),
 	{"believe WAL that was received over another line's", "P3", []edit{
 		{"core/plan/fork.go", `if f.DataID == "" || p == nil || s == p || f.Primary != p.n.ID {`, `if true {`},
 		{"core/topology/lineage.go", `case probe.Overwritten != 0:`, `case false:`},

@@ -166,6 +166,8 @@ type NodeMemory struct {
 	AheadAt  time.Time           `json:"ahead_at"`
 	// Fork is what was proven of the node's data while its WAL could still tell.
 	Fork Fork `json:"fork,omitzero"`
+	// Compared is up to where its WAL was last proven to be the primary's.
+	Compared Compared `json:"compared,omitzero"`
 	// HealthySince is since when the node has passed P1 while attached.
 	HealthySince time.Time `json:"healthy_since"`
 	// Asked is set by `repool resync NODE`: the operator agrees to this method

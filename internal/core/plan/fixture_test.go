@@ -128,7 +128,11 @@ func (s *scene) standby(id, up topology.NodeID) *scene {
 func (s *scene) lineage(id, up topology.NodeID, v topology.Verdict) *scene {
 	s.node(id).Lineage = topology.Lineage{Source: topology.Source{At: s.now}, Primary: up, Verdict: v, Point: 0x5000000,
 		TLI: 1, Proof: "as the test says"}
+	if v == topology.LineageOnLine {
+		s.node(id).Lineage.ProvenTo = 0x5000000
+	}
 	if v == topology.LineageDiverged {
+		s.node(id).Lineage.ProvenTo = 0x5000000
 		s.node(id).Lineage.OwnBytes, s.node(id).Lineage.RewindWAL = 9000, true
 	}
 	return s

@@ -103,6 +103,6 @@ func (s *subject) forkedLineage(l topology.Lineage) topology.Lineage {
 		point, tli = l.Point, l.TLI
 	}
 	return topology.Lineage{Source: topology.Source{At: s.w.now}, Primary: s.w.primary.n.ID,
-		Verdict: topology.LineageDiverged, Point: point, TLI: tli,
+		Verdict: topology.LineageDiverged, Point: point, TLI: tli, ProvenTo: max(point, 1),
 		SameTimeline: true, OwnBytes: l.OwnBytes, StreamGap: l.StreamGap, Proof: f.Proof, DataID: f.DataID}
 }

@@ -113,7 +113,8 @@ func customHolds(a acted) string {
 	if want.Destructive() {
 		want = topology.MethodCustom
 	}
-	if d := ds[0]; d.Code == codes.NeedsConsent && a.d.Action == Resync && a.d.Request.KeepOld {
+	if d := ds[0]; d.Code == codes.NeedsConsent && a.d.Action == Resync && (a.d.Request.KeepOld ||
+		a.d.Request.ProvenTo == 0) {
 		return "" // what cannot be saved must not be overwritten in place
 	}
 	if d := ds[0]; d.Action != a.d.Action || d.Method != want && d.Action == Resync {

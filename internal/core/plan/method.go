@@ -47,7 +47,7 @@ func (s *subject) start(code codes.Code, reason string, m topology.Method, rejec
 	case m.Destructive() && s.w.pool != agrees:
 		return s.decide(Wait, codes.PoolBlind,
 			fmt.Sprintf("%s; nothing is overwritten until Pgpool-II agrees that node %s is the primary", reason, p.n.ID))
-	case m == topology.MethodCustom && s.overwritten() && s.m.Asked == "":
+	case m == topology.MethodCustom && (s.overwritten() || s.unproven(code)) && s.m.Asked == "":
 		return s.decide(None, codes.NeedsConsent, reason+
 			"; what only this node has cannot be saved from its WAL, and resync_command would overwrite it in place")
 	case s.w.now.Before(s.retryAt()):
@@ -63,20 +63,25 @@ func (s *subject) start(code codes.Code, reason string, m topology.Method, rejec
 	d := s.decide(Resync, code, reason)
 	d.Method, d.Rejected, d.Estimate = m, rejected, s.estimate(m)
 	l := s.lineage()
+	if m == topology.MethodBaseBackup && s.unproven(code) {
+		d.Reason += "; its WAL is not proven to be the primary's, so the directory that is replaced is kept"
+	}
 	d.Request = &topology.RunRequest{Node: s.n.ID, Method: m, Slot: s.slot(), AppName: s.appName(), Code: code,
 		Reason: reason,
 		Upstream: topology.Upstream{Node: p.n.ID, Host: p.n.Host, Port: p.n.Port, SystemID: p.n.SQL.SystemID,
 			History: s.w.history},
+		ProvenTo: s.provenTo(), Streaming: s.streams() && l.Verdict == topology.LineageOnLine,
 		KeepOld: m == topology.MethodBaseBackup && s.doubtful(code)}
 	switch {
 	case l.Verdict == topology.LineageDiverged:
-		d.Request.Divergence, d.Request.DivergenceTLI = l.Point, l.TLI
+		d.Request.Divergence, d.Request.DivergenceTLI = max(l.Point, 1), l.TLI
 	case code == codes.Diverged:
 		// By its position alone: only up to the beginning of the primary's timeline
 		// are the two surely one, and all after it must be kept (P3). Without a
 		// divergence point the agent would go by the numbers, and keep nothing.
 		tli := s.w.history.TLI
 		d.Request.Divergence, d.Request.DivergenceTLI = max(s.w.history.Begin(tli), 1), tli
+		d.Request.ProvenTo, d.Request.Streaming = d.Request.Divergence, false
 	}
 	return d
 }

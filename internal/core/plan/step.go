@@ -22,6 +22,7 @@ func Step(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) (Memory
 	w.noteIgnored()
 	w.resolvePrimary()
 	w.noteForks()
+	w.noteCompared()
 	w.noteStreams()
 	decisions := make([]Decision, 0, len(w.nodes))
 	for _, s := range w.nodes {

@@ -34,7 +34,7 @@ func JudgeLineage(primary History, probe WALProbe, record *WALRecord, recordErr 
 	case probe.Overwritten != 0:
 		return judgeOverwritten(l, primary, probe)
 	case probe.Beyond:
-		l.Verdict = LineageDiverged
+		l.Verdict, l.ProvenTo = LineageDiverged, probe.Last.End
 		l.OwnBytes = probe.End.Minus(probe.Limit)
 		l.RewindWAL = probe.LastCheckpoint != 0
 		l.Proof = fmt.Sprintf("the node has a record of its own at %s, where the primary left timeline %d; the record "+
@@ -42,14 +42,15 @@ func JudgeLineage(primary History, probe WALProbe, record *WALRecord, recordErr 
 			probe.Limit, probe.CommonTLI, record.CRC)
 		return l
 	}
-	l.Verdict, l.Point = LineageOnLine, probe.Last.End
+	l.Verdict, l.Point, l.ProvenTo = LineageOnLine, probe.Last.End, probe.Last.End
 	l.Proof = fmt.Sprintf("the node's last record, at %s, is the primary's (CRC %08X), and it has none past it",
 		probe.Last.Start, record.CRC)
 	return l
 }
 
 // judgeWithoutRecord: the numbers alone. They can prove a divergence, since no
-// line agrees past its own switch point, but nothing else.
+// line agrees past its own switch point, but nothing else: the node may have left the
+// primary's line long before that point, under one timeline number (hazard 1).
 func judgeWithoutRecord(l Lineage, probe WALProbe, why string) Lineage {
 	l.Proof = why
 	if probe.Beyond {
@@ -86,6 +87,7 @@ func judgeUnmatched(l Lineage, probe WALProbe, recordErr string, walFrom LSN) Li
 func judgeForged(l Lineage, primary History, probe WALProbe, record WALRecord) Lineage {
 	l.Verdict, l.SameTimeline = LineageDiverged, true
 	l.Point = primary.Begin(probe.CommonTLI)
+	l.ProvenTo = max(l.Point, 1)
 	l.OwnBytes = probe.End.Minus(l.Point)
 	l.Proof = fmt.Sprintf("timeline %d has two contents: the record that ends at %s starts at %s with CRC %08X on the "+
 		"node, at %s with CRC %08X on the primary",

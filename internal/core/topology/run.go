@@ -66,6 +66,13 @@ type RunRequest struct {
 	// Divergence is the planner's divergence point, for the vault; zero if none.
 	Divergence    LSN        `json:"divergence"`
 	DivergenceTLI TimelineID `json:"divergence_tli"`
+	// ProvenTo is up to where the node's WAL is proven, by content, to be the upstream's;
+	// zero: nothing was compared. Past it nothing is taken for the upstream's, whatever
+	// the timelines say, and a directory that is replaced is kept. Streaming: the node
+	// streamed from the upstream as that was proven, so what it has received since is
+	// the upstream's too.
+	ProvenTo  LSN  `json:"proven_to,omitempty"`
+	Streaming bool `json:"streaming,omitempty"`
 	// KeepOld keeps the directory that a base backup replaces, and saves no WAL of it
 	// to the vault: that WAL cannot be trusted to belong to its data.
 	KeepOld bool       `json:"keep_old,omitempty"`

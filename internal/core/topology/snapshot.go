@@ -372,6 +372,9 @@ type Lineage struct {
 	// Point is the divergence point (diverged), or the node's end of WAL (on line).
 	Point LSN        `json:"point"`
 	TLI   TimelineID `json:"tli"`
+	// ProvenTo is up to where the node's WAL is proven, by content, to be the primary's.
+	// Zero: nothing was compared, and even WAL before Point may be the node's own.
+	ProvenTo LSN `json:"proven_to,omitempty"`
 	// SameTimeline: diverged under one timeline number; pg_rewind cannot see it.
 	SameTimeline bool `json:"same_timeline,omitempty"`
 	// OwnBytes is how much WAL the node has past Point.

@@ -165,7 +165,7 @@ func (r *rig) intent(op string) {
 func (r *rig) request(m topology.Method, token topology.Token) topology.RunRequest {
 	r.seq++
 	req := topology.RunRequest{ID: fmt.Sprintf("run-%d", r.seq), Node: 0, Method: m, Upstream: fakehost.UpstreamOf(),
-		Slot: "repool_node0", AppName: "node0", Token: token, Code: "test"}
+		Slot: "repool_node0", AppName: "node0", Token: token, Code: "test", ProvenTo: 0x5000000}
 	if v := r.w.View(); v.Home != nil && v.Home.IsDiverged() ||
 		v.Home == nil && v.InRepair != nil && v.InRepair.IsDiverged() {
 		req.Divergence, req.DivergenceTLI = 0x5000000, 1

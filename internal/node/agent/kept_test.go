@@ -81,6 +81,73 @@ func TestNoRewindOverForeignWAL(t *testing.T) {
 	})
 }
 
+// TestUncomparedDirectoryIsKept is P3 where the node's WAL could not be compared with the
+// primary's: by its timelines and its control file it is a standby that is behind, and it
+// may have been a primary under the same number all the same.
+func TestUncomparedDirectoryIsKept(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		dir    *fakehost.Dir
+		proven topology.LSN
+		kept   bool
+		vault  bool
+	}{
+		"a standby, nothing compared":    {dir: fakehost.StoppedStandby(), kept: true},
+		"a standby, compared to its end": {dir: fakehost.StoppedStandby(), proven: fakehost.Diverged},
+		"a standby with WAL past what was compared": {
+			dir: fakehost.StoppedStandby(), proven: 0x4000000, kept: true,
+		},
+		"a crashed primary, compared to its end": {
+			dir: fakehost.CrashedPrimary(false), proven: fakehost.Diverged,
+		},
+		"lost commits past the switch point, compared": {
+			dir: fakehost.CrashedPrimary(true), proven: fakehost.Diverged, vault: true,
+		},
+		"lost commits past the switch point, uncompared": {dir: fakehost.CrashedPrimary(true), kept: true, vault: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, fakehost.NewSolo(tt.dir))
+				r.oldKept = tt.kept
+				token := r.token()
+				req := r.request(topology.MethodBaseBackup, token)
+				req.ProvenTo = tt.proven
+				if err := r.a.StartRun(t.Context(), req); err != nil {
+					t.Fatal(err)
+				}
+				st := r.follow(token, req.ID)
+				if st.Outcome != topology.RunDone || (st.Vault != nil) != tt.vault {
+					t.Errorf("%s %s: %s; vault %+v", st.Outcome, st.Code, st.Error, st.Vault)
+				}
+				if v := r.w.View(); (v.Old != nil) != tt.kept {
+					t.Errorf("old is %+v, want it kept: %v", v.Old, tt.kept)
+				}
+				r.healed()
+				r.unbroken()
+			})
+		})
+	}
+}
+
+// TestNoRewindWithoutComparison: pg_rewind goes by timeline numbers.
+func TestNoRewindWithoutComparison(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(true)))
+		token := r.token()
+		req := r.request(topology.MethodRewind, token)
+		req.ProvenTo = 0
+		if err := r.a.StartRun(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		if st := r.follow(token, req.ID); st.Outcome != topology.RunFailed || st.Code != codes.RewindRefused {
+			t.Errorf("%s %s: %s", st.Outcome, st.Code, st.Error)
+		}
+		r.unbroken()
+	})
+}
+
 // backup runs a base backup, with or without the planner's doubt.
 func (r *rig) backup(keep bool) topology.RunState {
 	r.t.Helper()

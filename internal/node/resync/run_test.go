@@ -39,7 +39,7 @@ func (l *memoryLog) Put(rec journal.Record) error {
 
 func request(m topology.Method) topology.RunRequest {
 	return topology.RunRequest{ID: "r", Method: m, Upstream: fakehost.UpstreamOf(), Slot: "repool_node0",
-		Divergence: 0x5000000, DivergenceTLI: 1}
+		Divergence: 0x5000000, DivergenceTLI: 1, ProvenTo: 0x5000000}
 }
 
 func cleared(context.Context, string) error { return nil }

@@ -39,8 +39,8 @@ func vault() Step {
 			}
 			saved, note := journal.SavedAll, fmt.Sprintf("%d lost commits, %s saved", entry.Commits,
 				humanize.IBytes(entry.Bytes))
-			if !entry.Complete {
-				saved, note = journal.SavedPart, note+"; incomplete: "+entry.Missing
+			if missing := r.unsaved(entry); missing != "" {
+				saved, note = journal.SavedPart, note+"; incomplete: "+missing
 				if err := r.roomToKeep(); err != nil {
 					return "", err
 				}
@@ -85,28 +85,45 @@ func (r *run) nothingToSave() (note string, skip bool, err error) {
 		}
 		return r.keepWhole("what the directory holds is unknown: " + err.Error())
 	}
-	if r.req.Method == topology.MethodRewind || r.req.Divergence != 0 {
+	switch {
+	case r.req.Method == topology.MethodRewind && r.req.ProvenTo == 0:
+		return "", false, Errorf(codes.RewindRefused, "the node's WAL was not compared with the primary's by content: "+
+			"pg_rewind would go by timeline numbers")
+	case r.req.Method == topology.MethodRewind || r.req.Divergence != 0:
 		return "", false, nil
-	}
-	if why, proven := r.onLine(control); proven {
+	case r.onLine(control):
 		r.saved(journal.SavedNothing)
-		return why, true, nil
+		return "its WAL is proven to be the primary's: nothing to save", true, nil
+	case r.req.Method == topology.MethodBaseBackup:
+		return r.keepWhole("its WAL is not proven to be the primary's: it may hold commits of its own, and the " +
+			"directory itself is kept")
 	}
 	return "", false, nil
 }
 
-// onLine says whether the directory certainly holds nothing but the primary's
-// WAL. Under one timeline number only a server that has always been a standby
-// is above doubt (hazard 1).
-func (r *run) onLine(c topology.Control) (why string, proven bool) {
+// onLine says whether the directory certainly holds nothing but the primary's WAL.
+// Timelines prove nothing: two nodes can have written to one number, also to one that the
+// primary has left since (hazard 1). Nor does a control file "in recovery": a primary
+// that was made a standby again has that too.
+func (r *run) onLine(c topology.Control) bool {
 	p, err := r.Host.ProbeWAL(r.ctx, r.req.Upstream.History)
-	if err != nil || p.Err != "" || !p.Shared || p.Beyond {
-		return "", false
+	if err != nil || p.Err != "" || !p.Shared || p.Beyond || p.Last == nil || r.req.ProvenTo == 0 {
+		return false
 	}
-	if p.Open && !strings.Contains(c.State, "recovery") {
-		return "", false
+	return p.Last.End <= r.req.ProvenTo ||
+		r.req.Streaming && p.Open && strings.Contains(c.State, "recovery")
+}
+
+// unsaved says what of the node's own commits need not be in its vault entry; empty:
+// it has all of them.
+func (r *run) unsaved(e topology.VaultEntry) string {
+	switch {
+	case !e.Complete:
+		return e.Missing
+	case r.req.ProvenTo == 0:
+		return fmt.Sprintf("the WAL before %s was not compared with the primary's", r.req.Divergence)
 	}
-	return "its WAL is on the primary's line: nothing to save", true
+	return ""
 }
 
 // overwritten says that the WAL in the directory is not that of its data any more.

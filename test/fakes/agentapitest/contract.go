@@ -19,8 +19,9 @@ func Request(id string, token topology.Token) topology.RunRequest {
 	return topology.RunRequest{ID: id, Node: 0, Method: topology.MethodRewind, Token: token,
 		Upstream: topology.Upstream{Node: 1, Host: "/run/pg1", Port: 5433, SystemID: 42, History: topology.History{
 			TLI: 2, Ancestors: []topology.HistoryEntry{{TLI: 1, Switch: 0x5000000}}}},
-		Slot: "repool_node0", AppName: "node0", Divergence: 0x5000000, DivergenceTLI: 1, KeepOld: true,
-		Code: "diverged", Reason: "for the test"}
+		Slot: "repool_node0", AppName: "node0", Divergence: 0x5000000, DivergenceTLI: 1, ProvenTo: 0x5000000,
+		KeepOld: true,
+		Code:    "diverged", Reason: "for the test"}
 }
 
 // RunContract runs the suite. fresh returns an agent of node 0, whose server runs
