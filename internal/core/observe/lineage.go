@@ -46,13 +46,14 @@ func (o *Observer) lineages(ctx context.Context, snap *topology.Snapshot, fresh 
 			continue
 		}
 		c := comparison{primary: p.ID, history: history, node: o.inspectorOf(n.ID), with: pa, walFrom: walFrom}
+		proves := streams(snap.Nodes, n, p)
 		wg.Go(func() {
 			l, answered := o.nodes[i].lineage.get(ctx, want[topology.Lineage]{key: line, fresh: fresh, ask: c.make})
 			if !answered {
 				l = topology.Lineage{Source: unanswered(), Primary: p.ID}
 			}
 			n.Lineage = l
-			o.noteProof(n, p, line)
+			o.noteProof(proves, n, line)
 		})
 	}
 	wg.Wait()
@@ -157,7 +158,7 @@ func likelyPrimary(snap *topology.Snapshot) *topology.Node {
 func (o *Observer) wantsLineage(snap *topology.Snapshot, n, p *topology.Node, line string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !streams(n, p) {
+	if !streams(snap.Nodes, n, p) {
 		delete(o.proven, n.ID)
 	}
 	if !n.Agent.OK() || n.Agent.Dir == topology.DirMissing || n.Agent.Dir == topology.DirEmpty ||
@@ -176,18 +177,15 @@ func (o *Observer) wantsLineage(snap *topology.Snapshot, n, p *topology.Node, li
 }
 
 // noteProof remembers that a streaming node was proven to be on this line.
-func (o *Observer) noteProof(n, p *topology.Node, line string) {
-	if n.Lineage.OK() && n.Lineage.Verdict == topology.LineageOnLine && streams(n, p) {
+func (o *Observer) noteProof(streams bool, n *topology.Node, line string) {
+	if streams && n.Lineage.OK() && n.Lineage.Verdict == topology.LineageOnLine {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.proven[n.ID] = line
 	}
 }
 
-// streams says that n streams on p's timeline from p's port. That shows that the
-// stream continues, not where it comes from.
-func streams(n, p *topology.Node) bool {
-	r := n.SQL.Receiver
-	return n.SQL.OK() && n.SQL.InRecovery && r.Status == "streaming" && r.SenderPort == p.Port &&
-		r.Timeline == p.SQL.Timeline
+// streams says that n streams from p on p's timeline.
+func streams(nodes []topology.Node, n, p *topology.Node) bool {
+	return topology.Sender(nodes, n) == p.ID && n.SQL.Receiver.Timeline == p.SQL.Timeline
 }

@@ -81,7 +81,8 @@ func newTrio() *trio {
 		w.pool.view.Nodes = append(w.pool.view.Nodes, status)
 		w.sql[i] = &fixedSQL{facts: topology.SQLFacts{SystemID: 42, Timeline: 2, InRecovery: i > 0, Replay: 0x6000000}}
 		if i > 0 {
-			w.sql[i].facts.Receiver = topology.WALReceiver{Status: "streaming", SenderPort: 5000, Timeline: 2}
+			w.sql[i].facts.Receiver = topology.WALReceiver{Status: "streaming", SenderHost: "h", SenderPort: 5000,
+				Timeline: 2}
 		}
 		last := lastCommon
 		w.agent[i] = &agentapitest.Fake{Node: topology.NodeID(i), Record: lastCommon,

@@ -151,6 +151,10 @@ type NodeMemory struct {
 	TargetPrimary topology.NodeID     `json:"target_primary"`
 	// NotStreamingSince is when an up standby was first seen without the right stream.
 	NotStreamingSince time.Time `json:"not_streaming_since"`
+	// PaceMark is where the primary was, and PaceLSN to where the node had received, in
+	// the pass before, while it streams from an unknown sender; zero: it does not.
+	PaceMark topology.LSN `json:"pace_mark,omitempty"`
+	PaceLSN  topology.LSN `json:"pace_lsn,omitempty"`
 	// StreamBreaks counts how often since BrokeFirst the node's stream has begun
 	// and ended again while its replay stood at StreamLSN, short of the primary.
 	StreamBreaks int          `json:"stream_breaks,omitempty"`

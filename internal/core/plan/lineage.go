@@ -104,30 +104,24 @@ func (s *subject) appName() string {
 	return s.slot()
 }
 
-// streamsFrom says that the node is a standby that streams from p on p's
-// timeline. The sender is p when host and port are spelled as p's, or when p lists
-// the node's application name and no other node has that name.
-func (s *subject) streamsFrom(p *subject) bool {
+// streamsFrom says that the node is a standby that streams from p on p's timeline,
+// however its settings spell p, see topology.Sender.
+func (s *subject) streamsFrom(p *subject) bool { return s.streamsOn(p) && s.sender == p.n.ID }
+
+// streamsOn says that the node is a standby of p's cluster that streams on p's timeline,
+// from whomever.
+func (s *subject) streamsOn(p *subject) bool {
 	f, r := &s.n.SQL, &s.n.SQL.Receiver
-	if !s.sql || !p.sql || !f.InRecovery || f.SystemID != p.n.SQL.SystemID || f.SystemID == 0 ||
-		r.Status != "streaming" || r.Timeline != p.n.SQL.Timeline {
-		return false
-	}
-	return r.SenderHost == p.n.Host && r.SenderPort == p.n.Port || s.listedBy(p)
+	return s.sql && p.sql && f.InRecovery && f.SystemID == p.n.SQL.SystemID && f.SystemID != 0 &&
+		r.Status == "streaming" && r.Timeline == p.n.SQL.Timeline
 }
 
-func (s *subject) listedBy(p *subject) bool {
-	for _, o := range s.w.nodes {
-		if o != s && o.appName() == s.appName() {
-			return false
-		}
-	}
-	for _, snd := range p.n.SQL.Senders {
-		if snd.AppName == s.appName() && snd.State == "streaming" {
-			return true
-		}
-	}
-	return false
+// senderUnknown says that the node streams on the primary's timeline, and that nothing
+// proves from whom: its settings spell the primary in their own way, or it streams from a
+// server outside the pool. It is not attached then. It is not detached for it either, as
+// long as it receives what the primary writes, see noteStreams.
+func (s *subject) senderUnknown() bool {
+	return s.w.primary != nil && s != s.w.primary && s.sender == topology.NoNode && s.streamsOn(s.w.primary)
 }
 
 // streams says that the node streams from the primary of this pass.

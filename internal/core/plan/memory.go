@@ -73,6 +73,8 @@ func (w *world) noteStreams() {
 			s.beginPrimary()
 		case s.streams():
 			s.noteProgress()
+		case s.senderUnknown():
+			s.notePace()
 		default:
 			s.m.HealthySince = time.Time{}
 			if s.m.NotStreamingSince.IsZero() {
@@ -84,6 +86,18 @@ func (w *world) noteStreams() {
 		s.noteAhead()
 	}
 	w.noteAgreement()
+}
+
+// notePace keeps since when a node whose sender is unknown has not received what the
+// primary writes: it has neither reached the primary's position of the pass before, nor
+// received anything since.
+func (s *subject) notePace() {
+	m, f := &s.m, &s.n.SQL
+	m.HealthySince, m.Target = time.Time{}, 0
+	if m.NotStreamingSince.IsZero() || f.Receive >= m.PaceMark || f.Receive > m.PaceLSN {
+		m.NotStreamingSince = s.w.now
+	}
+	m.PaceMark, m.PaceLSN = s.w.primary.n.SQL.Current, f.Receive
 }
 
 // beginPrimary forgets what was remembered of the node as a standby.

@@ -52,15 +52,23 @@ var methodRules = []rule{
 			fmt.Sprintf("the node is stopped and not set up as a standby; its WAL ends at %s on the primary's line, so it has "+
 				"not diverged", s.lineage().Point), topology.MethodAdopt, topology.MethodBaseBackup)
 	}},
-	{codes.WrongUpstream, func(s *subject) bool { return s.standbyUp() && !s.upstreamRight() }, func(s *subject) Decision {
-		return s.resync(codes.WrongUpstream, "the node is on the primary's line and follows "+s.wrongUpstream(),
-			topology.MethodFollow, topology.MethodBaseBackup)
-	}},
 	{codes.NotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamBreaks() },
 		func(s *subject) Decision {
 			return s.resync(codes.NotStreaming,
 				fmt.Sprintf("the node's stream from the primary has ended %d times while its replay stayed at %s: what the "+
 					"primary sends does not continue from there", s.m.StreamBreaks, s.m.StreamLSN), topology.MethodBaseBackup)
+		}},
+	{codes.WrongUpstream, (*subject).senderUnknown, func(s *subject) Decision {
+		// Its content is right and it receives the primary's WAL: no copy, whatever fails.
+		return s.resync(codes.WrongUpstream, fmt.Sprintf("the node is on the primary's line and streams from %s:%d, "+
+			"which is not proven to be node %s", s.n.SQL.Receiver.SenderHost, s.n.SQL.Receiver.SenderPort,
+			s.w.primary.n.ID),
+			topology.MethodFollow)
+	}},
+	{codes.WrongUpstream, func(s *subject) bool { return s.standbyUp() && !s.upstreamRight() },
+		func(s *subject) Decision {
+			return s.resync(codes.WrongUpstream, "the node is on the primary's line and follows "+s.wrongUpstream(),
+				topology.MethodFollow, topology.MethodBaseBackup)
 		}},
 	{codes.NotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamPatienceOver() },
 		func(s *subject) Decision {

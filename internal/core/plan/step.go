@@ -82,6 +82,8 @@ type subject struct {
 	// second: out of recovery beside the primary, or about to be. foreign: other
 	// system identifier than the primary's.
 	second, foreign bool
+	// sender is the node that the node streams from; NoNode: none, or not known.
+	sender topology.NodeID
 	// stranger: what answers as the node's agent has another cluster's data; agent
 	// is false then, for nothing that it says is about this node.
 	stranger bool
@@ -118,7 +120,23 @@ func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *wo
 		w.nodes = append(w.nodes, s)
 	}
 	slices.SortFunc(w.nodes, func(a, b *subject) int { return int(a.n.ID) - int(b.n.ID) })
+	w.noteSenders()
 	return w
+}
+
+// noteSenders finds out who streams from whom, by what is fresh.
+func (w *world) noteSenders() {
+	nodes := make([]topology.Node, len(w.nodes))
+	for i, s := range w.nodes {
+		nodes[i] = s.n
+		nodes[i].AppName = s.appName()
+		if !s.sql && !s.n.SQL.Refused {
+			nodes[i].SQL = topology.SQLFacts{}
+		}
+	}
+	for i, s := range w.nodes {
+		s.sender = topology.Sender(nodes, &nodes[i])
+	}
 }
 
 // strangersAgent says that the agent which answers for the node has other data

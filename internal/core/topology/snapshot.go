@@ -195,6 +195,8 @@ type WALReceiver struct {
 	SenderPort int        `json:"sender_port,omitempty"`
 	Timeline   TimelineID `json:"timeline,omitempty"`
 	Slot       string     `json:"slot,omitempty"`
+	// AppName is the application name under which it connects. Empty: unknown.
+	AppName string `json:"app_name,omitempty"`
 }
 
 // WALSender is one row of pg_stat_replication.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -22,13 +23,13 @@ SELECT r.in_recovery, s.system_identifier, current_setting('server_version_num')
        CASE WHEN r.in_recovery THEN pg_last_wal_receive_lsn() END AS received,
        CASE WHEN r.in_recovery THEN pg_last_wal_replay_lsn() END AS replayed,
        CASE WHEN r.in_recovery THEN pg_is_wal_replay_paused() ELSE false END AS paused,
-       w.status, w.sender_host, w.sender_port::bigint, w.received_tli::bigint, w.slot_name
+       w.status, w.sender_host, w.sender_port::bigint, w.received_tli::bigint, w.slot_name, w.conninfo
   FROM (SELECT pg_is_in_recovery() AS in_recovery) r
  CROSS JOIN pg_control_system() s
  CROSS JOIN pg_control_checkpoint() c
   LEFT JOIN pg_stat_wal_receiver w ON true)
 SELECT in_recovery, system_identifier::text, version, checkpoint_tli, written::text, wal_tli,
-       received::text, replayed::text, paused, status, sender_host, sender_port, received_tli, slot_name`
+       received::text, replayed::text, paused, status, sender_host, sender_port, received_tli, slot_name, conninfo`
 
 // More is what a caller asks in the same round trip as the identity.
 type More struct {
@@ -64,7 +65,8 @@ const notInThisRole = "55000"
 func identify(ctx context.Context, conn *pgx.Conn, more More) (topology.SQLFacts, error) {
 	var r row
 	into := append([]any{&r.inRecovery, &r.sysid, &r.version, &r.checkpointTLI, &r.written, &r.walTLI,
-		&r.received, &r.replayed, &r.paused, &r.status, &r.host, &r.port, &r.receivedTLI, &r.slot}, more.Into...)
+		&r.received, &r.replayed, &r.paused, &r.status, &r.host, &r.port, &r.receivedTLI, &r.slot, &r.conninfo},
+		more.Into...)
 	err := conn.QueryRow(ctx, identity+more.Columns+"\n  FROM me "+more.From).Scan(into...)
 	if err != nil {
 		return topology.SQLFacts{}, fmt.Errorf("ask the server who it is: %w", err)
@@ -85,6 +87,7 @@ type row struct {
 	written, received, replayed *string
 	walTLI, receivedTLI         *int64
 	status, host, slot          *string
+	conninfo                    *string // without its password
 	port                        *int64
 }
 
@@ -96,7 +99,8 @@ func (r *row) facts() (topology.SQLFacts, error) {
 	f := topology.SQLFacts{InRecovery: r.inRecovery, SystemID: topology.SystemID(id), Version: r.version,
 		Timeline: topology.TimelineID(r.checkpointTLI), ReplayPaused: r.paused,
 		Receiver: topology.WALReceiver{Status: value(r.status), SenderHost: value(r.host), Slot: value(r.slot),
-			SenderPort: int(value(r.port)), Timeline: topology.TimelineID(value(r.receivedTLI))}}
+			SenderPort: int(value(r.port)), Timeline: topology.TimelineID(value(r.receivedTLI)),
+			AppName: appName(value(r.conninfo))}}
 	for _, v := range []struct {
 		text *string
 		to   *topology.LSN
@@ -115,6 +119,25 @@ func (r *row) facts() (topology.SQLFacts, error) {
 		f.Timeline = f.Receiver.Timeline
 	}
 	return f, nil
+}
+
+// Settings of a WAL receiver's conninfo, which PostgreSQL prints as key=value with
+// nothing quoted: a value ends before the next key.
+var (
+	setName      = regexp.MustCompile(`(?:^| )application_name=(.*?)(?: [a-z_]+=|$)`)
+	fallbackName = regexp.MustCompile(`(?:^| )fallback_application_name=(.*?)(?: [a-z_]+=|$)`)
+)
+
+// appName is the application name in a WAL receiver's conninfo; empty: not known.
+// Without a setting it is cluster_name or walreceiver, which PostgreSQL passes as the
+// fallback.
+func appName(conninfo string) string {
+	for _, key := range []*regexp.Regexp{setName, fallbackName} {
+		if m := key.FindStringSubmatch(conninfo); m != nil {
+			return m[1]
+		}
+	}
+	return ""
 }
 
 // value is what p points to, or a zero value for NULL.

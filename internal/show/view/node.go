@@ -59,7 +59,8 @@ const staleAfter = 15 * time.Second
 
 func nodeOf(st *control.Status, n *topology.Node, now time.Time) NodeView {
 	snap := &st.Snapshot
-	out := NodeView{ID: n.ID, Address: address(n), Upstream: upstreamOf(snap, n), Tone: Quiet, Doing: "not checked yet"}
+	out := NodeView{ID: n.ID, Address: address(n), Upstream: topology.Sender(snap.Nodes, n),
+		Tone: Quiet, Doing: "not checked yet"}
 	primary := primaryOf(st)
 	out.role(n, primary)
 	out.attach(snap)
@@ -190,29 +191,4 @@ func address(n *topology.Node) string {
 		return fmt.Sprintf("socket:%d", n.Port)
 	}
 	return fmt.Sprintf("%s:%d", n.Host, n.Port)
-}
-
-// upstreamOf finds the node that n streams from: by the address that its WAL
-// receiver names, or else by who says that it sends to n's name.
-func upstreamOf(snap *topology.Snapshot, n *topology.Node) topology.NodeID {
-	if !n.SQL.OK() || !n.SQL.InRecovery || n.SQL.Receiver.Status != "streaming" {
-		return topology.NoNode
-	}
-	for i := range snap.Nodes {
-		if u := &snap.Nodes[i]; u.ID != n.ID && u.Port == n.SQL.Receiver.SenderPort && u.Host == n.SQL.Receiver.SenderHost {
-			return u.ID
-		}
-	}
-	for i := range snap.Nodes {
-		u := &snap.Nodes[i]
-		if u.ID == n.ID || !u.SQL.OK() || n.AppName == "" {
-			continue
-		}
-		for _, s := range u.SQL.Senders {
-			if s.AppName == n.AppName && s.State == "streaming" {
-				return u.ID
-			}
-		}
-	}
-	return topology.NoNode
 }

@@ -133,7 +133,7 @@ func (h *Host) WriteStandby(p resync.Place, up topology.Upstream, slot, _ string
 		case h.Node.Full:
 			return errFull
 		}
-		d.Upstream, d.Slot = up.Node, slot
+		d.Upstream, d.Slot, d.Spelled, d.App, d.Obscure = up.Node, slot, "", "", false
 		return nil
 	}, func() error {
 		if d := h.Node.Places[p]; d != nil {

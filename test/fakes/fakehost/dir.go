@@ -42,8 +42,13 @@ type Dir struct {
 	Recovering   bool // last run as a standby
 	Signal       bool // standby.signal
 	// Upstream and Slot are its connection settings; NoNode: none.
-	Upstream  topology.NodeID
-	Slot      string
+	Upstream topology.NodeID
+	Slot     string
+	// Spelled is how the connection settings spell the upstream's host, where it is not as
+	// in pgpool.conf, and App the application name in them; empty: the node's own name.
+	Spelled, App string
+	// Obscure: neither the node nor its upstream tells the application name.
+	Obscure   bool
 	Slots     map[string]*Slot
 	OwnConfig bool // the configuration is this node's
 	// Copied: rewound or copied from another node, so that without standby.signal it is a second primary on the same

@@ -11,6 +11,17 @@ import (
 // AppName is what a node calls itself on its upstream.
 func AppName(id topology.NodeID) string { return "node" + strconv.Itoa(int(id)) }
 
+// appName is what the node's WAL receiver calls itself.
+func (d *Dir) appName(id topology.NodeID) string {
+	switch {
+	case d.Obscure:
+		return "unnamed"
+	case d.App != "":
+		return d.App
+	}
+	return AppName(id)
+}
+
 // Facts is what a running server says of itself.
 func (p *Pool) Facts(n *Node) topology.SQLFacts {
 	s := n.Server
@@ -21,8 +32,8 @@ func (p *Pool) Facts(n *Node) topology.SQLFacts {
 		f.Timeline, f.Current = d.Tip.TLI, d.Tip.End
 		for _, m := range p.Nodes {
 			if m.streamsFrom(n) {
-				f.Senders = append(f.Senders, topology.WALSender{AppName: AppName(m.ID), State: "streaming",
-					Flush: m.Server.Dir.Tip.End, Replay: m.Server.Dir.Data.End})
+				f.Senders = append(f.Senders, topology.WALSender{AppName: m.Server.Dir.appName(m.ID),
+					State: "streaming", Flush: m.Server.Dir.Tip.End, Replay: m.Server.Dir.Data.End})
 			}
 		}
 		return f
@@ -32,7 +43,13 @@ func (p *Pool) Facts(n *Node) topology.SQLFacts {
 		u := p.Nodes[s.From]
 		f.Timeline = d.Tip.TLI
 		f.Receiver = topology.WALReceiver{Status: "streaming", SenderHost: u.Host, SenderPort: u.Port,
-			Timeline: d.Tip.TLI, Slot: d.Slot}
+			Timeline: d.Tip.TLI, Slot: d.Slot, AppName: d.appName(n.ID)}
+		if d.Spelled != "" {
+			f.Receiver.SenderHost = d.Spelled
+		}
+		if d.Obscure {
+			f.Receiver.AppName = ""
+		}
 	}
 	return f
 }

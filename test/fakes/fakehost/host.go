@@ -148,6 +148,9 @@ func (h *Host) inspection() topology.Inspection {
 	if d.Upstream >= 0 {
 		u := h.Pool.Nodes[d.Upstream]
 		in.UpstreamHost, in.UpstreamPort = u.Host, u.Port
+		if d.Spelled != "" {
+			in.UpstreamHost = d.Spelled
+		}
 	}
 	return in
 }

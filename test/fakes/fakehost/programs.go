@@ -138,6 +138,7 @@ func (h *Host) takeCopy(d, from *Dir, mixed bool) {
 	d.fills++
 	d.ControlTLI, d.Checkpointed = from.ControlTLI, from.Checkpointed
 	d.Signal, d.Upstream, d.Slot, d.OwnConfig = false, from.Upstream, from.Slot, false
+	d.Spelled, d.App, d.Obscure = from.Spelled, from.App, from.Obscure
 	d.Clean, d.Recovering, d.Copied, d.Proven = false, true, true, false
 	d.Mixed = mixed || from.Mixed
 	d.Slots = map[string]*Slot{}
