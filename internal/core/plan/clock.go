@@ -21,6 +21,7 @@ func (m Memory) until(now time.Time) Memory {
 	m = m.clone()
 	never(&m.LastNudge)
 	begins(&m.PoolBlindSince)
+	begins(&m.Contest.Since)
 	for i := range m.Holds {
 		begins(&m.Holds[i].Since)
 	}

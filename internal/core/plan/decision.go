@@ -208,6 +208,8 @@ type Memory struct {
 	Primary  topology.NodeID   `json:"primary"`
 	History  topology.History  `json:"history"`
 	SystemID topology.SystemID `json:"system_id"`
+	// Contest is what is known of two primaries, while there are.
+	Contest Contest `json:"contest,omitzero"`
 	// PoolBlindSince is since when a Pgpool-II has missed the primary.
 	PoolBlindSince time.Time `json:"pool_blind_since"`
 	LastNudge      time.Time `json:"last_nudge"`

@@ -47,8 +47,10 @@ func (w *world) resolvePrimary() {
 			p, h, t = w.unambiguous(kept)
 		}
 	}
-	if t.code != "" {
-		w.trouble = t
+	if q, qh, rest := w.settle(own, t); q != nil {
+		p, h, t = q, qh, trouble{}
+	} else if rest.code != "" {
+		w.trouble = rest
 		return
 	}
 	w.primary, w.history, w.pool = p, h, w.agreementOn(p)
