@@ -90,6 +90,7 @@ func (w *World) person(root *actor) {
 		return
 	}
 	st := c.Status()
+	w.contestSettled(st.Memory)
 	for _, m := range st.Memory.Nodes {
 		if m.Parked != "" {
 			wants[fmt.Sprintf("release %d: %s", m.Node, m.Parked)] = func() {
@@ -136,6 +137,8 @@ func (w *World) remedy(d plan.Decision, mem plan.Memory) func() {
 		return func() { w.bringPrimary(mem) }
 	case codes.PrimaryAmbiguous, codes.PrimaryContested, codes.PrimaryStale:
 		return func() { w.settlePrimary(mem, d.Code) }
+	case codes.NeedsConsent:
+		return func() { w.consent(d.Node) }
 	case codes.LineageUnknown:
 		if d.Severity == codes.Refused {
 			return func() { w.moveAway(d.Node) }

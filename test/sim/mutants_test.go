@@ -49,6 +49,13 @@ var mutants = []mutant{
 			`if true {`}}},
 	one("what is attached and wrong stays attached", "P1", "core/plan/rules.go",
 		`return w.primary != nil && (w.pool != differs`, `return false && (w.pool != differs`),
+	{"a stream counts under pgpool.conf's spelling alone", "P12", []edit{
+		{"core/topology/sender.go", `if id := senderBySlot(nodes, n); id != NoNode {`, `if id := NoNode; true {`},
+		{"core/plan/memory.go", `case s.senderUnknown():`, `case false:`}}},
+	one("from whom it streams is unknown, so it does not", "P12", "core/plan/memory.go",
+		`case s.senderUnknown():`, `case false:`),
+	one("of two primaries only a person can choose", "P9", "core/plan/contest.go",
+		`q, missing := w.favoured(own)`, `q, missing := (*subject)(nil), "left to a person"`),
 	one("the half-done marker is ignored in planning", "P9", "core/plan/lineage.go",
 		`return s.agent && s.n.Agent.Run != nil && s.n.Agent.Run.Outcome.Ended() && s.n.Agent.Run.Damaged`, `return false`),
 	// Acting.

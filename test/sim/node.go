@@ -25,6 +25,8 @@ type node struct {
 	// wrote is when it last accepted writes, led when it did as Pgpool-II's
 	// primary, troubled when the ways to it were last changed.
 	wrote, led, troubled time.Time
+	// wellSince is since when it has been a proven standby of the only primary.
+	wellSince time.Time
 	// agentsHeld: so many faults keep its agents down. nextDiesAt is for the next.
 	agentsHeld int
 	nextDiesAt string

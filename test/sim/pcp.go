@@ -108,6 +108,8 @@ func (d *door) send(ctx context.Context, id topology.NodeID, attach bool) error 
 		w.dieUnder(w.nodes[id])
 	} else if !d.p.nodes[id].attached() {
 		return errors.New("invalid node: it is down")
+	} else {
+		w.detaches(d.b, id)
 	}
 	w.note("controller %d asks Pgpool-II to %s node %d", d.b.number, what, id)
 	d.p.enqueue(request{node: id, attach: attach, asked: time.Now()})

@@ -49,6 +49,8 @@ type pgpool struct {
 	// killHook ends the next failover hook half-way.
 	killHook bool
 	watchdog bool
+	// detachFalse is detach_false_primary.
+	detachFalse bool
 	// promoted is the last failover that a hook brought to its end.
 	promoted struct {
 		at    time.Time
@@ -165,6 +167,26 @@ func (p *pgpool) enqueue(r request) {
 	}
 }
 
+// isFalse says that n is a primary beside Pgpool-II's own, which all attached standbys
+// stream from. w.mu is held.
+func (p *pgpool) isFalse(n *node) bool {
+	if !p.detachFalse || !p.nodes[n.ID].attached() || !n.Writes() || p.primary < 0 || p.primary == n.ID ||
+		!p.nodes[p.primary].attached() || !p.w.nodes[p.primary].Writes() {
+		return false
+	}
+	standbys := 0
+	for _, m := range p.w.nodes {
+		if !p.nodes[m.ID].attached() || !m.Accepting() || m.Server.Primary {
+			continue
+		}
+		if !m.Server.Streaming || m.Server.From != p.primary {
+			return false
+		}
+		standbys++
+	}
+	return standbys > 0
+}
+
 // health is the health check process of one node.
 func (p *pgpool) health(ctx context.Context, a *actor, n *node) {
 	failed := 0
@@ -183,6 +205,10 @@ func (p *pgpool) health(ctx context.Context, a *actor, n *node) {
 			p.w.note("Pgpool-II finds node %d dead", n.ID)
 			p.enqueue(request{node: n.ID})
 			failed = 0
+		}
+		if ok && p.isFalse(n) {
+			p.w.note("Pgpool-II finds that node %d is a false primary", n.ID)
+			p.enqueue(request{node: n.ID})
 		}
 		p.w.mu.Unlock()
 	}

@@ -19,6 +19,11 @@ const lately = 15 * time.Second
 // to the nodes take their time.
 const justNow = time.Second
 
+// wellFor is how long a standby must have been well before its detach breaks P12: what was
+// known of it may be that old, and a node without its stream is detached after the
+// policy's FollowGrace, which is longer.
+const wellFor = 8 * time.Second
+
 // Violation is a broken promise.
 type Violation struct {
 	Promise string        // P1 to P9
@@ -71,7 +76,36 @@ func (w *World) prove() {
 				n.proof = proof{time.Now(), u.ID}
 			}
 		}
+		switch well := led != topology.NoNode && w.proven(n, w.nodes[led]) && w.soleWriter(); {
+		case !well:
+			n.wellSince = time.Time{}
+		case n.wellSince.IsZero():
+			n.wellSince = time.Now()
+		}
 	}
+}
+
+// soleWriter says that one node accepts writes, and no other.
+func (w *World) soleWriter() bool {
+	writers := 0
+	for _, n := range w.nodes {
+		if n.Writes() {
+			writers++
+		}
+	}
+	return writers == 1
+}
+
+// detaches is the controller asking for a detach: never of a standby that has been what
+// P1 wants for long, however its settings spell the primary (P12).
+func (w *World) detaches(b *controllerHost, id topology.NodeID) {
+	w.prove()
+	n := w.nodes[id]
+	if n.wellSince.IsZero() || time.Since(n.wellSince) < wellFor || w.cutLately(b.place, n) || w.agreed[id] {
+		return
+	}
+	w.violate("P12", "controller %d detaches node %d, which has been a proven standby for %s (%s)", b.number, id,
+		time.Since(n.wellSince).Round(time.Millisecond), w.describe(n))
 }
 
 // proven is the truth of P1, for a standby and a primary.

@@ -25,6 +25,9 @@ func (s *schedule) more() {
 	if s.d.chance(10) && s.nodes > 2 {
 		s.awayOnOneNumber()
 	}
+	if s.d.chance(8) && s.nodes > 2 { // somebody promotes a standby beside the primary, late
+		s.all = []Fault{{At: s.begin, Kind: "promote by hand", Node: s.last(), With: s.last()}}
+	}
 }
 
 // awayOnOneNumber is two promotions to one timeline number from one position. One of
@@ -36,7 +39,8 @@ func (s *schedule) awayOnOneNumber() {
 	s.add(0, "kill server", 0, 0, "")
 	s.add(50*time.Millisecond, "isolate", away, 30*second, "none")
 	s.add(60*time.Millisecond, "promote by hand", away, 0, "")
-	for i := range 1 + s.d.below(3) {
+	s.add(160*time.Millisecond, "write directly", away, 0, "")
+	for i := range s.d.below(3) {
 		s.add(time.Duration(2+i)*second, "write directly", away, 0, "")
 	}
 	if s.d.chance(50) { // past where the pool will leave this timeline

@@ -51,6 +51,8 @@ type World struct {
 	oldest topology.LSN
 	wanted map[string]time.Time     // since when a person is wanted, by what for
 	agreed map[topology.NodeID]bool // to be overwritten, by a person
+	// settledSince is since when the evidence settles a contest, see contestSettled.
+	settledSince time.Time
 
 	violation *Violation
 	tracing   bool
@@ -161,6 +163,8 @@ func build(o Options) *World {
 	if w.faults == nil {
 		w.faults = draw(&d, count)
 	}
+	site := dice{hashOf(o.Seed, 31)}
+	w.site(&site)
 	return w
 }
 
