@@ -94,7 +94,7 @@ func (u *undoer) restore(subject, path string, entries []*entry, then func(conte
 			u.keep(e.ID, subject, fmt.Sprintf("%s stays: its backup %s %s", path, e.File.Backup, state))
 			return nil
 		}
-		n := 0
+		var n int
 		text, n = reverse(text, e.File, before)
 		if left += n; e.File.Backup != "" && there {
 			backups = append(backups, e.File.Backup)
