@@ -22,6 +22,8 @@ const (
 	NoSpace          Code = "no-space"
 	MountPoint       Code = "datadir-mountpoint"
 	Tablespaces      Code = "tablespaces"
+	WALLink          Code = "wal-link"
+	OwnFiles         Code = "own-files"
 	ConfigMissing    Code = "config-missing"
 	SettingsFailed   Code = "settings-failed"
 	NotOnLine        Code = "not-on-line"
@@ -69,8 +71,13 @@ var runs = []Info{
 		"make room on the node's file system: repool plan says how much is needed"},
 	{MountPoint, Refused, "the data directory is a mount point and cannot be moved",
 		"make the data directory a subdirectory of the mount point"},
-	{Tablespaces, Refused, "base backup does not support the primary's tablespaces",
-		"make the base backup by hand (pg_basebackup --tablespace-mapping), then: repool release NODE"},
+	{Tablespaces, Refused, "a tablespace's folder on the node cannot be given a second copy beside the first",
+		"make the folder, empty or the node's own, and writable for the server's user, then: repool release NODE"},
+	{WALLink, Refused, "the folder that pg_wal leads to cannot be given a second one beside it",
+		"let pg_wal lead to a folder below the mount point, in one that the server's user may write in, " +
+			"then: repool release NODE"},
+	{OwnFiles, Refused, "the data directory has something of the node's own that a new copy could not keep",
+		"replace links by what they point to and move files of other owners out of it, then: repool release NODE"},
 	{ConfigMissing, Refused, "the node's own configuration is missing and was never saved",
 		"put postgresql.conf and pg_hba.conf back, then: repool release NODE"},
 	{SettingsFailed, Refused, "the standby's settings could not be written",

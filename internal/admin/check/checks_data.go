@@ -14,14 +14,17 @@ import (
 var dataChecks = []Check{
 	{"agent", "the node's data directory can be looked at",
 		"Only the agent on the node's own machine can repair its data.", checkAgent},
-	{"mount-point", "the data directory can be renamed",
-		"A repair happens in a renamed directory, where nothing can start a half-done server; a mount point cannot be " +
-			"renamed.", checkMount},
-	{"tablespaces", "tablespaces", "A tablespace is outside the data directory, so a base backup cannot be built " +
-		"beside it and swapped in.", checkTablespaces},
+	{"mount-point", "mount points in the data directory",
+		"A repair happens in a directory that has been moved away, where nothing can start a half-done server; what " +
+			"is mounted within it cannot be moved or copied.", checkMount},
+	{"tablespaces", "tablespaces",
+		"A base backup makes its tablespaces beside those that are there, on the same file system, and swaps them.",
+		checkTablespaces},
 	{"odd-files", "odd or read-only files in the data directory",
-		"A rewind or a base backup fails on sockets, unreadable or unwritable files, and foreign mounts and links.",
-		checkOdd},
+		"A rewind or a base backup fails on sockets, unreadable or unwritable files, and mounts and links in the " +
+			"place of PostgreSQL's own files.", checkOdd},
+	{"own-files", "the node's own files in the data directory",
+		"Logs, links, certificates and what people put there: every method keeps it as it is.", checkOwn},
 	{"disk-space", "space for a copy beside the data directory",
 		"The old directory is kept until the new one streams, so both need room.", checkSpace},
 	{"work-directory", "the work directory",
@@ -83,13 +86,16 @@ func (f *Facts) eachLocal(see func(n *NodeFacts, l *LocalFacts)) {
 
 func checkMount(f *Facts, r *results) {
 	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
-		if !l.MountPoint {
-			r.ok(n.Subject(), "not a mount point")
-			return
+		switch {
+		case len(l.MountsBelow) > 0:
+			r.problem(Finding{Subject: n.Subject(),
+				Found:  "something is mounted in it at " + strings.Join(l.MountsBelow, ", "),
+				Remedy: "mount it elsewhere, and put a link (pg_wal) or a tablespace in its place"})
+		case l.MountPoint:
+			r.ok(n.Subject(), "a mount point: repairs happen within it")
+		default:
+			r.ok(n.Subject(), "none")
 		}
-		r.problem(Finding{Subject: n.Subject(), Found: l.Dir + " is a mount point",
-			Remedy: fmt.Sprintf("move the data into a folder of the mounted file system, such as %s/data, and set it as data "+
-				"directory", l.Dir)})
 	})
 }
 
@@ -97,12 +103,13 @@ func checkTablespaces(f *Facts, r *results) {
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		switch {
+		case n.Local != nil && len(n.Local.SpacesErr) > 0:
+			r.problem(Finding{Subject: n.Subject(), Found: strings.Join(n.Local.SpacesErr, "; "),
+				Remedy: "give the folder to the server's user: a copy is made in it"})
 		case len(n.SQL.Tablespaces) > 0:
-			r.warn(Finding{Subject: n.Subject(), Found: "tablespaces: " + strings.Join(n.SQL.Tablespaces, ", "),
-				Remedy: "move their tables to pg_default and drop them, or be ready to copy this node by hand"})
+			r.ok(n.Subject(), strings.Join(n.SQL.Tablespaces, ", "))
 		case n.Local != nil && n.Local.Tablespaces > 0:
-			r.warn(Finding{Subject: n.Subject(), Found: fmt.Sprintf("%d tablespaces", n.Local.Tablespaces),
-				Remedy: "move their tables to pg_default and drop them, or be ready to copy this node by hand"})
+			r.ok(n.Subject(), fmt.Sprintf("%d tablespaces", n.Local.Tablespaces))
 		case n.SQL.OK() || n.Local != nil && n.Local.Exists:
 			r.ok(n.Subject(), "none")
 		}
@@ -124,6 +131,29 @@ func checkOdd(f *Facts, r *results) {
 			Remedy: "move them out of " + l.Dir + ", or give them to the server's user with mode 600"})
 	})
 }
+
+func checkOwn(f *Facts, r *results) {
+	f.eachLocal(func(n *NodeFacts, l *LocalFacts) {
+		if len(l.Lost) > 0 {
+			r.problem(Finding{Subject: n.Subject(), Found: "a new copy could not keep " + strings.Join(l.Lost, "; "),
+				Remedy: "in " + l.Dir + ": replace links by what they point to, move files of other owners out, or " +
+					"chown them to the server's user"})
+			return
+		}
+		if len(l.Own) == 0 {
+			r.ok(n.Subject(), "nothing but the configuration")
+			return
+		}
+		shown := strings.Join(l.Own[:min(len(l.Own), maxOwn)], ", ")
+		if more := len(l.Own) - maxOwn; more > 0 {
+			shown += fmt.Sprintf(" and %d more", more)
+		}
+		r.ok(n.Subject(), "kept by every method: "+shown)
+	})
+}
+
+// maxOwn is how many names of own files are shown.
+const maxOwn = 10
 
 func checkSpace(f *Facts, r *results) {
 	p := f.Primary()

@@ -181,10 +181,15 @@ type LocalFacts struct {
 
 	MountPoint  bool
 	Tablespaces int
-	Odd         []string
-	DataBytes   uint64
-	WALBytes    uint64
-	FreeBytes   uint64
+	// MountsBelow are mount points within the directory. SpacesErr says why a tablespace cannot be given a second one
+	// beside it.
+	MountsBelow, SpacesErr []string
+	Odd                    []string
+	// Own are the names at the top of the directory that are the node's own, Lost what of it no copy could keep.
+	Own, Lost []string
+	DataBytes uint64
+	WALBytes  uint64
+	FreeBytes uint64
 	// Kept is what is kept beside the data directory.
 	Kept topology.Kept
 	// Vault is what is kept of the node's lost timelines.

@@ -61,7 +61,7 @@ func (g *gatherer) local(ctx context.Context, n config.NodeConf) (*LocalFacts, s
 
 func fromInspection(in topology.Inspection, dir string) *LocalFacts {
 	f := &LocalFacts{Dir: dir, Exists: in.Dir == topology.DirPresent, Major: in.Version,
-		MountPoint: in.MountPoint, Tablespaces: in.Tablespaces, Odd: in.Odd,
+		MountPoint: in.MountPoint, Tablespaces: in.Tablespaces, Odd: in.Odd, Own: in.Own,
 		DataBytes: in.DataBytes, WALBytes: in.WALBytes, FreeBytes: in.FreeBytes, Kept: in.Kept}
 	if in.Control != nil {
 		f.SystemID = in.Control.SystemID
@@ -93,6 +93,13 @@ func lookInto(n config.NodeConf, scripts []string) (*LocalFacts, error) {
 	if f.MountPoint, err = pgdata.IsMountPoint(n.DataDir); err != nil {
 		return nil, err
 	}
+	real, err := filepath.EvalSymlinks(n.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if f.MountsBelow, err = pgdata.MountsBelow(real); err != nil {
+		return nil, err
+	}
 	for _, s := range scripts {
 		path := filepath.Join(n.DataDir, s)
 		if st, err := os.Stat(path); err == nil && s != "" {
@@ -118,11 +125,26 @@ func (f *LocalFacts) measure() error {
 	for _, o := range odd {
 		f.Odd = append(f.Odd, o.String())
 	}
+	if f.Own, err = pgdata.OwnNames(f.Dir); err != nil {
+		return err
+	}
+	lost, err := pgdata.Unkeepable(f.Dir)
+	if err != nil {
+		return err
+	}
+	for _, o := range lost {
+		f.Lost = append(f.Lost, o.String())
+	}
 	spaces, err := pgdata.Tablespaces(f.Dir)
 	if err != nil {
 		return err
 	}
 	f.Tablespaces = len(spaces)
+	for _, s := range spaces {
+		if why := f.spaceError(s); why != "" {
+			f.SpacesErr = append(f.SpacesErr, fmt.Sprintf("tablespace %d: %s", s.OID, why))
+		}
+	}
 	if f.DataBytes, err = pgdata.Size(f.Dir); err != nil {
 		return err
 	}
@@ -135,6 +157,26 @@ func (f *LocalFacts) measure() error {
 	}
 	f.FreeBytes = st.Bavail * uint64(st.Bsize)
 	return nil
+}
+
+// spaceError says why no second tablespace can be made beside s.
+func (f *LocalFacts) spaceError(s pgdata.Tablespace) string {
+	dir, err := os.Stat(f.Dir)
+	if err != nil {
+		return err.Error()
+	}
+	path := s.Path
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(f.Dir, "pg_tblspc", path)
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return err.Error()
+	}
+	if owner, ok := dir.Sys().(*syscall.Stat_t); ok && !identityOf(owner.Uid).may(st, 0o3) {
+		return "the server's user may not write in " + path
+	}
+	return ""
 }
 
 // workDirError says why the owner of the data directory cannot use the work

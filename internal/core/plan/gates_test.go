@@ -53,7 +53,6 @@ var gates = []gate{
 	}, 2},
 	{"no agent", func(s *scene) { s.node(0).Agent.Err = "no answer" }, 1},
 	{"agent's facts old", func(s *scene) { s.node(0).Agent.At = s.now.Add(-time.Hour) }, 1},
-	{"mount point", func(s *scene) { s.node(0).Agent.MountPoint = true }, 2},
 	{"all that overwrites forbidden", func(s *scene) { s.modes(Never) }, 2},
 	{"all that overwrites only by consent", func(s *scene) { s.modes(Ask) }, 2},
 	{"fence forbidden", func(s *scene) { s.pol.Fence = Never }, 4},

@@ -188,12 +188,11 @@ func runBreach(snap *topology.Snapshot, pol Policy, now time.Time, d Decision, n
 		return "overwrites data whose line is unknown (P2)"
 	case a.Dir == topology.DirForeign || a.Dir == topology.DirUnknown:
 		return "overwrites something unknown"
-	case a.MountPoint:
-		return "a mount point"
 	case d.Method == topology.MethodRewind && (n.Lineage.SameTimeline || !n.Lineage.RewindWAL || !a.Control.Checksums &&
 		!a.Control.WALLogHints || damaged):
 		return "pg_rewind cannot do it"
-	case d.Method == topology.MethodBaseBackup && a.FreeBytes < p.SQL.DatabaseBytes+pol.SpaceHeadroom:
+	case d.Method == topology.MethodBaseBackup && p.Agent.Tablespaces == 0 &&
+		a.FreeBytes < p.SQL.DatabaseBytes+pol.SpaceHeadroom:
 		return "no space"
 	}
 	return ""

@@ -142,9 +142,6 @@ func (s *subject) obstacle(m topology.Method, next []topology.Method) obstacle {
 			}
 		}
 	}
-	if m.Destructive() && s.n.Agent.MountPoint && m != topology.MethodCustom {
-		return obstacle{codes.MountPoint, "the data directory is a mount point and cannot be moved"}
-	}
 	switch m {
 	case topology.MethodStart, topology.MethodFollow, topology.MethodAdopt:
 		return s.cheapObstacle(m, len(next) > 0)
@@ -215,11 +212,10 @@ func (s *subject) interrupted() int {
 func (s *subject) backupObstacle() obstacle {
 	need := s.backupBytes()
 	switch {
-	case s.w.primary.agent && s.w.primary.n.Agent.Tablespaces > 0:
-		return obstacle{codes.Tablespaces,
-			"the primary has tablespaces, whose copies cannot be built beside the old directories"}
 	case need == 0:
 		return obstacle{codes.NoSpace, "the size of the databases is not known, so the space for a copy cannot be checked"}
+	case s.w.primary.agent && s.w.primary.n.Agent.Tablespaces > 0:
+		return obstacle{} // some of it goes elsewhere: the run looks at each file system
 	case s.n.Agent.FreeBytes+s.n.Agent.Kept.Trash < need+s.w.pol.SpaceHeadroom: // the copy empties the trash
 		return obstacle{codes.NoSpace,
 			fmt.Sprintf("a base backup needs %s beside the old directory and %s of headroom, and %s is free", size(need),

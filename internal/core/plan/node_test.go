@@ -154,15 +154,14 @@ func TestNode(t *testing.T) {
 			s.node(0).SQL.DatabaseBytes, s.node(0).Agent.DataBytes = 0, 0
 		}, "none no-space"},
 		"mount point (hazard 48)": {func(s *scene) {
-			diverge(s, 1).status(1,
-				down)
+			diverge(s, 1).status(1, down)
 			s.node(1).Agent.MountPoint = true
-		}, "none datadir-mountpoint"},
-		"tablespaces on the primary": {func(s *scene) {
-			lost(s, 1, topology.DirMissing).status(1,
-				down)
+		}, "resync/rewind diverged"},
+		"tablespaces on the primary, and little room beside the data": {func(s *scene) {
+			lost(s, 1, topology.DirMissing).status(1, down)
 			s.node(0).Agent.Tablespaces = 1
-		}, "none tablespaces"},
+			s.node(1).Agent.FreeBytes = 1
+		}, "resync/base-backup no-data"},
 		"other major version (hazard 31)": {func(s *scene) { s.stopped(1).status(1, down); s.node(1).Agent.Version = 14 },
 			"none version-mismatch"},
 		"streams from a deleted directory": {func(s *scene) { s.status(1, down).node(1).Agent.Dir = topology.DirMissing },

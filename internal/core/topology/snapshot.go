@@ -292,6 +292,9 @@ type Inspection struct {
 	HotStandby map[string]int `json:"hot_standby,omitempty"`
 	// Odd lists unexpected files that would stop a rewind or copy, with the reason.
 	Odd []string `json:"odd,omitempty"`
+	// Own lists what lies at the top of the directory and is the node's own, such as
+	// logs, links and what people put there: every method keeps it.
+	Own []string `json:"own,omitempty"`
 	// Run is the run in progress, or the last one when it did not end well.
 	Run *RunState `json:"run,omitempty"`
 	// Lock is which controller has the node locked; empty when none has.

@@ -249,10 +249,6 @@ func TestRefusals(t *testing.T) {
 		set    func(*fakehost.Solo)
 		code   codes.Code
 	}{
-		{"a mount point cannot be rewound (hazard 48)", topology.MethodRewind, fakehost.CrashedPrimary(true),
-			func(w *fakehost.Solo) { w.Node.Mount = true }, codes.MountPoint},
-		{"a mount point cannot be replaced (hazard 48)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true),
-			func(w *fakehost.Solo) { w.Node.Mount = true }, codes.MountPoint},
 		{"no space for a copy (hazard 50)", topology.MethodBaseBackup, fakehost.CrashedPrimary(true),
 			func(w *fakehost.Solo) { w.Node.Free = 1 << 20 }, codes.NoSpace},
 		{"a diverged primary is not adopted (hazard 3)", topology.MethodAdopt, fakehost.CrashedPrimary(true),
@@ -290,19 +286,6 @@ func TestRefusals(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestMountPointAdoptedInPlace: what cannot be moved to the work directory can still be adopted.
-func TestMountPointAdoptedInPlace(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, fakehost.NewSolo(fakehost.CrashedPrimary(false)))
-		r.w.Node.Mount = true
-		if st := r.run(topology.MethodAdopt); st.Outcome != topology.RunDone {
-			t.Errorf("%+v", st)
-		}
-		r.healed()
-	})
 }
 
 // TestUnknownDirectoryInRepair: a directory in repair that no readable journal

@@ -3,10 +3,13 @@ package dbhost
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
@@ -15,8 +18,8 @@ import (
 )
 
 // BaseBackup copies up into New with a fast checkpoint, streaming its WAL
-// through the node's slot. New must not exist. Tablespaces outside the data
-// directory are refused: two copies of one path cannot live side by side.
+// through the node's slot. New must not exist. WAL and tablespaces that the node
+// has outside its data directory are copied beside those that are there.
 func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string, see resync.Progress) error {
 	there, err := h.Exists(resync.New)
 	if err != nil {
@@ -25,9 +28,23 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 	if there {
 		return fail(codes.CopyFailed, "", "base backup: there is already something at %s", h.path(resync.New))
 	}
-	algorithm, err := h.askBeforeCopy(ctx, up)
+	src, err := h.askBeforeCopy(ctx, up)
 	if err != nil {
 		return err
+	}
+	if err := h.refuseUnmounted(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(h.placesDir(), 0o700); err != nil {
+		return fmt.Errorf("base backup: %w", err)
+	}
+	outside, err := h.makeOutside(src)
+	if err != nil {
+		return err
+	}
+	algorithm, why := compression(h.o.Compression, near(ctx, up.Host), src.version, src.compressions)
+	if why != "" {
+		h.log.Warn("the base backup is not compressed", "mode", h.o.Compression, "reason", why)
 	}
 	defer h.busyNow()()
 	conn := h.o.Replication.ToolConnInfo(up.Host, up.Port).With("application_name", "repool_copy")
@@ -36,6 +53,7 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 	if slot != "" {
 		args = append(args, "--slot="+slot)
 	}
+	args = append(args, outside...)
 	if h.o.MaxRate != "" {
 		args = append(args, "--max-rate="+h.o.MaxRate)
 	}
@@ -49,39 +67,55 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 	if err != nil {
 		return rewindError(codes.CopyFailed, "base backup", out, err)
 	}
-	return pgdata.SyncDir(h.workDir)
+	return pgdata.SyncDir(h.placesDir())
 }
 
-// askBeforeCopy asks the upstream for what decides how it is copied: tablespaces
-// with a path of their own, which are refused, and what it can compress with.
-func (h *Host) askBeforeCopy(ctx context.Context, up topology.Upstream) (algorithm string, err error) {
+// source is what the upstream says of itself before it is copied.
+type source struct {
+	version      int // server_version_num
+	catalog      uint32
+	compressions []string
+	spaces       []sourceSpace
+}
+
+// sourceSpace is a tablespace with a path of its own.
+type sourceSpace struct {
+	oid      uint32
+	location string // on the upstream's host
+	size     uint64
+}
+
+// askBeforeCopy asks the upstream for what decides how it is copied.
+func (h *Host) askBeforeCopy(ctx context.Context, up topology.Upstream) (src source, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	conn, err := h.o.Database.Connect(ctx, up.Host, up.Port, upstreamSession)
 	if err != nil {
-		return "", fail(codes.UpstreamLost, "the primary could not be reached", "ask the primary before the copy: %w", err)
+		return src, fail(codes.UpstreamLost, "the primary could not be reached", "ask the primary before the copy: %w",
+			err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	var tablespaces, version int
-	var have []string
-	err = conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%'),
-		current_setting('server_version_num')::int,
+	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int,
+		(SELECT catalog_version_no FROM pg_control_system()),
 		coalesce((SELECT enumvals FROM pg_settings WHERE name = 'wal_compression'), '{}')`).
-		Scan(&tablespaces, &version, &have)
+		Scan(&src.version, &src.catalog, &src.compressions)
 	if err != nil {
-		return "", fail(codes.UpstreamLost, "", "ask the primary before the copy: %w", err)
+		return src, fail(codes.UpstreamLost, "", "ask the primary before the copy: %w", err)
 	}
-	if tablespaces > 0 {
-		return "", fail(codes.Tablespaces, "copy the node by hand (pg_basebackup --tablespace-mapping), or move the "+
-			"tablespaces' tables back and drop them",
-			"base backup: the primary has %d tablespace(s) outside its data directory, which cannot be copied beside the old "+
-				"ones", tablespaces)
+	rows, err := conn.Query(ctx, `SELECT oid, pg_tablespace_location(oid), pg_tablespace_size(oid) FROM pg_tablespace
+		WHERE pg_tablespace_location(oid) LIKE '/%' ORDER BY oid`)
+	if err == nil {
+		src.spaces, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (s sourceSpace, err error) {
+			var size int64
+			err = row.Scan(&s.oid, &s.location, &size)
+			s.size = uint64(max(size, 0))
+			return s, err
+		})
 	}
-	algorithm, why := compression(h.o.Compression, near(ctx, up.Host), version, have)
-	if why != "" {
-		h.log.Warn("the base backup is not compressed", "mode", h.o.Compression, "reason", why)
+	if err != nil {
+		return src, fail(codes.UpstreamLost, "", "ask the primary for its tablespaces: %w", err)
 	}
-	return algorithm, nil
+	return src, nil
 }
 
 // VerifyBackup checks New against the manifest that came with it.

@@ -1,6 +1,7 @@
 package dbhost
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +12,21 @@ import (
 	"github.com/repool/repool/internal/node/pgdata"
 )
 
-// copyTree copies a file or folder with its modes. Symlinks are followed: what
-// is kept must stand by itself. Sockets and the like are left out.
-func copyTree(src, dst string) error {
-	st, err := os.Stat(src)
+// treeCopy copies files and folders with their modes.
+type treeCopy struct {
+	// file makes dst what the file src is.
+	file func(src, dst string, mode fs.FileMode) error
+	// link gives the text of the link at rel, of which the text is known; nil: as it is.
+	link func(rel, text string) string
+}
+
+// copy makes dst what src is; rel is its path in the data directory. Sockets are left out.
+func (c treeCopy) copy(src, dst, rel string) error {
+	st, err := os.Lstat(src)
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dst), 0o700); err != nil {
 		return err
 	}
 	switch {
@@ -28,22 +39,38 @@ func copyTree(src, dst string) error {
 			return err
 		}
 		for _, e := range entries {
-			if err := copyTree(filepath.Join(src, e.Name()), filepath.Join(dst, e.Name())); err != nil {
+			n := e.Name()
+			if err := c.copy(filepath.Join(src, n), filepath.Join(dst, n), filepath.Join(rel, n)); err != nil {
 				return err
 			}
 		}
 		return os.Chmod(dst, st.Mode().Perm())
-	case st.Mode().IsRegular():
-		return copyFile(src, dst, st.Mode().Perm())
+	case st.Mode()&fs.ModeSymlink != 0:
+		text, err := os.Readlink(src)
+		if err != nil {
+			return err
+		}
+		if c.link != nil {
+			text = c.link(rel, text)
+		}
+		return os.Symlink(text, dst)
+	case st.Mode()&fs.ModeSocket != 0:
+		return nil
 	}
-	return nil
+	return c.file(src, dst, st.Mode().Perm())
 }
 
-// copyFile copies one file; folders in between are made.
-func copyFile(src, dst string, mode fs.FileMode) (err error) {
-	if err := os.MkdirAll(filepath.Dir(dst), 0o700); err != nil {
-		return err
+// linkFile gives a file a second name, so that it needs no room; where the system does not let it (another owner's
+// file) it is copied.
+func linkFile(src, dst string, mode fs.FileMode) error {
+	if err := os.Link(src, dst); err == nil {
+		return nil
 	}
+	return copyFile(src, dst, mode)
+}
+
+// copyFile copies one file.
+func copyFile(src, dst string, mode fs.FileMode) (err error) {
 	in, err := os.Open(src)
 	if err != nil {
 		return err
@@ -60,6 +87,35 @@ func copyFile(src, dst string, mode fs.FileMode) (err error) {
 	return out.Chmod(mode)
 }
 
+// sameTree says whether b has the kinds, modes, contents and link texts of a, as link makes them of a's.
+func sameTree(a, b, rel string, link func(rel, text string) string) bool {
+	x, err1 := os.Lstat(a)
+	y, err2 := os.Lstat(b)
+	if err1 != nil || err2 != nil || x.Mode() != y.Mode() {
+		return false
+	}
+	switch {
+	case x.IsDir():
+		in, err1 := os.ReadDir(a)
+		out, err2 := os.ReadDir(b)
+		same := err1 == nil && err2 == nil && len(in) == len(out)
+		for i := 0; same && i < len(in); i++ {
+			n := in[i].Name()
+			same = n == out[i].Name() && sameTree(filepath.Join(a, n), filepath.Join(b, n), filepath.Join(rel, n), link)
+		}
+		return same
+	case x.Mode()&fs.ModeSymlink != 0:
+		from, err1 := os.Readlink(a)
+		to, err2 := os.Readlink(b)
+		return err1 == nil && err2 == nil && link(rel, from) == to
+	case x.Size() != y.Size():
+		return false
+	}
+	from, err1 := os.ReadFile(a)
+	to, err2 := os.ReadFile(b)
+	return err1 == nil && err2 == nil && bytes.Equal(from, to)
+}
+
 // syncTree makes a file, or a folder with all in it, durable.
 func syncTree(path string) error {
 	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
@@ -68,6 +124,9 @@ func syncTree(path string) error {
 		}
 		if d.IsDir() {
 			return pgdata.SyncDir(path)
+		}
+		if !d.Type().IsRegular() {
+			return nil
 		}
 		return syncFile(path)
 	})

@@ -153,7 +153,7 @@ type sizeCache struct {
 	at, oddAt   time.Time
 	data, wal   uint64
 	tablespaces int
-	odd         []string
+	odd, own    []string
 }
 
 // busyCount is above zero while a program moves data: then nobody else should
@@ -173,7 +173,7 @@ func (h *Host) measured(in *topology.Inspection, p resync.Place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	in.DataBytes, in.WALBytes, in.Tablespaces = c.data, c.wal, c.tablespaces
-	in.Odd = append(in.Odd, c.odd...)
+	in.Odd, in.Own = append(in.Odd, c.odd...), c.own
 	if c.measuring || time.Since(c.at) < sizesAge || h.busy.n.Load() > 0 {
 		return
 	}
@@ -183,7 +183,7 @@ func (h *Host) measured(in *topology.Inspection, p resync.Place) {
 }
 
 func (h *Host) measure(dir string, withOdd bool) {
-	var odd []string
+	var odd, own []string
 	note := func(err error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			odd = append(odd, strings.TrimSpace(err.Error()))
@@ -201,6 +201,8 @@ func (h *Host) measure(dir string, withOdd bool) {
 		for _, f := range files {
 			odd = append(odd, f.String())
 		}
+		own, err = h.ownNames(dir)
+		note(err)
 	}
 	c := &h.sizes
 	c.mu.Lock()
@@ -208,6 +210,6 @@ func (h *Host) measure(dir string, withOdd bool) {
 	c.measuring, c.at = false, time.Now()
 	c.data, c.wal, c.tablespaces = data, wal, len(spaces)
 	if withOdd {
-		c.odd, c.oddAt = odd, c.at
+		c.odd, c.own, c.oddAt = odd, own, c.at
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,7 +75,21 @@ func (h *Host) keptNow() topology.Kept {
 // trashName is the folder of the work directory for what was removed.
 const trashName = "trash"
 
-func (h *Host) trash() string { return filepath.Join(h.workDir, trashName) }
+func (h *Host) trash() string { return filepath.Join(h.placesDir(), trashName) }
+
+// trashed lists the directories in the trash.
+func (h *Host) trashed() []string {
+	dirs, err := filepath.Glob(filepath.Join(globQuote(h.trash()), "*", "*"))
+	if err != nil {
+		return nil // a bad pattern only
+	}
+	return dirs
+}
+
+// globQuote makes a path stand for itself in a pattern.
+func globQuote(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
 
 // throwAway gives dir a name in the trash, at once and durably.
 func (h *Host) throwAway(dir string) error {
@@ -103,6 +118,13 @@ func (h *Host) EmptyTrash(ctx context.Context, rested time.Duration) error {
 		info, err := e.Info()
 		if err != nil || time.Since(info.ModTime()) < rested {
 			continue // gone meanwhile, or too new
+		}
+		for _, dir := range h.trashed() {
+			if filepath.Base(filepath.Dir(dir)) == e.Name() {
+				if err := h.dropOutside(dir); err != nil {
+					return trashError(h.trash(), err)
+				}
+			}
 		}
 		if err := removeTree(ctx, filepath.Join(h.trash(), e.Name()), info.IsDir()); err != nil {
 			return trashError(h.trash(), err)

@@ -289,20 +289,6 @@ func TestUnreachablePrimaryIsSaidToBeLost(t *testing.T) {
 	}
 }
 
-func TestTablespacesAreRefused(t *testing.T) {
-	t.Parallel()
-	primary, standby := pair(t, setup{})
-	spc := filepath.Join(filepath.Dir(primary.dir), "space")
-	if err := os.Mkdir(spc, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := standby.StopServer(t.Context(), false); err != nil {
-		t.Fatal(err) // it would make the same folder its own
-	}
-	primary.exec("CREATE TABLESPACE s LOCATION '" + spc + "'")
-	wantCode(t, standby.BaseBackup(t.Context(), primary.upstream(), "", nil), codes.Tablespaces)
-}
-
 // A question over the connection kept from the last one must not fail because
 // the server was restarted in between.
 func TestStreamAfterARestart(t *testing.T) {

@@ -65,6 +65,10 @@ type Host struct {
 	firstPages  pgdata.FirstPages
 	checkpoints *checkpointSearches
 	wg          sync.WaitGroup
+	// cut is asked before each change that is made of several; true ends there. Nil but in tests.
+	cut func() bool
+	// isMount says whether a folder is a mount point: pgdata.IsMountPoint but in tests.
+	isMount func(dir string) (bool, error)
 }
 
 var _ resync.Host = (*Host)(nil)
@@ -79,7 +83,8 @@ func New(o Options) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open node %s: %w", o.Node, err)
 	}
-	h := &Host{o: o, home: home, workDir: o.WorkDir, log: o.Log, checkpoints: newCheckpointSearches()}
+	h := &Host{o: o, home: home, workDir: o.WorkDir, log: o.Log, isMount: pgdata.IsMountPoint,
+		checkpoints: newCheckpointSearches()}
 	if h.workDir == "" {
 		h.workDir = home + ".repool"
 	}
@@ -94,6 +99,8 @@ func New(o Options) (*Host, error) {
 		h.children = journal.OpenChildrenReadOnly(h.workDir)
 	} else if h.children, err = journal.OpenChildren(h.workDir); err != nil {
 		return nil, fmt.Errorf("open node %s: %w", o.Node, err)
+	} else if err := h.settle(); err != nil {
+		h.log.Warn("what lies outside the data directory cannot be put in order", "err", err)
 	}
 	return h, nil
 }
@@ -117,7 +124,7 @@ func (h *Host) path(p resync.Place) string {
 	case resync.Home:
 		return h.home
 	case resync.InRepair, resync.New, resync.Old:
-		return filepath.Join(h.workDir, string(p))
+		return filepath.Join(h.placesDir(), string(p))
 	}
 	return ""
 }

@@ -68,8 +68,9 @@ func (h *Host) SaveConfig(from resync.Place) error {
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return fmt.Errorf("save the node's configuration: %w", err)
 	}
+	saving := treeCopy{file: copyFile}
 	for _, n := range names {
-		if err := copyTree(filepath.Join(h.path(from), n), filepath.Join(tmp, n)); err != nil {
+		if err := saving.copy(filepath.Join(h.path(from), n), filepath.Join(tmp, n), n); err != nil {
 			return fmt.Errorf("save the node's configuration: %w", err)
 		}
 	}
@@ -147,7 +148,8 @@ func (h *Host) ownFiles(p resync.Place) ([]string, error) {
 	}
 	var names []string
 	for n := range found {
-		if st, err := os.Stat(filepath.Join(dir, n)); err == nil && (st.Mode().IsRegular() || st.IsDir()) {
+		info, err := os.Lstat(filepath.Join(dir, n))
+		if err == nil && (info.Mode().IsRegular() || info.IsDir() || info.Mode()&fs.ModeSymlink != 0) {
 			names = append(names, n)
 		}
 	}
@@ -155,65 +157,129 @@ func (h *Host) ownFiles(p resync.Place) ([]string, error) {
 	return names, nil
 }
 
-// namedInConf lists files and folders inside dir that postgresql.conf
-// includes or names. One level is enough: what an included file includes is
-// found when it lies in an included folder.
+// namedInConf lists what the configuration in dir names inside dir: the files that it includes, those of fileSettings,
+// and of what lies in a folder of the node's own the whole folder, because what else is in there belongs to it (the
+// client's key beside the server's certificate). In PostgreSQL's own folders only the file itself is the node's.
 func namedInConf(dir string) []string {
-	b, err := os.ReadFile(filepath.Join(dir, "postgresql.conf"))
-	if err != nil {
-		return nil
-	}
-	conf, err := pgdata.ParseConf(string(b))
-	if err != nil {
-		return nil
-	}
 	var names []string
-	for _, s := range conf {
-		if !strings.HasPrefix(s.Name, "include") && !slices.Contains(fileSettings, s.Name) {
-			continue
+	add := func(path string) {
+		rel, err := filepath.Rel(dir, path)
+		if err != nil || !filepath.IsLocal(rel) || rel == "." {
+			return
 		}
-		rel := s.Value
-		if filepath.IsAbs(rel) {
-			if rel, err = filepath.Rel(dir, rel); err != nil {
-				continue
+		top, _, _ := strings.Cut(rel, "/")
+		if info, err := os.Lstat(filepath.Join(dir, top)); err == nil && !pgdata.ServerName(top, info) {
+			rel = top
+		}
+		names = append(names, rel)
+	}
+	seen := map[string]bool{}
+	var read func(file string)
+	read = func(file string) {
+		b, err := os.ReadFile(file)
+		if err != nil || seen[file] {
+			return
+		}
+		seen[file] = true
+		conf, err := pgdata.ParseConf(string(b))
+		if err != nil {
+			return
+		}
+		for _, s := range conf {
+			switch {
+			case strings.HasPrefix(s.Name, "include"):
+				add(against(filepath.Dir(file), s.Value))
+				files, err := included(file, s)
+				for _, f := range files {
+					if err == nil {
+						read(f)
+					}
+				}
+			case slices.Contains(fileSettings, s.Name):
+				add(against(dir, s.Value))
 			}
 		}
-		rel = filepath.Clean(rel)
-		if filepath.IsLocal(rel) && rel != "." {
-			names = append(names, rel)
-		}
 	}
+	read(filepath.Join(dir, "postgresql.conf"))
+	read(filepath.Join(dir, "postgresql.auto.conf"))
 	return names
 }
 
-// RestoreConfig writes the saved configuration into p. A folder of it becomes
-// exactly what was saved: a stray file in conf.d of another node would count.
-// Without a saved copy the files in p stay, with the node's own port set.
+// against is path, from dir if it is relative.
+func against(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}
+
+// RestoreConfig writes the saved configuration into p, and puts back what else the node has of its own. A folder of
+// the configuration becomes exactly what was saved: a stray file in conf.d of another node would count. Without a saved
+// copy the files in p stay, with the node's own port set.
 func (h *Host) RestoreConfig(p resync.Place) error {
 	if err := h.finishSwap(); err != nil {
 		return err
 	}
+	if err := h.restoreOwn(p); err != nil {
+		return fmt.Errorf("put back the node's own files: %w", err)
+	}
 	if !h.savedConfig() {
 		return h.adaptConfig(p)
 	}
-	dir := h.path(p)
-	entries, err := os.ReadDir(h.savedDir())
+	names, err := h.savedNames()
 	if err != nil {
 		return fmt.Errorf("restore the node's configuration: %w", err)
 	}
-	for _, e := range entries {
-		dst := filepath.Join(dir, e.Name())
+	dir, restoring := h.path(p), treeCopy{file: copyFile, link: h.linkText(p)}
+	for _, n := range names {
+		src, dst := filepath.Join(h.savedDir(), n), filepath.Join(dir, n)
+		if sameTree(src, dst, n, restoring.link) {
+			continue // put back with its owner
+		}
 		if err := os.RemoveAll(dst); err != nil {
 			return fmt.Errorf("restore the node's configuration: %w", err)
 		}
-		if err := copyTree(filepath.Join(h.savedDir(), e.Name()), dst); err != nil {
+		if err := restoring.copy(src, dst, n); err != nil {
 			return fmt.Errorf("restore the node's configuration: %w", err)
 		}
 		if err := syncTree(dst); err != nil {
 			return err
 		}
+		if err := pgdata.SyncDir(filepath.Dir(dst)); err != nil {
+			return err
+		}
 	}
 	return pgdata.SyncDir(dir)
+}
+
+// savedNames lists what is in the saved set: names at the top, and in folders that are PostgreSQL's the files
+// themselves, since the rest of such a folder is not what was saved.
+func (h *Host) savedNames() ([]string, error) {
+	var names []string
+	dir := h.savedDir()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		top, _, _ := strings.Cut(rel, "/")
+		if d.IsDir() && pgdata.ServerName(top, info) {
+			return nil
+		}
+		names = append(names, rel)
+		if d.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return names, err
 }
 
 // adaptConfig makes another node's configuration in p fit this node as far as

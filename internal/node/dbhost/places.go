@@ -3,9 +3,11 @@ package dbhost
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +20,12 @@ import (
 // Exists says whether p holds anything. An empty folder at Home counts as
 // nothing: it may be replaced.
 func (h *Host) Exists(p resync.Place) (bool, error) {
+	switch {
+	case p != resync.Home && h.partly(p):
+		return true, nil
+	case p == resync.Home && slices.ContainsFunc([]resync.Place{resync.InRepair, resync.New, resync.Old}, h.partly):
+		return false, nil
+	}
 	st, err := os.Lstat(h.path(p))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -28,18 +36,17 @@ func (h *Host) Exists(p resync.Place) (bool, error) {
 	if !st.IsDir() {
 		return true, nil
 	}
-	empty, err := isEmpty(h.path(p))
-	return !empty, err
-}
-
-func isEmpty(dir string) (bool, error) {
-	d, err := os.Open(dir)
+	d, err := os.Open(h.path(p))
 	if err != nil {
 		return false, fmt.Errorf("look into the data directory: %w", err)
 	}
 	defer d.Close()
-	names, err := d.Readdirnames(1)
-	return len(names) == 0 && err != nil, nil // io.EOF: no names
+	names, err := d.Readdirnames(3) // two that count for nothing, and one
+	names = slices.DeleteFunc(names, func(n string) bool { return n == pgdata.RepoolDir || n == pgdata.LostFound })
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("look into the data directory: %w", err)
+	}
+	return len(names) > 0, nil
 }
 
 // Control reads the control file in p.
@@ -63,7 +70,7 @@ func controlFacts(c pgdata.Control) topology.Control {
 
 // FreeBytes is the space left on the data directory's file system for an
 // ordinary user.
-func (h *Host) FreeBytes() (uint64, error) { return freeBytes(filepath.Dir(h.home)) }
+func (h *Host) FreeBytes() (uint64, error) { return freeBytes(h.fileSystem()) }
 
 func freeBytes(dir string) (uint64, error) {
 	var st unix.Statfs_t
@@ -73,15 +80,6 @@ func freeBytes(dir string) (uint64, error) {
 	return st.Bavail * uint64(st.Bsize), nil
 }
 
-// MountPoint says whether Home is a mount point, which cannot be renamed.
-func (h *Host) MountPoint() (bool, error) {
-	mp, err := pgdata.IsMountPoint(h.home)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return mp, err
-}
-
 // Move renames one place to another and makes it durable. When it moves Home
 // away it proves that no server lives there, before and after: a server that
 // started in between is found by its working directory, which moves with it.
@@ -89,6 +87,9 @@ func (h *Host) Move(from, to resync.Place) error {
 	src, dst := h.path(from), h.path(to)
 	if src == "" || dst == "" || from == to {
 		return fail(codes.Internal, "", "move %q to %q: not two places", from, to)
+	}
+	if err := h.refuseUnmounted(); err != nil {
+		return err
 	}
 	if err := h.refuseInUse(src); err != nil {
 		return err
@@ -101,15 +102,47 @@ func (h *Host) Move(from, to resync.Place) error {
 		return fail(codes.Internal, "look at "+dst+" and remove it by hand if nobody needs it",
 			"move %s to %s: there is already something at %s", from, to, dst)
 	}
-	if err := renameDir(src, dst); err != nil {
+	if err := h.settle(); err != nil {
 		return err
 	}
-	if from == resync.Home {
-		if err := h.refuseInUse(dst); err != nil {
-			if back := renameDir(dst, src); back != nil {
-				return errors.Join(err, back)
-			}
-			return err
+	if err := h.beforeMove(from); err != nil {
+		return err
+	}
+	if to == resync.Home {
+		if err := h.bringOutside(from); err != nil {
+			return fmt.Errorf("bring what lies outside the data directory: %w", err)
+		}
+	}
+	if err := h.rename(from, to); err != nil {
+		return err
+	}
+	switch {
+	case to == resync.Home:
+		return h.comeHome()
+	case from != resync.Home:
+		return nil
+	}
+	err = h.refuseInUse(dst)
+	if err == nil {
+		err = h.refuseInUse(src) // a mount point stays where it is
+	}
+	if err != nil {
+		if back := h.rename(to, from); back != nil {
+			return errors.Join(err, back)
+		}
+		return errors.Join(err, h.comeHome())
+	}
+	return nil
+}
+
+// beforeMove makes what leaves a place whole and its links good anywhere.
+func (h *Host) beforeMove(from resync.Place) error {
+	switch from {
+	case resync.Home:
+		return h.leaveHome()
+	case resync.InRepair:
+		if err := h.putBack(); err != nil {
+			return fmt.Errorf("put back the node's own files: %w", err)
 		}
 	}
 	return nil
@@ -168,5 +201,11 @@ func (h *Host) Remove(p resync.Place) error {
 	if err := h.refuseInUse(dir); err != nil {
 		return err
 	}
-	return h.throwAway(dir)
+	if err := errors.Join(h.settle(), h.loseOutside(p)); err != nil {
+		return err
+	}
+	if err := h.throwAway(dir); err != nil || p != resync.InRepair {
+		return err
+	}
+	return h.dropAside()
 }

@@ -28,6 +28,12 @@ var (
 // then opens files for writing (pg_rewind.c, main(), PostgreSQL 13 to 18).
 func (h *Host) Rewind(ctx context.Context, up topology.Upstream, see resync.Progress) (needed bool, err error) {
 	defer h.busyNow()()
+	if err := h.refuseBesides(); err != nil {
+		return false, h.undoneRewind(&resync.Error{Code: codes.Tablespaces, Err: err})
+	}
+	if err := h.setAside(); err != nil {
+		return false, h.undoneRewind(&resync.Error{Code: codes.RewindRefused, Err: err})
+	}
 	begun, none := false, false
 	out, err := h.pgRewind(ctx, up, func(line string) {
 		if m := needToCopy.FindStringSubmatch(line); m != nil {
@@ -41,13 +47,25 @@ func (h *Host) Rewind(ctx context.Context, up topology.Upstream, see resync.Prog
 	})
 	switch {
 	case err != nil && !begun:
-		return false, untouched(rewindError(codes.RewindRefused, "look at what pg_rewind would copy", out, err))
+		return false, h.undoneRewind(rewindError(codes.RewindRefused, "look at what pg_rewind would copy", out, err))
 	case err != nil:
 		return true, rewindError(codes.RewindFailed, "rewind", out, err)
 	case !begun && !none:
 		return true, fail(codes.RewindFailed, "", "%s", withLog("pg_rewind neither found a divergence nor denied one", out))
 	}
-	return begun, nil
+	if !begun {
+		err = h.putBack()
+	}
+	return begun, err
+}
+
+// undoneRewind gives a directory that pg_rewind has not changed its own files back, and marks the failure so.
+func (h *Host) undoneRewind(e *resync.Error) error {
+	if err := h.putBack(); err != nil {
+		e.Err = fmt.Errorf("%w; and the node's own files could not be put back: %w", e.Err, err)
+		return e
+	}
+	return untouched(e)
 }
 
 // showProgress reads "done/total kB" from a program's output.

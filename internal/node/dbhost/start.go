@@ -36,6 +36,9 @@ func (h *Host) StartServer(ctx context.Context) error {
 	if err != nil {
 		return coded(codes.StartFailed, "", err)
 	}
+	if err := h.comeHome(); err != nil { // a crash may have come between a move and this
+		return coded(codes.StartFailed, "", err)
+	}
 	mark := h.markLog()
 	switch state {
 	case topology.ServerRunning, topology.ServerStarting:

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -42,8 +43,9 @@ func (o OddFile) String() string {
 // OddFiles walks dir, pg_wal behind a symlink included, and lists what a
 // rewind or copy would fail on: sockets, pipes, files that cannot be read
 // or written, symlinks other than pg_wal and those in pg_tblspc, mount points
-// inside, files of another owner than dir's. Files that vanish meanwhile are
-// passed over. An unreadable folder is listed, not an error.
+// inside, files of another owner than dir's. What is the node's own is kept away
+// from all methods, so only what could not be kept of it is listed. Files that
+// vanish meanwhile are passed over. An unreadable folder is listed, not an error.
 func OddFiles(dir string) ([]OddFile, error) {
 	top, err := os.Stat(dir)
 	if err != nil {
@@ -54,7 +56,7 @@ func OddFiles(dir string) ([]OddFile, error) {
 		return nil, err
 	}
 	o := oddWalk{owner: ownerOf(top), dev: deviceOf(top), mounts: mounts}
-	if err := o.walk(dir, ""); err != nil {
+	if err := errors.Join(o.walk(dir, ""), o.ownUnkeepable(dir)); err != nil {
 		return nil, err
 	}
 	if wal, ok := linkTarget(filepath.Join(dir, walDirName)); ok {
@@ -108,6 +110,16 @@ func (o *oddWalk) walk(root, prefix string) error {
 		if err != nil {
 			return nil // vanished
 		}
+		if prefix == "" && (rel == RepoolDir || rel == LostFound) {
+			return fs.SkipDir
+		}
+		if prefix == "" && filepath.Dir(rel) == "." && info.Mode()&fs.ModeSocket == 0 &&
+			(!ServerName(rel, info) || slices.Contains(configFiles, rel)) {
+			if info.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
 		if info.IsDir() && (deviceOf(info) != o.dev || o.mounts[path]) {
 			o.add(rel, OddMount, "")
 			return fs.SkipDir
@@ -125,7 +137,7 @@ func (o *oddWalk) look(path, rel string, info fs.FileInfo) {
 	mode := info.Mode()
 	switch {
 	case mode&fs.ModeSymlink != 0:
-		if rel != walDirName && filepath.Dir(rel) != tablespaceDir {
+		if !keptLink(rel) && filepath.Dir(rel) != tablespaceDir {
 			target, _ := os.Readlink(path) // for the message only
 			o.add(rel, OddSymlink, "to "+target)
 		}
@@ -152,6 +164,22 @@ func IsMountPoint(dir string) (bool, error) {
 	}
 	mounts, err := mountPoints()
 	return mounts[real], err
+}
+
+// MountsBelow lists the mount points within dir, which is a real path, sorted.
+func MountsBelow(dir string) ([]string, error) {
+	mounts, err := mountPoints()
+	if err != nil {
+		return nil, err
+	}
+	var below []string
+	for m := range mounts {
+		if strings.HasPrefix(m, dir+"/") {
+			below = append(below, m)
+		}
+	}
+	slices.Sort(below)
+	return below, nil
 }
 
 // mountPoints reads the mount points that this process sees. The procfs library

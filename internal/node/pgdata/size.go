@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -50,7 +51,8 @@ func Size(dir string) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("measure data directory: %w", err)
 	}
-	sum, err := treeSize(real, filepath.Join(real, walDirName))
+	at := func(name string) string { return filepath.Join(real, name) }
+	sum, err := treeSize(real, at(walDirName), at(RepoolDir), at(LostFound))
 	if err != nil {
 		return 0, err
 	}
@@ -66,7 +68,7 @@ func Size(dir string) (uint64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("measure tablespace %d: %w", t.OID, err)
 		}
-		n, err := treeSize(real, "")
+		n, err := treeSize(real, filepath.Join(real, RepoolDir))
 		if err != nil {
 			return 0, err
 		}
@@ -81,23 +83,23 @@ func WALSize(dir string) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("measure %s: %w", walDirName, err)
 	}
-	return treeSize(wal, "")
+	return treeSize(wal)
 }
 
 // TreeSize is the sum of the regular files below dir, in bytes.
-func TreeSize(dir string) (uint64, error) { return treeSize(dir, "") }
+func TreeSize(dir string) (uint64, error) { return treeSize(dir) }
 
-// treeSize adds up the regular files below root, without the folder except.
-func treeSize(root, except string) (uint64, error) {
+// treeSize adds up the regular files below root, without the folders except.
+func treeSize(root string, except ...string) (uint64, error) {
 	var sum uint64
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && path != root:
 			return nil
+		case slices.Contains(except, path) && (d == nil || d.IsDir()):
+			return fs.SkipDir
 		case err != nil:
 			return err
-		case path == except && d.IsDir():
-			return fs.SkipDir
 		case !d.Type().IsRegular():
 			return nil
 		}

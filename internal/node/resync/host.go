@@ -24,6 +24,14 @@ const (
 // Progress is called with what has been moved so far; total 0 is unknown.
 type Progress func(done, total uint64)
 
+// Space is the room on one file system that a copy needs, in bytes.
+type Space struct {
+	Path       string // a folder on it
+	Free, Need uint64
+	// OfData is the part of Need that Size counts as well.
+	OfData uint64
+}
+
 // HostInspector is what the engine may look at on its own node.
 type HostInspector interface {
 	// Exists says whether that place holds anything.
@@ -34,12 +42,16 @@ type HostInspector interface {
 	Server() (topology.ServerState, error)
 	// ProbeWAL reads the node's own WAL (Home or InRepair) against a history.
 	ProbeWAL(ctx context.Context, primary topology.History) (topology.WALProbe, error)
+	// Keeps lists what p has of the node's own at its top, as method m keeps it;
+	// an error of code own-files when m could not.
+	Keeps(p Place, m topology.Method) ([]string, error)
+	// SpaceForCopy says what a base backup of up needs on file systems other than
+	// the data directory's, and refuses WAL and tablespaces that cannot be swapped.
+	SpaceForCopy(ctx context.Context, up topology.Upstream) ([]Space, error)
 	// FreeBytes is the space left on the data directory's file system.
 	FreeBytes() (uint64, error)
 	// Stream asks the running server over a local connection.
 	Stream(ctx context.Context) (topology.SQLFacts, error)
-	// MountPoint says whether Home cannot be renamed.
-	MountPoint() (bool, error)
 }
 
 // HostOperator is what the engine may do to its own node. Each call is safe to

@@ -2,7 +2,9 @@ package resync
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -34,14 +36,30 @@ func takeStock() Step {
 			if err := r.checkPlaces(home, repair); err != nil {
 				return "", err
 			}
-			if err := r.checkMount(); err != nil {
-				return "", err
+			note, err := r.checkOwn()
+			if err == nil && repair {
+				note = fmt.Sprintf("a directory is in repair (%s); %s", r.state.repair(), note)
+				note = strings.TrimSuffix(note, "; ")
 			}
-			if repair {
-				return fmt.Sprintf("a directory is in repair (%s)", r.state.repair()), nil
-			}
-			return "", nil
+			return note, err
 		}}
+}
+
+// checkOwn says what of the node's own the method keeps, and refuses one that
+// would lose some of it. Of a half-done directory nothing is known.
+func (r *run) checkOwn() (note string, err error) {
+	p, ok, err := r.data()
+	if err != nil || !ok || p == InRepair && r.state.repair() != journal.RepairWhole {
+		return "", err
+	}
+	names, err := r.Host.Keeps(p, r.req.Method)
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return "", err
+	}
+	if err != nil || len(names) == 0 {
+		return "", nil // a ruined directory: what replaces it finds the same
+	}
+	return "kept as the node's own: " + strings.Join(names, ", "), nil
 }
 
 // checkPlaces refuses a method that cannot work with what there is.
@@ -60,22 +78,6 @@ func (r *run) checkPlaces(home, repair bool) error {
 		return Errorf(codes.NoData, "there is no data directory to work on")
 	case rec.Repair == journal.RepairDamaged:
 		return Errorf(codes.Damaged, "the only directory of the node is half done, or its condition is unknown")
-	}
-	return nil
-}
-
-// checkMount refuses methods that must move a directory which cannot be moved.
-func (r *run) checkMount() error {
-	if r.req.Method != topology.MethodRewind && r.req.Method != topology.MethodBaseBackup {
-		return nil
-	}
-	mount, err := r.Host.MountPoint()
-	if err != nil {
-		return fmt.Errorf("see whether the data directory is a mount point: %w", err)
-	}
-	if mount {
-		return Errorf(codes.MountPoint,
-			"the data directory is a mount point, so it cannot be moved to the work directory for the repair")
 	}
 	return nil
 }
@@ -134,18 +136,29 @@ func checkSpace() Step {
 			if err != nil {
 				return "", fmt.Errorf("read the free space: %w", err)
 			}
+			elsewhere, err := r.Host.SpaceForCopy(ctx, r.req.Upstream)
+			if err != nil {
+				return "", fmt.Errorf("see where the copy's WAL and tablespaces go: %w", err)
+			}
 			ctx, cancel := context.WithTimeout(ctx, askTimeout)
 			defer cancel()
 			size, err := r.Upstream.Size(ctx, r.req.Upstream)
 			if err != nil {
 				return "the primary's size is unknown: " + err.Error(), nil
 			}
-			if free < size+r.Headroom {
-				return "", Errorf(codes.NoSpace, "%s free, but the copy needs %s and %s must stay free",
-					humanize.IBytes(free), humanize.IBytes(size), humanize.IBytes(r.Headroom))
-			}
 			r.size = size
-			return fmt.Sprintf("%s free for %s", humanize.IBytes(free), humanize.IBytes(size)), nil
+			note := fmt.Sprintf("%s free for %s", humanize.IBytes(free), humanize.IBytes(size))
+			for _, s := range elsewhere {
+				size -= min(size, s.OfData)
+				note += fmt.Sprintf(", %s for %s at %s", humanize.IBytes(s.Free), humanize.IBytes(s.Need), s.Path)
+			}
+			for _, s := range append(elsewhere, Space{Path: "the data directory", Free: free, Need: size}) {
+				if s.Free < s.Need+r.Headroom {
+					return "", Errorf(codes.NoSpace, "%s free at %s, but the copy needs %s and %s must stay free",
+						humanize.IBytes(s.Free), s.Path, humanize.IBytes(s.Need), humanize.IBytes(r.Headroom))
+				}
+			}
+			return note, nil
 		}}
 }
 

@@ -128,14 +128,7 @@ func moveAway() Step {
 	return Step{Name: "move-away", Code: codes.Internal,
 		done: func(_ context.Context, r *run) (string, bool, error) {
 			home, err := r.Host.Exists(Home)
-			if err != nil || !home {
-				return "", true, err
-			}
-			mount, err := r.Host.MountPoint()
-			if err == nil && mount {
-				return "the data directory is a mount point: worked on in place", true, nil
-			}
-			return "", false, err
+			return "", !home, err
 		},
 		intend: func(r *run) {
 			r.state.set(func(rec *journal.Record) {

@@ -76,11 +76,6 @@ func writeStandby() Step {
 			if err != nil {
 				return "", err
 			}
-			if p == Home { // a mount point, adopted in place
-				if err := r.serverStopped(); err != nil {
-					return "", err
-				}
-			}
 			return "", r.Host.WriteStandby(p, r.req.Upstream, r.req.Slot, r.req.AppName)
 		}}
 }

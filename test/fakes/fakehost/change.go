@@ -66,8 +66,6 @@ func (h *Host) Move(from, to resync.Place) error {
 			return fmt.Errorf("a PostgreSQL server works in %s", from)
 		case pl[to] != nil:
 			return fmt.Errorf("%s is taken", to)
-		case h.Node.Mount && (from == resync.Home || to == resync.Home):
-			return errors.New("home is a mount point")
 		}
 		pl[to], pl[from] = pl[from], nil
 		return nil

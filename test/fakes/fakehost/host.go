@@ -95,16 +95,21 @@ func (h *Host) RecordEnding(_ context.Context, lsn topology.LSN) (rec topology.W
 	return rec, err
 }
 
+// Keeps lists what the node has of its own: nothing beside its configuration.
+func (h *Host) Keeps(resync.Place, topology.Method) (names []string, err error) {
+	err = h.Process.Look(func() error { return nil })
+	return names, err
+}
+
+// SpaceForCopy says that nothing lies outside the data directory.
+func (h *Host) SpaceForCopy(context.Context, topology.Upstream) ([]resync.Space, error) {
+	return nil, nil
+}
+
 // FreeBytes is the space left.
 func (h *Host) FreeBytes() (free uint64, err error) {
 	err = h.Process.Look(func() error { free = h.Node.free(); return nil })
 	return free, err
-}
-
-// MountPoint says whether Home cannot be renamed.
-func (h *Host) MountPoint() (mount bool, err error) {
-	err = h.Process.Look(func() error { mount = h.Node.Mount; return nil })
-	return mount, err
 }
 
 // Stream asks the node's own server.

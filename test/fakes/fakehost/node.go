@@ -53,7 +53,6 @@ type Node struct {
 	Config bool   // a copy of the configuration is kept
 	Full   bool   // the disk
 	Free   uint64 // bytes, when it is not full
-	Mount  bool   // Home is a mount point
 	Slow   bool   // replay
 	// Command is the operator's resync_command; nil: none is configured.
 	Command func() error
