@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/repool/repool/internal/layout"
 )
 
 // Layout says where a node's configuration lies.
@@ -107,8 +109,7 @@ type Options struct {
 	// Env is added to the environment of repool's processes and hooks.
 	Env map[string]string
 
-	// BinDir holds PostgreSQL's programs; empty: the newest in
-	// /usr/lib/postgresql.
+	// BinDir holds PostgreSQL's programs; empty: the newest that is installed.
 	BinDir string
 	// Catchable has the agents run pg_rewind and pg_basebackup by way of a script that waits when Catch says so.
 	Catchable bool
@@ -199,30 +200,23 @@ func MissingPrograms() []string {
 
 // findBinDir is the directory of the newest installed PostgreSQL.
 func findBinDir() (string, error) {
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if err != nil {
-		return "", fmt.Errorf("look for PostgreSQL: %w", err)
-	}
-	best, bestMajor := "", 0
-	for _, f := range found {
-		dir := filepath.Dir(f)
-		if major, err := strconv.Atoi(filepath.Base(filepath.Dir(dir))); err == nil && major > bestMajor {
-			best, bestMajor = dir, major
+	var best layout.Postgres
+	for _, p := range layout.Here.Postgres() {
+		if p.Major > best.Major {
+			best = p
 		}
 	}
-	if best == "" {
-		return "", fmt.Errorf("no PostgreSQL server in /usr/lib/postgresql: install postgresql-15 (make deps)")
+	if best.Bin == "" {
+		return "", fmt.Errorf("no PostgreSQL server is installed: install postgresql-15 (make deps)")
 	}
-	return best, nil
+	return best.Bin, nil
 }
 
 // findPgpool is the path of the pgpool program, which is often in an sbin
 // directory that an ordinary user's PATH lacks.
 func findPgpool() (string, error) {
-	for _, p := range []string{"/usr/sbin/pgpool", "/usr/local/sbin/pgpool", "/usr/local/bin/pgpool"} {
-		if st, err := os.Stat(p); err == nil && st.Mode()&0o111 != 0 {
-			return p, nil
-		}
+	if found := layout.Here.PgpoolPrograms(); len(found) > 0 {
+		return found[0], nil
 	}
 	p, err := exec.LookPath("pgpool")
 	if err != nil {

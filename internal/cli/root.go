@@ -9,6 +9,7 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/exit"
+	"github.com/repool/repool/internal/layout"
 	"github.com/repool/repool/internal/pgpool/hook"
 	"github.com/repool/repool/internal/terminal"
 )
@@ -58,7 +59,7 @@ EXIT STATUS
 	f.StringVar(&g.configFile, "config", "",
 		"`file` with repool's own settings (default "+config.DefaultPath+", if it exists)")
 	f.StringVar(&g.pgpoolConf, "pgpool-conf", "",
-		"Pgpool-II's configuration `file` (default "+config.DefaultPgpoolConf+")")
+		"Pgpool-II's configuration `file` (default: "+layout.PgpoolConfs()+")")
 	f.BoolVar(&g.json, "json", false, "print state as JSON")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more on standard error")
 	terminal.Setup(root, g.out, g.err,

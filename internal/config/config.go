@@ -28,7 +28,7 @@ type Config struct {
 
 // Pgpool is the Pgpool-II beside this controller.
 type Pgpool struct {
-	// Conf is the path of pgpool.conf; default /etc/pgpool2/pgpool.conf.
+	// Conf is the path of pgpool.conf; default DefaultPgpoolConf.
 	Conf string `yaml:"conf"`
 	PCP  PCP    `yaml:"pcp"`
 }
@@ -77,7 +77,7 @@ type Node struct {
 	// ConfigFile is postgresql.conf where it lies outside the data directory;
 	// default: found in /etc/postgresql by its data_directory line.
 	ConfigFile string `yaml:"config_file"`
-	// BinDirectory defaults to /usr/lib/postgresql/<major>/bin.
+	// BinDirectory defaults to where package layout finds the node's version.
 	BinDirectory string `yaml:"bin_directory"`
 	// WorkDirectory holds the journal, saved configuration, vault and the directory
 	// under repair; default <data_directory>.repool. It must be on the data

@@ -8,7 +8,7 @@ import (
 // fill sets every missing setting to its default, except those that depend on
 // pgpool.conf, which Resolve fills in.
 func (c *Config) fill() {
-	orText(&c.Pgpool.Conf, DefaultPgpoolConf)
+	orText(&c.Pgpool.Conf, DefaultPgpoolConf())
 	c.Pgpool.PCP.fill()
 	for i := range c.Peers {
 		c.Peers[i].PCP.fill()

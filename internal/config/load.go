@@ -5,18 +5,21 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/repool/repool/internal/layout"
 )
 
 const (
 	// DefaultPath is repool.yaml unless another path is given.
 	DefaultPath = "/etc/repool/repool.yaml"
-	// DefaultPgpoolConf is pgpool.conf as Debian installs it.
-	DefaultPgpoolConf = "/etc/pgpool2/pgpool.conf"
-
 	// maxFile is far more than any real configuration needs: a wrong path must not
 	// fill the memory.
 	maxFile = 1 << 20
 )
+
+// DefaultPgpoolConf is pgpool.conf unless another path is given: where Debian's or RHEL's
+// packages or a build from source have it.
+func DefaultPgpoolConf() string { return layout.Here.Pgpool().PgpoolConf }
 
 // Loaded is a valid repool.yaml, with every default filled in that does not
 // depend on pgpool.conf.
@@ -28,6 +31,10 @@ type Loaded struct {
 	sizes sizes
 	at    map[string]place
 }
+
+// Sets says whether the file sets anything. The one that a package installs does not:
+// every line of it is a comment.
+func (l *Loaded) Sets() bool { return len(l.at) > 0 }
 
 // Load reads and checks one repool.yaml. The error joins every problem found, each
 // a *Problem.

@@ -97,7 +97,7 @@ func TestEmptyFileIsAllDefaults(t *testing.T) {
 			continue
 		}
 		c := l.Config
-		if c.Database.User != "repool" || c.Controller.Interval != time.Second || c.Pgpool.Conf != DefaultPgpoolConf {
+		if c.Database.User != "repool" || c.Controller.Interval != time.Second || c.Pgpool.Conf != DefaultPgpoolConf() {
 			t.Errorf("%q: defaults missing: %+v", text, c)
 		}
 	}

@@ -27,6 +27,7 @@ var may = map[string]string{
 	"pcp":                        "",
 	"internal/pgpool/pgpoolconf": "",
 	"internal/exit":              "",
+	"internal/layout":            "",
 	"internal/codes":             "",
 	"internal/node/postgres":     "internal/core/topology",
 	"internal/terminal":          "internal/exit",
@@ -45,14 +46,14 @@ var may = map[string]string{
 	// Deciding and looking.
 	"internal/core/plan":    "internal/codes internal/core/topology",
 	"internal/core/observe": "internal/core/topology pcp internal/node/agentapi internal/node/postgres",
-	"internal/config": "internal/core/topology pcp internal/pgpool/pgpoolconf internal/core/plan " +
+	"internal/config": "internal/core/topology internal/layout pcp internal/pgpool/pgpoolconf internal/core/plan " +
 		"internal/node/postgres",
 	// Doing, on the node.
 	"internal/node/vault":  "internal/core/topology internal/node/pgdata",
 	"internal/node/resync": "internal/codes internal/core/topology internal/node/journal",
 	// only tests
 	"test/fakes/fakehost": "internal/codes internal/core/topology internal/node/agentapi internal/node/resync",
-	"internal/node/dbhost": "internal/codes internal/core/topology internal/node/process internal/node/pgdata " +
+	"internal/node/dbhost": "internal/codes internal/core/topology internal/layout internal/node/process internal/node/pgdata " +
 		"internal/node/journal " +
 		"internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
 	"internal/node/bootgate": "internal/core/topology",
@@ -65,7 +66,7 @@ var may = map[string]string{
 		"internal/node/agentapi internal/show/control",
 	"internal/pgpool/hook": "internal/core/topology internal/node/agentapi internal/config internal/exit " +
 		"internal/node/postgres",
-	"internal/admin/check": "internal/core/topology internal/admin/certs pcp internal/node/vault " +
+	"internal/admin/check": "internal/core/topology internal/layout internal/admin/certs pcp internal/node/vault " +
 		"internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook " +
 		"internal/node/postgres internal/node/dbhost",
 	"internal/admin/setup": "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf " +
@@ -82,7 +83,7 @@ var may = map[string]string{
 	"internal/show/web/page": "internal/core/topology internal/show/event internal/show/control internal/show/view",
 	"test/fakes/browsertest": "", // only tests
 	// A real pool to try it on.
-	"lab":         "internal/core/topology internal/node/process internal/admin/certs pcp",
+	"lab":         "internal/core/topology internal/layout internal/node/process internal/admin/certs pcp",
 	"lab/promise": "",
 	"lab/proof":   "internal/core/topology lab internal/node/vault",
 	"lab/demo":    "internal/core/topology internal/show/event internal/show/control lab lab/proof",
@@ -104,7 +105,7 @@ var may = map[string]string{
 		"internal/node/resync " +
 		"internal/show/control internal/show/history internal/show/metrics internal/show/notify internal/show/trace " +
 		"internal/show/web internal/show/web/page",
-	"internal/cli": "internal/codes internal/app internal/config internal/exit internal/terminal internal/core/topology " +
+	"internal/cli": "internal/codes internal/app internal/config internal/exit internal/layout internal/terminal internal/core/topology " +
 		"internal/core/plan " +
 		"internal/admin/certs internal/admin/check internal/admin/setup internal/pgpool/hook " +
 		"internal/show/control internal/show/event internal/show/history internal/show/view",

@@ -36,7 +36,7 @@ func (f *Facts) HookLine(name string) string {
 	words := []string{f.Program, "hook", hookWords[name].kind}
 	if f.Pool.File != "" && f.Pool.File != config.DefaultPath {
 		words = append(words, "--config", f.Pool.File)
-	} else if f.Pool.File == "" && f.Pool.PgpoolConf != config.DefaultPgpoolConf {
+	} else if f.Pool.File == "" && f.Pool.PgpoolConf != config.DefaultPgpoolConf() {
 		words = append(words, "--pgpool-conf", f.Pool.PgpoolConf)
 	}
 	return strings.Join(append(words, hook.KeyValueForm), " ")

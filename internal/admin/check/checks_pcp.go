@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+
+	"github.com/repool/repool/internal/layout"
 )
 
 var pcpChecks = []Check{
@@ -24,7 +26,8 @@ func checkPCP(f *Facts, r *results) {
 	remedy := fmt.Sprintf("add to pcp.conf the output of: pg_md5 -p -u %s   # and the password to %s; repool setup "+
 		"--apply does both", l.User, f.Files.PCPPass.Path)
 	if l.Away {
-		remedy = "systemctl start pgpool2, or set pgpool.pcp in repool.yaml to where PCP listens"
+		remedy = "systemctl start " + layout.Here.Pgpool().PgpoolService +
+			", or set pgpool.pcp in repool.yaml to where PCP listens"
 	}
 	r.problem(Finding{Subject: pgpoolSubject,
 		Found: fmt.Sprintf("PCP user %s at %s: %s", l.User, f.Pgpool.Endpoint, l.Err), Remedy: remedy})
@@ -87,7 +90,7 @@ func checkWatchdog(f *Facts, r *results) {
 	case f.Pool.Pgpool.UseWatchdog && !w.Enabled:
 		r.problem(Finding{Subject: pgpoolSubject, At: f.at("use_watchdog"),
 			Found:  "use_watchdog is on, but Pgpool-II runs without it",
-			Remedy: "systemctl restart pgpool2"})
+			Remedy: "systemctl restart " + layout.Here.Pgpool().PgpoolService})
 	case !w.Enabled:
 		r.ok(pgpoolSubject, "no watchdog: a single Pgpool-II")
 	case w.MayAct():

@@ -12,6 +12,7 @@ import (
 
 	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/layout"
 	"github.com/repool/repool/internal/pgpool/pgpoolconf"
 	"github.com/repool/repool/pcp"
 )
@@ -57,17 +58,11 @@ func (g *gatherer) pcp(ctx context.Context, e config.PCP, use func(*pcp.Conn) er
 	return l
 }
 
-// pgpoolPrograms are the places of the program; PATH often lacks sbin.
-var pgpoolPrograms = []string{"/usr/sbin/pgpool", "/usr/local/sbin/pgpool", "/usr/local/bin/pgpool", "/usr/bin/pgpool"}
-
 // installedVersion asks the installed program; zero: none is found.
 func installedVersion(ctx context.Context, timeout time.Duration) pgpoolconf.Version {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	for _, path := range pgpoolPrograms {
-		if _, err := os.Stat(path); err != nil {
-			continue
-		}
+	for _, path := range layout.Here.PgpoolPrograms() {
 		out, err := exec.CommandContext(ctx, path, "--version").CombinedOutput()
 		if err != nil {
 			continue

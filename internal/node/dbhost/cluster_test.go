@@ -38,7 +38,7 @@ func (c *templateCluster) get(t *testing.T) string {
 		if c.dir, c.err = os.MkdirTemp("", "template"); c.err != nil {
 			return
 		}
-		bin, err := newestBinDir(nil)
+		bin, err := onlyBinDir(nil)
 		if err != nil {
 			c.err = err
 			return

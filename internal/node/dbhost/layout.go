@@ -1,18 +1,16 @@
 package dbhost
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/repool/repool/internal/codes"
+	installed "github.com/repool/repool/internal/layout"
 	"github.com/repool/repool/internal/node/pgdata"
 	"github.com/repool/repool/internal/node/resync"
 )
@@ -143,26 +141,28 @@ func (h *Host) binDir() (string, error) {
 	if err != nil {
 		l, lerr := h.layout()
 		if lerr != nil || l.version == "" {
-			return newestBinDir(err)
+			return onlyBinDir(err)
 		}
-		return filepath.Join("/usr/lib/postgresql", l.version, "bin"), nil
+		if major, lerr = strconv.Atoi(l.version); lerr != nil {
+			return onlyBinDir(err)
+		}
 	}
-	dir := filepath.Join("/usr/lib/postgresql", strconv.Itoa(major), "bin")
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+	dir := installed.Here.PostgresBin(major)
+	if dir == "" {
 		return "", fail(codes.Internal, "set bin_directory of the node in repool.yaml",
-			"find PostgreSQL %d's programs: %w", major, err)
+			"find PostgreSQL %d's programs: they are in no known place", major)
 	}
 	return dir, nil
 }
 
-// newestBinDir is the guess for a node of which nothing is left; it is only
+// onlyBinDir is the guess for a node of which nothing is left; it is only
 // sound when one version is installed.
-func newestBinDir(cause error) (string, error) {
-	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
-	if err != nil || len(dirs) != 1 {
+func onlyBinDir(cause error) (string, error) {
+	all := installed.Here.Postgres()
+	if len(all) != 1 {
 		return "", fail(codes.Internal, "set bin_directory of the node in repool.yaml",
-			"find PostgreSQL's programs: the data directory tells no version, and %d versions are installed: %w", len(dirs),
+			"find PostgreSQL's programs: the data directory tells no version, and %d versions are installed: %w", len(all),
 			cause)
 	}
-	return strings.TrimSuffix(dirs[0], "/pg_ctl"), nil
+	return all[0].Bin, nil
 }

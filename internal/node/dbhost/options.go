@@ -24,7 +24,7 @@ type Options struct {
 	// ConfigFile is postgresql.conf where it lies outside the data directory.
 	// Empty: found in Debian's configuration tree, or in the data directory.
 	ConfigFile string
-	BinDir     string // empty: /usr/lib/postgresql/<major>/bin
+	BinDir     string // empty: where package layout finds them
 	WorkDir    string // empty: <data directory>.repool
 	VaultDir   string // empty: <work directory>/vault
 	// Database reads facts and is pg_rewind's role on the upstream;
