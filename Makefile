@@ -9,11 +9,14 @@ CHAOS_TIME ?= 2m
 CHAOS    ?=
 POOLS    ?= 2
 WORLDS   ?= 10000
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+DIST     ?= dist
 
 export REPOOL_BIN := $(CURDIR)/$(REPOOL)
 
 .PHONY: all deps deps-test build demo test test-all ci lint soak scenarios sim sim-docs crashpoints chaos hosts \
-	bench bench-wal fuzz clean
+	bench bench-wal fuzz packages install clean
 
 all: build
 
@@ -84,5 +87,11 @@ bench-wal: ## reading 100 GB of WAL, and listing ten million lost commits: time 
 fuzz: ## every fuzz target for FUZZTIME
 	@scripts/fuzz.sh $(FUZZTIME)
 
+packages: ## .deb and .rpm of both programs for amd64 and arm64, bills of materials and sums, in DIST
+	scripts/packages.sh $(DIST)
+
+install: build ## what the packages have, below PREFIX; DESTDIR in place of /
+	scripts/install.sh $(PREFIX) $(DESTDIR)
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

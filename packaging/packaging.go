@@ -1,5 +1,5 @@
 // Package packaging holds what is installed beside the program: systemd units,
-// the example configuration, and the description of the Debian package.
+// the example configuration, and the lists of what each package has.
 //
 // The units are embedded, so that `repool setup` installs the very files that
 // the package has.

@@ -180,7 +180,7 @@ func verify(t *testing.T, name, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(tool, "verify", path).CombinedOutput()
+	out, err := exec.Command(tool, "verify", "--man=no", path).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, filepath.Base(path)) {
 			t.Errorf("%s: %s (%v)", name, line, err)
@@ -188,23 +188,56 @@ func verify(t *testing.T, name, text string) {
 	}
 }
 
+// TestEveryPackagedFileExists: each entry of the lists matches a file of the tree, or
+// is built, and has a mode.
 func TestEveryPackagedFileExists(t *testing.T) {
-	text, err := os.ReadFile("nfpm.yaml")
+	for _, list := range []string{"nfpm/repool.yaml", "nfpm/repool-lab.yaml"} {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var nfpm struct {
+			Contents []struct {
+				Src, Dst string
+				FileInfo struct{ Mode int } `yaml:"file_info"`
+			}
+		}
+		if err := yaml.Unmarshal(text, &nfpm); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range nfpm.Contents {
+			if c.FileInfo.Mode == 0 {
+				t.Errorf("%s: %s has no mode, so it would have that of the checkout", list, c.Dst)
+			}
+			if c.Src == "" || strings.HasPrefix(c.Src, "${STAGE}/") {
+				continue
+			}
+			if found, err := filepath.Glob(filepath.Join("..", c.Src)); err != nil || len(found) == 0 {
+				t.Errorf("%s: nothing matches %s (%v)", list, c.Src, err)
+			}
+		}
+	}
+}
+
+// TestUnitsReadTheEnvironmentOfEveryPackage: Debian and RHEL keep it in different files.
+func TestUnitsReadTheEnvironmentOfEveryPackage(t *testing.T) {
+	list, err := os.ReadFile("nfpm/repool.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var nfpm struct {
-		Contents []struct{ Src, Dst string }
+	files := regexp.MustCompile(`dst: (/etc/(?:default|sysconfig)/repool)\n`).FindAllStringSubmatch(string(list), -1)
+	if len(files) < 2 {
+		t.Fatalf("the list has %q", files)
 	}
-	if err := yaml.Unmarshal(text, &nfpm); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range nfpm.Contents {
-		if c.Src == "" || strings.HasPrefix(c.Src, "bin/") {
-			continue
+	for _, name := range []string{"repool.service", "repool-agent@.service", "repool-agent.service"} {
+		text, err := packaging.Unit(name)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := os.Stat(filepath.Join("..", c.Src)); err != nil {
-			t.Error(err)
+		for _, f := range files {
+			if !strings.Contains(text, "EnvironmentFile=-"+f[1]+"\n") {
+				t.Errorf("%s does not read %s", name, f[1])
+			}
 		}
 	}
 }

@@ -9,7 +9,7 @@ set -eu
 wanted="postgresql-15 pgpool2 postgresql-15-pgpool2 openssh-server iproute2 nftables"
 services="pgpool2 openssh-server"
 if [ "${1:-}" = tests ]; then
-	wanted="$wanted prometheus chromium"
+	wanted="$wanted prometheus chromium rpm lintian debootstrap man-db"
 	services="$services prometheus"
 fi
 

@@ -38,7 +38,8 @@ func TestLayouts(t *testing.T) {
 		pgpool          []string
 	}{
 		{name: "Debian with two versions",
-			programs: []string{"/usr/lib/postgresql/13/bin/postgres", "/usr/lib/postgresql/15/bin/postgres", "/usr/sbin/pgpool"},
+			programs: []string{"/usr/lib/postgresql/13/bin/postgres", "/usr/lib/postgresql/15/bin/postgres",
+				"/usr/sbin/pgpool"},
 			files:    []string{"/etc/pgpool2/pgpool.conf"},
 			postgres: []Postgres{{13, "/usr/lib/postgresql/13/bin"}, {15, "/usr/lib/postgresql/15/bin"}},
 			layout:   "debian", pgpool: []string{"/usr/sbin/pgpool"}},
@@ -49,10 +50,12 @@ func TestLayouts(t *testing.T) {
 		{name: "built from source, which tells its version",
 			programs: []string{"/usr/local/pgsql/bin/postgres", "/usr/local/bin/pgpool"},
 			files:    []string{"/usr/local/etc/pgpool.conf"},
-			postgres: []Postgres{{16, "/usr/local/pgsql/bin"}}, layout: "source", pgpool: []string{"/usr/local/bin/pgpool"}},
+			postgres: []Postgres{{16, "/usr/local/pgsql/bin"}}, layout: "source",
+			pgpool: []string{"/usr/local/bin/pgpool"}},
 		{name: "a database host", programs: []string{"/usr/pgsql-17/bin/postgres"},
 			postgres: []Postgres{{17, "/usr/pgsql-17/bin"}}, layout: "debian"},
-		{name: "nothing", layout: "debian", files: []string{"/usr/lib/postgresql/old/bin/postgres", "/usr/sbin/pgpool"}},
+		{name: "files that are no programs", layout: "debian",
+			files: []string{"/usr/lib/postgresql/old/bin/postgres", "/usr/sbin/pgpool"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -53,7 +53,8 @@ var may = map[string]string{
 	"internal/node/resync": "internal/codes internal/core/topology internal/node/journal",
 	// only tests
 	"test/fakes/fakehost": "internal/codes internal/core/topology internal/node/agentapi internal/node/resync",
-	"internal/node/dbhost": "internal/codes internal/core/topology internal/layout internal/node/process internal/node/pgdata " +
+	"internal/node/dbhost": "internal/codes internal/core/topology internal/layout internal/node/process " +
+		"internal/node/pgdata " +
 		"internal/node/journal " +
 		"internal/node/vault internal/node/resync internal/node/agentapi internal/node/postgres",
 	"internal/node/bootgate": "internal/core/topology",
@@ -105,14 +106,19 @@ var may = map[string]string{
 		"internal/node/resync " +
 		"internal/show/control internal/show/history internal/show/metrics internal/show/notify internal/show/trace " +
 		"internal/show/web internal/show/web/page",
-	"internal/cli": "internal/codes internal/app internal/config internal/exit internal/layout internal/terminal internal/core/topology " +
+	"internal/cli": "internal/codes internal/app internal/config internal/exit internal/layout internal/terminal " +
+		"internal/core/topology " +
 		"internal/core/plan " +
 		"internal/admin/certs internal/admin/check internal/admin/setup internal/pgpool/hook " +
 		"internal/show/control internal/show/event internal/show/history internal/show/view",
 	"cmd/repool": "internal/cli",
 	// The second program.
-	"lab/command":         "internal/exit internal/terminal lab lab/demo lab/chaos lab/bench",
-	"cmd/repool-lab":      "lab/command",
+	"lab/command":    "internal/exit internal/terminal lab lab/demo lab/chaos lab/bench",
+	"cmd/repool-lab": "lab/command",
+	// Building the packages.
+	"packaging/generate":  "internal/app internal/cli lab/command",
+	"packaging/install":   "",
+	"test/packages":       "",
 	"test/fakes/helptest": "internal/exit internal/terminal", // only tests
 	"test/arch":           "",
 	"test/scenarios":      "",

@@ -16,7 +16,7 @@ import (
 // value has a sensible default.
 type Options struct {
 	Loaded *config.Loaded
-	// ConfigFile is the repool.yaml that is written if there was none to load.
+	// ConfigFile is the repool.yaml that is written if the loaded one sets nothing.
 	ConfigFile string
 	// Program is the path of repool that hooks and the unit call.
 	Program string
@@ -71,7 +71,7 @@ func (o *Options) fill() (owner, error) {
 	orText(&conf.Database.Passfile, orElse(o.PGPass, filepath.Join(own.home, ".pgpass")))
 	orText(&conf.Replication.Passfile, conf.Database.Passfile)
 	orText(&conf.Pgpool.PCP.Passfile, orElse(o.PCPPass, filepath.Join(own.home, ".pcppass")))
-	if o.Loaded.Path == "" && o.StateDir != "" {
+	if !o.Loaded.Sets() && o.StateDir != "" {
 		if conf.Controller.Socket == filepath.Join(conf.Controller.StateDir, "repool.sock") {
 			conf.Controller.Socket = filepath.Join(o.StateDir, "repool.sock")
 		}

@@ -215,6 +215,33 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// TestSettingsGoBelowAPackagesComments: a package installs repool.yaml with every line
+// commented out, which counts as none.
+func TestSettingsGoBelowAPackagesComments(t *testing.T) {
+	dir, _ := offline(t)
+	const comments = "# repool.yaml\n\n#pgpool:\n  # The one beside it.\n#  conf: /nowhere\n"
+	file := filepath.Join(dir, "repool.yaml")
+	write(t, file, comments, 0o644) // the package gives it to the group of the services
+	o := options(t, dir)
+	p, err := Make(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Apply(t.Context(), func(Item) {}); err != nil {
+		t.Fatal(err)
+	}
+	text := read(t, file)
+	settings, below := strings.CutPrefix(text, comments+"\n")
+	if !below || !strings.Contains(settings, "\npgpool:\n  conf: ") {
+		t.Errorf("repool.yaml is now:\n%s", text)
+	}
+	if kept := read(t, file+o.Suffix); kept != comments {
+		t.Errorf("it was kept as:\n%s", kept)
+	}
+	again(t, dir)
+}
+
 func TestAFileThatChangedMeanwhileIsLeftAlone(t *testing.T) {
 	dir, o := offline(t)
 	p, err := Make(t.Context(), o)

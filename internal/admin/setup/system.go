@@ -162,7 +162,8 @@ func (m *maker) recovery(ctx context.Context) error {
 	return nil
 }
 
-// repoolYAML writes repool.yaml if there is none.
+// repoolYAML writes repool.yaml if there is none, or below the comments of the one that
+// a package has installed.
 func (m *maker) repoolYAML(context.Context) error {
 	for _, n := range m.facts.Pool.Nodes {
 		if n.Agent.Kind == config.AgentNone {
@@ -171,11 +172,11 @@ func (m *maker) repoolYAML(context.Context) error {
 				n.Host, m.facts.Pool.File)
 		}
 	}
-	if m.o.Loaded.Path != "" {
+	if m.o.Loaded.Sets() {
 		return nil
 	}
 	e, err := m.file(m.o.ConfigFile, 0o640)
-	if err != nil || e.exists {
+	if err != nil || e.exists && e.path != m.o.Loaded.Path {
 		return err
 	}
 	for _, path := range []string{m.o.Loaded.Config.Database.Passfile, m.o.Loaded.Config.Replication.Passfile,
@@ -184,9 +185,13 @@ func (m *maker) repoolYAML(context.Context) error {
 			return err
 		}
 	}
-	e.after = m.yaml()
+	settings := m.yaml()
+	if e.exists {
+		e.after = strings.TrimRight(e.before, "\n") + "\n\n"
+	}
+	e.after += settings
 	m.handled["config"] = true
-	m.edit("repool-yaml", "controller", "write repool.yaml", e, plus(e.after))
+	m.edit("repool-yaml", "controller", "write repool.yaml", e, plus(settings))
 	return nil
 }
 

@@ -161,8 +161,8 @@ func onlyBinDir(cause error) (string, error) {
 	all := installed.Here.Postgres()
 	if len(all) != 1 {
 		return "", fail(codes.Internal, "set bin_directory of the node in repool.yaml",
-			"find PostgreSQL's programs: the data directory tells no version, and %d versions are installed: %w", len(all),
-			cause)
+			"find PostgreSQL's programs: the data directory tells no version, and %d versions are installed: %w",
+			len(all), cause)
 	}
 	return all[0].Bin, nil
 }
