@@ -133,7 +133,7 @@ func (h *Host) standIn(dir, n string) {
 		return copyFile(path, dst, 0o600)
 	})
 	if err != nil {
-		h.log.Debug("configuration has no copy during the rewind", "file", n, "err", err)
+		h.log.Debug("some configuration has no copy during the rewind", "err", err)
 	}
 }
 
