@@ -84,9 +84,10 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		Interval: p.Controller.Interval, Version: Version,
 		Audience: a.audience.list(), Unfinished: &unfinished{deps: deps, log: o.Log},
 		Checkpoint: func(ctx context.Context, node topology.NodeID) error { return checkpoint(ctx, p, node) },
-		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
-			return hook.NotePrimary(dir, hook.Primary{Node: node, SystemID: system, History: h, At: at})
+		NotePrimary: func(last topology.Promotion, at time.Time) error {
+			return hook.NotePrimary(dir, hook.PrimaryOf(last, at))
 		},
+		NotePosition: p.Failover.MaxLag != nil,
 	})
 	if err != nil {
 		return nil, err

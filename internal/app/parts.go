@@ -69,7 +69,8 @@ func newParts(p *config.Pool, log *slog.Logger, acc access) (*parts, error) {
 		nodes = append(nodes, on)
 	}
 	o := observe.Options{Promoted: func() topology.Promotion { return lastPromotion(p) },
-		FailoverTrouble: failoverTrouble(p.PgpoolConf)}
+		FailoverTrouble: failoverTrouble(p.PgpoolConf),
+		FailoverRefused: func() topology.FailoverRefusal { return hook.Refused(p.Controller.StateDir) }}
 	if acc == readWrite { // a command that only looks would have ended before the answer comes
 		o.DetailEvery = detailEvery
 	}
@@ -113,7 +114,7 @@ func lastPromotion(p *config.Pool) topology.Promotion {
 	if !ok {
 		return topology.Promotion{}
 	}
-	return topology.Promotion{Node: last.Node, SystemID: last.SystemID, History: last.History}
+	return last.Promotion()
 }
 
 // checkpoint runs a checkpoint on a node and waits for it.

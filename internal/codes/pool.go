@@ -37,6 +37,9 @@ const (
 	PrimaryAmbiguous      Code = "primary-ambiguous"
 	PrimaryContested      Code = "primary-contested"
 	PrimaryHistoryUnknown Code = "primary-history-unknown"
+	SynchronousMissing    Code = "synchronous-missing"
+	TooFewAnswers         Code = "too-few-answers"
+	TooFarBehind          Code = "too-far-behind"
 )
 
 var primary = []Info{
@@ -54,6 +57,14 @@ var primary = []Info{
 		"stop the node that is not to be the primary, or agree to overwrite it: repool resync ID --yes (ID: that node)"},
 	{PrimaryContested, Refused, "a node accepts writes on a newer line while Pgpool-II routes writes to another",
 		"stop the node that is not to be the primary, or agree to overwrite it: repool resync ID --yes (ID: that node)"},
+	{SynchronousMissing, Refused,
+		"the primary is lost, and no standby that answers is known to have every acknowledged commit",
+		"start the synchronous standbys that are missing: one of them is then promoted; " +
+			"or promote another by the psql line in the reason, and lose what it does not have"},
+	{TooFewAnswers, Refused, "the primary is lost, and fewer standbys answer than policy.failover.min_answers wants",
+		"start the standbys that are missing; or promote one by the psql line in the reason"},
+	{TooFarBehind, Refused, "the primary is lost, and no standby is within policy.failover.max_lag of it",
+		"start the standby that has more, or the last primary; or promote one by the psql line in the reason"},
 	{PrimaryHistoryUnknown, Work, "the primary's timeline history is not known yet",
 		"if this lasts, look at the agent on the primary's host"},
 }

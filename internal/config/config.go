@@ -137,7 +137,8 @@ type Policy struct {
 	Headroom       string            `yaml:"headroom"` // bytes to keep free, such as 1GB
 	MaxRate        string            `yaml:"max_rate"` // of base backup, such as 100MB; empty: none
 	// Compression of a base backup between hosts: none (default), auto, gzip, lz4, zstd.
-	Compression string `yaml:"compression"`
+	Compression string   `yaml:"compression"`
+	Failover    Failover `yaml:"failover"`
 }
 
 // Vault says where lost WAL is kept.

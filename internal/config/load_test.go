@@ -73,7 +73,8 @@ func TestLoadReadsEverything(t *testing.T) {
 		Policy: Policy{Methods: map[string]string{"base-backup": "ask", "fence": "never"},
 			MaxLag: "1MiB", MaxAttempts: 3, BackoffBase: time.Second, BackoffMax: time.Minute,
 			FollowGrace: 2 * time.Second, StreamPatience: 20 * time.Second, NudgeAfter: 10 * time.Second,
-			Headroom: "0", MaxRate: "100MB", Compression: "auto"},
+			Headroom: "0", MaxRate: "100MB", Compression: "auto",
+			Failover: Failover{MaxLag: "1GiB", RequireSynchronous: "always", MinAnswers: 2, Wait: 20 * time.Second}},
 		Vault:       Vault{Directory: "/srv/vault", MaxBytes: "5GB"},
 		Notify:      Notify{OnEvent: "tell --all", Webhook: Webhook{URL: "https://hooks.example.org/x"}},
 		Log:         Log{Format: "json"},
@@ -83,7 +84,7 @@ func TestLoadReadsEverything(t *testing.T) {
 	if diff := cmp.Diff(want, l.Config); diff != "" {
 		t.Errorf("configuration differs (-want +got):\n%s", diff)
 	}
-	if want := (sizes{maxLag: 1 << 20, maxRate: 100e6, vault: 5e9}); l.sizes != want {
+	if want := (sizes{maxLag: 1 << 20, maxRate: 100e6, vault: 5e9, failoverLag: 1 << 30}); l.sizes != want {
 		t.Errorf("sizes = %+v, want %+v", l.sizes, want)
 	}
 }

@@ -30,6 +30,7 @@ type Pool struct {
 	Tracing               Tracing
 	Page                  Page
 	Policy                plan.Policy
+	Failover              FailoverRules
 	// VaultMax and MaxRate are in bytes; MaxRate is per second, zero: no limit.
 	VaultMax, MaxRate uint64
 	// Compression of base backups, as dbhost takes it; empty: none.
@@ -114,7 +115,7 @@ func (l *Loaded) resolve(strict bool) (*Pool, error) {
 	for _, peer := range c.Peers {
 		p.Peers = append(p.Peers, peer.PCP.resolved(nil))
 	}
-	p.Policy = l.policy(p)
+	p.Policy, p.Failover = l.policy(p), l.failover()
 	l.nodes(p, ps, strict)
 	if strict && pool.ClusteringMode != "streaming_replication" {
 		ps.list = append(ps.list, &Problem{File: c.Pgpool.Conf, Msg: fmt.Sprintf(
@@ -161,6 +162,9 @@ func (l *Loaded) nodes(p *Pool, ps *problems, strict bool) {
 			ps.add(ps.at[at], "%v", err)
 		}
 		p.Nodes = append(p.Nodes, n)
+	}
+	if most := len(p.Nodes) - 1; strict && most > 0 && p.Failover.MinAnswers > most {
+		ps.addAt("policy.failover.min_answers", "must be ≤ %d, the number of standbys", most)
 	}
 	if len(p.Nodes) == 0 {
 		ps.list = append(ps.list, &Problem{File: p.PgpoolConf,

@@ -26,7 +26,7 @@ import (
 const maxNode = 127
 
 // sizes are the settings given as text such as 16MB, in bytes; zero: not given.
-type sizes struct{ maxLag, headroom, maxRate, vault uint64 }
+type sizes struct{ maxLag, headroom, maxRate, vault, failoverLag uint64 }
 
 var (
 	sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
@@ -187,6 +187,8 @@ func (p Policy) validate(ps *problems) sizes {
 		maxLag:   size(ps, "policy.max_lag", p.MaxLag),
 		headroom: size(ps, "policy.headroom", p.Headroom),
 		maxRate:  size(ps, "policy.max_rate", p.MaxRate),
+
+		failoverLag: p.Failover.validate(ps),
 	}
 }
 

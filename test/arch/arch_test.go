@@ -65,7 +65,7 @@ var may = map[string]string{
 	"internal/show/control": "internal/codes internal/core/topology internal/core/plan internal/show/event internal/exit",
 	"internal/core/controller": "internal/codes internal/core/topology pcp internal/core/plan internal/show/event " +
 		"internal/node/agentapi internal/show/control",
-	"internal/pgpool/hook": "internal/core/topology internal/node/agentapi internal/config internal/exit " +
+	"internal/pgpool/hook": "internal/codes internal/core/topology internal/node/agentapi internal/config internal/exit " +
 		"internal/node/postgres",
 	"internal/admin/check": "internal/core/topology internal/layout internal/admin/certs pcp internal/node/vault " +
 		"internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook " +

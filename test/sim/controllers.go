@@ -75,17 +75,23 @@ func (b *controllerHost) start() error {
 	}
 	p := w.pgpool.door(name, b)
 	deps := w.hookDeps(name+" hook", b)
+	waiting := &unfinished{b, deps}
 	ctx, stop := context.WithCancel(w.life)
 	c, err := controller.New(ctx, controller.Options{
 		Observer: observe.New([]observe.PoolReader{p}, nodes, observe.Options{Promoted: func() topology.Promotion {
 			return b.promoted()
+		}, FailoverRefused: func() (r topology.FailoverRefusal) {
+			if waiting.Pending() {
+				r = hook.Refused(b.conf.Controller.StateDir)
+			}
+			return r
 		}}),
 		Pools: []controller.Pool{p}, Agents: agents, Policy: w.policy, Store: hand, Log: w.log, Interval: interval,
 		Version:    "sim",
-		Unfinished: &unfinished{b, deps},
-		NotePrimary: func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error {
+		Unfinished: waiting,
+		NotePrimary: func(last topology.Promotion, at time.Time) error {
 			defer b.wrote()
-			return hook.NotePrimary(b.conf.Controller.StateDir, hook.Primary{Node: node, SystemID: system, History: h, At: at})
+			return hook.NotePrimary(b.conf.Controller.StateDir, hook.PrimaryOf(last, at))
 		},
 		Checkpoint: func(ctx context.Context, node topology.NodeID) error {
 			return checkpoints[node].ask(ctx, "checkpoint", func(s *fakehost.Server) error {
@@ -153,7 +159,7 @@ func (b *controllerHost) promoted() topology.Promotion {
 	}
 	p := topology.Promotion{}
 	if l, ok := hook.LastPrimary(b.conf.Controller.StateDir); ok {
-		p = topology.Promotion{Node: l.Node, SystemID: l.SystemID, History: l.History}
+		p = l.Promotion()
 	}
 	b.w.mu.Lock()
 	b.last = &p
@@ -218,7 +224,7 @@ func (w *World) hookDeps(name string, b *controllerHost) hook.Deps {
 			if err := l.ask(ctx, "connect", func(*fakehost.Server) error { return nil }); err != nil {
 				return nil, err
 			}
-			return session{link: l, onPromote: w.promotes}, nil
+			return session{link: l, onPromote: func(n *node) { w.promotes(b, n) }}, nil
 		},
 		Agent:   func(id topology.NodeID) (hook.Fencer, error) { return clients[id], nil },
 		Control: socket{b},

@@ -133,7 +133,7 @@ func (w *World) person(root *actor) {
 // remedy is what the code's hint says.
 func (w *World) remedy(d plan.Decision, mem plan.Memory) func() {
 	switch d.Code {
-	case codes.NoPrimary, codes.PrimaryUnreachable, codes.FailoverRunning:
+	case codes.NoPrimary, codes.PrimaryUnreachable, codes.FailoverRunning, codes.SynchronousMissing:
 		return func() { w.bringPrimary(mem) }
 	case codes.PrimaryAmbiguous, codes.PrimaryContested, codes.PrimaryStale:
 		return func() { w.settlePrimary(mem, d.Code) }

@@ -86,6 +86,8 @@ var beyond = map[codes.Code]string{
 	codes.OwnFiles:         "data directories hold nothing but a database and its configuration",
 	codes.ConfigMissing:    "a copy of the configuration is always kept",
 	codes.OnHold:           "nobody holds a node",
+	codes.TooFewAnswers:    "policy.failover.min_answers is the default: one",
+	codes.TooFarBehind:     "policy.failover.max_lag is not set",
 	codes.AgentVersionSkew: sameProcess,
 	codes.AgentWrongNode:   sameProcess,
 	codes.AgentForeign:     sameProcess,

@@ -109,6 +109,10 @@ var mutants = []mutant{
 		{"pgpool/hook/takeover.go", `if !fenced {`, `if !fenced && false {`}}},
 	one("leave what a queued attach would show", "P1", "pgpool/hook/promote.go",
 		`notes = append(notes, d.stopDiverged(ctx, p, node, f)...)`, `_ = d.stopDiverged`),
+	one("promote whoever has the most WAL under synchronous replication", "acknowledged", "pgpool/hook/allow.go",
+		`if rules.Synchronous != config.SyncNever {`, `if false {`),
+	one("one answer of the synchronous standbys is enough", "acknowledged", "pgpool/hook/allow.go",
+		`if len(members) < s.Answers() {`, `if len(members) < 1 {`),
 	one("promote without asking who is the primary already", "two writers", "pgpool/hook/choose.go",
 		`if rel == onLine || rel == ahead {`, `if false && rel == ahead {`),
 }

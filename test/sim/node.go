@@ -66,6 +66,9 @@ func (w *World) powerCut(n *node) {
 	for _, a := range n.agents {
 		a.die()
 	}
+	if w.SyncNames != "" {
+		return // a synchronous standby says of nothing that it is flushed before it is
+	}
 	if d := n.Home(); d != nil && d.Content == fakehost.Whole && d.Recovering && d.Tip != d.Data && d.Tip.Parent != nil {
 		d.Tip = d.Tip.Parent // received, and not flushed
 		if !fakehost.Holds(d.Tip, d.Data) {

@@ -25,6 +25,7 @@ func (w *World) physics() {
 			w.Stream(m.Node, n)
 			w.Replay(m.Node, n)
 		}
+		w.acknowledge()
 		w.clients(&rng)
 		w.prove()
 		w.staysAttached()

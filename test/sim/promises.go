@@ -244,7 +244,8 @@ func (p *agentProcess) Stops(s *fakehost.Server) {
 
 // promotes is a hook telling a node to promote itself: never beside a primary
 // of its own line that it could have seen.
-func (w *World) promotes(n *node) {
+func (w *World) promotes(b *controllerHost, n *node) {
+	w.keepsAcknowledged(b, n)
 	for _, m := range w.nodes {
 		if m == n || !m.Writes() || time.Since(m.Server.Ready) < 5*time.Second || time.Since(m.Server.Promoted) < justNow ||
 			w.cutLately(pgpoolPlace, m) {
@@ -263,7 +264,7 @@ func (w *World) promotes(n *node) {
 			continue
 		}
 		if fakehost.Holds(m.Server.Dir.Tip, n.Server.Dir.Tip) && m.Server.Dir.Tip.End > n.Server.Dir.Tip.End &&
-			m.Server.From == topology.NoNode {
+			m.Server.From == topology.NoNode && w.SyncNames == "" {
 			w.violate("P3", "a hook promotes node %d at %s while node %d has WAL to %s", n.ID, n.Server.Dir.Tip.End, m.ID,
 				m.Server.Dir.Tip.End)
 		}

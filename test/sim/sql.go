@@ -36,7 +36,7 @@ type session struct {
 func (s session) Facts(ctx context.Context) (f hook.Facts, err error) {
 	err = s.ask(ctx, "Facts", func(srv *fakehost.Server) error {
 		d := srv.Dir
-		f = hook.Facts{InRecovery: !srv.Primary, SystemID: d.System, History: d.History()}
+		f = hook.Facts{InRecovery: !srv.Primary, SystemID: d.System, History: d.History(), SyncNames: s.w.SyncNames}
 		if f.InRecovery {
 			f.Receive, f.Replay = d.Tip.End, d.Data.End
 		}

@@ -45,6 +45,7 @@ type World struct {
 	// attached is P1 as package promise has it; disturbed is when a fault or a person last did something.
 	attached       promise.Attached
 	disturbed      time.Time
+	acked          acknowledged
 	pgpoolHeld     int
 	lazyCheckpoint time.Duration
 	// oldest is how far every standby had replayed at the last look of leftOver.
@@ -160,11 +161,13 @@ func build(o Options) *World {
 		w.pgpool.nodes[i].status = topology.PoolUp
 	}
 	w.faults = o.Faults
-	if w.faults == nil {
+	given := o.Faults != nil
+	if !given {
 		w.faults = draw(&d, count)
 	}
 	site := dice{hashOf(o.Seed, 31)}
 	w.site(&site)
+	w.synchronous(given)
 	return w
 }
 

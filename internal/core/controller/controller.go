@@ -94,8 +94,12 @@ type Options struct {
 	Unfinished Unfinished
 	Audience   []Audience
 	// NotePrimary keeps the one unambiguous primary, seen at that time, for the
-	// failover hook; called when it has changed. May be nil.
-	NotePrimary func(node topology.NodeID, system topology.SystemID, h topology.History, at time.Time) error
+	// failover hook, with its synchronous standbys; called when any of it has changed.
+	// May be nil.
+	NotePrimary func(last topology.Promotion, at time.Time) error
+	// NotePosition has NotePrimary keep also how far the primary's WAL goes, and so
+	// called in each pass in which something was written.
+	NotePosition bool
 	// Checkpoint runs a checkpoint on a node and returns when it is done.
 	Checkpoint func(ctx context.Context, node topology.NodeID) error
 }

@@ -335,7 +335,7 @@ func TestLookDuringAPassIsNotLost(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		var c *Controller
 		// The primary is noted in the middle of the first pass.
-		w.opts.NotePrimary = func(topology.NodeID, topology.SystemID, topology.History, time.Time) error {
+		w.opts.NotePrimary = func(topology.Promotion, time.Time) error {
 			w.change(func() { w.pools[0].set(2, topology.PoolDown) })
 			c.Look("in the middle of a pass")
 			return nil

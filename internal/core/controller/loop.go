@@ -43,7 +43,7 @@ type loop struct {
 	said    map[topology.NodeID]string // the decision last recorded in the history
 	changed time.Time                  // when a decision last changed
 	trouble string                     // of the failover command, as last recorded
-	noted   string                     // the primary last given to NotePrimary
+	noted   topology.Promotion         // last given to NotePrimary
 	pruneAt time.Time
 }
 
@@ -182,14 +182,24 @@ func (l *loop) notePrimary(mem plan.Memory, snap *topology.Snapshot) {
 		!mem.History.Known() || n.SQL.Timeline != mem.History.TLI || plan.Overtaken(mem, snap) {
 		return
 	}
-	key := n.ID.String() + " " + n.SQL.SystemID.String() + " " + mem.History.Text()
-	if l.noted == key {
+	last := topology.Promotion{Node: n.ID, SystemID: n.SQL.SystemID, History: mem.History}
+	var before *topology.Synchronous
+	if l.noted.Node == n.ID && l.noted.History.Equal(mem.History) {
+		before = l.noted.Synchronous
+	} else if p := snap.Promoted; p.Node == n.ID && p.History.Equal(mem.History) {
+		before = p.Synchronous
+	}
+	last.Synchronous = before.After(snap, n)
+	if l.o.NotePosition {
+		last.Position = n.SQL.Current
+	}
+	if l.noted.Equal(last) {
 		return
 	}
-	err := l.o.NotePrimary(n.ID, n.SQL.SystemID, mem.History, n.SQL.At)
+	err := l.o.NotePrimary(last, n.SQL.At)
 	l.rec.warn("note primary", "primary not noted for the failover hook", err)
 	if err == nil {
-		l.noted = key
+		l.noted = last
 	}
 }
 

@@ -334,8 +334,8 @@ func TestTheHooksLaterRecordStays(t *testing.T) {
 		w.promoted = topology.Promotion{Node: 1, SystemID: 42, History: later}
 		w.nodes[1].SQL.Err = "timeout" // the new primary hangs
 		w.mu.Unlock()
-		w.opts.NotePrimary = func(n topology.NodeID, _ topology.SystemID, h topology.History, _ time.Time) error {
-			t.Errorf("noted node %s, %s", n, h.Text())
+		w.opts.NotePrimary = func(p topology.Promotion, _ time.Time) error {
+			t.Errorf("noted node %s, %s", p.Node, p.History.Text())
 			return nil
 		}
 		c, stop := w.run()
@@ -350,12 +350,12 @@ func TestTheHooksLaterRecordStays(t *testing.T) {
 func TestPrimaryIsNotedOnceAndUntilItIsTaken(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		calls, fails := 0, 3
-		w.opts.NotePrimary = func(n topology.NodeID, id topology.SystemID, h topology.History, _ time.Time) error {
+		w.opts.NotePrimary = func(p topology.Promotion, _ time.Time) error {
 			if calls++; calls <= fails {
 				return errNoRoute
 			}
-			if n != 0 || id != 42 || !h.Equal(line2) {
-				t.Errorf("noted node %s, %s, %s", n, id, h.Text())
+			if p.Node != 0 || p.SystemID != 42 || !p.History.Equal(line2) {
+				t.Errorf("noted node %s, %s, %s", p.Node, p.SystemID, p.History.Text())
 			}
 			return nil
 		}

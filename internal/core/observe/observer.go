@@ -53,6 +53,8 @@ type Options struct {
 	Promoted func() topology.Promotion
 	// FailoverTrouble gives Snapshot.FailoverTrouble; it must be quick. Nil: not known.
 	FailoverTrouble func() string
+	// FailoverRefused gives Snapshot.FailoverRefused; it must be quick. Nil: not known.
+	FailoverRefused func() topology.FailoverRefusal
 }
 
 func (o *Options) fill() {
@@ -146,6 +148,9 @@ func (o *Observer) observe(ctx context.Context, fresh bool) topology.Snapshot {
 	}
 	if o.opts.FailoverTrouble != nil {
 		snap.FailoverTrouble = o.opts.FailoverTrouble()
+	}
+	if o.opts.FailoverRefused != nil {
+		snap.FailoverRefused = o.opts.FailoverRefused()
 	}
 	if o.opts.Promoted != nil {
 		snap.Promoted = o.opts.Promoted()

@@ -226,6 +226,9 @@ func (w *world) noPrimary() trouble {
 				fmt.Sprintf("node %s, the last primary, does not answer, and Pgpool-II still routes to it", s.n.ID), s.common()}
 		}
 	}
+	if r := w.failoverRefused; r.Code != "" {
+		return trouble{r.Code, "the failover hook has promoted nothing: " + r.Text, nil}
+	}
 	if since := w.failoverSince(); since > 0 {
 		return trouble{codes.FailoverRunning,
 			fmt.Sprintf("Pgpool-II gave up its primary %s ago, and no node accepts writes yet", since.Round(roundTo)), nil}

@@ -62,6 +62,8 @@ type world struct {
 	promoted topology.Promotion
 	// failoverTrouble is the snapshot's.
 	failoverTrouble string
+	// failoverRefused is the snapshot's.
+	failoverRefused topology.FailoverRefusal
 	nodes           []*subject
 
 	primary *subject         // nil: see trouble
@@ -91,7 +93,8 @@ type subject struct {
 
 func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *world {
 	mem = mem.until(now)
-	w := &world{now: now, pol: pol, mem: mem, promoted: snap.Promoted, failoverTrouble: snap.FailoverTrouble}
+	w := &world{now: now, pol: pol, mem: mem, promoted: snap.Promoted, failoverTrouble: snap.FailoverTrouble,
+		failoverRefused: snap.FailoverRefused}
 	haveLocal := false
 	for i, p := range snap.Pools {
 		if !p.Fresh(now, pol.MaxFactAge) {

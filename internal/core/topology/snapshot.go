@@ -36,6 +36,17 @@ type Snapshot struct {
 	// FailoverTrouble is why the local Pgpool-II cannot run its failover_command;
 	// empty: it can, or that is not known.
 	FailoverTrouble string `json:"failover_trouble,omitempty"`
+	// FailoverRefused is why the failover hook has promoted nothing yet, although the
+	// primary is lost; the zero value: it is not waiting.
+	FailoverRefused FailoverRefusal `json:"failover_refused,omitzero"`
+}
+
+// FailoverRefusal is how the last attempt at an unfinished failover ended.
+type FailoverRefusal struct {
+	Code codes.Code `json:"code"`
+	// Text says it in one line for a person, with the command that promotes anyway.
+	Text string    `json:"text"`
+	At   time.Time `json:"at"`
 }
 
 // Promotion is a node that was proven to be the primary, with its line. The
@@ -44,6 +55,16 @@ type Promotion struct {
 	Node     NodeID   `json:"node"`
 	SystemID SystemID `json:"system_id"`
 	History  History  `json:"history"`
+	// Position is how far its WAL was last seen to go; zero: that is not kept.
+	Position LSN `json:"position,omitzero"`
+	// Synchronous is what its synchronous replication promises; nil: not known.
+	Synchronous *Synchronous `json:"synchronous,omitempty"`
+}
+
+// Equal compares all fields.
+func (p Promotion) Equal(o Promotion) bool {
+	return p.Node == o.Node && p.SystemID == o.SystemID && p.History.Equal(o.History) && p.Position == o.Position &&
+		p.Synchronous.Equal(o.Synchronous)
 }
 
 // Node returns the node with that id, or nil.
@@ -179,10 +200,12 @@ type SQLFacts struct {
 	ReplayPaused     bool    `json:"replay_paused,omitempty"`
 	ReplayLagSeconds float64 `json:"replay_lag_seconds,omitempty"`
 
-	Receiver WALReceiver       `json:"receiver"`
-	Senders  []WALSender       `json:"senders,omitempty"`
-	Slots    []Slot            `json:"slots,omitempty"`
-	Settings map[string]string `json:"settings,omitempty"`
+	Receiver WALReceiver `json:"receiver"`
+	Senders  []WALSender `json:"senders,omitempty"`
+	Slots    []Slot      `json:"slots,omitempty"`
+	// SyncNames is synchronous_standby_names; empty: no commit waits for a standby.
+	SyncNames string            `json:"sync_names,omitempty"`
+	Settings  map[string]string `json:"settings,omitempty"`
 	// DatabaseBytes is the sum of pg_database_size, as last read. Zero: unknown.
 	DatabaseBytes uint64 `json:"database_bytes,omitempty"`
 }
@@ -204,6 +227,7 @@ type WALSender struct {
 	AppName   string `json:"app_name"`
 	State     string `json:"state"`
 	SyncState string `json:"sync_state,omitempty"`
+	Slot      string `json:"slot,omitempty"` // empty: it uses none
 	Flush     LSN    `json:"flush"`
 	Replay    LSN    `json:"replay"`
 }

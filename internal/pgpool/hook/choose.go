@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/repool/repool/internal/codes"
+	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -23,15 +25,19 @@ const (
 	CodeRecovered      Code = "recovered"
 	CodeOutdated       Code = "outdated" // the event is over: see outdated
 
-	CodeNoCandidate   Code = "no-candidate"   // no standby answers
-	CodeWrongLine     Code = "wrong-line"     // those that answer are not of the primary's line
-	CodeLineUnclear   Code = "line-unclear"   // standbys of two lines, nothing to tell which is right
-	CodeSystemUnclear Code = "system-unclear" // nodes of two system identifiers
-	CodeNotFenced     Code = "not-fenced"     // the old primary is alive and cannot be stopped
-	CodeStarting      Code = "starting"       // the old primary is starting or shutting down
-	CodeUnconfirmed   Code = "unconfirmed"    // no promotion was confirmed
-	CodeBusy          Code = "busy"           // another failover is under way
-	CodeNotRecovered  Code = "not-recovered"  // online recovery failed
+	CodeNoCandidate        Code = "no-candidate"   // no standby answers
+	CodeWrongLine          Code = "wrong-line"     // those that answer are not of the primary's line
+	CodeLineUnclear        Code = "line-unclear"   // standbys of two lines, nothing to tell which is right
+	CodeSystemUnclear      Code = "system-unclear" // nodes of two system identifiers
+	CodeSynchronousMissing      = Code(codes.SynchronousMissing)
+	CodeTooFewAnswers           = Code(codes.TooFewAnswers)
+	CodeTooFarBehind            = Code(codes.TooFarBehind)
+
+	CodeNotFenced    Code = "not-fenced"    // the old primary is alive and cannot be stopped
+	CodeStarting     Code = "starting"      // the old primary is starting or shutting down
+	CodeUnconfirmed  Code = "unconfirmed"   // no promotion was confirmed
+	CodeBusy         Code = "busy"          // another failover is under way
+	CodeNotRecovered Code = "not-recovered" // online recovery failed
 )
 
 // view is what a probe of one node found.
@@ -47,12 +53,17 @@ type view struct {
 type choice struct {
 	// primary is a node that is a valid primary already, or NoNode.
 	primary topology.NodeID
+	// back is the lost primary where it has come back, or NoNode.
+	back topology.NodeID
 	// line is the line that the promoted node must be of.
 	line topology.History
 	// order lists the candidates, best first; empty: code and why give the reason.
 	order []view
 	code  Code
 	why   string
+	// waits: more answers could change a refusal.
+	waits bool
+	best  view     // where waits: the one with the most WAL, which the rules refuse
 	notes []string // about the nodes passed over, for a person
 }
 
@@ -63,9 +74,9 @@ type choice struct {
 // The order among standbys: attached before detached, since the controller has
 // proven the attached ones and Pgpool-II looks for its primary among them; then
 // those on the last timeline before those behind it; then the most WAL. Standbys
-// of another line are never promoted.
-func choose(views []view, last Primary, preferred topology.NodeID) choice {
-	c := choice{primary: topology.NoNode}
+// of another line are never promoted. The rules can refuse what is left: see allow.
+func choose(views []view, last Primary, preferred topology.NodeID, rules config.FailoverRules) choice {
+	c := choice{primary: topology.NoNode, back: topology.NoNode}
 	var live []view
 	for _, v := range views {
 		if v.err != nil {
@@ -97,6 +108,9 @@ func choose(views []view, last Primary, preferred topology.NodeID) choice {
 			v.node, v.facts.History.Text())
 	}
 	c.rank(live, preferred)
+	if len(c.order) > 0 {
+		c.allow(views, last, rules)
+	}
 	return c
 }
 

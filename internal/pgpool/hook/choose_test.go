@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/repool/repool/internal/config"
 	"github.com/repool/repool/internal/core/topology"
 )
 
@@ -39,6 +40,8 @@ func TestRelate(t *testing.T) {
 	}
 }
 
+var noRules config.FailoverRules
+
 func TestNodesOfTwoLinesAndNoRecord(t *testing.T) {
 	t.Parallel()
 	other := topology.History{TLI: 2, Ancestors: []topology.HistoryEntry{{TLI: 1, Switch: 0x2000000}}}
@@ -46,19 +49,22 @@ func TestNodesOfTwoLinesAndNoRecord(t *testing.T) {
 		{node: 1, attached: true, facts: Facts{InRecovery: true, SystemID: 1, History: line2, Receive: 0x3000100}},
 		{node: 2, attached: true, facts: Facts{InRecovery: true, SystemID: 1, History: other, Receive: 0x3000200}},
 	}
-	if c := choose(views, Primary{}, 1); c.code != CodeLineUnclear {
+	if c := choose(views, Primary{}, 1, noRules); c.code != CodeLineUnclear {
 		t.Errorf("%+v", c)
 	}
-	if c := choose(views, Primary{SystemID: 1, History: line2}, 1); len(c.order) != 1 || c.order[0].node != 1 {
+	onRecord := Primary{SystemID: 1, History: line2}
+	if c := choose(views, onRecord, 1, noRules); len(c.order) != 1 || c.order[0].node != 1 {
 		t.Errorf("with a record: %+v", c)
 	}
-	if c := choose(views, Primary{SystemID: 1, History: topology.History{TLI: 1}}, 1); c.code != CodeLineUnclear {
+	older := Primary{SystemID: 1, History: topology.History{TLI: 1}}
+	if c := choose(views, older, 1, noRules); c.code != CodeLineUnclear {
 		t.Errorf("with an older record: %+v", c)
 	}
-	if c := choose(nil, Primary{}, 1); c.code != CodeNoCandidate {
+	if c := choose(nil, Primary{}, 1, noRules); c.code != CodeNoCandidate {
 		t.Errorf("nobody: %+v", c)
 	}
-	if c := choose([]view{{node: 1, err: errors.New("x")}}, Primary{}, 1); c.code != CodeNoCandidate || len(c.notes) != 1 {
+	silent := []view{{node: 1, err: errors.New("x")}}
+	if c := choose(silent, Primary{}, 1, noRules); c.code != CodeNoCandidate || len(c.notes) != 1 {
 		t.Errorf("no answer: %+v", c)
 	}
 }

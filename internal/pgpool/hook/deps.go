@@ -114,6 +114,7 @@ type Result struct {
 var refusals = map[Code]int{
 	CodeNoCandidate: exit.Unreachable, CodeWrongLine: exit.Refused, CodeLineUnclear: exit.Refused,
 	CodeSystemUnclear: exit.Refused, CodeNotFenced: exit.Refused, CodeUnconfirmed: exit.Unfinished,
+	CodeSynchronousMissing: exit.Refused, CodeTooFewAnswers: exit.Refused, CodeTooFarBehind: exit.Refused,
 	CodeBusy: exit.Unfinished, CodeStarting: exit.Unfinished,
 }
 

@@ -15,6 +15,8 @@ type Facts struct {
 	History topology.History
 	// Receive and Replay are a standby's positions; zero: none.
 	Receive, Replay topology.LSN
+	// SyncNames is the node's own synchronous_standby_names.
+	SyncNames string
 }
 
 // Position is how much WAL a standby has: promotion replays what was received.

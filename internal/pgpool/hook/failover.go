@@ -141,7 +141,11 @@ func (d *Deps) replace(ctx context.Context, e Event, patience time.Duration, res
 			return r
 		}
 	}
-	r := d.takeOver(ctx, e, p, last)
+	wait := d.Pool.Failover.Wait
+	if resumed {
+		wait = 0 // it is resumed again soon, and holds the lock meanwhile
+	}
+	r := d.takeOver(ctx, e, p, last, wait)
 	if r.Code == CodeAlreadyPrimary {
 		r.Notes = append(r.Notes, d.stopDiverged(ctx, p, r.Node, p.facts(r.Node))...)
 	}

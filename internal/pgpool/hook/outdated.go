@@ -57,9 +57,7 @@ func (d *Deps) settledBefore(e Event, p *probes, last Primary) (r Result, settle
 	v := p.failed()
 	switch {
 	case v.err == nil && !v.facts.InRecovery:
-		return Result{Code: CodePrimaryBack, Node: e.Failed,
-			Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller",
-				e.Failed)}, true
+		return primaryBack(e.Failed, nil), true
 	case busyServer(v.err):
 		return Result{Code: CodeStarting, Node: e.Failed,
 			Text: fmt.Sprintf("node %s runs and accepts no connections yet or any more: waiting for it", e.Failed)}, true
@@ -73,5 +71,5 @@ func busyServer(err error) bool { return postgres.SQLState(err) == postgres.Cann
 
 // promoted says whether one of the other nodes is a valid primary.
 func (d *Deps) promoted(views []view, last Primary) bool {
-	return choose(views, last, topology.NoNode).primary != topology.NoNode
+	return choose(views, last, topology.NoNode, d.Pool.Failover).primary != topology.NoNode
 }

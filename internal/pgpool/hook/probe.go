@@ -76,6 +76,35 @@ func (d *Deps) probe(ctx context.Context, failed topology.NodeID) *probes {
 	return p
 }
 
+// dialMissing connects to the nodes that have no connection, or do not answer on the one
+// that they have; askOnceMore then asks them.
+func (d *Deps) dialMissing(ctx context.Context, p *probes) {
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
+	defer cancel()
+	var all sync.WaitGroup
+	var mu sync.Mutex // guards p.servers
+	for i := range p.views {
+		v := &p.views[i]
+		if v.err == nil {
+			continue
+		}
+		if s := p.servers[v.node]; s != nil {
+			s.Close()
+			delete(p.servers, v.node)
+		}
+		all.Go(func() {
+			s, err := d.Dial(ctx, v.node)
+			if v.err = err; err != nil {
+				return
+			}
+			mu.Lock()
+			p.servers[v.node] = s
+			mu.Unlock()
+		})
+	}
+	all.Wait()
+}
+
 // askOnceMore asks the nodes that answered once more, in parallel. A node that does
 // not answer now is not a candidate.
 func (d *Deps) askOnceMore(ctx context.Context, p *probes) {

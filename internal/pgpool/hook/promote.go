@@ -182,13 +182,24 @@ func (d *Deps) settle(ctx context.Context, p *probes, node topology.NodeID) (not
 	f, err := s.Facts(short)
 	fail(err)
 	if err == nil {
-		fail(NotePrimary(d.stateDir(), Primary{Node: node, SystemID: f.SystemID, History: f.History, At: time.Now()}))
+		// Who is synchronous on the new primary nobody has seen yet.
+		fail(NotePrimary(d.stateDir(), Primary{Node: node, SystemID: f.SystemID, History: f.History, At: time.Now(),
+			Synchronous: topology.AnyCouldHold(f.SyncNames, d.otherNodes(node))}))
 	}
 	fail(d.checkpoint(short, s, node))
 	if err == nil {
 		notes = append(notes, d.stopDiverged(ctx, p, node, f)...)
 	}
 	return notes
+}
+
+func (d *Deps) otherNodes(node topology.NodeID) (ids []topology.NodeID) {
+	for _, n := range d.Pool.Nodes {
+		if n.ID != node {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
 }
 
 // checkpoint requests one without waiting: through the controller, or else

@@ -18,12 +18,29 @@ type Primary struct {
 	History  topology.History  `json:"history"`
 	// At is when it was seen to be the primary; zero: by an older repool.
 	At time.Time `json:"at,omitzero"`
+	// Position is how far its WAL was last seen to go; zero: not kept.
+	Position topology.LSN `json:"position,omitzero"`
+	// Synchronous is what its synchronous replication promised last; nil: not known.
+	Synchronous *topology.Synchronous `json:"synchronous,omitempty"`
+}
+
+// Promotion is the record without its time.
+func (p Primary) Promotion() topology.Promotion {
+	return topology.Promotion{Node: p.Node, SystemID: p.SystemID, History: p.History, Position: p.Position,
+		Synchronous: p.Synchronous}
+}
+
+// PrimaryOf is the record of a promotion that was seen at that time.
+func PrimaryOf(p topology.Promotion, at time.Time) Primary {
+	return Primary{Node: p.Node, SystemID: p.SystemID, History: p.History, Position: p.Position,
+		Synchronous: p.Synchronous, At: at}
 }
 
 func (p Primary) known() bool { return p.History.Known() }
 
 func (p Primary) equal(o Primary) bool {
-	return p.Node == o.Node && p.SystemID == o.SystemID && p.History.Text() == o.History.Text()
+	return p.Node == o.Node && p.SystemID == o.SystemID && p.History.Text() == o.History.Text() &&
+		p.Position == o.Position && p.Synchronous.Equal(o.Synchronous)
 }
 
 // NotePrimary keeps p on disk for the hook of the next failover, which can then

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/repool/repool/internal/codes"
+	"github.com/repool/repool/internal/core/topology"
 )
 
 const (
@@ -163,6 +166,30 @@ func (s spool) pending() ([]Event, error) {
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// Refused is why the newest unfinished failover has promoted nothing so far, by the
+// rules of policy.failover; the zero value where there is none, or the reason is another.
+func Refused(stateDir string) topology.FailoverRefusal {
+	s := spoolOf(stateDir)
+	ids, err := events(s.dir)
+	if err != nil {
+		return topology.FailoverRefusal{}
+	}
+	slices.Reverse(ids)
+	for _, id := range ids {
+		en, err := s.read(id)
+		if err != nil || !en.Event.PrimaryLost() || len(en.Tries) == 0 {
+			continue
+		}
+		last := en.Tries[len(en.Tries)-1]
+		switch last.Code {
+		case CodeSynchronousMissing, CodeTooFewAnswers, CodeTooFarBehind:
+			return topology.FailoverRefusal{Code: codes.Code(last.Code), Text: last.Text, At: last.At}
+		}
+		return topology.FailoverRefusal{}
+	}
+	return topology.FailoverRefusal{}
 }
 
 // events lists the ids of the events in dir; none where there is no such dir.

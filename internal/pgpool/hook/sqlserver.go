@@ -49,7 +49,7 @@ const lineFrom = `
  CROSS JOIN LATERAL (SELECT coalesce(%[2]s, '') AS history) file`
 
 const (
-	lineColumns = `, line.tli, file.history`
+	lineColumns = `, line.tli, file.history, current_setting('synchronous_standby_names')`
 	segmentTLI  = `(SELECT max(('x' || substr(w.name, 1, 8))::bit(32)::bigint) FROM pg_ls_waldir() w
     WHERE length(w.name) = 24
       AND substr(w.name, 9) = lpad(upper(to_hex(div(n.no, n.per)::bigint)), 8, '0')
@@ -71,10 +71,11 @@ var lineFroms = []string{
 func (s *sqlServer) Facts(ctx context.Context) (Facts, error) {
 	var f topology.SQLFacts
 	var tli int64
-	var history string
+	var history, syncNames string
 	var err error
 	for _, from := range lineFroms {
-		f, err = postgres.Identify(ctx, s.conn, postgres.More{Columns: lineColumns, From: from, Into: []any{&tli, &history}})
+		f, err = postgres.Identify(ctx, s.conn, postgres.More{Columns: lineColumns, From: from,
+			Into: []any{&tli, &history, &syncNames}})
 		if postgres.SQLState(err) != postgres.InsufficientPrivilege {
 			break
 		}
@@ -82,6 +83,7 @@ func (s *sqlServer) Facts(ctx context.Context) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
+	f.SyncNames = syncNames
 	return factsOf(f, topology.TimelineID(tli), history)
 }
 
@@ -92,7 +94,7 @@ func factsOf(f topology.SQLFacts, tli topology.TimelineID, history string) (Fact
 		return Facts{}, fmt.Errorf("read the history of timeline %s: %w", tli, err)
 	}
 	out := Facts{InRecovery: f.InRecovery, SystemID: f.SystemID, Receive: f.Receive, Replay: f.Replay,
-		History: topology.History{TLI: tli}}
+		History: topology.History{TLI: tli}, SyncNames: f.SyncNames}
 	if h, err := topology.ParseHistory(tli, string(text)); err == nil {
 		out.History = h // a garbled file leaves the number alone
 	}

@@ -13,10 +13,15 @@ import (
 // answersAge is how old the nodes' answers may be when a node is promoted by them.
 const answersAge = 500 * time.Millisecond
 
-// takeOver promotes a candidate, unless there is a primary already.
-func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) Result {
-	asked := time.Now()
-	c := choose(p.views, last, e.NewMain)
+// takeOver promotes a candidate, unless there is a primary already. It waits that long
+// for standbys that policy.failover wants an answer of.
+func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary, wait time.Duration) Result {
+	asked, until := time.Now(), time.Now().Add(wait)
+	c := d.chooseNow(e, p, last)
+	if c.waits {
+		c = d.awaitAnswers(ctx, e, p, last, c, until)
+		asked = time.Now()
+	}
 	if r, settled := c.settled(); settled {
 		return r
 	}
@@ -32,6 +37,9 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 	// in which somebody else may have promoted a node.
 	if stopped || time.Since(asked) > answersAge {
 		c = d.chooseAgain(ctx, e, p, last, c.notes)
+		if c.waits {
+			c = d.awaitAnswers(ctx, e, p, last, c, until)
+		}
 	}
 	var tried []topology.NodeID
 	for {
@@ -57,8 +65,7 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary) R
 		// follow it, or the candidate refused because it is a primary already: another
 		// promotion would then give the line two primaries.
 		if primary, err := d.alive(ctx, e.Failed); err == nil && primary {
-			return Result{Code: CodePrimaryBack, Node: e.Failed, Notes: c.notes,
-				Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller", e.Failed)}
+			return primaryBack(e.Failed, c.notes)
 		}
 		c = d.chooseAgain(ctx, e, p, last, c.notes)
 	}
@@ -70,6 +77,8 @@ func (c choice) settled() (Result, bool) {
 	case c.primary != topology.NoNode:
 		return Result{Code: CodeAlreadyPrimary, Node: c.primary, Notes: c.notes,
 			Text: fmt.Sprintf("node %s is the primary already", c.primary)}, true
+	case c.back != topology.NoNode:
+		return primaryBack(c.back, c.notes), true
 	case len(c.order) == 0:
 		return Result{Code: c.code, Node: topology.NoNode, Text: c.why, Notes: c.notes}, true
 	}
@@ -79,9 +88,56 @@ func (c choice) settled() (Result, bool) {
 // chooseAgain asks the nodes that answered once more, and chooses by their answers.
 func (d *Deps) chooseAgain(ctx context.Context, e Event, p *probes, last Primary, notes []string) choice {
 	d.askOnceMore(ctx, p)
-	c := choose(p.views, last, e.NewMain)
+	c := d.chooseNow(e, p, last)
 	c.notes = append(notes, c.notes...)
 	return c
+}
+
+// chooseNow chooses by the answers that are there. A refusal by policy.failover says how
+// a person promotes all the same.
+func (d *Deps) chooseNow(e Event, p *probes, last Primary) choice {
+	c := choose(p.views, last, e.NewMain, d.Pool.Failover)
+	if c.waits {
+		c.why += fmt.Sprintf("; to promote node %s, which has the most WAL of those that answer, whatever is lost: %s",
+			c.best.node, d.anyway(c.best))
+	}
+	return c
+}
+
+// awaitEvery is the pause between two questions to the standbys that are missing.
+const awaitEvery = 200 * time.Millisecond
+
+// awaitAnswers asks all nodes again until the choice c is no longer waiting, the time is
+// up, or the old primary is back: that has everything.
+func (d *Deps) awaitAnswers(ctx context.Context, e Event, p *probes, last Primary, c choice, until time.Time) choice {
+	said := c.code
+	d.say("waiting for %s: %s", time.Until(until).Round(100*time.Millisecond), c.why)
+	for c.waits && time.Now().Before(until) && ctx.Err() == nil {
+		select {
+		case <-time.After(min(awaitEvery, time.Until(until))):
+		case <-ctx.Done():
+			return c
+		}
+		short, cancel := context.WithTimeout(ctx, backWithin)
+		primary, err := d.alive(short, e.Failed)
+		cancel()
+		if err == nil && primary {
+			c.waits, c.back = false, e.Failed
+			return c
+		}
+		d.dialMissing(ctx, p)
+		c = d.chooseAgain(ctx, e, p, last, nil)
+	}
+	if !c.waits {
+		c.note("waited for standbys (%s)", said)
+	}
+	return c
+}
+
+// primaryBack ends a failover whose lost primary has come back while nothing was promoted.
+func primaryBack(node topology.NodeID, notes []string) Result {
+	return Result{Code: CodePrimaryBack, Node: node, Notes: notes,
+		Text: fmt.Sprintf("node %s is back as the primary, and nothing was promoted: left to the controller", node)}
 }
 
 // promotedBy ends a failover that has its new primary.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/repool/repool/internal/core/topology"
 )
@@ -29,11 +30,13 @@ func (p *Pool) Facts(n *Node) topology.SQLFacts {
 	f := topology.SQLFacts{InRecovery: !s.Primary, SystemID: d.System, Version: 150018, Timeline: d.ControlTLI,
 		DatabaseBytes: DatabaseBytes, Settings: settings, Slots: p.slots(n)}
 	if s.Primary {
-		f.Timeline, f.Current = d.Tip.TLI, d.Tip.End
+		f.Timeline, f.Current, f.SyncNames = d.Tip.TLI, d.Tip.End, p.SyncNames
+		waited := p.SyncMembers(n)
 		for _, m := range p.Nodes {
 			if m.streamsFrom(n) {
-				f.Senders = append(f.Senders, topology.WALSender{AppName: m.Server.Dir.appName(m.ID),
-					State: "streaming", Flush: m.Server.Dir.Tip.End, Replay: m.Server.Dir.Data.End})
+				f.Senders = append(f.Senders, topology.WALSender{AppName: m.Server.Dir.appName(m.ID), State: "streaming",
+					SyncState: p.syncState(slices.Contains(waited, m.ID)), Slot: m.Server.Dir.Slot,
+					Flush: m.Server.Dir.Tip.End, Replay: m.Server.Dir.Data.End})
 			}
 		}
 		return f
@@ -76,6 +79,37 @@ func (p *Pool) Uses(n *Node, slot string) bool {
 		}
 	}
 	return false
+}
+
+// SyncMembers are the nodes that commits on a running primary can wait for, as
+// pg_stat_replication has them: all that stream under ANY, the first ones under FIRST.
+func (p *Pool) SyncMembers(n *Node) (ids []topology.NodeID) {
+	if p.SyncNames == "" {
+		return nil
+	}
+	for _, m := range p.Nodes {
+		if m.streamsFrom(n) {
+			ids = append(ids, m.ID)
+		}
+	}
+	if need := topology.SyncNeed(p.SyncNames); p.first() && len(ids) > need {
+		ids = ids[:need]
+	}
+	return ids
+}
+
+func (p *Pool) first() bool { return !strings.HasPrefix(p.SyncNames, "ANY") }
+
+func (p *Pool) syncState(waited bool) string {
+	switch {
+	case p.SyncNames == "":
+		return "async"
+	case !waited:
+		return "potential"
+	case p.first():
+		return "sync"
+	}
+	return "quorum"
 }
 
 var settings = map[string]string{"max_connections": "100", "max_replication_slots": "10", "max_wal_senders": "10",

@@ -15,6 +15,8 @@ type Pool struct {
 	Nodes  []*Node
 	// Startup is how long a server takes that repool starts.
 	Startup time.Duration
+	// SyncNames is synchronous_standby_names on every node; empty: no commit waits.
+	SyncNames string
 	// Cut says whether nothing gets from one node to another.
 	Cut func(from, to topology.NodeID) bool
 	// Violate is told of a broken promise, Note of what a person would want to read.
