@@ -22,7 +22,7 @@ import (
 
 // kinds are the kinds of events, as event.Event has them.
 var kinds = []string{"decision", "run", "attach", "detach", "fence", "slots", "hold", "release", "hook",
-	"controller"}
+	"recovery", "controller"}
 
 type historyOptions struct {
 	filter event.Filter // without Node, Since and Until, which follow

@@ -17,7 +17,7 @@ type Event struct {
 	ID   int64           `json:"id"`
 	At   time.Time       `json:"at"`
 	Node topology.NodeID `json:"node"`          // NoNode: the pool as a whole
-	Kind string          `json:"kind"`          // decision, run, attach, detach, fence, hold, release, hook, controller
+	Kind string          `json:"kind"`          // decision, run, attach, …: repool history --help
 	Run  string          `json:"run,omitempty"` // the run it belongs to, where there is one
 	Code string          `json:"code"`
 	Text string          `json:"text"`

@@ -12,10 +12,10 @@ import (
 	"github.com/repool/repool/lab"
 )
 
-// S26: pcp_recovery_node within a second of a failover. Up to 4.4, Pgpool-II then
+// S30: pcp_recovery_node within a second of a failover. Up to 4.4, Pgpool-II then
 // replaces its PCP process, which waits for the recovery to end, and answers nobody
 // else meanwhile: the recovery must not wait for PCP.
-func TestS26OnlineRecoveryRightBehindAFailover(t *testing.T) {
+func TestS30OnlineRecoveryRightBehindAFailover(t *testing.T) {
 	dir, _ := shimmed(t)
 	o := lab.Options{Dir: dir, Recovery: true, RecoveryScripts: map[string]string{},
 		RepoolConfig: "policy: {methods: {base-backup: ask}}\n"}
