@@ -161,10 +161,11 @@ func (g *globals) showPlan(p *setup.Plan) error {
 	return renderManual(g.out, p)
 }
 
-// wantedUnitDir is empty where there is no systemd, or a unit from a package.
+// wantedUnitDir is empty where there is no systemd, or a unit from a package or from
+// make install.
 func wantedUnitDir() string {
-	for _, packaged := range []string{"/lib/systemd/system/repool.service", "/usr/lib/systemd/system/repool.service"} {
-		if _, err := os.Stat(packaged); err == nil {
+	for _, dir := range []string{"/lib", "/usr/lib", "/usr/local/lib"} {
+		if _, err := os.Stat(dir + "/systemd/system/repool.service"); err == nil {
 			return ""
 		}
 	}

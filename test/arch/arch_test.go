@@ -70,7 +70,7 @@ var may = map[string]string{
 	"internal/admin/check": "internal/core/topology internal/layout internal/admin/certs pcp internal/node/vault " +
 		"internal/node/pgdata internal/pgpool/pgpoolconf internal/config internal/show/control internal/pgpool/hook " +
 		"internal/node/postgres internal/node/dbhost",
-	"internal/admin/setup": "internal/core/topology pcp internal/node/pgdata internal/pgpool/pgpoolconf " +
+	"internal/admin/setup": "internal/core/topology internal/layout pcp internal/node/pgdata internal/pgpool/pgpoolconf " +
 		"internal/config internal/pgpool/hook internal/admin/check packaging internal/node/postgres internal/exit",
 	// Telling of it.
 	"internal/show/metrics": "internal/core/topology internal/core/plan internal/show/event internal/show/control",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/repool/repool/internal/admin/check"
+	"github.com/repool/repool/internal/layout"
 	"github.com/repool/repool/pcp"
 )
 
@@ -18,7 +19,8 @@ func (m *maker) reloadPgpool() {
 		return
 	}
 	if m.o.NoReload {
-		m.manual("reload", pgpoolSubject, "reload Pgpool-II: pcp_reload_config -w, or systemctl reload pgpool2")
+		m.manual("reload", pgpoolSubject, "reload Pgpool-II: pcp_reload_config -w, or systemctl reload %s",
+			layout.Here.Pgpool().PgpoolService)
 		return
 	}
 	m.add(Item{ID: "reload", Subject: pgpoolSubject, What: "reload Pgpool-II", do: m.doReload})
@@ -41,7 +43,7 @@ func (m *maker) doReload(ctx context.Context, i *Item) error {
 		return err
 	}
 	if err := pcp.With(ctx, conf, func(c *pcp.Conn) error { return c.Reload(ctx, pcp.ScopeLocal) }); err != nil {
-		return fmt.Errorf("%w; reload it by hand: systemctl reload pgpool2", err)
+		return fmt.Errorf("%w; reload it by hand: systemctl reload %s", err, layout.Here.Pgpool().PgpoolService)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
