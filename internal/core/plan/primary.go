@@ -48,7 +48,7 @@ func (w *world) resolvePrimary() {
 		}
 	}
 	if q, qh, rest := w.settle(own, t); q != nil {
-		p, h, t = q, qh, trouble{}
+		p, h = q, qh
 	} else if rest.code != "" {
 		w.trouble = rest
 		return
