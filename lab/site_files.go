@@ -69,7 +69,7 @@ var mountSite = Site{
 		if err := l.Owner.mkdir(n.DataDir); err != nil {
 			return err
 		}
-		how := fmt.Sprintf("size=1g,uid=%d,gid=%d,mode=0700", l.Owner.UID, l.Owner.GID)
+		how := fmt.Sprintf("size=2g,uid=%d,gid=%d,mode=0700", l.Owner.UID, l.Owner.GID)
 		if err := unix.Mount("repool-lab", n.DataDir, "tmpfs", 0, how); err != nil {
 			return fmt.Errorf("mount a file system on %s: %w", n.DataDir, err)
 		}
