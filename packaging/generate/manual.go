@@ -1,9 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,29 +14,19 @@ import (
 
 // manual writes a page of section 1 for each command of a program.
 func manual(out files, program string, root *cobra.Command, at time.Time) error {
-	dir, err := os.MkdirTemp("", "repool-manual-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
 	root.DisableAutoGenTag = true
 	for c := range commands(root) {
-		c.Long = markdown(c.Long)
-	}
-	header := &doc.GenManHeader{Source: "repool " + app.Version, Manual: "repool manual", Date: &at}
-	if err := doc.GenManTree(root, header, dir); err != nil {
-		return fmt.Errorf("manual of %s: %w", program, err)
-	}
-	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
-	if err != nil {
-		return err
-	}
-	for _, page := range pages {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			return err
+		if c != root && !c.IsAvailableCommand() {
+			continue
 		}
-		if err := out.gz(program+"/man/"+filepath.Base(page)+".gz", text); err != nil {
+		c.Long = markdown(c.Long)
+		var page bytes.Buffer
+		header := &doc.GenManHeader{Source: "repool " + app.Version, Manual: "repool manual", Date: &at}
+		if err := doc.GenMan(c, header, &page); err != nil {
+			return fmt.Errorf("manual of %s: %w", c.CommandPath(), err)
+		}
+		name := strings.ReplaceAll(c.CommandPath(), " ", "-") + ".1.gz"
+		if err := out.gz(program+"/man/"+name, page.Bytes()); err != nil {
 			return err
 		}
 	}
