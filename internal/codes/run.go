@@ -12,6 +12,7 @@ const (
 	ServerStopped    Code = "server-stopped"
 	StopFailed       Code = "stop-failed"
 	StartFailed      Code = "start-failed"
+	ServerConfig     Code = "server-config"
 	VaultFailed      Code = "vault-failed"
 	SettleFailed     Code = "settle-failed"
 	RewindFailed     Code = "rewind-failed"
@@ -53,6 +54,9 @@ var runs = []Info{
 		"a process that cannot be killed waits in the kernel; stop it by hand, then: repool release NODE"},
 	{StartFailed, Refused, "the node's server did not start",
 		"read the last lines of its log (repool history --node NODE), remove the cause, then: repool release NODE"},
+	{ServerConfig, Refused,
+		"the node's server cannot start for a reason of its own, which no copy of the data would end",
+		"correct what the server's messages name; repool tries again when the configuration changes, and now and then"},
 	{VaultFailed, Refused, "the node's own WAL could not be saved, so nothing was overwritten",
 		"make room for the vault or set vault.directory, then: repool release NODE"},
 	{SettleFailed, Refused, "the node's crash recovery in isolation failed",

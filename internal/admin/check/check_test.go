@@ -255,6 +255,15 @@ var changes = []change{
 		do: func(f *Facts) { f.Nodes[1].SQL.Collations = map[string]string{"libc": "2.31"} }, id: "collation-version",
 		severity: Warning, subject: "node 1", found: "2.31"},
 
+	{name: "a setting that the server will not know when it starts", do: func(f *Facts) {
+		f.Nodes[1].SQL.NextStart = []ConfigFault{{File: "/etc/postgresql.conf", Line: 7,
+			What: "checkpoint_completion_targets: unrecognized configuration parameter"}}
+	}, id: "next-start", severity: Problem, subject: "node 1", found: "checkpoint_completion_targets",
+		remedy: "correct it"},
+	{name: "a left-over recovery.conf", do: func(f *Facts) {
+		f.Nodes[2].SQL.NextStart = []ConfigFault{{File: "recovery.conf", What: "left over"}}
+	}, id: "next-start", severity: Problem, subject: "node 2", found: "left over", remedy: "move the file"},
+
 	{name: "agent does not answer",
 		do: func(f *Facts) { f.Nodes[2].Local, f.Nodes[2].LocalErr = nil, "its agent does not answer" }, id: "agent",
 		severity: Warning, subject: "node 2"},

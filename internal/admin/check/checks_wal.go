@@ -39,6 +39,8 @@ var walChecks = []Check{
 	{"standby-parameters", "hot-standby parameters equal on all nodes",
 		"A standby with a lower value than its primary refuses to start, and any node may be the primary.",
 		checkStandbyParameters},
+	{"next-start", "the server's configuration files",
+		"With an error in them the server runs on, and does not start the next time.", checkNextStart},
 	{"collation-version", "versions of the collation libraries",
 		"Indexes on text are copied byte by byte: where the library sorts differently they silently miss rows.",
 		checkCollations},
@@ -53,6 +55,24 @@ func checkRewindPossible(f *Facts, r *results) {
 		}
 		r.warn(Finding{Subject: n.Subject(), Found: "wal_log_hints and data checksums are both off",
 			Remedy: "ALTER SYSTEM SET wal_log_hints = on;   -- on every node, then restart PostgreSQL"})
+	})
+}
+
+func checkNextStart(f *Facts, r *results) {
+	f.each("configuration", r, func(n *NodeFacts) {
+		if len(n.SQL.NextStart) == 0 {
+			r.ok(n.Subject(), "no error is seen")
+		}
+		for _, c := range n.SQL.NextStart {
+			found := Finding{Subject: n.Subject(), Found: "its server would not start again: " + c.What, At: c.File,
+				Remedy: "correct it, then SELECT pg_reload_conf()"}
+			if c.Line > 0 {
+				found.At = fmt.Sprintf("%s:%d", c.File, c.Line)
+			} else {
+				found.Remedy = "move the file out of the data directory"
+			}
+			r.problem(found)
+		}
 	})
 }
 

@@ -145,6 +145,16 @@ type SQLFacts struct {
 	Collations    map[string]string
 	DatabaseBytes uint64
 	Tablespaces   []string
+	// NextStart are what would keep the server from starting again, as far as its
+	// files tell and the role may see.
+	NextStart []ConfigFault
+}
+
+// ConfigFault is one thing wrong with a file of the server's configuration.
+type ConfigFault struct {
+	File string
+	Line int    // 0: the whole file
+	What string // the server's words, or ours
 }
 
 // RoleFacts is what the database role may do on one node.

@@ -67,6 +67,7 @@ func (f *SQLFacts) read(ctx context.Context, conn *pgx.Conn, standbyRole string)
 	miss("slots", f.readSlots(ctx, conn))
 	miss("collations", f.readCollations(ctx, conn))
 	miss("sizes", f.readSizes(ctx, conn))
+	miss("configuration", f.readFaults(ctx, conn))
 }
 
 func (f *SQLFacts) readState(ctx context.Context, conn *pgx.Conn) error {
@@ -155,6 +156,47 @@ func (f *SQLFacts) readCollations(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	})
 	return err
+}
+
+// faults asks for what would keep the server from starting, each part with the
+// privilege that it needs. A setting that merely waits for a restart shows in
+// pg_file_settings as one that could not be applied, so of those that count at the
+// start only unknown ones are certain.
+var faults = []struct{ privilege, sql string }{
+	{`has_table_privilege('pg_file_settings', 'SELECT')
+	  AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE')`,
+		`SELECT coalesce(f.sourcefile, ''), coalesce(f.sourceline, 0), concat_ws(': ', f.name, f.error)
+	   FROM pg_file_settings f LEFT JOIN pg_settings s ON lower(s.name) = lower(f.name)
+	  WHERE f.error IS NOT NULL AND s.context IS DISTINCT FROM 'postmaster'`},
+	{`has_table_privilege('pg_hba_file_rules', 'SELECT') AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')`,
+		`SELECT current_setting('hba_file'), line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL`},
+	{`has_function_privilege('pg_stat_file(text,boolean)', 'EXECUTE')`,
+		`SELECT 'recovery.conf', 0, 'left over; PostgreSQL 12 and later refuse to start with it'
+	  WHERE (pg_stat_file('recovery.conf', true)).size IS NOT NULL`},
+}
+
+func (f *SQLFacts) readFaults(ctx context.Context, conn *pgx.Conn) error {
+	for _, q := range faults {
+		var may bool
+		if err := conn.QueryRow(ctx, "SELECT "+q.privilege).Scan(&may); err != nil {
+			return err
+		}
+		if !may {
+			continue
+		}
+		rows, err := conn.Query(ctx, q.sql)
+		if err != nil {
+			return err
+		}
+		var c ConfigFault
+		if _, err := pgx.ForEachRow(rows, []any{&c.File, &c.Line, &c.What}, func() error {
+			f.NextStart = append(f.NextStart, c)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *SQLFacts) readSizes(ctx context.Context, conn *pgx.Conn) error {

@@ -138,6 +138,10 @@ type NodeMemory struct {
 	LastMethod  topology.Method `json:"last_method"`
 	LastCode    codes.Code      `json:"last_code"`
 	LastError   string          `json:"last_error"`
+	// ConfigFailures counts the runs that ended because the node's server refused to
+	// start for a reason of its own; FailedConfig is Inspection.ConfigID at the last.
+	ConfigFailures int    `json:"config_failures,omitempty"`
+	FailedConfig   string `json:"failed_config,omitempty"`
 	// SeenRun is the newest ended run already counted in Attempts.
 	SeenRun string `json:"seen_run"`
 	// Parked is the code under which repool has given up; empty: not parked.

@@ -19,6 +19,7 @@ func (w *world) countRuns() {
 			continue
 		}
 		s.m.SeenRun, s.m.LastResync = r.ID, time.Time{}
+		s.m.noteOwn(r, s.n.Agent.ConfigID)
 		if r.Outcome == topology.RunDone {
 			continue
 		}
@@ -37,10 +38,11 @@ func (w *world) countRuns() {
 	}
 }
 
-// worldChanged says that a run's end says nothing about its method.
+// worldChanged says that a run's end says nothing about its method: the world has
+// changed, or what ended it is in no data.
 func worldChanged(c codes.Code) bool {
 	switch c {
-	case codes.UpstreamLost, codes.UpstreamChanged, codes.NoClearance, codes.Cancelled:
+	case codes.UpstreamLost, codes.UpstreamChanged, codes.NoClearance, codes.Cancelled, codes.ServerConfig:
 		return true
 	}
 	return false
@@ -147,7 +149,7 @@ func (s *subject) noteProgress() {
 		m.HealthySince = s.w.now
 	}
 	if s.w.now.Sub(m.HealthySince) >= s.w.pol.StableFor {
-		m.Attempts, m.Attaches, m.Fences = 0, 0, 0
+		m.Attempts, m.Attaches, m.Fences, m.ConfigFailures = 0, 0, 0, 0
 		m.LastCode, m.LastError, m.LastMethod, m.LastFailure = "", "", "", time.Time{}
 		m.unpark()
 	}

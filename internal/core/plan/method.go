@@ -142,6 +142,9 @@ func (s *subject) obstacle(m topology.Method, next []topology.Method) obstacle {
 			}
 		}
 	}
+	if o := s.copyInVain(m); o.why != "" {
+		return o
+	}
 	switch m {
 	case topology.MethodStart, topology.MethodFollow, topology.MethodAdopt:
 		return s.cheapObstacle(m, len(next) > 0)

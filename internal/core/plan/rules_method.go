@@ -23,6 +23,7 @@ var methodRules = []rule{
 		return s.resync(codes.NoData, "the node's data directory is "+string(s.n.Agent.Dir), topology.MethodBaseBackup)
 	}},
 	{codes.GarbledControl, func(s *subject) bool { return s.n.Agent.Control == nil }, (*subject).garbled},
+	{codes.ServerConfig, (*subject).ownReasonStands, (*subject).serverConfig},
 	{codes.Diverged, func(s *subject) bool { return s.verdict() == topology.LineageDiverged }, func(s *subject) Decision {
 		l := s.lineage()
 		return s.resync(codes.Diverged, fmt.Sprintf("node %s has WAL of its own past %s on timeline %s", s.n.ID, l.Point,
@@ -39,8 +40,12 @@ var methodRules = []rule{
 		}},
 	{codes.WALGone, func(s *subject) bool { return s.walGone() && (s.down() && s.n.Agent.StandbySignal || s.standbyUp()) },
 		func(s *subject) Decision {
-			return s.resync(codes.WALGone, "the primary no longer has the WAL that the node needs next",
-				topology.MethodBaseBackup)
+			methods := []topology.Method{topology.MethodBaseBackup}
+			if s.refusesToStart() && s.startable() {
+				// A copy would not start either. Once this directory does, it is copied.
+				methods = []topology.Method{topology.MethodStart, topology.MethodBaseBackup}
+			}
+			return s.resync(codes.WALGone, "the primary no longer has the WAL that the node needs next", methods...)
 		}},
 	{codes.LineageUnknown, func(s *subject) bool { return s.verdict() != topology.LineageOnLine }, (*subject).noLineage},
 	{codes.StandbyDown, func(s *subject) bool { return s.startable() }, func(s *subject) Decision {

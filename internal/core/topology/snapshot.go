@@ -314,6 +314,9 @@ type Inspection struct {
 	// HotStandby are the settings that must not be lower than the primary's,
 	// as the server would read them from its configuration at the next start.
 	HotStandby map[string]int `json:"hot_standby,omitempty"`
+	// ConfigID changes with the content of the server's configuration, and with what
+	// else of the files beside it can keep a server from starting. Empty: unknown.
+	ConfigID string `json:"config_id,omitempty"`
 	// Odd lists unexpected files that would stop a rewind or copy, with the reason.
 	Odd []string `json:"odd,omitempty"`
 	// Own lists what lies at the top of the directory and is the node's own, such as

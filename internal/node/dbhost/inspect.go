@@ -126,6 +126,7 @@ func (h *Host) inspectData(in *topology.Inspection, p resync.Place) {
 	in.StandbySignal, in.RecoverySignal, in.BackupLabel = sig.Standby, sig.Recovery, sig.BackupLabel
 	conf, err := h.settings(p)
 	odd(err)
+	in.ConfigID = h.hot.configID()
 	if err == nil {
 		in.HotStandby = hotStandby(conf)
 	}

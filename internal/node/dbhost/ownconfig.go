@@ -30,6 +30,10 @@ var debianPatterns = []string{"postgresql.auto.conf", "server.crt", "server.key"
 var fileSettings = []string{"hba_file", "ident_file", "ssl_ca_file", "ssl_cert_file", "ssl_crl_file",
 	"ssl_crl_dir", "ssl_dh_params_file", "ssl_key_file", "krb_server_keyfile"}
 
+// recoveryConf is of releases before 12; a later server refuses to start with
+// it. A node's own is kept with its configuration, and not put back.
+const recoveryConf = "recovery.conf"
+
 // savedDir is where the node's own configuration is kept.
 func (h *Host) savedDir() string { return filepath.Join(h.workDir, "config") }
 
@@ -217,6 +221,17 @@ func against(dir, path string) string {
 // the configuration becomes exactly what was saved: a stray file in conf.d of another node would count. Without a saved
 // copy the files in p stay, with the node's own port set.
 func (h *Host) RestoreConfig(p resync.Place) error {
+	if err := h.restoreConfig(p); err != nil {
+		return err
+	}
+	err := os.Remove(filepath.Join(h.path(p), recoveryConf))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("restore the node's configuration: %w", err)
+	}
+	return pgdata.SyncDir(h.path(p))
+}
+
+func (h *Host) restoreConfig(p resync.Place) error {
 	if err := h.finishSwap(); err != nil {
 		return err
 	}
@@ -232,6 +247,9 @@ func (h *Host) RestoreConfig(p resync.Place) error {
 	}
 	dir, restoring := h.path(p), treeCopy{file: copyFile, link: h.linkText(p)}
 	for _, n := range names {
+		if n == recoveryConf {
+			continue
+		}
 		src, dst := filepath.Join(h.savedDir(), n), filepath.Join(dir, n)
 		if sameTree(src, dst, n, restoring.link) {
 			continue // put back with its owner

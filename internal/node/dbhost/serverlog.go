@@ -66,22 +66,53 @@ func (h *Host) logTail(mark logMark) string {
 	return strings.Join(all[max(0, len(all)-tailLines):], "\n")
 }
 
-// tailOf reads the last lines of a file, at most 8 KiB and nothing before from.
-func tailOf(path string, from int64) []string {
+// logSince is what came to the server's logs since mark, as far as a start's
+// messages go. In a file that mark does not know, only the newest start counts.
+func (h *Host) logSince(mark logMark) string {
+	var all strings.Builder
+	for _, f := range h.serverLogs() {
+		from, known := mark[f]
+		text := readFrom(f, from, sinceBytes)
+		if i := strings.LastIndex(text, startsLine); !known && i >= 0 {
+			text = text[i:]
+		}
+		all.WriteString(text + "\n")
+	}
+	return all.String()
+}
+
+const (
+	// sinceBytes is more than a server says that does not start.
+	sinceBytes = 256 << 10
+	// startsLine begins the messages of a start.
+	startsLine = "starting PostgreSQL"
+)
+
+// readFrom reads the end of a file, at most most bytes and nothing before from.
+func readFrom(path string, from, most int64) string {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil
+		return ""
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return nil
+		return ""
 	}
-	from = max(from, st.Size()-8<<10)
+	from = max(from, st.Size()-most)
 	b, err := io.ReadAll(io.NewSectionReader(f, from, max(0, st.Size()-from)))
 	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// tailOf reads the last lines of a file, at most 8 KiB and nothing before from.
+func tailOf(path string, from int64) []string {
+	text := readFrom(path, from, 8<<10)
+	if text == "" {
 		return nil
 	}
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return lines[max(0, len(lines)-tailLines):]
 }

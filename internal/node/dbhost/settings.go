@@ -147,6 +147,7 @@ type settingsCache struct {
 	seen [2]int64 // modification times of the two files themselves
 	conf pgdata.Conf
 	err  error
+	id   string // see configID
 }
 
 // settings is effective, read again when postgresql.conf or postgresql.auto.conf
@@ -166,6 +167,7 @@ func (h *Host) settings(p resync.Place) (pgdata.Conf, error) {
 	defer c.mu.Unlock()
 	if c.at.IsZero() || c.of != p || c.seen != seen || time.Since(c.at) > settingsAge {
 		c.conf, c.err = h.effective(p)
+		c.id = h.configID(p, c.conf)
 		c.at, c.of, c.seen = time.Now(), p, seen
 	}
 	return c.conf, c.err

@@ -128,6 +128,9 @@ func (h *Host) recoverIsolated(ctx context.Context, before pgdata.Control, all w
 	}
 	h.reap(cmd, ended)
 	if err != nil {
+		if own := configFailure("finish crash recovery", ownReason(parseLog(out.text()))); own != nil {
+			return own
+		}
 		return errors.New(withLog("finish crash recovery: "+err.Error(), out.text()))
 	}
 	return nil

@@ -52,6 +52,10 @@ func (h *Host) WriteStandby(p resync.Place, up topology.Upstream, slot, appName 
 		return err
 	}
 	base, err := baseConf(file)
+	if err != nil && fileThere(file) {
+		return fail(codes.ServerConfig, "correct the file that the message names",
+			"write the standby's settings: %w", err)
+	}
 	if err != nil {
 		return fail(codes.ConfigMissing, "put the node's own postgresql.conf there", "write the standby's settings: %w", err)
 	}

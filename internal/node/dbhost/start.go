@@ -53,7 +53,7 @@ func (h *Host) StartServer(ctx context.Context) error {
 	out := &lineTail{}
 	cmd, err := h.launch(out)
 	if err != nil {
-		return coded(codes.StartFailed, "", err)
+		return coded(codes.ServerConfig, "see whether PostgreSQL's programs are where bin_directory says", err)
 	}
 	launcher := &launcher{out: out, done: make(chan struct{})}
 	h.wg.Go(func() {
@@ -129,7 +129,7 @@ func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error 
 			return false, errors.New(withOutput("the server did not stay up", l))
 		}
 		if pm.Status == pgdata.PostmasterStandby {
-			return false, fail(codes.StartFailed, "set hot_standby = on",
+			return false, fail(codes.ServerConfig, "set hot_standby = on",
 				"the server runs but accepts no connections: hot_standby is off")
 		}
 		if state == topology.ServerRunning && h.accepts(ctx) {
@@ -143,8 +143,35 @@ func (h *Host) awaitReady(ctx context.Context, mark logMark, l *launcher) error 
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	return coded(codes.StartFailed, "read the server's log",
-		errors.New(withLog("start the server: "+err.Error(), h.logTail(mark))))
+	return h.startFailure(err, mark, l)
+}
+
+// startFailure is the error of a start that failed, by the server's own last words.
+func (h *Host) startFailure(err error, mark logMark, l *launcher) error {
+	if state, _, serr := h.serverIn(resync.Home); serr == nil && state == topology.ServerStopped {
+		words := parseLog(h.logSince(mark))
+		if l != nil {
+			words = append(words, parseLog(l.out.text())...)
+		}
+		if own := configFailure("start the server", ownReason(words)); own != nil {
+			return own
+		}
+	}
+	text := errors.New(withLog("start the server: "+err.Error(), h.logTail(mark)))
+	var known *resync.Error
+	if errors.As(err, &known) {
+		return coded(known.Code, known.Hint, text)
+	}
+	return coded(codes.StartFailed, "read the server's log", text)
+}
+
+// configFailure is the error for a server that cannot start for that reason of its own; nil without one.
+func configFailure(doing string, reason []string) error {
+	if len(reason) == 0 {
+		return nil
+	}
+	return fail(codes.ServerConfig, remedy(reason), "%s: it says itself why it cannot: %s", doing,
+		strings.Join(reason, "; "))
 }
 
 // withOutput adds what the starting program said.
