@@ -34,7 +34,7 @@ var node = []Info{
 		"if they stay, drop them by hand on that node: repool check prints the commands"},
 	{Ready, Work, "passes every check of the gate: it is attached", ""},
 	{Attaching, Work, "its attach was requested, and Pgpool-II does not show it yet", ""},
-	{Replaying, Work, "streams, and has yet to replay up to the gate", ""},
+	{Replaying, Work, "has WAL to replay before it can stream, or before it passes the gate", ""},
 	{Starting, Work, "its server is starting and accepts no connections yet", ""},
 	{ServerStopping, Work, "its server is shutting down", ""},
 	{Resyncing, Work, "a run is in progress on it", ""},
@@ -86,6 +86,7 @@ const (
 	Frozen           Code = "frozen"
 	ReplayPaused     Code = "replay-paused"
 	ReplayStalled    Code = "replay-stalled"
+	SlotHeld         Code = "slot-held"
 	NeedsConsent     Code = "needs-consent"
 	NotAllowed       Code = "not-allowed"
 )
@@ -133,10 +134,12 @@ var refusals = []Info{
 	{ServerSilent, Refused, "the node's server runs and does not answer to SQL",
 		"log in by hand as repool's role: pg_hba.conf, password, connection limit"},
 	{Frozen, Refused, "the node's server is frozen by SIGSTOP", "continue its processes (kill -CONT), or stop it"},
-	{ReplayPaused, Refused, "the node streams, and its replay is paused",
+	{ReplayPaused, Refused, "the node's replay is paused",
 		"run on it: SELECT pg_wal_replay_resume()"},
-	{ReplayStalled, Refused, "the node streams, and its replay does not move",
-		"look for conflicting queries, recovery_min_apply_delay and slow disks on it"},
+	{ReplayStalled, Refused, "the node's replay does not move, or is slow by design; it is waited for",
+		"look for conflicting queries, recovery_min_apply_delay, restore_command and slow disks on it"},
+	{SlotHeld, Refused, "another session uses the node's replication slot on the primary, so the node cannot stream",
+		"the session of a host that has vanished ends after wal_sender_timeout; the reason says how to end it by hand"},
 	{NeedsConsent, Refused, "the policy asks for a person's consent first", "repool resync NODE --yes"},
 	{NotAllowed, Refused, "the policy forbids every method that would help",
 		"change policy.methods in repool.yaml"},

@@ -116,6 +116,21 @@ func draw(d *dice, nodes int) []Fault {
 		add(t, "kill server", n, 0, "")
 		add(t, "die under an attach", 0, 60*second, "")
 	}
+	if d.chance(25) { // a standby fails for a reason that no copy ends
+		n := topology.NodeID(1 + d.below(nodes-1))
+		switch d.below(3) {
+		case 0: // its server refuses to start
+			add(t, "refuse to start", n, at(50*second, 70*second), "")
+			add(t+second, "kill server", n, 0, "")
+		case 1: // somebody else has its slot
+			add(t, "kill server", n, 0, "")
+			add(t+10*time.Millisecond, "hold slot", n, at(60*second, 80*second), "")
+		case 2: // its replay stands still, and it is started again
+			add(t, "burst of writes", n, 60*second, "")
+			add(t, "stuck replay", n, at(80*second, 100*second), "")
+			add(t+at(5*second, 9*second), "kill server", n, 0, "")
+		}
+	}
 	further := schedule{d: d, nodes: nodes, begin: t, all: all}
 	further.more()
 	slices.SortStableFunc(further.all, func(a, b Fault) int { return int(a.At - b.At) })

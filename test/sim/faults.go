@@ -230,10 +230,32 @@ var effects = []effect{
 	}), nil},
 	{"die under an attach", 0, true, locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = true }),
 		locked(func(w *World, _ *node, _ Fault) { w.dieUnderAttach = false })},
+	{"refuse to start", 0, true, locked(func(_ *World, n *node, _ Fault) { n.Refuses = true }),
+		locked(func(_ *World, n *node, _ Fault) {
+			n.Refuses = false
+			n.Configs++
+		})},
+	{"hold slot", 0, true, locked(func(w *World, n *node, _ Fault) { w.holdSlot(n, true) }),
+		locked(func(w *World, n *node, _ Fault) { w.holdSlot(n, false) })},
+	{"stuck replay", 0, true, locked(func(_ *World, n *node, _ Fault) { n.Stuck, n.StuckAt = true, time.Now() }),
+		locked(func(_ *World, n *node, _ Fault) { n.Stuck = false })},
 	{"watchdog flips", 2, true, locked(func(w *World, _ *node, _ Fault) { w.lead(1) }), locked(func(w *World, _ *node,
 		_ Fault) {
 		w.lead(0)
 	})},
+}
+
+// holdSlot makes a session that is not the node's use its slot on every primary, where the node does not, or ends it.
+func (w *World) holdSlot(n *node, held bool) {
+	for _, m := range w.nodes {
+		sl := (*fakehost.Slot)(nil)
+		if _, d := m.Data(); d != nil {
+			sl = d.Slots[topology.SlotName(n.ID)]
+		}
+		if sl != nil && (!held || n.Server == nil || !n.Server.Streaming) {
+			sl.Held, sl.HeldAt = held, time.Now()
+		}
+	}
 }
 
 // spare says that something is left when this node's directory goes.

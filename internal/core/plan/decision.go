@@ -142,6 +142,8 @@ type NodeMemory struct {
 	// start for a reason of its own; FailedConfig is Inspection.ConfigID at the last.
 	ConfigFailures int    `json:"config_failures,omitempty"`
 	FailedConfig   string `json:"failed_config,omitempty"`
+	// SlotHeldSince is since when another session has used the node's slot; zero: none does.
+	SlotHeldSince time.Time `json:"slot_held_since,omitzero"`
 	// SeenRun is the newest ended run already counted in Attempts.
 	SeenRun string `json:"seen_run"`
 	// Parked is the code under which repool has given up; empty: not parked.

@@ -53,8 +53,12 @@ func (s *subject) verify() Decision {
 	case code == codes.LineageUnknown:
 		return s.noLineage()
 	case code == codes.Replaying && s.stalled():
-		return s.decide(Wait, codes.ReplayStalled, fmt.Sprintf("node %s streams, but its replay has been stuck at %s for %s",
-			s.n.ID, s.n.SQL.Replay, s.w.now.Sub(s.m.ProgressAt).Round(roundTo)))
+		reason := fmt.Sprintf("node %s streams, but its replay has been stuck at %s for %s", s.n.ID, s.n.SQL.Replay,
+			s.w.now.Sub(s.m.ProgressAt).Round(roundTo))
+		if cause := s.replayCause(); cause != "" && s.n.SQL.Replaying() {
+			reason += ": " + cause
+		}
+		return s.decide(Wait, codes.ReplayStalled, reason)
 	}
 	return s.decide(Wait, code, fmt.Sprintf("node %s streams from node %s: %s", s.n.ID, s.w.primary.n.ID, why))
 }

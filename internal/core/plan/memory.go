@@ -42,7 +42,8 @@ func (w *world) countRuns() {
 // changed, or what ended it is in no data.
 func worldChanged(c codes.Code) bool {
 	switch c {
-	case codes.UpstreamLost, codes.UpstreamChanged, codes.NoClearance, codes.Cancelled, codes.ServerConfig:
+	case codes.UpstreamLost, codes.UpstreamChanged, codes.NoClearance, codes.Cancelled, codes.ServerConfig,
+		codes.SlotHeld, codes.ReplayStalled, codes.ReplayPaused:
 		return true
 	}
 	return false
@@ -86,6 +87,7 @@ func (w *world) noteStreams() {
 			s.m.Target = 0
 		}
 		s.noteAhead()
+		s.noteHeld()
 	}
 	w.noteAgreement()
 }
@@ -158,7 +160,7 @@ func (s *subject) noteProgress() {
 // noteBreak counts the end of a stream during which replay has not moved.
 func (s *subject) noteBreak() {
 	m := &s.m
-	if m.StreamLSN == 0 || !s.sql || s.n.SQL.Replay != m.StreamLSN {
+	if m.StreamLSN == 0 || !s.sql || s.n.SQL.Replay != m.StreamLSN || s.n.SQL.Replaying() {
 		return
 	}
 	if m.StreamBreaks == 0 || s.w.now.Sub(m.BrokeFirst) > breaksWithin && m.StreamBreaks < maxBreaks {

@@ -66,3 +66,107 @@ func (s *subject) copyInVain(m topology.Method) obstacle {
 	}
 	return obstacle{codes.ServerConfig, "its server does not start for a reason of its own, which a copy would not end"}
 }
+
+// heldSlot is the node's slot on the primary where another session than the
+// node's own uses it: the node has no WAL receiver, so the session that it has
+// itself is gone, or was never there. Nil: it is free, or that is not known.
+func (s *subject) heldSlot() *topology.Slot {
+	p := s.w.primary
+	if p == nil || p == s || !s.agent {
+		return nil
+	}
+	if s.sql && s.n.SQL.Receiver.Status != "" ||
+		!s.sql && s.n.Agent.Server != topology.ServerStopped && !s.inRepair() && !s.noDirectory() {
+		return nil
+	}
+	for i, slot := range p.n.SQL.Slots {
+		if slot.Name == s.slot() && slot.Active {
+			return &p.n.SQL.Slots[i]
+		}
+	}
+	return nil
+}
+
+// heldPatience is longer than PostgreSQL keeps the session of a host that has
+// vanished: wal_sender_timeout is a minute by default. Until then nobody has to do anything.
+const heldPatience = 90 * time.Second
+
+// noteHeld keeps since when a node's slot has been in use by another session.
+func (s *subject) noteHeld() {
+	if s.heldSlot() == nil {
+		s.m.SlotHeldSince = time.Time{}
+	} else if s.m.SlotHeldSince.IsZero() {
+		s.m.SlotHeldSince = s.w.now
+	}
+}
+
+// slotHeld waits until the slot is free: no method brings the node to stream before.
+func (s *subject) slotHeld() Decision {
+	slot, p := s.heldSlot(), s.w.primary
+	who := "another session"
+	if slot.PID != 0 {
+		who = fmt.Sprintf("process %d", slot.PID)
+	}
+	for _, snd := range p.n.SQL.Senders {
+		if snd.PID == slot.PID && slot.PID != 0 {
+			from := "a local socket"
+			if snd.Addr != "" {
+				from = snd.Addr
+			}
+			who += fmt.Sprintf(" (application %q, from %s)", snd.AppName, from)
+		}
+	}
+	d := s.decide(Wait, codes.SlotHeld, fmt.Sprintf("slot %s on node %s is in use by %s: node %s cannot stream before that "+
+		"ends", slot.Name, p.n.ID, who, s.n.ID))
+	if s.w.now.Sub(s.m.SlotHeldSince) < heldPatience {
+		d.Severity, d.Hint = codes.Work, ""
+	} else if slot.PID != 0 {
+		d.Hint = fmt.Sprintf("see what it is; on node %s: SELECT pg_terminate_backend(%d)", p.n.ID, slot.PID)
+	}
+	return d
+}
+
+// replaysFirst says that the node is set to follow the primary and has WAL to
+// replay before it asks for more.
+func (s *subject) replaysFirst() bool {
+	return s.sql && s.standbyUp() && s.upstreamRight() && s.n.SQL.Replaying()
+}
+
+// replayCause says what the node's replay waits for; empty: it is at work.
+func (s *subject) replayCause() string {
+	switch e := s.n.SQL.Startup; e {
+	case "", "running":
+		return ""
+	case "RecoveryConflictSnapshot", "RecoveryConflictTablespace", "BufferPin", "relation":
+		return "a query on it conflicts with the replay (" + e + ")"
+	case "RecoveryApplyDelay":
+		return "recovery_min_apply_delay is set"
+	case "RecoveryPause":
+		return "it is paused"
+	case "RestoreCommand":
+		return "restore_command is at work"
+	default:
+		return "it waits for " + e
+	}
+}
+
+// replaying waits: slow is not broken, and a copy of what is on the line would have as
+// much to replay.
+func (s *subject) replaying() Decision {
+	f := &s.n.SQL
+	reason := fmt.Sprintf("node %s has replayed to %s, and streams once it has replayed the WAL that it has", s.n.ID,
+		f.Replay)
+	cause := s.replayCause()
+	if cause != "" {
+		reason += "; " + cause
+	}
+	switch {
+	case !s.streamPatienceOver():
+		return s.decide(Wait, codes.Replaying, reason)
+	case f.ReplayPaused:
+		return s.decide(Wait, codes.ReplayPaused, reason)
+	case cause == "":
+		return s.decide(Wait, codes.Replaying, reason)
+	}
+	return s.decide(Wait, codes.ReplayStalled, reason)
+}

@@ -15,6 +15,7 @@ var methodRules = []rule{
 			return s.decide(None, codes.ForeignDirectory,
 				"the node's data directory is not empty and contains no PostgreSQL data: it is left untouched")
 		}},
+	{codes.SlotHeld, func(s *subject) bool { return s.heldSlot() != nil }, (*subject).slotHeld},
 	{codes.HalfDone, (*subject).damaged, func(s *subject) Decision {
 		return s.resync(codes.HalfDone, "an earlier "+string(s.n.Agent.Run.Method)+
 			" was interrupted half-way: the directory must never be started", topology.MethodBaseBackup)
@@ -38,7 +39,9 @@ var methodRules = []rule{
 				"the node's history shares no timeline with the primary's, and a person has asked for a resync",
 				topology.MethodBaseBackup)
 		}},
-	{codes.WALGone, func(s *subject) bool { return s.walGone() && (s.down() && s.n.Agent.StandbySignal || s.standbyUp()) },
+	{codes.WALGone, func(s *subject) bool {
+		return s.walGone() && !s.replaysFirst() && (s.down() && s.n.Agent.StandbySignal || s.standbyUp())
+	},
 		func(s *subject) Decision {
 			methods := []topology.Method{topology.MethodBaseBackup}
 			if s.refusesToStart() && s.startable() {
@@ -57,6 +60,7 @@ var methodRules = []rule{
 			fmt.Sprintf("the node is stopped and not set up as a standby; its WAL ends at %s on the primary's line, so it has "+
 				"not diverged", s.lineage().Point), topology.MethodAdopt, topology.MethodBaseBackup)
 	}},
+	{codes.ReplayStalled, (*subject).replaysFirst, (*subject).replaying},
 	{codes.NotStreaming, func(s *subject) bool { return s.sql && s.standbyUp() && s.streamBreaks() },
 		func(s *subject) Decision {
 			return s.resync(codes.NotStreaming,

@@ -28,8 +28,10 @@ func SlotNode(name string) (id NodeID, ok bool) {
 
 // Slot is one row of pg_replication_slots.
 type Slot struct {
-	Name      string `json:"name"`
-	Active    bool   `json:"active"`
+	Name   string `json:"name"`
+	Active bool   `json:"active"`
+	// PID is the process that uses it; zero: none, or unknown.
+	PID       int    `json:"pid,omitempty"`
 	Physical  bool   `json:"physical"`
 	Restart   LSN    `json:"restart"`
 	WALStatus string `json:"wal_status,omitempty"` // reserved, extended, unreserved, lost

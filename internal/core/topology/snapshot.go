@@ -200,6 +200,10 @@ type SQLFacts struct {
 	ReplayPaused     bool    `json:"replay_paused,omitempty"`
 	ReplayLagSeconds float64 `json:"replay_lag_seconds,omitempty"`
 
+	// Startup is what the startup process of a standby does: the wait event that
+	// PostgreSQL names, or "running" where it waits for nothing. Empty: unknown.
+	Startup string `json:"startup,omitempty"`
+
 	Receiver WALReceiver `json:"receiver"`
 	Senders  []WALSender `json:"senders,omitempty"`
 	Slots    []Slot      `json:"slots,omitempty"`
@@ -208,6 +212,17 @@ type SQLFacts struct {
 	Settings  map[string]string `json:"settings,omitempty"`
 	// DatabaseBytes is the sum of pg_database_size, as last read. Zero: unknown.
 	DatabaseBytes uint64 `json:"database_bytes,omitempty"`
+}
+
+// Replaying says that the server has WAL to replay: its startup process is at
+// work, or waits for something else than WAL. Such a standby asks for no stream
+// before it is through, however long that takes.
+func (f *SQLFacts) Replaying() bool {
+	switch f.Startup {
+	case "", "RecoveryWalStream", "RecoveryRetrieveRetryInterval", "RecoveryWalAll":
+		return false
+	}
+	return f.InRecovery
 }
 
 // WALReceiver is the row of pg_stat_wal_receiver; Status is empty where there
@@ -224,6 +239,9 @@ type WALReceiver struct {
 
 // WALSender is one row of pg_stat_replication.
 type WALSender struct {
+	PID int `json:"pid,omitempty"`
+	// Addr is the client's address; empty: a Unix socket.
+	Addr      string `json:"addr,omitempty"`
 	AppName   string `json:"app_name"`
 	State     string `json:"state"`
 	SyncState string `json:"sync_state,omitempty"`

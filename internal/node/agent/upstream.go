@@ -117,6 +117,26 @@ func ensureSlot(ctx context.Context, c *pgx.Conn, slot string) (ok bool, err err
 	return false, err
 }
 
+// SlotHolder names process, application and address of the session that uses the
+// slot; empty: none does.
+func (u *Upstream) SlotHolder(ctx context.Context, up topology.Upstream, slot string) (holder string, err error) {
+	err = u.with(ctx, up, false, func(c *pgx.Conn) error {
+		err := c.QueryRow(ctx, `select format('process %s, application %s, from %s', s.active_pid,
+			coalesce(quote_ident(nullif(a.application_name, '')), 'unknown'),
+			coalesce(host(a.client_addr), 'a local socket'))
+			from pg_replication_slots s left join pg_stat_activity a on a.pid = s.active_pid
+			where s.slot_name = $1 and s.active`, slot).Scan(&holder)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("ask node %s who uses slot %s: %w", up.Node, slot, err)
+	}
+	return holder, nil
+}
+
 // Checkpoint makes the primary's control file name its timeline. Where the role
 // may not request a checkpoint, it waits for the primary's own.
 func (u *Upstream) Checkpoint(ctx context.Context, up topology.Upstream) error {

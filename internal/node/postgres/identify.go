@@ -23,13 +23,15 @@ SELECT r.in_recovery, s.system_identifier, current_setting('server_version_num')
        CASE WHEN r.in_recovery THEN pg_last_wal_receive_lsn() END AS received,
        CASE WHEN r.in_recovery THEN pg_last_wal_replay_lsn() END AS replayed,
        CASE WHEN r.in_recovery THEN pg_is_wal_replay_paused() ELSE false END AS paused,
+       CASE WHEN r.in_recovery THEN (SELECT coalesce(wait_event, 'running') FROM pg_stat_activity
+                                      WHERE backend_type = 'startup' LIMIT 1) END AS startup,
        w.status, w.sender_host, w.sender_port::bigint, w.received_tli::bigint, w.slot_name, w.conninfo
   FROM (SELECT pg_is_in_recovery() AS in_recovery) r
  CROSS JOIN pg_control_system() s
  CROSS JOIN pg_control_checkpoint() c
   LEFT JOIN pg_stat_wal_receiver w ON true)
 SELECT in_recovery, system_identifier::text, version, checkpoint_tli, written::text, wal_tli,
-       received::text, replayed::text, paused, status, sender_host, sender_port, received_tli, slot_name, conninfo`
+       received::text, replayed::text, paused, startup, status, sender_host, sender_port, received_tli, slot_name, conninfo`
 
 // More is what a caller asks in the same round trip as the identity.
 type More struct {
@@ -65,8 +67,8 @@ const notInThisRole = "55000"
 func identify(ctx context.Context, conn *pgx.Conn, more More) (topology.SQLFacts, error) {
 	var r row
 	into := append([]any{&r.inRecovery, &r.sysid, &r.version, &r.checkpointTLI, &r.written, &r.walTLI,
-		&r.received, &r.replayed, &r.paused, &r.status, &r.host, &r.port, &r.receivedTLI, &r.slot, &r.conninfo},
-		more.Into...)
+		&r.received, &r.replayed, &r.paused, &r.startup, &r.status, &r.host, &r.port, &r.receivedTLI, &r.slot,
+		&r.conninfo}, more.Into...)
 	err := conn.QueryRow(ctx, identity+more.Columns+"\n  FROM me "+more.From).Scan(into...)
 	if err != nil {
 		return topology.SQLFacts{}, fmt.Errorf("ask the server who it is: %w", err)
@@ -86,7 +88,7 @@ type row struct {
 	checkpointTLI               int64
 	written, received, replayed *string
 	walTLI, receivedTLI         *int64
-	status, host, slot          *string
+	startup, status, host, slot *string
 	conninfo                    *string // without its password
 	port                        *int64
 }
@@ -98,6 +100,7 @@ func (r *row) facts() (topology.SQLFacts, error) {
 	}
 	f := topology.SQLFacts{InRecovery: r.inRecovery, SystemID: topology.SystemID(id), Version: r.version,
 		Timeline: topology.TimelineID(r.checkpointTLI), ReplayPaused: r.paused,
+		Startup: value(r.startup),
 		Receiver: topology.WALReceiver{Status: value(r.status), SenderHost: value(r.host), Slot: value(r.slot),
 			SenderPort: int(value(r.port)), Timeline: topology.TimelineID(value(r.receivedTLI)),
 			AppName: appName(value(r.conninfo))}}

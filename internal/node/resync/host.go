@@ -120,6 +120,8 @@ type UpstreamLink interface {
 	// EnsureSlot creates and reserves the physical slot, or proves it usable;
 	// a slot whose WAL is lost is recreated.
 	EnsureSlot(ctx context.Context, up topology.Upstream, slot string) error
+	// SlotHolder names the session that uses the slot, for people; empty: none does.
+	SlotHolder(ctx context.Context, up topology.Upstream, slot string) (string, error)
 	// Checkpoint makes the primary's control file show its timeline (hazard 2).
 	Checkpoint(ctx context.Context, up topology.Upstream) error
 	// Size is how many bytes a base backup of the primary would copy.

@@ -88,6 +88,40 @@ func (s *streamer) Stream(context.Context) (topology.SQLFacts, error) {
 
 func (s *streamer) LogTail() string { return "FATAL: could not connect to the primary server" }
 
+// TestSlotInUse is hazard 60: a node that does not stream because another session
+// uses its slot says so, and a copy does not begin.
+func TestSlotInUse(t *testing.T) {
+	t.Parallel()
+	for _, m := range []topology.Method{topology.MethodStart, topology.MethodBaseBackup} {
+		synctest.Test(t, func(t *testing.T) {
+			w := fakehost.NewSolo(fakehost.StoppedStandby())
+			w.HoldSlot()
+			rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: &memoryLog{}, Clearance: cleared},
+				request(m))
+			if r := rec.Run; r.Code != codes.SlotHeld || !strings.Contains(r.Error, "process 4711") {
+				t.Errorf("%s: %s: %s", m, r.Code, r.Error)
+			}
+			if v := w.View(); v.New != nil || v.Home == nil {
+				t.Errorf("%s: %+v", m, v)
+			}
+		})
+	}
+}
+
+// TestServerRefuses is hazard 59: what the server says of its own configuration is the run's failure.
+func TestServerRefuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := fakehost.NewSolo(fakehost.StoppedStandby())
+		w.Node.Refuses = true
+		rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: &memoryLog{}, Clearance: cleared},
+			request(topology.MethodStart))
+		if r := rec.Run; r.Code != codes.ServerConfig || !strings.Contains(r.Error, "plantuner") {
+			t.Errorf("%s: %s", r.Code, r.Error)
+		}
+	})
+}
+
 // TestWaitStreaming is hazards 41, 42 and 44: judged by progress on the right
 // stream, not by the clock and not by the server being up.
 func TestWaitStreaming(t *testing.T) {
@@ -127,6 +161,21 @@ func TestWaitStreaming(t *testing.T) {
 			}
 			return standby(1, right)
 		}, "", 20 * time.Second},
+		{"replay behind a query", func(time.Duration) (topology.SQLFacts, error) {
+			return topology.SQLFacts{InRecovery: true, Replay: 1, Startup: "RecoveryConflictSnapshot"}, nil
+		}, codes.ReplayStalled, 10 * time.Second},
+		{"one large record", func(d time.Duration) (topology.SQLFacts, error) {
+			if d < 8*time.Second {
+				return topology.SQLFacts{InRecovery: true, Replay: 1, Startup: "running"}, nil
+			}
+			return standby(1, right)
+		}, "", 8 * time.Second},
+		{"replay that is paused", func(time.Duration) (topology.SQLFacts, error) {
+			return topology.SQLFacts{InRecovery: true, Replay: 1, ReplayPaused: true, Startup: "RecoveryPause"}, nil
+		}, codes.ReplayPaused, 10 * time.Second},
+		{"all replayed, and no stream", func(time.Duration) (topology.SQLFacts, error) {
+			return topology.SQLFacts{InRecovery: true, Replay: 1, Startup: "RecoveryRetrieveRetryInterval"}, nil
+		}, codes.NotStreaming, 10 * time.Second},
 		{"a newer timeline", func(time.Duration) (topology.SQLFacts, error) {
 			return standby(1, with(func(r *topology.WALReceiver) { r.Timeline = 3 }))
 		}, codes.UpstreamChanged, 0},

@@ -255,6 +255,9 @@ func copyUpstream() Step {
 			if err := r.dropCopy(ctx); err != nil {
 				return "", fmt.Errorf("remove an unfinished copy: %w", err)
 			}
+			if err := r.awaitSlot(ctx); err != nil {
+				return "", err
+			}
 			return "", r.Host.BaseBackup(ctx, r.req.Upstream, r.req.Slot, r.progress("copy"))
 		}}
 }

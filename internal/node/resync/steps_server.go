@@ -227,7 +227,7 @@ func waitStreaming() Step {
 					return w.note(), nil
 				}
 				if time.Since(w.since) >= r.Patience {
-					return "", w.evidence(Errorf(codes.NotStreaming, "no progress for %s: %s", r.Patience, w.last))
+					return "", w.late(ctx)
 				}
 				select {
 				case <-ctx.Done():

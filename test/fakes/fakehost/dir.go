@@ -2,6 +2,7 @@ package fakehost
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/repool/repool/internal/core/topology"
 )
@@ -24,6 +25,9 @@ type Slot struct {
 	Lost    bool
 	// Horizon is how far VACUUM may go, in place of xmin; zero: no standby has sent its feedback.
 	Horizon topology.LSN
+	// Held: a session that is not the node's uses it, since HeldAt.
+	Held   bool
+	HeldAt time.Time
 }
 
 // Dir is a data directory.

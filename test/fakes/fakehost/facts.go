@@ -41,7 +41,10 @@ func (p *Pool) Facts(n *Node) topology.SQLFacts {
 		}
 		return f
 	}
-	f.Receive, f.Replay, f.ReplayPaused = d.Tip.End, d.Data.End, s.Paused
+	f.Receive, f.Replay, f.ReplayPaused, f.Startup = d.Tip.End, d.Data.End, s.Paused, "RecoveryWalStream"
+	if n.replaysFirst() {
+		f.Startup = "RecoveryConflictSnapshot"
+	}
 	if s.Streaming && s.From >= 0 {
 		u := p.Nodes[s.From]
 		f.Timeline = d.Tip.TLI
@@ -65,8 +68,8 @@ func (p *Pool) slots(n *Node) (out []topology.Slot) {
 		if sl.Lost {
 			status = "lost"
 		}
-		out = append(out, topology.Slot{Name: name, Active: p.Uses(n, name), Physical: true, Restart: sl.Restart,
-			WALStatus: status, Horizon: sl.Horizon != 0, XminAge: d.Data.End.Minus(sl.Horizon)})
+		out = append(out, topology.Slot{Name: name, Active: sl.Held || p.Uses(n, name), Physical: true,
+			Restart: sl.Restart, WALStatus: status, Horizon: sl.Horizon != 0, XminAge: d.Data.End.Minus(sl.Horizon)})
 	}
 	return out
 }

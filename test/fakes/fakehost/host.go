@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/repool/repool/internal/core/topology"
@@ -134,7 +135,7 @@ func (h *Host) Inspect(context.Context) (in topology.Inspection, err error) {
 
 func (h *Host) inspection() topology.Inspection {
 	n := h.Node
-	in := topology.Inspection{Version: 15, FreeBytes: n.free(), DataBytes: DatabaseBytes, WALBytes: 1 << 20,
+	in := topology.Inspection{Version: 15, ConfigID: strconv.Itoa(n.Configs), FreeBytes: n.free(), DataBytes: DatabaseBytes, WALBytes: 1 << 20,
 		Server: n.State(), Dir: topology.DirMissing}
 	p, d := n.Data()
 	if d == nil {

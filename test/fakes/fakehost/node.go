@@ -54,6 +54,14 @@ type Node struct {
 	Full   bool   // the disk
 	Free   uint64 // bytes, when it is not full
 	Slow   bool   // replay
+	// Stuck: replay does not move, behind a query or by design, since StuckAt.
+	Stuck   bool
+	StuckAt time.Time
+	// Refuses: its server does not start for a reason of its own. Refused is the directory in which repool was told
+	// so last. Configs counts the changes of the configuration.
+	Refuses bool
+	Refused *Dir
+	Configs int
 	// Command is the operator's resync_command; nil: none is configured.
 	Command func() error
 	// Vaulted are the commits in the vault, by id; Kept are its entries.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/resync"
 )
 
 // Pool is database hosts and what happens between them. Whoever makes it guards it with one lock, which is held in
@@ -44,7 +46,16 @@ func (p *Pool) Start(n *Node, byUs bool, took time.Duration) error {
 	if d.Content != Whole {
 		return errors.New("could not read the control file")
 	}
+	if n.Refuses {
+		if byUs {
+			n.Refused = d
+		}
+		return resync.Errorf(codes.ServerConfig, "FATAL: could not access file \"plantuner\"")
+	}
 	n.Server = &Server{Dir: d, Ready: time.Now().Add(took), Primary: !d.Signal, From: topology.NoNode, ByUs: byUs}
+	for _, s := range d.Slots {
+		s.Held = false
+	}
 	if d.Signal {
 		d.Recovering = true
 		d.Clean = false

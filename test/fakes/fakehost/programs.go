@@ -156,6 +156,9 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 		if err := source(); err != nil {
 			return err
 		}
+		if why := h.inVain(u.Server.Dir, slot); why != "" {
+			h.Pool.Violate(NotInVain, "node %d is copied, and %s", n.ID, why)
+		}
 		if u.Server.Dir.Slots[slot] == nil {
 			h.Pool.Violate("P5", "a copy to node %d begins before its slot %s is there (hazard 37)", n.ID, slot)
 		}

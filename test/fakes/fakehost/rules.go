@@ -1,6 +1,11 @@
 package fakehost
 
-import "github.com/repool/repool/internal/node/resync"
+import (
+	"time"
+
+	"github.com/repool/repool/internal/core/topology"
+	"github.com/repool/repool/internal/node/resync"
+)
 
 // Check looks at what must be true at every moment.
 func (p *Pool) Check() {
@@ -75,4 +80,31 @@ func (p *Pool) removes(n *Node, place resync.Place, d *Dir) {
 	if d.Proven && d.Content == Whole && !n.otherCopy(d) {
 		p.Violate("P5", "the last good copy of node %d (%s) is removed", n.ID, d.Name)
 	}
+}
+
+// NotInVain is the promise that no copy is made of a node whose data are in order, for a failure that a copy does not
+// end (hazards 59 to 61).
+const NotInVain = "no copy in vain"
+
+// inVainAfter is how long such a failure must have lasted when a copy begins: the decision may be older.
+const inVainAfter = 30 * time.Second
+
+// inVain says why a copy from u would end nothing; empty: it may.
+func (h *Host) inVain(u *Dir, slot string) string {
+	n := h.Node
+	_, d := n.Data()
+	if d == nil || d.Content != Whole || d.System != u.System || d.Mixed || d.Over != nil || d.Tip.End < u.From ||
+		!Holds(u.Tip, d.Tip) || d.Upstream == topology.NoNode {
+		return ""
+	}
+	sl := u.Slots[slot]
+	switch {
+	case n.Refuses && n.Refused == d:
+		return "its server has said that it does not start for a reason of its own"
+	case sl != nil && sl.Held && time.Since(sl.HeldAt) > inVainAfter:
+		return "its slot is in use by another session"
+	case n.Stuck && d.Data != d.Tip && time.Since(n.StuckAt) > inVainAfter:
+		return "its replay is only slow"
+	}
+	return ""
 }

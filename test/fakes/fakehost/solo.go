@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
@@ -125,6 +126,13 @@ func (s *Solo) SetPrimary(up bool) { s.change(func() { s.pool.Nodes[1].Up = up }
 // SetChanged makes another node than node 1 the primary, or node 1 again.
 func (s *Solo) SetChanged(changed bool) {
 	s.change(func() { s.pool.Nodes[1].Server.Primary = !changed })
+}
+
+// HoldSlot makes a session that is not the node's use its slot on the primary.
+func (s *Solo) HoldSlot() {
+	s.change(func() {
+		s.pool.Nodes[1].Server.Dir.Slots[topology.SlotName(0)] = &Slot{Restart: FirstLSN, Held: true, HeldAt: time.Now()}
+	})
 }
 
 // SetStarting keeps the running server from a consistent point.

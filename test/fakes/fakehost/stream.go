@@ -42,12 +42,15 @@ func (p *Pool) Stream(m *Node, count int) {
 		return
 	}
 	ud, x := u.Server.Dir, s.Dir.Tip
+	if !was && m.replaysFirst() {
+		return
+	}
 	if ud.System != s.Dir.System || !mayFollow(ud, x) {
 		return
 	}
 	if s.Dir.Slot != "" {
 		sl := ud.Slots[s.Dir.Slot]
-		if sl == nil || sl.Lost {
+		if sl == nil || sl.Lost || sl.Held {
 			return
 		}
 		sl.Restart = max(sl.Restart, x.End)
@@ -119,10 +122,15 @@ func (p *Pool) streamWrong(s *Server, u *Dir, x *Record, count int) {
 	s.Streaming = (count/25)%2 == 0
 }
 
+// replaysFirst says that the server has WAL of its own to replay, and asks for no stream before.
+func (m *Node) replaysFirst() bool {
+	return m.Stuck && m.Server.Dir.Data != m.Server.Dir.Tip
+}
+
 // Replay applies received WAL. count is the number of the moment.
 func (p *Pool) Replay(m *Node, count int) {
 	s := m.Server
-	if s == nil || s.Primary || !m.Accepting() || s.Paused || s.Dir.Data == s.Dir.Tip {
+	if s == nil || s.Primary || !m.Accepting() || s.Paused || m.Stuck || s.Dir.Data == s.Dir.Tip {
 		return
 	}
 	n := 20

@@ -42,6 +42,17 @@ func (u Upstream) EnsureSlot(ctx context.Context, up topology.Upstream, name str
 	})
 }
 
+// SlotHolder names the session that uses the slot.
+func (u Upstream) SlotHolder(ctx context.Context, up topology.Upstream, name string) (holder string, err error) {
+	err = u.Process.Ask(ctx, up.Node, "SlotHolder", func(s *Server) error {
+		if sl := s.Dir.Slots[name]; sl != nil && sl.Held {
+			holder = "process 4711"
+		}
+		return nil
+	})
+	return holder, err
+}
+
 // Checkpoint makes the primary's control file name its timeline.
 func (u Upstream) Checkpoint(ctx context.Context, up topology.Upstream) error {
 	return u.Process.Ask(ctx, up.Node, "Checkpoint", func(s *Server) error {
