@@ -116,8 +116,8 @@ func (s *subject) slotHeld() Decision {
 			who += fmt.Sprintf(" (application %q, from %s)", snd.AppName, from)
 		}
 	}
-	d := s.decide(Wait, codes.SlotHeld, fmt.Sprintf("slot %s on node %s is in use by %s: node %s cannot stream before that "+
-		"ends", slot.Name, p.n.ID, who, s.n.ID))
+	d := s.decide(Wait, codes.SlotHeld, fmt.Sprintf("slot %s on node %s is in use by %s: node %s cannot stream before "+
+		"that ends", slot.Name, p.n.ID, who, s.n.ID))
 	if s.w.now.Sub(s.m.SlotHeldSince) < heldPatience {
 		d.Severity, d.Hint = codes.Work, ""
 	} else if slot.PID != 0 {

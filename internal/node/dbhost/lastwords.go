@@ -8,8 +8,12 @@ import (
 	"strings"
 )
 
-// said is one message of a server's log.
-type said struct{ severity, message string }
+// said is one message of a server's log. A program's own, which names no
+// severity, counts as FATAL and is unnamed.
+type said struct {
+	severity, message string
+	unnamed           bool
+}
 
 // severity finds a message in a line of a log on stderr, behind any
 // log_line_prefix.
@@ -32,9 +36,9 @@ func parseLog(text string) []said {
 		if s, ok := structured(line); ok {
 			all = append(all, s)
 		} else if m := severity.FindStringSubmatch(line); m != nil {
-			all = append(all, said{m[1], strings.TrimSpace(m[2])})
+			all = append(all, said{severity: m[1], message: strings.TrimSpace(m[2])})
 		} else if plainError.MatchString(line) && !quoting.MatchString(line) {
-			all = append(all, said{"FATAL", line})
+			all = append(all, said{"FATAL", line, true})
 		}
 	}
 	return all
@@ -48,7 +52,7 @@ func structured(line string) (said, bool) {
 			Message  string `json:"message"`
 		}
 		err := json.Unmarshal([]byte(line), &j)
-		return said{j.Severity, j.Message}, err == nil && j.Severity != ""
+		return said{severity: j.Severity, message: j.Message}, err == nil && j.Severity != ""
 	}
 	const severityField, messageField = 11, 13
 	if strings.Count(line, ",") < messageField {
@@ -59,7 +63,7 @@ func structured(line string) (said, bool) {
 		rec[severityField]) {
 		return said{}, false
 	}
-	return said{rec[severityField], rec[messageField]}, true
+	return said{severity: rec[severityField], message: rec[messageField]}, true
 }
 
 // sessions are FATAL messages of clients and of the WAL receiver, which end no server.
@@ -93,7 +97,11 @@ func ownReason(log []said) []string {
 	died := slices.ContainsFunc(log, func(s said) bool { return startupDied.MatchString(s.message) })
 	var reason []string
 	add := func(s said) {
-		if line := s.severity + ": " + s.message; !slices.Contains(reason, line) {
+		line := s.severity + ": " + s.message
+		if s.unnamed {
+			line = s.message
+		}
+		if !slices.Contains(reason, line) {
 			reason = append(reason, line)
 		}
 	}

@@ -86,7 +86,7 @@ func TestFailedStartShowsTheServersLog(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, 0, setup{})
 	appendFile(t, filepath.Join(n.dir, "postgresql.conf"), "shared_preload_libraries = 'no_such_library'\n")
-	wantCode(t, n.StartServer(t.Context()), codes.StartFailed, "no_such_library")
+	wantCode(t, n.StartServer(t.Context()), codes.ServerConfig, "no_such_library")
 }
 
 func TestDebianClusterThatIsDisabledSaysSo(t *testing.T) {
@@ -97,7 +97,7 @@ func TestDebianClusterThatIsDisabledSaysSo(t *testing.T) {
 		t.Fatalf("layout %+v, %v", l, err)
 	}
 	writeFile(t, filepath.Join(filepath.Dir(l.config), "start.conf"), "disabled\n")
-	wantCode(t, n.StartServer(t.Context()), codes.StartFailed, "disabled")
+	wantCode(t, n.StartServer(t.Context()), codes.ServerConfig, "disabled")
 }
 
 func TestStraysOfADeadAgentAreKilled(t *testing.T) {

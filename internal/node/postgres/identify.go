@@ -31,7 +31,8 @@ SELECT r.in_recovery, s.system_identifier, current_setting('server_version_num')
  CROSS JOIN pg_control_checkpoint() c
   LEFT JOIN pg_stat_wal_receiver w ON true)
 SELECT in_recovery, system_identifier::text, version, checkpoint_tli, written::text, wal_tli,
-       received::text, replayed::text, paused, startup, status, sender_host, sender_port, received_tli, slot_name, conninfo`
+       received::text, replayed::text, paused, startup, status, sender_host, sender_port, received_tli,
+       slot_name, conninfo`
 
 // More is what a caller asks in the same round trip as the identity.
 type More struct {
