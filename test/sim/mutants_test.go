@@ -59,15 +59,16 @@ var mutants = []mutant{
 	one("the half-done marker is ignored in planning", "P9", "core/plan/lineage.go",
 		`return s.agent && s.n.Agent.Run != nil && s.n.Agent.Run.Outcome.Ended() && s.n.Agent.Run.Damaged`, `return false`),
 	// What no copy ends.
-	one("a server that refuses its configuration has merely failed to start", "no copy in vain", "node/resync/errors.go",
-		`out.Code = e.Code`,
+	one("a server that refuses its configuration has merely failed to start", "no copy in vain",
+		"node/resync/errors.go", `out.Code = e.Code`,
 		`if out.Code = e.Code; e.Code == codes.ServerConfig { out.Code = codes.StartFailed }`),
 	{"nobody asks who uses the slot", "no copy in vain", []edit{
 		{"core/plan/own.go", `if slot.Name == s.slot() && slot.Active {`, `if false && slot.Active {`},
 		{"node/resync/streaming.go", `if err != nil || holder == "" {`,
 			`if _, _ = err, holder; true {`}}},
 	{"replay that stands still is failure", "no copy in vain", []edit{
-		{"core/plan/own.go", `return s.sql && s.standbyUp() && s.upstreamRight() && s.n.SQL.Replaying()`, `return false`},
+		{"core/plan/own.go", `return s.sql && s.standbyUp() && s.upstreamRight() && s.n.SQL.Replaying()`,
+			`return false`},
 		{"node/resync/streaming.go", `case w.looks > 0 && 2*w.replaying > w.looks:`, `case false:`}}},
 	// Acting.
 	one("no confirmation of the upstream before overwriting", "P2", "node/resync/run.go",

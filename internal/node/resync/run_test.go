@@ -96,8 +96,8 @@ func TestSlotInUse(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := fakehost.NewSolo(fakehost.StoppedStandby())
 			w.HoldSlot()
-			rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: &memoryLog{}, Clearance: cleared},
-				request(m))
+			o := resync.Options{Host: w, Upstream: w.Link(), Log: &memoryLog{}, Clearance: cleared}
+			rec := resync.Run(t.Context(), o, request(m))
 			if r := rec.Run; r.Code != codes.SlotHeld || !strings.Contains(r.Error, "process 4711") {
 				t.Errorf("%s: %s: %s", m, r.Code, r.Error)
 			}
@@ -114,8 +114,8 @@ func TestServerRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := fakehost.NewSolo(fakehost.StoppedStandby())
 		w.Node.Refuses = true
-		rec := resync.Run(t.Context(), resync.Options{Host: w, Upstream: w.Link(), Log: &memoryLog{}, Clearance: cleared},
-			request(topology.MethodStart))
+		o := resync.Options{Host: w, Upstream: w.Link(), Log: &memoryLog{}, Clearance: cleared}
+		rec := resync.Run(t.Context(), o, request(topology.MethodStart))
 		if r := rec.Run; r.Code != codes.ServerConfig || !strings.Contains(r.Error, "plantuner") {
 			t.Errorf("%s: %s", r.Code, r.Error)
 		}

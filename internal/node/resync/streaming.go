@@ -70,8 +70,8 @@ func (w *watch) late(ctx context.Context) error {
 	case w.answered && f.ReplayPaused:
 		return w.evidence(Errorf(codes.ReplayPaused, "its replay is paused at %s, so it does not stream yet", f.Replay))
 	case w.looks > 0 && 2*w.replaying > w.looks:
-		return w.evidence(Errorf(codes.ReplayStalled, "it still replays the WAL that it has, without progress for %s at %s "+
-			"(%s), so it does not stream yet", w.r.Patience, f.Replay, f.Startup))
+		return w.evidence(Errorf(codes.ReplayStalled, "it still replays the WAL that it has (%s), with no progress "+
+			"for %s at %s, so it does not stream yet", f.Startup, w.r.Patience, f.Replay))
 	}
 	if err := w.r.slotHeld(ctx); err != nil {
 		return err
@@ -88,8 +88,8 @@ func (r *run) slotHeld(ctx context.Context) error {
 	if err != nil || holder == "" {
 		return nil
 	}
-	return Errorf(codes.SlotHeld, "slot %s on node %s is in use by another session: %s", r.req.Slot, r.req.Upstream.Node,
-		holder)
+	return Errorf(codes.SlotHeld, "slot %s on node %s is in use by another session: %s", r.req.Slot,
+		r.req.Upstream.Node, holder)
 }
 
 // note says what was reached.

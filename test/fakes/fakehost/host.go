@@ -135,8 +135,8 @@ func (h *Host) Inspect(context.Context) (in topology.Inspection, err error) {
 
 func (h *Host) inspection() topology.Inspection {
 	n := h.Node
-	in := topology.Inspection{Version: 15, ConfigID: strconv.Itoa(n.Configs), FreeBytes: n.free(), DataBytes: DatabaseBytes, WALBytes: 1 << 20,
-		Server: n.State(), Dir: topology.DirMissing}
+	in := topology.Inspection{Version: 15, ConfigID: strconv.Itoa(n.Configs), FreeBytes: n.free(),
+		DataBytes: DatabaseBytes, WALBytes: 1 << 20, Server: n.State(), Dir: topology.DirMissing}
 	p, d := n.Data()
 	if d == nil {
 		return in
