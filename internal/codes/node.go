@@ -83,6 +83,7 @@ const (
 	AgentHostKey     Code = "agent-host-key"
 	AgentNotRunning  Code = "agent-not-running"
 	ServerSilent     Code = "server-silent"
+	ServerElsewhere  Code = "server-elsewhere"
 	Frozen           Code = "frozen"
 	ReplayPaused     Code = "replay-paused"
 	ReplayStalled    Code = "replay-stalled"
@@ -133,6 +134,9 @@ var refusals = []Info{
 		"start it on the node's host: systemctl start repool-agent"},
 	{ServerSilent, Refused, "the node's server runs and does not answer to SQL",
 		"log in by hand as repool's role: pg_hba.conf, password, connection limit"},
+	{ServerElsewhere, Refused, "the node's server runs, and does not listen where pgpool.conf expects it",
+		"correct port, listen_addresses or unix_socket_directories of the server and restart it, or correct " +
+			"backend_hostnameNODE and backend_portNODE in pgpool.conf"},
 	{Frozen, Refused, "the node's server is frozen by SIGSTOP", "continue its processes (kill -CONT), or stop it"},
 	{ReplayPaused, Refused, "the node's replay is paused",
 		"run on it: SELECT pg_wal_replay_resume()"},

@@ -97,3 +97,35 @@ func TestServerThatStartsAgain(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// A server that listens elsewhere is not blamed on pg_hba.conf.
+func TestServerThatListensElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		host string
+		a    topology.Inspection
+		want string
+		says string
+	}{
+		"another port": {"10.0.0.11", topology.Inspection{Port: 5433, ListenAddr: "*"}, "wait server-elsewhere",
+			"5433"},
+		"no TCP": {"10.0.0.11", topology.Inspection{Port: 5432}, "wait server-elsewhere", "TCP"},
+		"another directory": {"/tmp", topology.Inspection{Port: 5432, SocketDir: "/run/pg"}, "wait server-elsewhere",
+			"/run/pg"},
+		"one directory with two names": {"/run/pg", topology.Inspection{Port: 5432, SocketDir: "/var/run/pg/"},
+			"wait server-silent", ""},
+		"where it should": {"10.0.0.11", topology.Inspection{Port: 5432, ListenAddr: "localhost"},
+			"wait server-silent", ""},
+		"not known": {"10.0.0.11", topology.Inspection{}, "wait server-silent", ""},
+	} {
+		s := newScene(t).learn()
+		n := s.node(1)
+		n.Host = c.host
+		n.SQL = topology.SQLFacts{Source: topology.Source{At: s.now, Err: "timeout"}}
+		n.Agent.Port, n.Agent.SocketDir, n.Agent.ListenAddr = c.a.Port, c.a.SocketDir, c.a.ListenAddr
+		s.status(1, topology.PoolDown)
+		if d := s.expect("", c.want)[1]; !strings.Contains(d.Reason, c.says) {
+			t.Errorf("%s: %q", name, d.Reason)
+		}
+	}
+}

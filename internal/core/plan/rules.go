@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/topology"
@@ -211,6 +212,9 @@ var stateRules = []rule{
 			fmt.Sprintf("what is known about node %s is incomplete or contradictory: data directory %s, server %s", s.n.ID,
 				word(string(s.n.Agent.Dir)), word(string(s.n.Agent.Server))))
 	}},
+	{codes.ServerElsewhere, func(s *subject) bool { return s.elsewhere() != "" }, func(s *subject) Decision {
+		return s.decide(Wait, codes.ServerElsewhere, "the node's server is running and does not answer: "+s.elsewhere())
+	}},
 	{codes.ServerSilent, func(s *subject) bool {
 		return s.n.Agent.Server == topology.ServerRunning && !s.sql &&
 			!s.inRepair()
@@ -239,6 +243,27 @@ func (s *subject) healthy() bool { return s.attached && !s.detached && s.streams
 func (s *subject) wellAndBehind() string {
 	return fmt.Sprintf("attached, streams from node %s, %s behind", s.w.primary.n.ID, size(s.lag()))
 }
+
+// elsewhere says how a silent server's own address differs from the pool's; empty:
+// it does not, as far as is known.
+func (s *subject) elsewhere() string {
+	a, n := &s.n.Agent, &s.n
+	if !s.agent || a.Server != topology.ServerRunning || s.sql || s.inRepair() || a.Port == 0 {
+		return ""
+	}
+	switch {
+	case a.Port != n.Port:
+		return fmt.Sprintf("it listens on port %d, and pgpool.conf expects port %d", a.Port, n.Port)
+	case !strings.HasPrefix(n.Host, "/") && n.Host != "" && a.ListenAddr == "":
+		return fmt.Sprintf("it accepts no connections over TCP, and pgpool.conf expects it at %s", n.Host)
+	case strings.HasPrefix(n.Host, "/") && socketDir(a.SocketDir) != socketDir(n.Host):
+		return fmt.Sprintf("its first socket directory is %s, and pgpool.conf expects %s", word(a.SocketDir), n.Host)
+	}
+	return ""
+}
+
+// socketDir is one name for a directory that has two: /var/run is a link to /run.
+func socketDir(dir string) string { return strings.TrimRight(strings.TrimPrefix(dir, "/var"), "/") }
 
 func (s *subject) resyncing() Decision {
 	r := s.n.Agent.Run

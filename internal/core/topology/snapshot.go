@@ -305,6 +305,12 @@ type Inspection struct {
 	Control      *Control    `json:"control,omitempty"`
 	Server       ServerState `json:"server"`
 	PID          int         `json:"pid,omitempty"`
+	// Port, SocketDir and ListenAddr are where the running server says that it
+	// listens: its port, its first socket directory and its first TCP address. Port
+	// zero: unknown; the others empty: none.
+	Port       int    `json:"port,omitempty"`
+	SocketDir  string `json:"socket_dir,omitempty"`
+	ListenAddr string `json:"listen_addr,omitempty"`
 	// StandbySignal, RecoverySignal and BackupLabel say whether those files exist.
 	StandbySignal  bool `json:"standby_signal"`
 	RecoverySignal bool `json:"recovery_signal,omitempty"`

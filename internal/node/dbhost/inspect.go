@@ -51,6 +51,10 @@ func (h *Host) inspect(in *topology.Inspection) error {
 		state = topology.ServerStopped
 	}
 	in.Server, in.PID = state, pm.PID
+	in.Port, in.SocketDir, in.ListenAddr = pm.Port, pm.SocketDir, pm.ListenAddr
+	if state == topology.ServerRunning && dir == topology.DirPresent {
+		h.noteStarted(pm)
+	}
 	if in.FreeBytes, err = h.FreeBytes(); err != nil {
 		return err
 	}

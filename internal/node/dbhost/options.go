@@ -61,6 +61,8 @@ type Host struct {
 	busy  busyCount
 	conns postgres.Keeper
 	place layoutCache
+
+	started startedCache
 	// firstPages and checkpoints spare reading the same WAL at each look.
 	firstPages  pgdata.FirstPages
 	checkpoints *checkpointSearches

@@ -236,10 +236,13 @@ func (h *Host) settleProgram(dir string, before pgdata.Control, all wholeWAL) (p
 	return program{name: "postgres", args: args}, nil
 }
 
+// isolatedDir is where an isolated server has its socket, in the work directory.
+const isolatedDir = "run"
+
 // privateDir makes the folder for the isolated server's socket and its own
 // access rules: only the owner gets near it. A socket's path must be short.
 func (h *Host) privateDir() (string, error) {
-	dir := filepath.Join(h.workDir, "run")
+	dir := filepath.Join(h.workDir, isolatedDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make the isolated server's folder: %w", err)
 	}

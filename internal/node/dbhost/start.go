@@ -96,16 +96,24 @@ func (h *Host) launch(out *lineTail) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	options, port := h.startOptions(l)
 	if l.debian() {
 		p := program{name: pgCtlCluster, args: []string{l.version, l.cluster, "start"}}
+		if len(options) > 0 {
+			p.args = append(p.args, "-o", quoteOptions(options))
+		}
 		if l.root != debianRoot {
 			p.env = []string{"PG_CLUSTER_CONF_ROOT=" + l.root}
 		}
 		return h.start(p, out)
 	}
-	p := program{name: "pg_ctl", args: []string{"start", "-D", h.home, "-w", "-s", "-l", h.plainLog()}}
+	p := program{name: "pg_ctl", args: []string{"start", "-D", h.home, "-w", "-s", "-l", h.plainLog()},
+		env: portEnv(port)}
 	if l.config != "" {
-		p.args = append(p.args, "-o", "-c config_file="+shellQuote(l.config))
+		options = append([]string{"-c", "config_file=" + l.config}, options...)
+	}
+	if len(options) > 0 {
+		p.args = append(p.args, "-o", quoteOptions(options))
 	}
 	return h.start(p, out)
 }
