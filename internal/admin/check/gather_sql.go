@@ -204,7 +204,7 @@ func (f *SQLFacts) readSizes(ctx context.Context, conn *pgx.Conn) error {
 	var spaces string
 	err := conn.QueryRow(ctx, `SELECT (SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint FROM pg_database),
 	  coalesce((SELECT string_agg(spcname, ',' ORDER BY spcname)
-	              FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''), '')`).Scan(&bytes, &spaces)
+	              FROM pg_tablespace WHERE pg_tablespace_location(oid) LIKE '/%'), '')`).Scan(&bytes, &spaces)
 	if err != nil {
 		return err
 	}

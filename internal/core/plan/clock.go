@@ -32,7 +32,7 @@ func (m Memory) until(now time.Time) Memory {
 			never(at)
 		}
 		for _, at := range []*time.Time{&n.ParkedAt, &n.NotStreamingSince, &n.BrokeFirst, &n.ProgressAt, &n.AheadAt,
-			&n.HealthySince, &n.IgnoredRequests.Since, &n.IgnoredChecks.Since} {
+			&n.HealthySince, &n.SlotHeldSince, &n.IgnoredRequests.Since, &n.IgnoredChecks.Since} {
 			begins(at)
 		}
 	}

@@ -188,6 +188,8 @@ func (s *subject) rewindObstacle(dearer bool) obstacle {
 		return no("there is a backup_label in the directory")
 	case len(s.n.Agent.Odd) > 0:
 		return no("an unexpected file in the directory would stop it: " + s.n.Agent.Odd[0])
+	case s.n.Agent.InPlace > 0 || p.Agent.InPlace > 0:
+		return no("pg_rewind does not support tablespaces inside the data directory (allow_in_place_tablespaces)")
 	case s.n.Agent.Tablespaces != p.Agent.Tablespaces:
 		return no("the node's tablespaces are not those of the primary")
 	case dearer && s.m.Attempts > s.interrupted() && (s.m.LastMethod == topology.MethodRewind ||

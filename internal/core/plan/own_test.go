@@ -129,3 +129,16 @@ func TestServerThatListensElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// pg_rewind stops at a tablespace inside the data directory: that is known before.
+func TestInPlaceTablespacesAreNotRewound(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	s.promoted(1).standby(2, 1).lineage(0, 1, topology.LineageDiverged).learn()
+	s.later(time.Minute)
+	s.node(0).Agent.InPlace, s.node(1).Agent.InPlace = 1, 1
+	d := s.expect("resync/base-backup diverged")[0]
+	if why := d.Rejected; !strings.Contains(why[len(why)-2].Why, "allow_in_place_tablespaces") {
+		t.Errorf("%v", why)
+	}
+}

@@ -75,7 +75,7 @@ func (m Memory) Durable() Memory {
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
 		n.Target, n.ProgressAt, n.ProgressLSN = 0, time.Time{}, 0
-		n.HealthySince, n.NotStreamingSince = time.Time{}, time.Time{}
+		n.HealthySince, n.NotStreamingSince, n.SlotHeldSince = time.Time{}, time.Time{}, time.Time{}
 		n.StreamBreaks, n.StreamLSN, n.BrokeFirst = 0, 0, time.Time{}
 		if n.IgnoredRequests.Count == 0 {
 			n.IgnoredRequests = Ignored{}

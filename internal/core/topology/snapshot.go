@@ -335,6 +335,8 @@ type Inspection struct {
 	// MountPoint: the data directory is a mount point and cannot be renamed.
 	MountPoint  bool `json:"mount_point,omitempty"`
 	Tablespaces int  `json:"tablespaces,omitempty"`
+	// InPlace counts the tablespaces inside the data directory; Tablespaces those outside.
+	InPlace int `json:"in_place,omitempty"`
 	// HotStandby are the settings that must not be lower than the primary's,
 	// as the server would read them from its configuration at the next start.
 	HotStandby map[string]int `json:"hot_standby,omitempty"`

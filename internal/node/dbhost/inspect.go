@@ -125,6 +125,15 @@ func (h *Host) inspectData(in *topology.Inspection, p resync.Place) {
 		in.History, err = pgdata.OwnHistory(dir)
 		odd(err)
 	}
+	// Counted at each look: which methods are possible depends on them.
+	if spaces, err := pgdata.Tablespaces(dir); err == nil {
+		in.Tablespaces = len(spaces)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		odd(err)
+	}
+	if in.InPlace, err = pgdata.InPlaceTablespaces(dir); !errors.Is(err, fs.ErrNotExist) {
+		odd(err)
+	}
 	sig, err := pgdata.Signals(dir)
 	odd(err)
 	in.StandbySignal, in.RecoverySignal, in.BackupLabel = sig.Standby, sig.Recovery, sig.BackupLabel
@@ -153,12 +162,11 @@ const (
 
 // sizeCache keeps what takes a walk through the whole directory.
 type sizeCache struct {
-	mu          sync.Mutex
-	measuring   bool
-	at, oddAt   time.Time
-	data, wal   uint64
-	tablespaces int
-	odd, own    []string
+	mu        sync.Mutex
+	measuring bool
+	at, oddAt time.Time
+	data, wal uint64
+	odd, own  []string
 }
 
 // busyCount is above zero while a program moves data: then nobody else should
@@ -177,7 +185,7 @@ func (h *Host) measured(in *topology.Inspection, p resync.Place) {
 	c := &h.sizes
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	in.DataBytes, in.WALBytes, in.Tablespaces = c.data, c.wal, c.tablespaces
+	in.DataBytes, in.WALBytes = c.data, c.wal
 	in.Odd, in.Own = append(in.Odd, c.odd...), c.own
 	if c.measuring || time.Since(c.at) < sizesAge || h.busy.n.Load() > 0 {
 		return
@@ -198,8 +206,6 @@ func (h *Host) measure(dir string, withOdd bool) {
 	note(err)
 	wal, err := pgdata.WALSize(dir)
 	note(err)
-	spaces, err := pgdata.Tablespaces(dir)
-	note(err)
 	if withOdd {
 		files, err := pgdata.OddFiles(dir)
 		note(err)
@@ -213,7 +219,7 @@ func (h *Host) measure(dir string, withOdd bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.measuring, c.at = false, time.Now()
-	c.data, c.wal, c.tablespaces = data, wal, len(spaces)
+	c.data, c.wal = data, wal
 	if withOdd {
 		c.odd, c.own, c.oddAt = odd, own, c.at
 	}

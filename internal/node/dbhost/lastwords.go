@@ -78,6 +78,9 @@ var recoveryOwn = regexp.MustCompile(`recovery command file|insufficient paramet
 	`restore_command|could not restore file .* from archive|resource manager with ID \d+ not registered|` +
 	`could not access file|could not load library`)
 
+// panicOwn is the one PANIC that a setting ends: allow_in_place_tablespaces.
+var panicOwn = regexp.MustCompile(`^unexpected directory entry ".*" found in pg_tblspc`)
+
 // dataFaults are messages of the postmaster itself that are about the data.
 var dataFaults = regexp.MustCompile(`control file|pg_control|database files are incompatible|` +
 	`not a valid data directory|could not find the database system|lock file "postmaster\.pid"`)
@@ -108,13 +111,17 @@ func ownReason(log []said) []string {
 	fatal := false
 	for i, s := range log {
 		switch {
-		case s.severity == "PANIC":
+		case s.severity == "PANIC" && !panicOwn.MatchString(s.message):
 			return nil
 		case s.severity == "LOG" || s.severity == "WARNING":
 			if leading.MatchString(s.message) && !startupDied.MatchString(s.message) {
 				add(s)
 				addHint(log[i+1:], add)
 			}
+		case s.severity == "PANIC":
+			add(s)
+			addHint(log[i+1:], add)
+			return reason
 		case s.severity != "FATAL" || sessions.MatchString(s.message):
 		case dataFaults.MatchString(s.message), died && !recoveryOwn.MatchString(s.message):
 			return nil
@@ -154,6 +161,8 @@ var remedies = []struct {
 		"find what uses the server's port or socket (ss -ltnxp), and stop it or correct port"},
 	{regexp.MustCompile(`invalid permissions|wrong ownership`),
 		"correct owner and mode of the data directory, as the server's message says"},
+	{regexp.MustCompile(`allow_in_place_tablespaces`),
+		"set allow_in_place_tablespaces = on, as on the node that made them"},
 	{regexp.MustCompile(`certificate|private key|root\.crt|ssl_`),
 		"put the file in place that the message names, or correct the ssl settings"},
 	{regexp.MustCompile(`in file "|contains errors|invalid value|unrecognized`),

@@ -70,14 +70,18 @@ func (h *Host) Sending() (bool, error) {
 	}), nil
 }
 
-// Reload makes the running server read its configuration again.
-func (h *Host) Reload(context.Context) error {
+// Reload makes the running server read its configuration again. One that has taken
+// a timeline for its target which was set aside since is restarted.
+func (h *Host) Reload(ctx context.Context) error {
 	pm, alive, err := pgdata.PostmasterAlive(h.home)
 	if err != nil {
 		return fmt.Errorf("reload the server: %w", err)
 	}
 	if !alive {
 		return fail(codes.StartFailed, "start the server first", "reload the server: it does not run in %s", h.home)
+	}
+	if h.chasesUnfinished(pm) {
+		return h.restart(ctx)
 	}
 	if err := unix.Kill(pm.PID, unix.SIGHUP); err != nil {
 		return fmt.Errorf("reload the server (process %d): %w", pm.PID, err)

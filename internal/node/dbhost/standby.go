@@ -34,6 +34,8 @@ var foreignKeys = []string{"host", "hostaddr", "port", "user", "application_name
 // the old primary_conninfo that say neither where nor as whom (SSL files and
 // the like) are kept. Each file is durable before the next is touched.
 //
+// What an unfinished promotion has left is set aside first, see setAsideHistories.
+//
 // It refuses where a server that is no standby runs on p, and where a
 // backup_label of an exclusive backup is left over at Home: recovery would
 // begin where the label says and wait for an end of backup that never comes.
@@ -41,6 +43,9 @@ var foreignKeys = []string{"host", "hostaddr", "port", "user", "application_name
 func (h *Host) WriteStandby(p resync.Place, up topology.Upstream, slot, appName string) error {
 	dir := h.path(p)
 	if err := h.refuseAsStandby(p); err != nil {
+		return err
+	}
+	if err := h.setAsideHistories(p, up.History); err != nil {
 		return err
 	}
 	auto, text, err := autoConf(dir)

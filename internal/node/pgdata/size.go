@@ -44,6 +44,22 @@ func Tablespaces(dir string) ([]Tablespace, error) {
 	return all, nil
 }
 
+// InPlaceTablespaces counts the tablespaces that are plain folders in the data
+// directory (allow_in_place_tablespaces).
+func InPlaceTablespaces(dir string) (int, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, tablespaceDir))
+	if err != nil {
+		return 0, fmt.Errorf("list tablespaces: %w", err)
+	}
+	n := 0
+	for _, e := range entries {
+		if _, err := strconv.ParseUint(e.Name(), 10, 32); err == nil && e.IsDir() {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Size is the bytes of all files in dir without pg_wal, with tablespaces:
 // what a base backup has to move. Files that vanish meanwhile count nothing.
 func Size(dir string) (uint64, error) {
