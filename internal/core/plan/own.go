@@ -76,7 +76,12 @@ func (s *subject) heldSlot() *topology.Slot {
 		return nil
 	}
 	if s.sql && s.n.SQL.Receiver.Status != "" ||
-		!s.sql && s.n.Agent.Server != topology.ServerStopped && !s.inRepair() && !s.noDirectory() {
+		!s.sql && s.n.Agent.Server != topology.ServerStopped && !s.inRepair() {
+		return nil
+	}
+	if s.noDirectory() {
+		// Its own server may stream on although its directory was deleted under it. The
+		// run stops that, and waits for the slot before it copies.
 		return nil
 	}
 	for i, slot := range p.n.SQL.Slots {

@@ -15,7 +15,6 @@ func TestSlotInUseIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	for name, put := range map[string]func(*scene){
 		"a server that is down":      func(s *scene) { s.stopped(1) },
-		"a directory that is gone":   func(s *scene) { s.stopped(1); s.node(1).Agent.Dir = topology.DirMissing },
 		"a standby without stream":   func(s *scene) { s.node(1).SQL.Receiver = topology.WALReceiver{} },
 		"WAL that is gone meanwhile": func(s *scene) { s.stopped(1); s.node(1).Lineage.StreamGap = true },
 	} {
@@ -60,6 +59,17 @@ func TestSlotInUseByTheNodeItself(t *testing.T) {
 	if d := s.later(time.Second).step()[1]; d.Code == codes.SlotHeld {
 		t.Errorf("%s", short(d))
 	}
+}
+
+// Nor is it where the directory was deleted under the node's running server, which may
+// stream on: the run stops that server, and waits for the slot itself.
+func TestSlotInUseByAServerWithoutDirectory(t *testing.T) {
+	t.Parallel()
+	s := newScene(t).learn()
+	s.stopped(1).status(1, topology.PoolDown)
+	s.node(1).Agent.Dir = topology.DirMissing
+	s.node(0).SQL.Slots = []topology.Slot{{Name: "repool_node1", Active: true, Physical: true, PID: 4711}}
+	s.expect("", "resync/base-backup no-data")
 }
 
 // A run that saw the slot in use, or the replay stand still, is no failed attempt:
