@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/repool/repool/internal/node/pgdata"
+	"github.com/repool/repool/internal/node/process"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -26,6 +27,8 @@ type startedAs struct {
 	// Args is its command line without the program; Port is where it listened.
 	Args []string `json:"args"`
 	Port int      `json:"port"`
+	// SocketDir is its first socket directory; empty: none.
+	SocketDir string `json:"socket_dir,omitempty"`
 }
 
 // startedCache is what noteStarted has written.
@@ -47,7 +50,7 @@ func (h *Host) noteStarted(pm pgdata.PostmasterPID) {
 	if !ok {
 		return
 	}
-	text, err := json.Marshal(startedAs{Args: args, Port: pm.Port})
+	text, err := json.Marshal(startedAs{Args: args, Port: pm.Port, SocketDir: pm.SocketDir})
 	if err != nil {
 		return
 	}
@@ -62,6 +65,37 @@ func (h *Host) noteStarted(pm pgdata.PostmasterPID) {
 		return
 	}
 	c.last = text
+}
+
+// lastStarted is what noteStarted has kept; the zero value: nothing.
+func (h *Host) lastStarted() (was startedAs) {
+	if b, err := os.ReadFile(h.startedFile()); err == nil {
+		_ = json.Unmarshal(b, &was) // what cannot be read says nothing
+	}
+	return was
+}
+
+// removeOrphanLock removes the lock file beside the socket of a server that was
+// killed after its directory had been deleted. PostgreSQL takes it for a living one's as
+// long as nobody has waited for the dead process.
+func (h *Host) removeOrphanLock() error {
+	was := h.lastStarted()
+	if was.Port == 0 || was.SocketDir == "" {
+		return nil
+	}
+	b, err := os.ReadFile(filepath.Join(was.SocketDir, ".s.PGSQL."+strconv.Itoa(was.Port)+".lock"))
+	if err != nil {
+		return nil // none, or another user's: the server itself says so
+	}
+	first, _, _ := strings.Cut(string(b), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil {
+		return nil
+	}
+	if p, err := process.Read(pid); err != nil || !p.Ended() {
+		return nil // gone, which PostgreSQL sees itself, or somebody's
+	}
+	return removeSocketLock(pgdata.PostmasterPID{PID: pid, Port: was.Port, SocketDir: was.SocketDir})
 }
 
 // commandLine reads postmaster.opts of dir. ok is false where there is none, and
@@ -96,10 +130,7 @@ var ourSettings = append([]string{"data_directory", "primary_conninfo", "primary
 // startOptions is with what the server is started again, and the port for its
 // environment; 0: none. What pg_ctl, pg_ctlcluster and repool give themselves is left out.
 func (h *Host) startOptions(l layout) (options []string, port int) {
-	var was startedAs
-	if b, err := os.ReadFile(h.startedFile()); err == nil {
-		_ = json.Unmarshal(b, &was) // what cannot be read says nothing
-	}
+	was := h.lastStarted()
 	if args, ok := h.commandLine(h.home); ok {
 		was.Args = args
 	}

@@ -1,6 +1,7 @@
 package dbhost
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/resync"
 )
 
@@ -127,4 +129,39 @@ func TestOptionsOfACommandLine(t *testing.T) {
 	if !slices.Contains(ourSettings, "recovery_target_lsn") {
 		t.Error("a standby could not follow")
 	}
+}
+
+// A server whose directory was deleted under it is killed without a lock file that
+// tells of it: what it leaves beside its socket does not stop the next one, although
+// nobody has waited for the dead process yet.
+func TestServerStartsAfterAnOrphan(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 0, setup{})
+	bin, err := n.binDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan := exec.Command(filepath.Join(bin, "postgres"), "-D", n.dir)
+	if err := orphan.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = orphan.Wait() }) // only now: until then it is a zombie
+	n.until("the server does not run", func() bool {
+		in, err := n.Inspect(t.Context())
+		return err == nil && in.Server == topology.ServerRunning && n.accepts(t.Context())
+	})
+	if _, err := n.Inspect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	copyDir(t, template.get(t), n.path(resync.New))
+	conf := readFile(t, filepath.Join(n.dir, "postgresql.conf"))
+	writeFile(t, filepath.Join(n.path(resync.New), "postgresql.conf"), conf)
+	if err := os.RemoveAll(n.dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.StopServer(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	n.move(resync.New, resync.Home)
+	n.start()
 }

@@ -50,6 +50,9 @@ func (h *Host) StartServer(ctx context.Context) error {
 	if err := h.removeStalePID(h.home); err != nil {
 		return coded(codes.StartFailed, "", err)
 	}
+	if err := h.removeOrphanLock(); err != nil {
+		return coded(codes.StartFailed, "", err)
+	}
 	out := &lineTail{}
 	cmd, err := h.launch(out)
 	if err != nil {

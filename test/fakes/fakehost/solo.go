@@ -131,7 +131,8 @@ func (s *Solo) SetChanged(changed bool) {
 // HoldSlot makes a session that is not the node's use its slot on the primary.
 func (s *Solo) HoldSlot() {
 	s.change(func() {
-		s.pool.Nodes[1].Server.Dir.Slots[topology.SlotName(0)] = &Slot{Restart: FirstLSN, Held: true, HeldAt: time.Now()}
+		held := &Slot{Restart: FirstLSN, Held: true, HeldAt: time.Now()}
+		s.pool.Nodes[1].Server.Dir.Slots[topology.SlotName(0)] = held
 	})
 }
 
