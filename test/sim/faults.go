@@ -94,15 +94,7 @@ var effects = []effect{
 		_ = w.Start(n.Node, false,
 			400*time.Millisecond)
 	}), nil},
-	{"demote by hand", 5, false, locked(func(w *World, n *node, _ Fault) {
-		// What a person does who has read half of the manual: standby.signal, where
-		// the primary is, start. Nobody asks what the directory holds.
-		if d := n.Home(); d != nil && d.Content == fakehost.Whole && n.Server == nil && w.pgpool.primary >= 0 &&
-			w.pgpool.primary != n.ID {
-			d.Signal, d.Upstream, d.Slot = true, w.pgpool.primary, ""
-			_ = w.Start(n.Node, false, 400*time.Millisecond)
-		}
-	}), nil},
+	{"demote by hand", 5, false, locked(func(w *World, n *node, _ Fault) { w.demote(n) }), nil},
 	{"promote by hand", 4, false, locked(func(_ *World, n *node, _ Fault) {
 		if n.Accepting() && !n.Server.Primary {
 			n.Server.PromoteAt = time.Now()
@@ -217,6 +209,13 @@ var effects = []effect{
 	})},
 	{"resync asked", 3, false, func(w *World, n *node, _ Fault) { w.consent(n.ID) }, nil},
 	// Drawn by their own schedules only.
+	{"demote when left behind", 0, false, locked(func(w *World, n *node, _ Fault) {
+		// Only where the pool is on a later timeline and has recycled the WAL before it.
+		d, u := n.Home(), w.newest()
+		if d != nil && u != nil && u.Server.Dir.Tip.TLI > d.Tip.TLI && u.Server.Dir.From > d.Tip.End {
+			w.demote(n)
+		}
+	}), nil},
 	{"write directly", 0, false, locked(func(w *World, n *node, f Fault) {
 		if n.Writes() {
 			d := n.Server.Dir
@@ -255,6 +254,16 @@ func (w *World) holdSlot(n *node, held bool) {
 		if sl != nil && (!held || n.Server == nil || !n.Server.Streaming) {
 			sl.Held, sl.HeldAt = held, time.Now()
 		}
+	}
+}
+
+// demote is what a person does who has read half of the manual: standby.signal, where the
+// primary is, start. Nobody asks what the directory holds. w.mu is held.
+func (w *World) demote(n *node) {
+	if d := n.Home(); d != nil && d.Content == fakehost.Whole && n.Server == nil && w.pgpool.primary >= 0 &&
+		w.pgpool.primary != n.ID {
+		d.Signal, d.Upstream, d.Slot = true, w.pgpool.primary, ""
+		_ = w.Start(n.Node, false, 400*time.Millisecond)
 	}
 }
 

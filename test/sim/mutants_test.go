@@ -47,7 +47,7 @@ var mutants = []mutant{
 		{"core/plan/primary_memory.go", `if w.established(p, h) || w.appointed(p, h) {`, `if true {`},
 		{"core/plan/primary_memory.go", `if w.local == nil || w.local.Primary == p.n.ID || w.established(p, h) {`,
 			`if true {`}}},
-	one("what is attached and wrong stays attached", "P1", "core/plan/rules.go",
+	one("what is attached and wrong stays attached", "P9", "core/plan/rules.go",
 		`return w.primary != nil && (w.pool != differs`, `return false && (w.pool != differs`),
 	{"a stream counts under pgpool.conf's spelling alone", "P12", []edit{
 		{"core/topology/sender.go", `if id := senderBySlot(nodes, n); id != NoNode {`, `if id := NoNode; true {`},

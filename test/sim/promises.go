@@ -76,7 +76,8 @@ func (w *World) prove() {
 				n.proof = proof{time.Now(), u.ID}
 			}
 		}
-		switch well := led != topology.NoNode && w.proven(n, w.nodes[led]) && w.soleWriter(); {
+		switch well := led != topology.NoNode && w.proven(n, w.nodes[led]) && w.soleWriter() &&
+			fakehost.Holds(w.nodes[led].Server.Dir.Tip, n.Server.Dir.Tip); {
 		case !well:
 			n.wellSince = time.Time{}
 		case n.wellSince.IsZero():
@@ -124,7 +125,7 @@ func (w *World) attaches(b *controllerHost, id topology.NodeID) {
 	n := w.nodes[id]
 	if n.Writes() {
 		for _, m := range w.nodes {
-			if m != n && m.Writes() && time.Since(m.Server.Ready) > lately &&
+			if m != n && m.Writes() && time.Since(m.Server.Ready) > lately && !w.agreed[m.ID] &&
 				m.Server.Dir.History().Descends(n.Server.Dir.History()) && !w.cutLately(b.place, m) {
 				w.violate("P1", "controller %d attaches node %d, a primary on a line that node %d has left behind", b.number, id,
 					m.ID)

@@ -49,5 +49,5 @@ func (s *schedule) awayOnOneNumber() {
 	s.add(9*second, "kill server", away, 0, "")
 	s.add(s.d.between(10*second, 20*second), "kill server", 1, 0, "")
 	s.add(26*second, "recycle WAL", 0, 0, "there")
-	s.add(27*second, "demote by hand", away, 0, "")
+	s.add(27*second, "demote when left behind", away, 0, "")
 }

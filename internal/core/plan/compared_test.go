@@ -56,6 +56,12 @@ func TestProvenTo(t *testing.T) {
 			s.stopped(2).status(2, topology.PoolDown).lineage(2, 0, topology.LineageDiverged)
 			s.node(2).Lineage.ProvenTo, s.node(2).Lineage.RewindWAL = 0, false
 		}, 0},
+		"a fork that numbers alone have proven": {func(s *scene) {
+			data(s)
+			s.stopped(2).status(2, topology.PoolDown).lineage(2, 0, topology.LineageDiverged)
+			l := &s.node(2).Lineage
+			l.SameTimeline, l.DataID, l.ProvenTo, l.RewindWAL = true, "c", 0, false
+		}, 0},
 		"a divergence whose last common record is the primary's": {func(s *scene) {
 			s.stopped(2).status(2, topology.PoolDown).lineage(2, 0, topology.LineageDiverged)
 			s.node(2).Lineage.RewindWAL = false

@@ -20,7 +20,9 @@ type Fork struct {
 	// Point on TLI is up to where both lines are surely one.
 	Point topology.LSN        `json:"point"`
 	TLI   topology.TimelineID `json:"tli"`
-	Proof string              `json:"proof"`
+	// ProvenTo is the verdict's: zero where the numbers alone have proven the fork.
+	ProvenTo topology.LSN `json:"proven_to,omitempty"`
+	Proof    string       `json:"proof"`
 }
 
 // noteForks remembers what is proven in this pass, and forgets what is void.
@@ -38,7 +40,8 @@ func (w *world) noteForks() {
 			s.n.Agent.DataID != l.DataID || s.forked() {
 			continue
 		}
-		*f = Fork{DataID: l.DataID, Primary: l.Primary, Point: l.Point, TLI: l.TLI, Proof: l.Proof}
+		*f = Fork{DataID: l.DataID, Primary: l.Primary, Point: l.Point, TLI: l.TLI, ProvenTo: l.ProvenTo,
+			Proof: l.Proof}
 		if w.primary.agent {
 			f.PrimaryData = w.primary.n.Agent.DataID
 		}
@@ -103,6 +106,6 @@ func (s *subject) forkedLineage(l topology.Lineage) topology.Lineage {
 		point, tli = l.Point, l.TLI
 	}
 	return topology.Lineage{Source: topology.Source{At: s.w.now}, Primary: s.w.primary.n.ID,
-		Verdict: topology.LineageDiverged, Point: point, TLI: tli, ProvenTo: max(point, 1),
+		Verdict: topology.LineageDiverged, Point: point, TLI: tli, ProvenTo: min(f.ProvenTo, max(point, 1)),
 		SameTimeline: true, OwnBytes: l.OwnBytes, StreamGap: l.StreamGap, Proof: f.Proof, DataID: f.DataID}
 }
