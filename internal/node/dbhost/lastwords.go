@@ -19,11 +19,11 @@ type said struct {
 // log_line_prefix.
 var severity = regexp.MustCompile(`(?:^|[\s\]])(LOG|WARNING|ERROR|FATAL|PANIC|HINT|DETAIL|CONTEXT):  (.*)$`)
 
-// program finds what a program says without a severity: the server before it
+// plainError finds what a program says without a severity: the server before it
 // has read its configuration, the dynamic linker, and Debian's pg_ctlcluster.
 var plainError = regexp.MustCompile(`^(?:(?:\S*/)?postgres: .*|Error: .*)$`)
 
-// quoting finds the lines in which a program repeats the command or the log that
+// quoting finds lines in which a program repeats the command or the log that
 // failed, and so says nothing of its own.
 var quoting = regexp.MustCompile(`pg_ctl .*exited with status|^pg_ctl: could not start server|could not start server`)
 
