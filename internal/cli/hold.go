@@ -26,8 +26,12 @@ func newHoldCommand(g *globals) *cobra.Command {
 		Long: `A node on hold is watched and shown, and nothing is done to it: no resync, no
 attach, no detach, no fence. A run in progress continues to its end.
 
+The node's agent keeps the hold, and every controller and hook honours it. It may
+be given to any controller, also to one that only watches.
+
 EXIT STATUS
-  0 held   2 wrong usage   3 no such node   4 the controller is not running`,
+  0 held   2 wrong usage   3 no such node, or not kept and this controller only watches
+  4 the controller is not running; or held, and only this controller knows of it`,
 		Example:           "  repool hold 2 --why 'new disk' --for 2h",
 		ValidArgsFunction: g.completeNode(wholePool),
 		Args:              terminal.Args,

@@ -17,7 +17,8 @@ func newReleaseCommand(g *globals) *cobra.Command {
 		Long: `Ends a hold, and lets repool try again on a node that it has parked.
 
 EXIT STATUS
-  0 released   2 wrong usage   3 no such node   4 the controller is not running`,
+  0 released   2 wrong usage   3 no such node, or its agent keeps a hold and is away
+  4 the controller is not running`,
 		Example:           "  repool release 2",
 		ValidArgsFunction: g.completeNode(wholePool),
 		Args:              terminal.Args,

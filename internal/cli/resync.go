@@ -73,6 +73,10 @@ func (g *globals) runResync(ctx context.Context, o resyncOptions) error {
 		if err != nil || o.noWait {
 			return err
 		}
+		if st, err := c.Status(ctx); err == nil && !st.Acting {
+			fmt.Fprintln(g.err, "this controller does not act: the node keeps your consent, and the one that acts follows it")
+			return nil
+		}
 		return g.waitHealthy(ctx, c, node)
 	})
 }

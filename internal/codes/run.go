@@ -108,6 +108,7 @@ const (
 	Busy       Code = "busy"
 	BadRequest Code = "bad-request"
 	NoSuchNode Code = "no-such-node"
+	NotKept    Code = "instruction-not-kept"
 )
 
 var requests = []Info{
@@ -118,6 +119,8 @@ var requests = []Info{
 	{Busy, Refused, "the node is being attached or detached at this moment", "try again in a few seconds"},
 	{BadRequest, Refused, "the request is not valid", ""},
 	{NoSuchNode, Refused, "the pool has no such node", "repool status lists the nodes"},
+	{NotKept, Refused, "the node's agent could not be told, and this controller does not act or may not decide it alone",
+		"bring the node's agent back, and say it again"},
 }
 
 // Records of the history that are about no node.

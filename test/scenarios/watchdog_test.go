@@ -68,6 +68,70 @@ func TestWatchdogOnlyTheLeaderActs(t *testing.T) {
 	p.Equal()
 }
 
+// A hold is given to the member that only looks on; a second one, by a detach, to the
+// leader. Then the leader is killed with its controller, and the held nodes go down: the
+// new leader leaves them alone, and after a release at the other end heals them.
+func TestWatchdogHoldsOutliveTheLeader(t *testing.T) {
+	p := up(t, lab.Options{Watchdog: 2, Agents: lab.AgentsSeparate})
+	second := control.NewClient(p.ControllerSocket(1))
+	p.Wait("the second controller to see that it only looks", func(ctx context.Context) error {
+		st, err := second.Status(ctx)
+		if err == nil && (st.Acting || len(st.Decisions) == 0) {
+			err = fmt.Errorf("acting: %v, %d decisions", st.Acting, len(st.Decisions))
+		}
+		return err
+	})
+	byHold, byDetach := p.Standbys()[0], p.Standbys()[1]
+	p.Must(second.Hold(p.Ctx, control.HoldRequest{Node: topology.NodeID(byHold), Who: "test", Why: "new disk"}))
+	p.Must(p.Ctl.Detach(p.Ctx, control.NodeRequest{Node: topology.NodeID(byDetach), Who: "test", Why: "new disk"}))
+	p.Code(byHold, codes.OnHold)
+	p.Code(byDetach, codes.OnHold)
+
+	p.Must(p.KillPgpool(p.Ctx, 0, false))
+	p.Must(p.KillController(p.Ctx, 0))
+	p.Must(p.KillNode(p.Ctx, byHold))
+	since := uint64(0)
+	p.Wait("the other side to lead, and to leave the nodes alone", func(ctx context.Context) error {
+		st, err := second.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if !st.Acting {
+			return fmt.Errorf("it does not act: %s", st.Why)
+		}
+		for _, d := range st.Decisions {
+			if held := int(d.Node) == byHold || int(d.Node) == byDetach; held && d.Code != codes.OnHold {
+				t.Errorf("node %d has %s: %s", d.Node, d.Code, d.Reason)
+			}
+		}
+		if since == 0 {
+			since = st.Pass
+		}
+		if st.Pass < since+5 {
+			return fmt.Errorf("%d passes so far", st.Pass-since)
+		}
+		return nil
+	})
+	if ran := eventsOf(p, second, "run") + eventsOf(p, second, "attach"); ran != 0 {
+		t.Errorf("%d runs and attaches of nodes on hold", ran)
+	}
+	p.Must(p.StartPgpool(p.Ctx, 0))
+	p.Must(p.StartController(p.Ctx, 0))
+	p.Wait("the first controller to look on", func(ctx context.Context) error {
+		st, err := p.Ctl.Status(ctx)
+		if err == nil && (st.Acting || len(st.Decisions) == 0) {
+			err = fmt.Errorf("acting: %v: %s", st.Acting, st.Why)
+		}
+		return err
+	})
+	p.Release(byHold)
+	p.Release(byDetach)
+	p.Wait("the leader to have healed what was released", func(ctx context.Context) error {
+		return p.healedSeenBy(ctx, second, 1)
+	})
+	p.Equal()
+}
+
 // eventsOf counts a controller's events of one kind.
 func eventsOf(p *pool, c *control.Client, kind string) int {
 	p.T.Helper()

@@ -66,7 +66,8 @@ func (w *World) startAgent(n *node) {
 	k := workDir{p}
 	w.goroutines.Go(func() {
 		defer close(p.done)
-		a, err := agent.New(agent.Options{Node: n.ID, Keep: &agent.WorkDir{Journal: k, Grants: grants{k}, Lock: k},
+		a, err := agent.New(agent.Options{Node: n.ID, Keep: &agent.WorkDir{Journal: k, Grants: grants{k}, Lock: k,
+			Told: told{k}},
 			Host: h, Upstream: fakehost.Upstream{Pool: w.Pool, Process: p},
 			Version: "sim", Log: w.log, KeepEvery: 20 * time.Second, ShutdownLimit: 10 * time.Second, Points: p.point})
 		if err != nil {

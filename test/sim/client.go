@@ -33,6 +33,8 @@ func (w *World) client(name string, from place, n *node, old bool) *client {
 		"Cancel", "Fence", "DropSlots", "Vault"} {
 		c.actors[m] = w.actor(fmt.Sprintf("%s %s on node %d", name, m, n.ID))
 	}
+	// A person's word comes seldom, and never while the vault is asked about.
+	c.actors["Instructions"], c.actors["Instruct"] = c.actors["Vault"], c.actors["Vault"]
 	c.silent = w.actor(fmt.Sprintf("%s waits for agent %d", name, n.ID))
 	return c
 }
@@ -103,6 +105,16 @@ func (c *client) Run(ctx context.Context, id string) (topology.RunState, error) 
 // Vault passes on.
 func (c *client) Vault(ctx context.Context) ([]topology.VaultEntry, error) {
 	return call(ctx, c, "Vault", func(a *agent.Agent) ([]topology.VaultEntry, error) { return a.Vault(ctx) })
+}
+
+// Instructions passes on.
+func (c *client) Instructions(ctx context.Context) (topology.Instructions, error) {
+	return call(ctx, c, "Instructions", func(a *agent.Agent) (topology.Instructions, error) { return a.Instructions(ctx) })
+}
+
+// Instruct passes on.
+func (c *client) Instruct(ctx context.Context, i topology.Instruction) (topology.Instructions, error) {
+	return call(ctx, c, "Instruct", func(a *agent.Agent) (topology.Instructions, error) { return a.Instruct(ctx, i) })
 }
 
 // VaultReport is not asked for here.

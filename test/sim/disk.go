@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/repool/repool/internal/core/topology"
 	"github.com/repool/repool/internal/node/agent"
 	"github.com/repool/repool/internal/node/agentapi"
 	"github.com/repool/repool/internal/node/journal"
@@ -19,6 +20,7 @@ import (
 type disk struct {
 	records []journal.Record
 	grant   agent.Grant
+	told    topology.Instructions
 	holder  *agentProcess // of the lock
 }
 
@@ -178,6 +180,27 @@ func (g grants) Write(grant agent.Grant) error {
 		d.grant = grant
 		return nil
 	})
+}
+
+// told keeps the node's instructions.
+type told struct{ workDir }
+
+// Read gives what is kept.
+func (k told) Read() (out topology.Instructions) {
+	_ = k.in(false, func(d *disk) error { out = d.told; return nil }) // a dead process is not asked
+	return out
+}
+
+// Change replaces it.
+func (k told) Change(f func(topology.Instructions) (topology.Instructions, bool)) (
+	out topology.Instructions, err error,
+) {
+	err = k.in(true, func(d *disk) error {
+		d.told, _ = f(d.told)
+		out = d.told
+		return nil
+	})
+	return out, err
 }
 
 // store is a controller's memory on disk; it survives its process.

@@ -2,7 +2,9 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/repool/repool/internal/codes"
 	"github.com/repool/repool/internal/core/plan"
@@ -29,8 +31,8 @@ func (c *Controller) Attach(ctx context.Context, r control.NodeRequest) error {
 	case c.memory.read().HasHold(r.Node): // whether or not a pass has seen it
 		e := event.Event{Node: r.Node, Kind: "release", Code: "attach-asked",
 			Text: "attach requested by " + r.Who + ": the hold is over", Data: asJSON(r)}
-		_, err := c.change(ctx, e, func(m plan.Memory) plan.Memory { return plan.EndHold(m, r.Node) })
-		return err
+		i := topology.Instruction{Word: topology.WordEndHold, Who: r.Who, At: time.Now()}
+		return c.release(ctx, r.Node, i, e, func(m plan.Memory) plan.Memory { return plan.EndHold(m, r.Node) })
 	case d.Code == codes.NeedsConsent && d.Method == topology.MethodAttach:
 		_, err := c.consent(ctx, control.ResyncRequest{Node: r.Node, Method: topology.MethodAttach, Who: r.Who})
 		return err
@@ -97,8 +99,10 @@ func (c *Controller) Detach(ctx context.Context, r control.NodeRequest) error {
 	if why == "" {
 		why = "detached by hand"
 	}
-	if err := c.Hold(ctx, control.HoldRequest{Node: r.Node, Who: r.Who, Why: why}); err != nil {
-		return err
+	held := c.Hold(ctx, control.HoldRequest{Node: r.Node, Who: r.Who, Why: why})
+	var only *NotKeptError
+	if held != nil && !errors.As(held, &only) {
+		return held
 	}
 	d := plan.Decision{Node: r.Node, Code: "detach-asked", Reason: "requested by " + r.Who}
 	for _, i := range pools {
@@ -107,7 +111,7 @@ func (c *Controller) Detach(ctx context.Context, r control.NodeRequest) error {
 				p.Endpoint(), r.Node)
 		}
 	}
-	return nil
+	return held
 }
 
 // mayDetach says why not, if so.

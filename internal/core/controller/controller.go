@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/repool/repool/internal/core/plan"
@@ -113,6 +114,8 @@ type Controller struct {
 	rec    *recorder
 	exec   *executor
 	loop   *loop
+	// telling is held while agents are told something about the whole pool.
+	telling sync.Mutex
 }
 
 // New makes a controller and loads what it must remember. ctx bounds its life.

@@ -39,10 +39,12 @@ func newLedger() *ledger {
 type slot struct {
 	node   topology.NodeID
 	detach bool
+	// told: an instruction is passed on, whatever else is done to the node.
+	told bool
 }
 
 func slotOf(o order) slot {
-	return slot{node: o.node, detach: o.what == plan.Detach || o.what == plan.Cancel}
+	return slot{node: o.node, detach: o.what == plan.Detach || o.what == plan.Cancel, told: o.what == keepInstruction}
 }
 
 // beginPass is called before each look at the pool.
@@ -66,11 +68,11 @@ func (l *ledger) claim(o order) bool {
 	ok := true
 	switch o.what {
 	case plan.Attach:
-		ok = l.busy[slot{o.node, true}] == "" && !l.leftToPgpool(o.node)
+		ok = l.busy[slot{node: o.node, detach: true}] == "" && !l.leftToPgpool(o.node)
 	case plan.Nudge:
-		ok = l.busy[slot{o.node, true}] == ""
+		ok = l.busy[slot{node: o.node, detach: true}] == ""
 	case plan.Detach:
-		other := l.busy[slot{o.node, false}]
+		other := l.busy[slot{node: o.node}]
 		ok = other != plan.Attach && other != plan.Nudge
 	case plan.Cancel:
 		ok = l.runs.cancelled[o.node] != o.run

@@ -143,6 +143,7 @@ func (l *loop) pass(ctx context.Context, reason string) (busy bool) {
 		l.exec.launch(o)
 	}
 	l.exec.accountForRuns(&snap, l.started)
+	l.exec.keepInstructions(&snap, st.Memory)
 	if st.Acting {
 		l.exec.adoptRuns(&snap)
 		l.exec.resumeHooks()

@@ -48,7 +48,8 @@ func (c *Controller) recoverNode(ctx context.Context, node topology.NodeID, say 
 		c.Look("online recovery ended")
 	}()
 	pass, err := c.consent(ctx, control.ResyncRequest{Node: node, Who: "pcp_recovery_node"})
-	if err != nil {
+	var only *NotKeptError
+	if err != nil && !errors.As(err, &only) {
 		return err
 	}
 	if err := c.awaitReady(ctx, node, pass, say); err != nil {

@@ -27,7 +27,8 @@ func (c *Controller) change(ctx context.Context, e event.Event, f func(plan.Memo
 	return pass, nil
 }
 
-// Hold leaves a node, or the whole pool, alone until released.
+// Hold leaves a node, or the whole pool, alone until released. The agents keep it, so
+// it does not matter which controller is asked; *NotKeptError: only this one knows of it.
 func (c *Controller) Hold(ctx context.Context, r control.HoldRequest) error {
 	if err := c.known(r.Node, true); err != nil {
 		return err
@@ -39,8 +40,13 @@ func (c *Controller) Hold(ctx context.Context, r control.HoldRequest) error {
 	}
 	e := event.Event{Node: r.Node, Kind: "hold", Code: "on-hold", Text: fmt.Sprintf("held by %s: %s", r.Who, r.Why),
 		Data: asJSON(r)}
-	h := plan.Hold{Node: r.Node, Who: r.Who, Why: r.Why, Since: time.Now(), Until: r.Until}
-	_, err := c.change(ctx, e, func(m plan.Memory) plan.Memory { return plan.AddHold(m, h) })
+	i := topology.Instruction{Word: topology.WordHold, Who: r.Who, Why: r.Why, At: time.Now(), Until: r.Until}
+	if r.Node == topology.NoNode {
+		return c.instructPool(ctx, i, e, "the hold of the pool")
+	}
+	h := plan.Hold{Node: r.Node, Who: r.Who, Why: r.Why, Since: i.At, Until: r.Until}
+	_, err := c.instructNode(ctx, r.Node, i, e, fmt.Sprintf("the hold of node %d", r.Node),
+		func(m plan.Memory) plan.Memory { return plan.AddHold(m, h) })
 	return err
 }
 
@@ -51,7 +57,22 @@ func (c *Controller) Release(ctx context.Context, node topology.NodeID, who stri
 		return err
 	}
 	e := event.Event{Node: node, Kind: "release", Code: "released", Text: "released by " + who}
-	_, err := c.change(ctx, e, func(m plan.Memory) plan.Memory { return plan.Release(m, node) })
+	i := topology.Instruction{Word: topology.WordRelease, Who: who, At: time.Now()}
+	if node == topology.NoNode {
+		return c.instructPool(ctx, i, e, "the release of the pool")
+	}
+	return c.release(ctx, node, i, e, func(m plan.Memory) plan.Memory { return plan.Release(m, node) })
+}
+
+// release ends the hold of a node. One that the node keeps is ended there or not at all:
+// this controller would hear of it again.
+func (c *Controller) release(ctx context.Context, node topology.NodeID, i topology.Instruction, e event.Event,
+	local func(plan.Memory) plan.Memory,
+) error {
+	if h := c.memory.read().HoldOf(node); h != nil && h.Kept {
+		local = nil
+	}
+	_, err := c.instructNode(ctx, node, i, e, fmt.Sprintf("the release of node %d", node), local)
 	return err
 }
 
@@ -75,7 +96,12 @@ func (c *Controller) consent(ctx context.Context, r control.ResyncRequest) (pass
 	}
 	e := event.Event{Node: r.Node, Kind: "release", Code: "resync-asked",
 		Text: fmt.Sprintf("resync (%s) requested by %s", method, r.Who)}
-	return c.change(ctx, e, func(m plan.Memory) plan.Memory { return plan.Consent(m, r.Node, r.Method) })
+	local := func(m plan.Memory) plan.Memory { return plan.Consent(m, r.Node, r.Method) }
+	if r.Method == topology.MethodAttach {
+		return c.change(ctx, e, local) // no run would use it up on the node
+	}
+	i := topology.Instruction{Word: topology.WordResync, Who: r.Who, At: time.Now(), Method: r.Method}
+	return c.instructNode(ctx, r.Node, i, e, fmt.Sprintf("the consent to a resync of node %d", r.Node), local)
 }
 
 // Checkpoint runs one on a node, in the background.

@@ -124,8 +124,14 @@ func (w *world) run() (c *Controller, stop func()) {
 func (w *world) runOn(s Store) (c *Controller, stop func()) {
 	w.t.Helper()
 	w.opts.Store = s
+	return w.runWith(w.opts)
+}
+
+// runWith runs a controller with options of its own.
+func (w *world) runWith(o Options) (c *Controller, stop func()) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
-	c, err := New(ctx, w.opts)
+	c, err := New(ctx, o)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -22,13 +22,14 @@ func (m Memory) until(now time.Time) Memory {
 	never(&m.LastNudge)
 	begins(&m.PoolBlindSince)
 	begins(&m.Contest.Since)
+	begins(&m.Pool.At)
 	for i := range m.Holds {
 		begins(&m.Holds[i].Since)
 	}
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
 		for _, at := range []*time.Time{&n.LastFailure, &n.LastAttach, &n.LastDetach, &n.LastFence, &n.LastResync,
-			&n.LastDropSlots} {
+			&n.LastDropSlots, &n.ToldAt} {
 			never(at)
 		}
 		for _, at := range []*time.Time{&n.ParkedAt, &n.NotStreamingSince, &n.BrokeFirst, &n.ProgressAt, &n.AheadAt,

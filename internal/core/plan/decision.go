@@ -121,6 +121,9 @@ type Hold struct {
 	Why   string          `json:"why"`
 	Since time.Time       `json:"since"`
 	Until time.Time       `json:"until"` // zero: until released
+	// Kept: it is on the node's own disk, or for the whole pool on those of the nodes,
+	// where every controller finds it.
+	Kept bool `json:"kept,omitempty"`
 }
 
 // Covers says whether the hold applies to that node at that time.
@@ -200,6 +203,10 @@ type NodeMemory struct {
 	LastResync time.Time `json:"last_resync"`
 	// LastDropSlots is when slots were last requested to be dropped (rate limit).
 	LastDropSlots time.Time `json:"last_drop_slots,omitzero"`
+	// Told is the number of the newest instruction on the node that was heard of, ToldAt
+	// when.
+	Told   uint64    `json:"told,omitzero"`
+	ToldAt time.Time `json:"told_at,omitzero"`
 }
 
 // Memory is all that the planner remembers. The zero value is a good start. Outside
@@ -208,6 +215,8 @@ type NodeMemory struct {
 type Memory struct {
 	Nodes []NodeMemory `json:"nodes"` // sorted by node
 	Holds []Hold       `json:"holds,omitempty"`
+	// Pool is the newest instruction for the whole pool; the zero value: none was given.
+	Pool topology.Instruction `json:"pool,omitzero"`
 	// Primary is the last unambiguous primary that Pgpool-II agreed on, with its
 	// history and system identifier. Meaningless while History is unknown, so
 	// that the zero value does not name node 0.

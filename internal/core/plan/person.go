@@ -57,6 +57,15 @@ func (m Memory) HasHold(node topology.NodeID) bool {
 	return slices.ContainsFunc(m.Holds, func(h Hold) bool { return h.Node == node })
 }
 
+// HoldOf is the hold of that very node, or nil.
+func (m Memory) HoldOf(node topology.NodeID) *Hold {
+	i := slices.IndexFunc(m.Holds, func(h Hold) bool { return h.Node == node })
+	if i < 0 {
+		return nil
+	}
+	return &m.Holds[i]
+}
+
 // freshStart gives a node all its attempts back.
 func (m *NodeMemory) freshStart() {
 	m.unpark()

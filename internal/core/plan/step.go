@@ -92,7 +92,7 @@ type subject struct {
 }
 
 func newWorld(mem Memory, snap topology.Snapshot, pol Policy, now time.Time) *world {
-	mem = mem.until(now)
+	mem = heedAll(mem.until(now), &snap, pol, now)
 	w := &world{now: now, pol: pol, mem: mem, promoted: snap.Promoted, failoverTrouble: snap.FailoverTrouble,
 		failoverRefused: snap.FailoverRefused}
 	haveLocal := false

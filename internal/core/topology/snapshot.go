@@ -352,6 +352,9 @@ type Inspection struct {
 	Run *RunState `json:"run,omitempty"`
 	// Lock is which controller has the node locked; empty when none has.
 	Lock string `json:"lock,omitempty"`
+	// Instructions are what people have told repool about the node; nil: the agent is of a
+	// release that does not keep them.
+	Instructions *Instructions `json:"instructions,omitempty"`
 }
 
 // Kept is how much repool keeps of a node beside its data directory, in bytes. Zero is

@@ -73,6 +73,7 @@ type Agent struct {
 	journal Journal
 	tokens  tokens
 	lock    Lock
+	told    Told
 	// turn is a semaphore: an order holds it while it changes the node or the
 	// fields below. A run holds only the file lock.
 	turn chan struct{}
@@ -118,6 +119,7 @@ func New(o Options) (*Agent, error) {
 		journal: o.Keep.Journal,
 		tokens:  tokens{o.Keep.Grants},
 		lock:    o.Keep.Lock,
+		told:    o.Keep.Told,
 		turn:    make(chan struct{}, 1),
 		closing: make(chan struct{}),
 	}

@@ -23,6 +23,8 @@ func (a *Agent) Inspect(ctx context.Context) (topology.Inspection, error) {
 		return in, fmt.Errorf("inspect node %s: %w", a.opts.Node, err)
 	}
 	in.AgentVersion = a.opts.Version
+	told := a.told.Read()
+	in.Instructions = &told
 	if act := a.runs.current(); act != nil {
 		st, _ := act.look()
 		in.Run, in.Lock = &st, act.holder

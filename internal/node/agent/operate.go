@@ -52,6 +52,9 @@ func (a *Agent) StartRun(ctx context.Context, req topology.RunRequest) error {
 		if act := a.runs.current(); act != nil {
 			return fmt.Errorf("run %s of %s is in progress: %w", act.id, act.holder, agentapi.ErrLocked)
 		}
+		if why := a.held(); why != "" { // of which this caller has not heard yet
+			return fmt.Errorf("node %s is %s: %w", a.opts.Node, why, agentapi.ErrRefused)
+		}
 		prior, err := a.prior()
 		if err != nil {
 			return err
@@ -129,6 +132,9 @@ func (a *Agent) execute(act *running, prior resync.Prior) {
 	a.runs.active, a.runs.last = nil, act
 	a.runs.mu.Unlock()
 	<-a.turn
+	if rec.Run.Outcome == topology.RunDone {
+		a.useConsent()
+	}
 	act.publish(rec.Run)
 	act.ask(nil)
 	close(act.done)

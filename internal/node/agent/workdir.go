@@ -37,12 +37,13 @@ type Lock interface {
 	Owner() string
 }
 
-// WorkDir is what agents keep of their own beside the node's data: all three
+// WorkDir is what agents keep of their own beside the node's data: all of it
 // together, in one place that every agent process of the node shares.
 type WorkDir struct {
 	Journal Journal
 	Grants  Grants
 	Lock    Lock
+	Told    Told
 }
 
 // workDirIn is the real one: files in that directory.
@@ -54,5 +55,5 @@ func workDirIn(dir string, readOnly bool) (WorkDir, error) {
 			return WorkDir{}, err
 		}
 	}
-	return WorkDir{Journal: j, Grants: newGrantFile(dir), Lock: newFileLock(dir)}, nil
+	return WorkDir{Journal: j, Grants: newGrantFile(dir), Lock: newFileLock(dir), Told: newToldFile(dir)}, nil
 }

@@ -31,12 +31,16 @@ const (
 	callCancel       call[cancelRequest, empty]              = "Cancel"
 	callFence        call[fenceRequest, topology.Fenced]     = "Fence"
 	callDropSlots    call[slotsRequest, slotsResponse]       = "DropSlots"
+
+	callInstructions call[empty, topology.Instructions]                = "Instructions"
+	callInstruct     call[topology.Instruction, topology.Instructions] = "Instruct"
 )
 
 // orders are the calls that change a node.
 var orders = []string{
 	string(callAcquire), string(callStartRun), string(callClear), string(callCancel), string(callFence),
 	string(callDropSlots),
+	string(callInstruct),
 }
 
 // Messages that are not topology's. A field added to a request later must be

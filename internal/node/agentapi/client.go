@@ -49,6 +49,8 @@ func newClient(where string, rt http.RoundTripper, expect *Expect) *client {
 		cancel:       callCancel.client(h, url),
 		fence:        callFence.client(h, url),
 		dropSlots:    callDropSlots.client(h, url),
+		instructions: callInstructions.client(h, url),
+		instruct:     callInstruct.client(h, url),
 	}
 }
 
@@ -71,6 +73,8 @@ type client struct {
 	cancel       *connect.Client[cancelRequest, empty]
 	fence        *connect.Client[fenceRequest, topology.Fenced]
 	dropSlots    *connect.Client[slotsRequest, slotsResponse]
+	instructions *connect.Client[empty, topology.Instructions]
+	instruct     *connect.Client[topology.Instruction, topology.Instructions]
 }
 
 // Close ends the connections, and an ssh that carries them. Calls made later
@@ -148,6 +152,8 @@ func (c *client) err(err error) error {
 		e.msg = errNotAgent.Error()
 	case code == connect.CodeUnavailable && e.msg != noAnswer:
 		e.msg = "no answer: " + e.msg
+	case code == connect.CodeUnimplemented:
+		e.msg, e.kinds = "it is of an older release and does not know the call", []error{ErrUnknownCall}
 	case code == connect.CodeInvalidArgument: // one side's codec refuses the message
 		if connect.IsWireError(ce) {
 			e.msg, e.kinds = "the agent does not understand the request: "+e.msg, []error{ErrRefused}
@@ -234,4 +240,12 @@ func (c *client) Fence(ctx context.Context, token topology.Token) (topology.Fenc
 func (c *client) DropSlots(ctx context.Context, token topology.Token, names []string) ([]string, error) {
 	res, err := ask(ctx, c, c.dropSlots, slotsRequest{token, names})
 	return res.Dropped, err
+}
+
+func (c *client) Instructions(ctx context.Context) (topology.Instructions, error) {
+	return ask(ctx, c, c.instructions, empty{})
+}
+
+func (c *client) Instruct(ctx context.Context, i topology.Instruction) (topology.Instructions, error) {
+	return ask(ctx, c, c.instruct, i)
 }

@@ -22,10 +22,13 @@ type Inspector interface {
 	Vault(ctx context.Context) ([]topology.VaultEntry, error)
 	// VaultReport returns the JSON report of one vault entry, with each lost commit.
 	VaultReport(ctx context.Context, id string) ([]byte, error)
+	// Instructions are what people have told repool about the node. ErrUnknownCall: the
+	// agent is of a release that does not keep them.
+	Instructions(ctx context.Context) (topology.Instructions, error)
 }
 
 // Operator is the half that changes the node. Every order carries the token that
-// Acquire returned; one lower than the newest is ErrStaleToken.
+// Acquire returned, but for Instruct; one lower than the newest is ErrStaleToken.
 type Operator interface {
 	// Acquire returns a new token for holder. ErrLocked while a run of another
 	// holder is in progress.
@@ -49,6 +52,11 @@ type Operator interface {
 	// node's server is a standby that streams, and returns their names. A name that
 	// repool does not give is ErrRefused, a run in progress ErrLocked.
 	DropSlots(ctx context.Context, token topology.Token, names []string) ([]string, error)
+	// Instruct keeps an instruction on the node's disk, unless a newer one of its kind is
+	// there, and returns what is kept then. While a hold is in force, StartRun is
+	// ErrRefused; a fence is not, since a failover must not wait for a person. A run
+	// that ends well uses up a consent. ErrUnknownCall as for Instructions.
+	Instruct(ctx context.Context, i topology.Instruction) (topology.Instructions, error)
 }
 
 // Agent is the whole contract. It is reached in-process, over a unix socket, over

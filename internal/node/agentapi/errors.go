@@ -16,6 +16,8 @@ var (
 	ErrNoWAL      = errors.New("the WAL asked for is no longer there")
 	ErrNoRun      = errors.New("no such run on this node")
 	ErrRefused    = errors.New("the agent refused the request")
+	// ErrUnknownCall: the agent is one release older and does not know the call.
+	ErrUnknownCall = errors.New("the agent's release does not know the call")
 )
 
 // What the handshake refuses, and what prevents a connection. Each has a code of

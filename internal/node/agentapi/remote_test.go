@@ -293,7 +293,7 @@ func TestFactsArriveUnchanged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := over(t, &agentapitest.Fake{State: sent}).Inspect(t.Context())
+			got, err := over(t, &agentapitest.Fake{State: sent, Old: true}).Inspect(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

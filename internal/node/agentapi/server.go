@@ -57,6 +57,12 @@ func NewHandler(a Agent, self *Self) (path string, h http.Handler) {
 		dropped, err := a.DropSlots(ctx, r.Token, r.Names)
 		return slotsResponse{dropped}, err
 	})
+	callInstructions.handle(mux, func(ctx context.Context, _ empty) (topology.Instructions, error) {
+		return a.Instructions(ctx)
+	})
+	callInstruct.handle(mux, func(ctx context.Context, i topology.Instruction) (topology.Instructions, error) {
+		return a.Instruct(ctx, i)
+	})
 	return servicePath, self.guard(mux)
 }
 

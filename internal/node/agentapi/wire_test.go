@@ -39,7 +39,7 @@ func wireTypes() []wireType {
 	for _, m := range [][]wireType{
 		message(callInspect), message(callProbeWAL), message(callRecordEnding), message(callRun), message(callVault),
 		message(callVaultReport), message(callAcquire), message(callStartRun), message(callWatch), message(callClear),
-		message(callCancel), message(callFence),
+		message(callCancel), message(callFence), message(callInstructions), message(callInstruct),
 	} {
 		all = append(all, m...)
 	}

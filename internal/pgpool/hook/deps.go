@@ -23,6 +23,8 @@ const pollEvery = 10 * time.Millisecond
 type Fencer interface {
 	Acquire(ctx context.Context, holder string) (topology.Token, error)
 	Fence(ctx context.Context, token topology.Token) (topology.Fenced, error)
+	// Instructions are what people have told repool about the node.
+	Instructions(ctx context.Context) (topology.Instructions, error)
 }
 
 var _ Fencer = agentapi.Agent(nil)
@@ -74,7 +76,8 @@ type Deps struct {
 	Dial func(ctx context.Context, node topology.NodeID) (Server, error)
 	// Agent gives the agent of a node, or an error where none is known.
 	Agent func(node topology.NodeID) (Fencer, error)
-	// Held says whether the node is on hold; an error: unknown. nil: no node is.
+	// Held says whether the node is on hold by what the controller on this host knows; an
+	// error: unknown. nil: no node is. The node's own agent is asked besides.
 	Held func(node topology.NodeID) (bool, error)
 	// Control is the controller; it need not be running.
 	Control Controller

@@ -52,15 +52,12 @@ func (d *Deps) stopIfDiverged(ctx context.Context, s Server, node topology.NodeI
 	case !diverged:
 		return ""
 	}
-	if d.Held != nil {
-		held, err := d.Held(node)
-		switch {
-		case err != nil:
-			return fmt.Sprintf("detached standby %s has diverged, at %s; left running, since it may be on hold: %v",
-				node, pos, err)
-		case held:
-			return fmt.Sprintf("detached standby %s has diverged, at %s; left running, since it is on hold", node, pos)
-		}
+	switch held, err := d.held(ctx, node); {
+	case err != nil:
+		return fmt.Sprintf("detached standby %s has diverged, at %s; left running, since it may be on hold: %v",
+			node, pos, err)
+	case held:
+		return fmt.Sprintf("detached standby %s has diverged, at %s; left running, since it is on hold", node, pos)
 	}
 	begun := time.Now()
 	how, err := d.askFence(ctx, node, func() bool {
@@ -76,4 +73,24 @@ func (d *Deps) stopIfDiverged(ctx context.Context, s Server, node topology.NodeI
 	return fmt.Sprintf("detached standby %s had diverged, at %s: stopped (%s) in %s, so that a queued attach shows no "+
 		"lost rows",
 		node, pos, how.Mode, time.Since(begun).Round(time.Millisecond))
+}
+
+// held says whether the node is on hold: by its own agent, which keeps what any
+// controller was told, or by this host's controller, which also knows what no agent
+// keeps yet. An agent that does not answer leaves it to the controller.
+func (d *Deps) held(ctx context.Context, node topology.NodeID) (bool, error) {
+	if d.Agent != nil {
+		if a, err := d.Agent(node); err == nil {
+			short, cancel := context.WithTimeout(ctx, d.Limits.FenceDead)
+			in, err := a.Instructions(short)
+			cancel()
+			if _, held := in.Held(time.Now()); err == nil && held {
+				return true, nil
+			}
+		}
+	}
+	if d.Held == nil {
+		return false, nil
+	}
+	return d.Held(node)
 }

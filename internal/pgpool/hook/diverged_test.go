@@ -43,6 +43,9 @@ func TestDivergedStandbysAreStopped(t *testing.T) {
 		"nobody knows whether it does": {node2: at(0x3000100, nil), status: "?", primary: primary2},
 		"held": {node2: at(0x200, nil),
 			held: func(id topology.NodeID) (bool, error) { return id == 2, nil }, note: "left running"},
+		"held, by another host's controller": {node2: at(0x200, func(n *fakeNode) {
+			n.told.Node = topology.Instruction{Number: 1, Word: topology.WordHold}
+		}), note: "left running"},
 		"another is held": {node2: at(0x200, nil),
 			held: func(id topology.NodeID) (bool, error) { return id != 2, nil }, fenced: 1, note: "stopped (fast)"},
 		"nobody knows what is held": {node2: at(0x200, nil), note: os.ErrPermission.Error(),

@@ -35,6 +35,7 @@ type fakeNode struct {
 	onFence    func(*world) // what its last moments bring about
 	slots      []string
 	checked    bool
+	told       topology.Instructions // that its agent keeps
 }
 
 // world is a pool without any process.
@@ -205,6 +206,8 @@ type fakeAgent struct {
 	w *world
 	n *fakeNode
 }
+
+func (a fakeAgent) Instructions(context.Context) (topology.Instructions, error) { return a.n.told, nil }
 
 func (a fakeAgent) Acquire(context.Context, string) (topology.Token, error) { return 9, nil }
 

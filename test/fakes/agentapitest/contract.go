@@ -30,17 +30,19 @@ func Request(id string, token topology.Token) topology.RunRequest {
 func RunContract(t *testing.T, fresh func(t *testing.T) agentapi.Agent) {
 	t.Helper()
 	for name, test := range map[string]func(*suite){
-		"facts of the node":                                  (*suite).facts,
-		"what does not exist is named in the error":          (*suite).unknown,
-		"tokens rise, and only the newest counts":            (*suite).tokens,
-		"a request for another node is refused":              (*suite).foreign,
-		"a run waits for clearance, then completes":          (*suite).cleared,
-		"a run locks the node":                               (*suite).locked,
-		"a cancelled run ends as cancelled":                  (*suite).cancelled,
-		"a watch ends with its caller, but the run does not": (*suite).unwatched,
-		"a fence stops the server and is idempotent":         (*suite).fenced,
-		"only slots of repool's are dropped":                 (*suite).slots,
-		"a caller that has gone changes nothing":             (*suite).gone,
+		"facts of the node":                                   (*suite).facts,
+		"what does not exist is named in the error":           (*suite).unknown,
+		"tokens rise, and only the newest counts":             (*suite).tokens,
+		"a request for another node is refused":               (*suite).foreign,
+		"a run waits for clearance, then completes":           (*suite).cleared,
+		"a run locks the node":                                (*suite).locked,
+		"a cancelled run ends as cancelled":                   (*suite).cancelled,
+		"a watch ends with its caller, but the run does not":  (*suite).unwatched,
+		"a fence stops the server and is idempotent":          (*suite).fenced,
+		"only slots of repool's are dropped":                  (*suite).slots,
+		"instructions are kept, and a hold lets no run begin": (*suite).instructed,
+		"a run that ends well uses up a consent":              (*suite).consented,
+		"a caller that has gone changes nothing":              (*suite).gone,
 	} {
 		t.Run(name, func(t *testing.T) { test(&suite{T: t, agent: fresh(t)}) })
 	}
@@ -299,6 +301,69 @@ func (s *suite) slots() {
 	_, err := s.agent.DropSlots(ctx, token, []string{topology.SlotName(1), topology.SlotName(9)})
 	s.must(err)
 }
+
+func (s *suite) instruct(i topology.Instruction) topology.Instructions {
+	s.Helper()
+	in, err := s.agent.Instruct(s.Context(), i)
+	s.must(err)
+	return in
+}
+
+func (s *suite) instructed() {
+	ctx := s.Context()
+	if in, err := s.agent.Instructions(ctx); err != nil || in != (topology.Instructions{}) {
+		s.Errorf("at the beginning: %+v, %v", in, err)
+	}
+	held := s.instruct(topology.Instruction{Word: topology.WordHold, Who: "ann", Why: "new disk"})
+	if held.Node.Number == 0 || held.Node.Who != "ann" {
+		s.Errorf("after the hold: %+v", held)
+	}
+	in, err := s.agent.Inspect(ctx)
+	s.must(err)
+	if in.Instructions == nil || in.Instructions.Node.Word != topology.WordHold {
+		s.Errorf("the inspection has %+v", in.Instructions)
+	}
+	token := s.token() // of the node itself the hold takes nothing away
+	s.want(agentapi.ErrRefused, s.agent.StartRun(ctx, Request("a-run", token)))
+	if old := s.instruct(topology.Instruction{Word: topology.WordRelease, Number: held.Node.Number}); old != held {
+		s.Errorf("an older instruction was taken: %+v", old)
+	}
+	released := s.instruct(topology.Instruction{Word: topology.WordRelease, Who: "ann"})
+	if released.Node.Number <= held.Node.Number || released.Node.Word != topology.WordRelease {
+		s.Errorf("after the release: %+v", released)
+	}
+	// The hold of the whole pool is another one, with a number from outside.
+	s.want(agentapi.ErrRefused, second(s.agent.Instruct(ctx, topology.Instruction{Word: topology.WordHold, Pool: true})))
+	s.instruct(topology.Instruction{Word: topology.WordHold, Pool: true, Number: 70})
+	s.want(agentapi.ErrRefused, s.agent.StartRun(ctx, Request("a-run", token)))
+	s.instruct(topology.Instruction{Word: topology.WordRelease, Pool: true, Number: 71})
+	past := time.Now().Add(-time.Second)
+	s.instruct(topology.Instruction{Word: topology.WordHold, Until: past})
+	s.want(agentapi.ErrRefused, second(s.agent.Instruct(ctx, topology.Instruction{Word: "dance"})))
+	s.must(s.agent.StartRun(ctx, Request("a-run", token)))
+	// During a run, too.
+	s.instruct(topology.Instruction{Word: topology.WordHold})
+	s.must(s.agent.Cancel(ctx, token, "a-run"))
+	s.end("a-run")
+}
+
+func (s *suite) consented() {
+	asked := s.instruct(topology.Instruction{Word: topology.WordResync, Method: topology.MethodRewind, Who: "ann"})
+	if asked.Used || asked.Resync.Method != topology.MethodRewind {
+		s.Errorf("after the consent: %+v", asked)
+	}
+	token, step := s.start("a-run")
+	s.must(s.agent.Clear(s.Context(), token, "a-run", step))
+	s.end("a-run")
+	if in, err := s.agent.Instructions(s.Context()); err != nil || !in.Used {
+		s.Errorf("after the run: %+v, %v", in, err)
+	}
+	if again := s.instruct(topology.Instruction{Word: topology.WordResync}); again.Used {
+		s.Errorf("after another consent: %+v", again)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
 
 func (s *suite) gone() {
 	ctx, cancel := context.WithCancel(s.Context())

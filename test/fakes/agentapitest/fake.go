@@ -27,6 +27,10 @@ type Fake struct {
 	StepTime, ClearanceWait time.Duration
 	// Fail, if not nil, may fail a call before anything is done.
 	Fail func(call string) error
+	// Old: it is of a release that keeps no instructions.
+	Old bool
+	// Told are the instructions that it keeps.
+	Told topology.Instructions
 	// OnDone is called for each run that is done, before its end is visible.
 	OnDone func(topology.RunRequest)
 
@@ -85,6 +89,9 @@ func (f *Fake) Inspect(ctx context.Context) (topology.Inspection, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	in := f.State
+	if told := f.Told; !f.Old {
+		in.Instructions = &told
+	}
 	if r := f.newest(); r != nil {
 		st, _ := r.look()
 		if st.Outcome != topology.RunDone {
@@ -180,6 +187,9 @@ func (f *Fake) StartRun(ctx context.Context, req topology.RunRequest) error {
 	}
 	if r := f.active(); r != nil {
 		return fmt.Errorf("run %s is in progress: %w", r.req.ID, agentapi.ErrLocked)
+	}
+	if h, held := f.Told.Held(time.Now()); held {
+		return fmt.Errorf("node %s is on hold, by %s: %w", f.Node, h.Who, agentapi.ErrRefused)
 	}
 	f.calls = append(f.calls, "StartRun "+string(req.Method))
 	r := newRun(f.holder, req)
@@ -342,4 +352,34 @@ func (f *Fake) find(id string) (*fakeRun, error) {
 		}
 	}
 	return nil, fmt.Errorf("run %q: %w", id, agentapi.ErrNoRun)
+}
+
+// Instructions returns what was told.
+func (f *Fake) Instructions(ctx context.Context) (topology.Instructions, error) {
+	if err := f.enter(ctx, "Instructions"); err != nil {
+		return topology.Instructions{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.Old {
+		return topology.Instructions{}, agentapi.ErrUnknownCall
+	}
+	return f.Told, nil
+}
+
+// Instruct keeps an instruction.
+func (f *Fake) Instruct(ctx context.Context, i topology.Instruction) (topology.Instructions, error) {
+	if err := f.enter(ctx, "Instruct"); err != nil {
+		return topology.Instructions{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.Old {
+		return topology.Instructions{}, agentapi.ErrUnknownCall
+	}
+	if why := i.Wrong(); why != "" {
+		return topology.Instructions{}, fmt.Errorf("%s: %w", why, agentapi.ErrRefused)
+	}
+	f.Told, _ = f.Told.With(i)
+	return f.Told, nil
 }

@@ -129,6 +129,9 @@ func (f *Fake) execute(r *fakeRun) {
 	}
 	f.mu.Lock()
 	done := f.OnDone
+	if f.Told.Resync.Number > 0 {
+		f.Told.Used = true
+	}
 	f.mu.Unlock()
 	if done != nil {
 		done(r.req)
