@@ -36,7 +36,7 @@ func (n *node) engine(m topology.Method, primary *node, log *lastRecord, died st
 	req := topology.RunRequest{ID: fmt.Sprintf("r%d", log.Seq+1), Node: n.id, Method: m, Upstream: primary.upstream(),
 		Slot: n.slot(), AppName: n.slot()}
 	if p, err := n.ProbeWAL(n.t.Context(), req.Upstream.History); err == nil && p.Beyond {
-		req.Divergence, req.DivergenceTLI = p.Limit, p.CommonTLI
+		req.Divergence, req.DivergenceTLI, req.ProvenTo = p.Limit, p.CommonTLI, p.Limit
 	}
 	prior := resync.Prior{Record: log.Record}
 	ctx, cancel := context.WithCancelCause(n.t.Context())
