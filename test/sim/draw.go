@@ -85,6 +85,42 @@ func draw(d *dice, nodes int) []Fault {
 		add(t, "slow replay", n, 40*second, "")
 		add(t+at(22*second, 30*second), pick(d, "detach by hand", "kill server"), n, 0, "")
 	}
+	all = append(all, anyFaults(d, node)...)
+	if d.chance(12) { // the primary dies, and an attach waits behind its failure
+		n := topology.NodeID(1 + d.below(nodes-1))
+		add(t, "kill server", n, 0, "")
+		add(t, "die under an attach", 0, 60*second, "")
+	}
+	if d.chance(25) {
+		failsByItself(d, topology.NodeID(1+d.below(nodes-1)), t, add)
+	}
+	further := schedule{d: d, nodes: nodes, begin: t, all: all}
+	further.more()
+	slices.SortStableFunc(further.all, func(a, b Fault) int { return int(a.At - b.At) })
+	return further.all
+}
+
+// failsByItself is a standby that fails for a reason which no copy ends.
+func failsByItself(d *dice, n topology.NodeID, t time.Duration,
+	add func(t time.Duration, kind string, n topology.NodeID, lasts time.Duration, arg string)) {
+	const second = time.Second
+	switch d.below(3) {
+	case 0: // its server refuses to start
+		add(t, "refuse to start", n, d.between(50*second, 70*second), "")
+		add(t+second, "kill server", n, 0, "")
+	case 1: // somebody else has its slot
+		add(t, "kill server", n, 0, "")
+		add(t+10*time.Millisecond, "hold slot", n, d.between(60*second, 80*second), "")
+	case 2: // its replay stands still, and it is started again
+		add(t, "burst of writes", n, 60*second, "")
+		add(t, "stuck replay", n, d.between(80*second, 100*second), "")
+		add(t+d.between(5*second, 9*second), "kill server", n, 0, "")
+	}
+}
+
+// anyFaults are a few faults at any time, each as likely as its weight.
+func anyFaults(d *dice, node func() topology.NodeID) (all []Fault) {
+	const second = time.Second
 	total := 0
 	for _, e := range effects {
 		total += e.weight
@@ -95,10 +131,10 @@ func draw(d *dice, nodes int) []Fault {
 			if k -= e.weight; k >= 0 {
 				continue
 			}
-			f := Fault{At: at(2*second, 35*second), Kind: e.name, Node: node(), With: node(), Arg: pick(d, "none", "none",
+			f := Fault{At: d.between(2*second, 35*second), Kind: e.name, Node: node(), With: node(), Arg: pick(d, "none", "none",
 				"there", "back")}
 			if e.lasts {
-				f.For = at(second, 14*second)
+				f.For = d.between(second, 14*second)
 			}
 			if e.name == "agent dies at" {
 				f.Arg = pick(d, resync.AllPoints()...)
@@ -111,28 +147,5 @@ func draw(d *dice, nodes int) []Fault {
 			break
 		}
 	}
-	if d.chance(12) { // the primary dies, and an attach waits behind its failure
-		n := topology.NodeID(1 + d.below(nodes-1))
-		add(t, "kill server", n, 0, "")
-		add(t, "die under an attach", 0, 60*second, "")
-	}
-	if d.chance(25) { // a standby fails for a reason that no copy ends
-		n := topology.NodeID(1 + d.below(nodes-1))
-		switch d.below(3) {
-		case 0: // its server refuses to start
-			add(t, "refuse to start", n, at(50*second, 70*second), "")
-			add(t+second, "kill server", n, 0, "")
-		case 1: // somebody else has its slot
-			add(t, "kill server", n, 0, "")
-			add(t+10*time.Millisecond, "hold slot", n, at(60*second, 80*second), "")
-		case 2: // its replay stands still, and it is started again
-			add(t, "burst of writes", n, 60*second, "")
-			add(t, "stuck replay", n, at(80*second, 100*second), "")
-			add(t+at(5*second, 9*second), "kill server", n, 0, "")
-		}
-	}
-	further := schedule{d: d, nodes: nodes, begin: t, all: all}
-	further.more()
-	slices.SortStableFunc(further.all, func(a, b Fault) int { return int(a.At - b.At) })
-	return further.all
+	return all
 }

@@ -127,3 +127,81 @@ func (h History) Equal(o History) bool {
 	}
 	return true
 }
+
+// WALRecord identifies one WAL record by content, so that two nodes can be
+// compared: equal timeline numbers prove nothing.
+type WALRecord struct {
+	Start LSN    `json:"start"`
+	End   LSN    `json:"end"`
+	Prev  LSN    `json:"prev"`
+	CRC   uint32 `json:"crc"`
+	Desc  string `json:"desc,omitempty"` // resource manager and info, for people
+}
+
+// WALProbe is a node's own WAL seen against the primary's history.
+type WALProbe struct {
+	Source
+	// Own is the history of the WAL that the node really has.
+	Own History `json:"own"`
+	// CommonTLI and Limit: by the numbers, both lines agree up to Limit on
+	// CommonTLI. Open: neither has left CommonTLI, so there is no limit yet.
+	CommonTLI TimelineID `json:"common_tli"`
+	Limit     LSN        `json:"limit"`
+	Open      bool       `json:"open"`
+	Shared    bool       `json:"shared"` // false: nothing in common at all
+	// Beyond: the node has a valid record of its own that starts at Limit.
+	Beyond bool `json:"beyond"`
+	// End is the true end of the node's WAL as far as it was read.
+	End LSN `json:"end"`
+	// Last is the last valid record that ends at or before Limit (or End).
+	Last *WALRecord `json:"last,omitempty"`
+	// WALFrom is the start of the oldest segment still there on the common line.
+	WALFrom LSN `json:"wal_from"`
+	// LastCheckpoint before Limit, from where a rewind copies; zero if its WAL is gone.
+	LastCheckpoint LSN `json:"last_checkpoint"`
+	// DataID is that of the directory whose WAL this is, see Inspection.DataID.
+	DataID string `json:"data_id,omitempty"`
+	// Overwritten is where the directory's own last checkpoint was, if its WAL has
+	// something else there now; zero: nothing of the kind was seen. Then the WAL on
+	// disk is another line's than the data: a WAL receiver writes what its upstream
+	// sends from the beginning of a segment on, over whatever is there.
+	Overwritten LSN `json:"overwritten"`
+}
+
+// Verdict is how a node's data relates to the primary's.
+type Verdict string
+
+// The verdicts. Only OnLine allows a node to stream; Unknown allows nothing
+// that could not be undone.
+const (
+	LineageUnknown  Verdict = ""
+	LineageOnLine   Verdict = "on-line"  // its WAL is a prefix of the primary's
+	LineageDiverged Verdict = "diverged" // it has WAL that the primary does not
+	LineageForeign  Verdict = "foreign"  // nothing in common
+)
+
+// Lineage is the verdict on one node against the current primary.
+type Lineage struct {
+	Source
+	Primary NodeID  `json:"primary"`
+	Verdict Verdict `json:"verdict"`
+	// Point is the divergence point (diverged), or the node's end of WAL (on line).
+	Point LSN        `json:"point"`
+	TLI   TimelineID `json:"tli"`
+	// ProvenTo is up to where the node's WAL is proven, by content, to be the primary's.
+	// Zero: nothing was compared, and even WAL before Point may be the node's own.
+	ProvenTo LSN `json:"proven_to,omitempty"`
+	// SameTimeline: diverged under one timeline number; pg_rewind cannot see it.
+	SameTimeline bool `json:"same_timeline,omitempty"`
+	// OwnBytes is how much WAL the node has past Point.
+	OwnBytes uint64 `json:"own_bytes,omitempty"`
+	// RewindWAL: the node still has its WAL back to the last common checkpoint.
+	RewindWAL bool `json:"rewind_wal,omitempty"`
+	// StreamGap: the primary no longer has the WAL from the node's end on.
+	StreamGap bool `json:"stream_gap,omitempty"`
+	// Overwritten: the WAL in the directory is no longer that of its data.
+	Overwritten bool `json:"overwritten,omitempty"`
+	// DataID is that of the directory that was compared.
+	DataID string `json:"data_id,omitempty"`
+	Proof  string `json:"proof,omitempty"`
+}
