@@ -35,8 +35,11 @@ func (n *node) engine(m topology.Method, primary *node, log *lastRecord, died st
 	n.t.Helper()
 	req := topology.RunRequest{ID: fmt.Sprintf("r%d", log.Seq+1), Node: n.id, Method: m, Upstream: primary.upstream(),
 		Slot: n.slot(), AppName: n.slot()}
-	if p, err := n.ProbeWAL(n.t.Context(), req.Upstream.History); err == nil && p.Beyond {
-		req.Divergence, req.DivergenceTLI, req.ProvenTo = p.Limit, p.CommonTLI, p.Limit
+	if p, err := n.ProbeWAL(n.t.Context(), req.Upstream.History); err == nil && p.Shared {
+		req.ProvenTo, req.Streaming = min(p.Limit, p.End), p.Open // the pairs of these tests have one origin
+		if p.Beyond {
+			req.Divergence, req.DivergenceTLI = p.Limit, p.CommonTLI
+		}
 	}
 	prior := resync.Prior{Record: log.Record}
 	ctx, cancel := context.WithCancelCause(n.t.Context())
