@@ -21,7 +21,7 @@ var walLinkSite = Site{
 // logLinkSite: the server's log directory is a link.
 var logLinkSite = Site{
 	Name: "log-link",
-	What: "the data directory has a symbolic link, log, to the directory of the server's log",
+	What: "the data directory has a link, log, to where the server logs",
 	settings: func(_ *Lab, _ Node, s map[string]string) {
 		s["log_directory"] = "log"
 	},
@@ -80,7 +80,7 @@ var mountSite = Site{
 // oddFilesSite: what people leave in data directories.
 var oddFilesSite = Site{
 	Name: "odd-files",
-	What: "the data directory has a read-only file, a foreign link and a foreign directory",
+	What: "a read-only file, a foreign link, a foreign directory in the data directory",
 	data: func(_ context.Context, l *Lab, n Node) error {
 		if n.ID != 0 {
 			return nil // a copy has them already

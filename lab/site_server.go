@@ -17,7 +17,7 @@ var debianSite = Site{
 // splitConfigSite: postgresql.conf is where the server looks first, and names others.
 var splitConfigSite = Site{
 	Name:     "split-config",
-	What:     "postgresql.conf names an hba_file and an ident_file outside of the data directory",
+	What:     "hba_file and ident_file lie outside the data directory",
 	Excludes: []string{"debian"},
 	settings: func(_ *Lab, n Node, s map[string]string) {
 		s["hba_file"] = filepath.Join(n.Home, "access", "pg_hba.conf")

@@ -34,7 +34,7 @@ var steps = map[topology.Method][]Step{
 	topology.MethodBaseBackup: {
 		takeStock(), saveConfig(), confirm(), ensureSlot(), checkSpace(),
 		stopServer(), makeRoom(), moveAway(), vault(),
-		copyUpstream(), verifyCopy(),
+		awaitSlot(), copyUpstream(), verifyCopy(),
 		restoreConfig(), writeStandby(), moveNewHome(), startServer(), waitStreaming(),
 		retire(), discardOld(),
 	},

@@ -248,15 +248,19 @@ func rewind() Step {
 		}}
 }
 
+// awaitSlot waits for the node's slot, before the copy's clearance: both that and the
+// proof of the primary must be fresh when the copy begins (P2).
+func awaitSlot() Step {
+	return Step{Name: "await-slot", Code: codes.SlotHeld, ReadOnly: true, Breakable: true,
+		do: func(ctx context.Context, r *run) (string, error) { return "", r.awaitSlot(ctx) }}
+}
+
 // copyUpstream makes a base backup beside the old directory.
 func copyUpstream() Step {
 	return Step{Name: "copy", Code: codes.CopyFailed, Clearance: true, Breakable: true, Moves: true,
 		do: func(ctx context.Context, r *run) (string, error) {
 			if err := r.dropCopy(ctx); err != nil {
 				return "", fmt.Errorf("remove an unfinished copy: %w", err)
-			}
-			if err := r.awaitSlot(ctx); err != nil {
-				return "", err
 			}
 			return "", r.Host.BaseBackup(ctx, r.req.Upstream, r.req.Slot, r.progress("copy"))
 		}}

@@ -143,3 +143,20 @@ func TestResumeLeavesThePrimaryThatCameBack(t *testing.T) {
 		t.Errorf("%+v, %v, fenced %d", r, err, w.nodes[0].fenced)
 	}
 }
+
+// A node that hangs is waited for, and what the others said is out of date by then: one
+// of them has been promoted by hand.
+func TestAnswersAreNotOlderThanTheWaitForAnother(t *testing.T) {
+	t.Parallel()
+	promoted := standby(0x100)
+	promoted.onFacts = func(n *fakeNode) { n.facts = Facts{SystemID: 77, History: line2} }
+	hangs := standby(0x100)
+	hangs.silent = true
+	w := newWorld(dead(), standby(0x200), promoted, hangs)
+	d := w.deps(t)
+	d.Limits.Probe = answersAge + 200*time.Millisecond
+	r, err := Failover(t.Context(), d, lost)
+	if err != nil || r.Code != CodeAlreadyPrimary || r.Node != 2 || len(w.order) != 0 {
+		t.Errorf("%+v, %v; asked to be promoted: %v", r, err, w.order)
+	}
+}

@@ -130,7 +130,11 @@ func (s *fakeServer) Facts(context.Context) (Facts, error) {
 		return Facts{}, err
 	}
 	defer unlock()
-	return n.facts, nil
+	facts := n.facts
+	if n.onFacts != nil {
+		n.onFacts(n)
+	}
+	return facts, nil
 }
 
 func (s *fakeServer) Promote(context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/repool/repool/internal/core/topology"
 )
@@ -13,6 +14,7 @@ import (
 type probes struct {
 	views   []view // but the failed node's, in the order of the ids
 	servers map[topology.NodeID]Server
+	asked   time.Time // when the nodes were last asked: none of the answers is older
 	// failed waits for the failed node's own view. Nobody calls it without a
 	// need, since the failed node is the one that hangs.
 	failed func() view
@@ -25,7 +27,7 @@ func (d *Deps) probe(ctx context.Context, failed topology.NodeID) *probes {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
 	attached := readPoolStatus(d.Pool.Pgpool.WorkDir)
 	old := make(chan view, 1)
-	p := &probes{servers: map[topology.NodeID]Server{}, failed: sync.OnceValue(func() view { return <-old }),
+	p := &probes{servers: map[topology.NodeID]Server{}, asked: time.Now(), failed: sync.OnceValue(func() view { return <-old }),
 		cancel: cancel}
 	if d.Pool.Node(failed) == nil {
 		old <- view{node: failed, err: fmt.Errorf("node %s is not in pgpool.conf", failed)}
@@ -105,16 +107,17 @@ func (d *Deps) dialMissing(ctx context.Context, p *probes) {
 	all.Wait()
 }
 
-// askOnceMore asks the nodes that answered once more, in parallel. A node that does
+// askOnceMore asks the nodes that answered the last time, in parallel. A node that does
 // not answer now is not a candidate.
 func (d *Deps) askOnceMore(ctx context.Context, p *probes) {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
 	defer cancel()
+	p.asked = time.Now()
 	var all sync.WaitGroup
 	for i := range p.views {
 		v := &p.views[i]
 		s := p.servers[v.node]
-		if s == nil {
+		if s == nil || v.err != nil {
 			continue
 		}
 		all.Go(func() { v.facts, v.err = s.Facts(ctx) })

@@ -16,11 +16,10 @@ const answersAge = 500 * time.Millisecond
 // takeOver promotes a candidate, unless there is a primary already. It waits that long
 // for standbys that policy.failover wants an answer of.
 func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary, wait time.Duration) Result {
-	asked, until := time.Now(), time.Now().Add(wait)
+	until := time.Now().Add(wait)
 	c := d.chooseNow(e, p, last)
 	if c.waits {
 		c = d.awaitAnswers(ctx, e, p, last, c, until)
-		asked = time.Now()
 	}
 	if r, settled := c.settled(); settled {
 		return r
@@ -35,14 +34,19 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary, w
 	// A primary that was running sent more WAL after the standbys were asked, its
 	// shutdown checkpoint included. And a host that does not answer costs seconds,
 	// in which somebody else may have promoted a node.
-	if stopped || time.Since(asked) > answersAge {
-		c = d.chooseAgain(ctx, e, p, last, c.notes)
-		if c.waits {
-			c = d.awaitAnswers(ctx, e, p, last, c, until)
-		}
-	}
+	again := stopped
 	var tried []topology.NodeID
 	for {
+		for range p.views { // each node that takes too long to answer is not asked a second time
+			if !again && time.Since(p.asked) <= answersAge {
+				break
+			}
+			again = false
+			c = d.chooseAgain(ctx, e, p, last, c.notes)
+			if c.waits {
+				c = d.awaitAnswers(ctx, e, p, last, c, until)
+			}
+		}
 		if r, settled := c.settled(); settled {
 			return r
 		}
@@ -67,7 +71,7 @@ func (d *Deps) takeOver(ctx context.Context, e Event, p *probes, last Primary, w
 		if primary, err := d.alive(ctx, e.Failed); err == nil && primary {
 			return primaryBack(e.Failed, c.notes)
 		}
-		c = d.chooseAgain(ctx, e, p, last, c.notes)
+		again = true
 	}
 }
 
