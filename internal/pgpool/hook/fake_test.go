@@ -27,6 +27,7 @@ type fakeNode struct {
 	// fence; then it serves again.
 	away bool
 
+	onFacts    func(*fakeNode)       // what happens right after an answer
 	onPromote  func(*fakeNode) error // nil: as asked
 	polls      int                   // questions until a promotion shows
 	unanswered []error               // how the next questions for the timeline fail
