@@ -21,7 +21,7 @@ func one(name, promise, file, from, to string) mutant {
 // has two.
 var mutants = []mutant{
 	// Deciding.
-	one("what is up counts as streaming", "P1", "core/plan/lineage.go",
+	one("what is up counts as streaming", "P9", "core/plan/lineage.go",
 		`return s.w.primary != nil && s.streamsFrom(s.w.primary) }`,
 		`return s.w.primary != nil && s.sql && s.n.SQL.InRecovery }`),
 	one("attach whatever streams, without the gate", "P1", "core/plan/gate.go",
@@ -79,7 +79,7 @@ var mutants = []mutant{
 		`return r.nothingToSave() },`, `return "", true, nil },`),
 	one("discard what is not saved", "P3", "node/resync/steps_place.go",
 		`if !r.state.record().Old.Enough() {`, `if false {`),
-	one("wipe before copying", "P5", "node/resync/steps_data.go",
+	one("wipe before copying", "P3", "node/resync/steps_data.go",
 		`return "", r.Host.BaseBackup(`, `_ = r.Host.Remove(InRepair); return "", r.Host.BaseBackup(`),
 	one("retire the old copy when the new one has started", "P9", "node/resync/steps_server.go",
 		`if streams {`, `if streams || true {`),

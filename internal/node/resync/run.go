@@ -70,6 +70,8 @@ type run struct {
 	state state
 	// size is what the step that moves data is expected to move; 0: unknown.
 	size uint64
+	// unstreamed is how far a copy was that had not streamed when it was stopped; 0: unknown.
+	unstreamed topology.LSN
 	// unchanged: the step that damages found nothing to change.
 	unchanged bool
 }

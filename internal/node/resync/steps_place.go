@@ -61,6 +61,9 @@ func (r *run) worthless() bool {
 		return false
 	}
 	p, err := r.Host.ProbeWAL(r.ctx, r.req.Upstream.History)
+	if r.unstreamed != 0 && p.End > r.unstreamed {
+		return false // it began to stream before it was stopped
+	}
 	return err == nil && p.Err == "" && p.Shared && !p.Beyond
 }
 

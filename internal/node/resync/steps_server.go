@@ -156,12 +156,33 @@ func stopServer() Step {
 			return "", err == nil && st == topology.ServerStopped, err
 		},
 		do: func(ctx context.Context, r *run) (string, error) {
+			if err := r.lastLook(ctx); err != nil {
+				return "", err
+			}
 			f, err := r.Host.StopServer(ctx, true)
 			if err != nil || !f.WasRunning {
 				return "", err
 			}
 			return fmt.Sprintf("%s stop took %s", f.Mode, f.Took.Round(time.Millisecond)), nil
 		}}
+}
+
+// lastLook asks a copy that had not streamed yet whether it does now, or how far it
+// is, so that it is not taken for worthless once it is stopped (P5).
+func (r *run) lastLook(ctx context.Context) error {
+	if !r.state.record().Unproven {
+		return nil
+	}
+	f, err := r.stream(ctx)
+	if err != nil || !f.InRecovery {
+		return nil //nolint:nilerr // a server that does not answer has proven nothing
+	}
+	r.unstreamed = max(f.Receive, f.Replay)
+	if f.Receiver.Status != "streaming" {
+		return nil
+	}
+	r.proven()
+	return r.state.put()
 }
 
 // startServer starts the standby, or accepts one that an external process has
