@@ -249,10 +249,16 @@ func rewind() Step {
 }
 
 // awaitSlot waits for the node's slot, before the copy's clearance: both that and the
-// proof of the primary must be fresh when the copy begins (P2).
+// proof of the primary must be fresh when the copy begins (P2). The slot may have been
+// dropped since the run began, most of all during such a wait.
 func awaitSlot() Step {
-	return Step{Name: "await-slot", Code: codes.SlotHeld, ReadOnly: true, Breakable: true,
-		do: func(ctx context.Context, r *run) (string, error) { return "", r.awaitSlot(ctx) }}
+	return Step{Name: "await-slot", Code: codes.SlotHeld, Breakable: true,
+		do: func(ctx context.Context, r *run) (string, error) {
+			if err := r.awaitSlot(ctx); err != nil {
+				return "", err
+			}
+			return "", r.Upstream.EnsureSlot(ctx, r.req.Upstream, r.req.Slot)
+		}}
 }
 
 // copyUpstream makes a base backup beside the old directory.

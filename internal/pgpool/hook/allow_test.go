@@ -182,3 +182,25 @@ func TestANewPrimarysStandbysMayAllBeSynchronous(t *testing.T) {
 		t.Errorf("record: %s", text)
 	}
 }
+
+// A controller sees, while the hook waits for an answer, that another standby has become
+// synchronous: the hook goes by that, and not by what it read when it began.
+func TestThePromiseOfTheMomentCounts(t *testing.T) {
+	t.Parallel()
+	joined, hangs := standby(0x200), standby(0x100)
+	hangs.silent = true
+	w := newWorld(dead(), hangs, joined)
+	d := w.deps(t)
+	if err := NotePrimary(d.stateDir(), recordOf(syncOf("ANY 1 (*)", 1))); err != nil {
+		t.Fatal(err)
+	}
+	joined.onFacts = func(*fakeNode) {
+		joined.onFacts, hangs.silent = nil, false
+		if err := NotePrimary(d.stateDir(), recordOf(syncOf("ANY 1 (*)", 1, 2))); err != nil {
+			t.Error(err)
+		}
+	}
+	if r, err := Failover(t.Context(), d, lost); err != nil || r.Code != CodePromoted || r.Node != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -92,6 +92,10 @@ func (c choice) settled() (Result, bool) {
 // chooseAgain asks the nodes that answered once more, and chooses by their answers.
 func (d *Deps) chooseAgain(ctx context.Context, e Event, p *probes, last Primary, notes []string) choice {
 	d.askOnceMore(ctx, p)
+	// Controllers go on looking meanwhile: what the lost primary promised may be newer.
+	if now, err := readPrimary(d.stateDir()); err == nil && now.Node == last.Node && now.SystemID == last.SystemID {
+		last = now
+	}
 	c := d.chooseNow(e, p, last)
 	c.notes = append(notes, c.notes...)
 	return c
