@@ -191,11 +191,16 @@ func TestThePromiseOfTheMomentCounts(t *testing.T) {
 	hangs.silent = true
 	w := newWorld(dead(), hangs, joined)
 	d := w.deps(t)
+	d.Pool.Failover.Wait = 20 * time.Second
 	if err := NotePrimary(d.stateDir(), recordOf(syncOf("ANY 1 (*)", 1))); err != nil {
 		t.Fatal(err)
 	}
+	asked := 0
 	joined.onFacts = func(*fakeNode) {
-		joined.onFacts, hangs.silent = nil, false
+		if asked++; asked != 2 {
+			return
+		}
+		hangs.silent = false
 		if err := NotePrimary(d.stateDir(), recordOf(syncOf("ANY 1 (*)", 1, 2))); err != nil {
 			t.Error(err)
 		}
