@@ -27,8 +27,8 @@ func (d *Deps) probe(ctx context.Context, failed topology.NodeID) *probes {
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Probe)
 	attached := readPoolStatus(d.Pool.Pgpool.WorkDir)
 	old := make(chan view, 1)
-	p := &probes{servers: map[topology.NodeID]Server{}, asked: time.Now(), failed: sync.OnceValue(func() view { return <-old }),
-		cancel: cancel}
+	p := &probes{servers: map[topology.NodeID]Server{}, asked: time.Now(), cancel: cancel,
+		failed: sync.OnceValue(func() view { return <-old })}
 	if d.Pool.Node(failed) == nil {
 		old <- view{node: failed, err: fmt.Errorf("node %s is not in pgpool.conf", failed)}
 	}

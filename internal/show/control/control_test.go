@@ -145,7 +145,9 @@ func TestStatusAndHistoryArriveWhole(t *testing.T) {
 	st, err := c.Status(t.Context())
 	// An unknown history equals none.
 	sameHistory := cmp.Comparer(func(a, b topology.History) bool { return a.Text() == b.Text() })
-	same := cmp.Comparer(func(a, b topology.Promotion) bool { return a.Node == b.Node && a.History.Text() == b.History.Text() })
+	same := cmp.Comparer(func(a, b topology.Promotion) bool {
+		return a.Node == b.Node && a.History.Text() == b.History.Text()
+	})
 	if d := cmp.Diff(f.status, st, sameHistory, same); d != "" || err != nil {
 		t.Errorf("%v %s", err, d)
 	}
