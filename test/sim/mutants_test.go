@@ -84,8 +84,10 @@ var mutants = []mutant{
 	one("retire the old copy when the new one has started", "P9", "node/resync/steps_server.go",
 		`if streams {`, `if streams || true {`),
 	{"copy before the slot is there", "P5", []edit{
-		{"node/resync/steps_check.go", `return "", r.Upstream.EnsureSlot(ctx, r.req.Upstream, r.req.Slot)`, `return "", nil`},
-		{"node/resync/steps_data.go", `return "", r.Upstream.EnsureSlot(ctx, r.req.Upstream, r.req.Slot)`, `return "", nil`}}},
+		{"node/resync/steps_check.go", `return "", r.Upstream.EnsureSlot(ctx, r.req.Upstream, r.req.Slot)`,
+			`return "", nil`},
+		{"node/resync/steps_data.go", `return "", r.Upstream.EnsureSlot(ctx, r.req.Upstream, r.req.Slot)`,
+			`return "", nil`}}},
 	one("start without standby.signal", "P4", "node/resync/steps_server.go",
 		"\t\t\treturn \"\", r.Host.WriteStandby(p, r.req.Upstream, r.req.Slot, r.req.AppName)\n\t\t}}", "\t\t\t_ = "+
 			"p\n\t\t\treturn \"\", nil\n\t\t}}"),
