@@ -6,7 +6,7 @@
 // server's own start closes that gap: it lets a standby through at once, and holds
 // everything else until repool has made the node a standby, or a person has said
 // that the server is to start as it is. The gate decides nothing about the pool and
-// asks nobody: it only looks at the directory.
+// asks no other process: it only looks at the directory.
 package bootgate
 
 import (

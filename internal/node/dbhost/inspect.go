@@ -169,7 +169,7 @@ type sizeCache struct {
 	odd, own  []string
 }
 
-// busyCount is above zero while a program moves data: then nobody else should
+// busyCount is above zero while a program moves data: then nothing else should
 // walk through the directory.
 type busyCount struct{ n atomic.Int32 }
 

@@ -18,7 +18,7 @@ import (
 // layout says where a node's configuration is and what starts its server.
 type layout struct {
 	// config is postgresql.conf outside the data directory; empty in the plain
-	// layout, where it lies inside.
+	// layout, where it is inside.
 	config string
 	// version, cluster and root name the cluster for pg_ctlcluster; empty when
 	// the configuration is not in Debian's tree.

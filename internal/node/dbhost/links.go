@@ -14,7 +14,7 @@ import (
 
 // A link in the data directory may be relative to it, or lead into it by its full path; both are wrong while the
 // directory is in the work directory. Such links are rewritten before it leaves Home, to something that holds in both
-// places, and get their text back when a directory is home. The texts are on disk first.
+// places, and get their text back when a directory is back in its place. The texts are on disk first.
 
 // linksFile keeps the texts that links have at Home, by their paths in the data directory.
 func (h *Host) linksFile() string { return filepath.Join(h.workDir, "links.json") }

@@ -21,7 +21,7 @@ import (
 type Options struct {
 	Node    topology.NodeID
 	DataDir string
-	// ConfigFile is postgresql.conf where it lies outside the data directory.
+	// ConfigFile is postgresql.conf where it is outside the data directory.
 	// Empty: found in Debian's configuration tree, or in the data directory.
 	ConfigFile string
 	BinDir     string // empty: where package layout finds them

@@ -19,8 +19,8 @@ import (
 
 // The WAL and the tablespaces may lie outside the data directory, behind links, often on file systems of their own. Two
 // directories that exist side by side (a base backup and what it replaces) cannot both have theirs where the link at
-// Home leads. The one that comes home gets that folder; the other's is first renamed to a folder beside it, on the same
-// file system, and its link says so.
+// Home leads. The directory that is moved into place gets that folder; the other's is first renamed to a folder beside
+// it, on the same file system, and its link says so.
 //
 // The order makes each step resumable without a journal: the link is changed first and the folder renamed then. A link
 // that leads nowhere therefore says where its folder belongs, and settle finishes the rename.
@@ -248,7 +248,7 @@ func (h *Host) each(changes ...func() error) error {
 	return nil
 }
 
-// bringOutside gives the directory in p, which is about to come home, the live folders.
+// bringOutside gives the directory in p, which is about to be moved into place, the live folders.
 func (h *Host) bringOutside(p resync.Place) error {
 	all, err := h.outsides()
 	if err != nil {

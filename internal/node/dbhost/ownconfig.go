@@ -22,7 +22,7 @@ import (
 var ownPatterns = []string{"*.conf", "*.crt", "*.key", "*.pem", "*.crl",
 	"recovery_1st_stage*", "recovery_2nd_stage*", "pgpool_remote_start"}
 
-// debianPatterns: in Debian's layout the rest lies outside the data directory.
+// debianPatterns: in Debian's layout the rest is outside the data directory.
 var debianPatterns = []string{"postgresql.auto.conf", "server.crt", "server.key",
 	"recovery_1st_stage*", "recovery_2nd_stage*", "pgpool_remote_start"}
 
@@ -44,7 +44,7 @@ func (h *Host) savedConfig() bool {
 }
 
 // SaveConfig keeps a copy of the node's own configuration files; the whole set
-// is replaced at once. From InRepair it keeps an older copy: what lies there may
+// is replaced at once. From InRepair it keeps an older copy: what is there may
 // have been overwritten by a rewind. A place without configuration changes
 // nothing.
 func (h *Host) SaveConfig(from resync.Place) error {
@@ -162,7 +162,7 @@ func (h *Host) ownFiles(p resync.Place) ([]string, error) {
 }
 
 // namedInConf lists what the configuration in dir names inside dir: the files that it includes, those of fileSettings,
-// and of what lies in a folder of the node's own the whole folder, because what else is in there belongs to it (the
+// and of what is in a folder of the node's own the whole folder, because what else is in there belongs to it (the
 // client's key beside the server's certificate). In PostgreSQL's own folders only the file itself is the node's.
 func namedInConf(dir string) []string {
 	var names []string

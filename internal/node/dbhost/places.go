@@ -188,7 +188,7 @@ func renameDir(src, dst string) error {
 }
 
 // Remove deletes a place of the work directory; a missing one is fine. Home is
-// refused. What stands in the place is given another name, in the trash, which takes
+// refused. What is in the place gets another name, in the trash, which takes
 // no time, and a half removed directory never has a place's name: EmptyTrash deletes it.
 func (h *Host) Remove(p resync.Place) error {
 	dir := h.path(p)

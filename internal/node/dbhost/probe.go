@@ -17,7 +17,7 @@ import (
 
 // ProbeWAL reads the node's own WAL, at Home or InRepair, against the history of
 // the primary. It reads around the point where the two lines part and at the
-// end, not all that lies between, and works on a running server's directory.
+// end, not all that is between, and works on a running server's directory.
 // How far the last common checkpoint is away has no limit: a search that is not
 // over when ctx ends goes on, and the next call takes its answer.
 func (h *Host) ProbeWAL(ctx context.Context, primary topology.History) (topology.WALProbe, error) {

@@ -80,7 +80,7 @@ func (h *Host) start(p program, out io.Writer) (*exec.Cmd, error) {
 	cmd.Env = append(h.environment(), p.env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	// A grandchild that keeps our pipe must not keep us waiting for ever.
+	// A grandchild that keeps our pipe must not keep us waiting.
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)

@@ -40,7 +40,7 @@ type startedCache struct {
 // startedFile keeps it in the work directory: a copy of another node has none.
 func (h *Host) startedFile() string { return filepath.Join(h.workDir, "started.json") }
 
-// noteStarted remembers how the server at home, which runs as pm, was started.
+// noteStarted remembers how the server of the data directory, which runs as pm, was started.
 // Failing that, the next start goes by what was known before.
 func (h *Host) noteStarted(pm pgdata.PostmasterPID) {
 	if h.o.ReadOnly || pm.Port == 0 {

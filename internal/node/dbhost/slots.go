@@ -9,8 +9,8 @@ import (
 	"github.com/repool/repool/internal/node/postgres"
 )
 
-// idleSlots are those of the given slots that nobody uses, on a server that is a
-// standby and streams. One that is in use, logical or temporary is none of repool's.
+// idleSlots are those of the given slots that are not in use, on a server that is a
+// standby and streams. One that is in use, logical or temporary is not repool's to drop.
 const idleSlots = `SELECT slot_name::text FROM pg_replication_slots
   WHERE slot_name = ANY($1) AND slot_type = 'physical' AND NOT active AND NOT temporary
     AND pg_is_in_recovery() AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')

@@ -73,7 +73,7 @@ func (h *Host) StartServer(ctx context.Context) error {
 }
 
 // launcher is the program that starts the server. pg_ctlcluster goes on for a
-// second or two after the server is up: nobody waits for that.
+// second or two after the server is up, which is not waited for.
 type launcher struct {
 	out  *lineTail
 	done chan struct{}

@@ -20,7 +20,7 @@ import (
 const stopPatience = 10 * time.Second
 
 // orphanPatience is for processes whose postmaster is dead, or cannot be told
-// because its directory was deleted under it: nobody hears a signal.
+// because its directory was deleted under it: no process receives a signal.
 const orphanPatience = time.Second
 
 // stopMode is a way to stop a server.

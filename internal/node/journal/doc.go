@@ -4,7 +4,7 @@
 //
 // A Record says what is about to be done before it is done (P4): Put returns
 // only when the file and its directory are on disk (write, fsync, rename,
-// fsync of the directory), so whoever reads it after a power cut knows at
+// fsync of the directory), so a reader after a power cut knows at
 // least as much as was true then. The rule a caller must keep: no effect on
 // the node before the Put of its intent has returned nil.
 //

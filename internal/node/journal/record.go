@@ -13,7 +13,7 @@ import (
 type RepairState string
 
 // The conditions of the directory in repair. RepairNone is the zero value: no run
-// has put one there. Only RepairWhole may go home as it is; RepairRewound is
+// has put one there. Only RepairWhole may be moved back as it is; RepairRewound is
 // whole too, but may still lack standby.signal and its own configuration;
 // RepairDamaged is half rewound and must never be started.
 const (
@@ -26,7 +26,7 @@ const (
 // Saved says how much of what only the replaced directory held is in the vault.
 type Saved string
 
-// The answers. SavedUnknown is the zero value: nobody looked yet. SavedNothing:
+// The answers. SavedUnknown is the zero value: not checked yet. SavedNothing:
 // proven that there is nothing to save. SavedPart: incomplete or unreadable,
 // so the replaced directory itself must be kept.
 const (

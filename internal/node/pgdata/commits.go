@@ -142,7 +142,7 @@ func (c *cursor) count(size int) int {
 	return n
 }
 
-// Commits iterates over the transactions whose commit record lies at or after
+// Commits iterates over the transactions whose commit record is at or after
 // from, in the order of their commits. from is as in Walk. It ends silently at
 // the end of WAL; any error comes once, at the end.
 func (w *WAL) Commits(from topology.LSN) iter.Seq2[Commit, error] {

@@ -98,13 +98,13 @@ func parseConfLine(line string) (name, value string, ok bool, err error) {
 
 const confBlank = " \t\r\f\v"
 
-// nameByte says whether b can stand in a name; a dot only inside.
+// nameByte says whether b may occur in a name; a dot only inside.
 func nameByte(b byte, first bool) bool {
 	letter := b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b == '_' || b >= 0x80
 	return letter || !first && (b >= '0' && b <= '9' || b == '$' || b == '.')
 }
 
-// valueByte says whether b can stand in a value without quotes.
+// valueByte says whether b may occur in a value without quotes.
 func valueByte(b byte) bool {
 	return nameByte(b, false) || b == '-' || b == '+' || b == ':' || b == '/'
 }
@@ -217,7 +217,7 @@ func lowerASCII(s string) string {
 	return string(b)
 }
 
-// isInclude says whether name is a directive, which may stand several times.
+// isInclude says whether name is a directive, which may occur several times.
 func isInclude(name string) bool {
 	return name == "include" || name == "include_if_exists" || name == "include_dir"
 }

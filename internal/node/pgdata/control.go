@@ -107,7 +107,7 @@ type Control struct {
 	DataChecksumMethod uint32 // 0: none
 }
 
-// LastTimeline is the newest timeline that the control file knows of: after a
+// LastTimeline is the newest timeline that the control file names: after a
 // promotion the end-of-recovery mark names it before the first checkpoint does.
 func (c Control) LastTimeline() topology.TimelineID { return max(c.Timeline, c.MinRecoveryTLI) }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // order is the byte order of every binary file here: PostgreSQL writes its
-// structures as they stand in memory.
+// structures as they are laid out in memory.
 var order = binary.NativeEndian
 
 // CorruptError says that a file of the data directory is not what PostgreSQL

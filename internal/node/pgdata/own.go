@@ -13,7 +13,7 @@ import (
 )
 
 // serverFiles are the files at the top of a data directory that PostgreSQL 13 to 18 makes or reads itself. The
-// configuration files are among them: whoever replaces a directory has to keep those on purpose.
+// configuration files are among them: code that replaces a directory has to keep those explicitly.
 var serverFiles = []string{"PG_VERSION", "postgresql.conf", "postgresql.auto.conf", "postgresql.auto.conf.tmp",
 	"pg_hba.conf", "pg_ident.conf", "postmaster.pid", "postmaster.opts", "current_logfiles", "current_logfiles.tmp",
 	"backup_label", "backup_label.old", "backup_manifest", "backup_manifest.tmp", "tablespace_map",
@@ -35,7 +35,7 @@ func ServerName(name string, info fs.FileInfo) bool {
 	return strings.HasPrefix(name, "pg_") && !info.Mode().IsRegular() || strings.HasPrefix(name, tempPrefix)
 }
 
-// LostFound is a folder that file systems have at their top; it is nobody's.
+// LostFound is a folder that file systems have at their top; it belongs to neither side.
 const LostFound = "lost+found"
 
 // RepoolDir is where repool works within a data directory that is a mount point. PostgreSQL's programs leave it out.
@@ -45,7 +45,7 @@ const RepoolDir = tempPrefix + ".repool"
 // src/include/common/file_utils.h).
 const tempPrefix = "pgsql_tmp"
 
-// OwnNames lists what lies at the top of dir and is not PostgreSQL's: logs, links, certificates, notes. Sockets are
+// OwnNames lists what is at the top of dir and is not PostgreSQL's: logs, links, certificates, notes. Sockets are
 // left out, which have no content. Sorted.
 func OwnNames(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
@@ -64,7 +64,7 @@ func OwnNames(dir string) ([]string, error) {
 }
 
 // Unkeepable lists what a new copy of the data directory could not be given: links in the place of PostgreSQL's own
-// folders, which no copy knows of, and files of the node's own that this process may neither link nor read.
+// folders, which a copy does not include, and files of the node's own that this process may neither link nor read.
 func Unkeepable(dir string) ([]OddFile, error) {
 	o := oddWalk{}
 	for _, parent := range []string{"", "base", "global"} {
@@ -112,7 +112,7 @@ func keptLink(rel string) bool {
 // statsTempDir is where the statistics collector wrote; often a link to a file system in memory.
 const statsTempDir = "pg_stat_tmp"
 
-// unreadable adds what lies below name and cannot be kept.
+// unreadable adds what is below name and cannot be kept.
 func (o *oddWalk) unreadable(dir, name string) error {
 	return filepath.WalkDir(filepath.Join(dir, name), func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(dir, path) // path is always below dir

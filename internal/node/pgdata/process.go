@@ -9,7 +9,7 @@ import (
 
 // ServerProcesses lists every PostgreSQL process that works in dir: the
 // postmaster and its children, also those that outlive a postmaster killed by
-// SIGKILL. While the list is not empty nobody else may touch the directory.
+// SIGKILL. While the list is not empty nothing else may touch the directory.
 func ServerProcesses(dir string) ([]process.Process, error) {
 	all, err := process.All()
 	if err != nil {

@@ -61,7 +61,7 @@ type pageRules struct {
 }
 
 // parsePage reads and checks the header of page b. The message is empty when
-// the page belongs where it stands; otherwise it says what does not fit, which
+// the page belongs where it is; otherwise it says what does not fit, which
 // past the end of WAL is the normal case (zeros, or an older use of the file).
 func parsePage(b []byte, want pageRules) (pageHeader, string) {
 	if len(b) < longPageHeader {

@@ -152,7 +152,7 @@ type WALEnd struct {
 	// written, and what a promotion at this point would write into its history.
 	LSN  topology.LSN
 	Last Record
-	// Reason says what stands there instead of a record.
+	// Reason says what is there instead of a record.
 	Reason *WALError
 	// Beyond is the start of a later segment of the line whose first page is
 	// valid all the same; zero normally. WAL is then missing or damaged in

@@ -45,9 +45,9 @@ func (r *run) end(err *Error) {
 	r.pass("end:after")
 }
 
-// undo brings a whole directory home again after a failure before any damage,
+// undo moves a whole directory back to its place after a failure before any damage,
 // and removes a copy that was not finished. After damage nothing is undone:
-// the directory stays in the work directory, where nobody can start it.
+// the directory stays in the work directory, where it cannot be started by mistake.
 func (r *run) undo(cause *Error) *Error {
 	s := &Step{Name: "undo", Code: codes.Internal}
 	note := ""
@@ -59,7 +59,7 @@ func (r *run) undo(cause *Error) *Error {
 		r.state.stepBegin(s)
 		if e = r.Host.Move(InRepair, Home); e == nil {
 			r.state.set(func(rec *journal.Record) { rec.Repair, rec.Homed = journal.RepairNone, false })
-			note = "the directory is at home again, as it was"
+			note = "the directory is back in its place, as it was"
 		} else {
 			err = errors.Join(err, fmt.Errorf("bring the directory home: %w", e))
 		}
@@ -85,7 +85,7 @@ func (r *run) mayGoHome() (home, back bool, err error) {
 	return home, err == nil && repair && r.state.repair() == journal.RepairWhole, err
 }
 
-// dropCopy deletes a copy that has not gone home, since the next one needs its space.
+// dropCopy deletes a copy that has not replaced the data directory, since the next one needs its space.
 func (r *run) dropCopy(ctx context.Context) error {
 	if r.req.Method != topology.MethodBaseBackup {
 		return nil

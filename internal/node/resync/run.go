@@ -31,7 +31,7 @@ type Options struct {
 	Host     Host
 	Upstream UpstreamLink
 	Log      Log
-	// Prior is what the journal knows of earlier runs.
+	// Prior is what the journal says about earlier runs.
 	Prior Prior
 	// Holder is for the record: who asked.
 	Holder string
@@ -39,7 +39,7 @@ type Options struct {
 	// ErrCancelled or ErrShutdown. Nil: never.
 	Soft context.Context
 	// Clearance blocks until the controller has cleared the step, or ctx ends.
-	// Nil: nobody ever clears.
+	// Nil: no step is ever cleared.
 	Clearance func(ctx context.Context, step string) error
 	// See is called with each change of the state, one call at a time. It must
 	// not block and must not call back. May be nil.
@@ -56,7 +56,7 @@ type Options struct {
 
 // Prior is what earlier runs left.
 type Prior struct {
-	// Record is the newest readable one; the zero value: there is none.
+	// Record is the newest readable one; the zero value if there is none.
 	Record journal.Record
 	// Garbled: some journal file cannot be read, so a directory in repair is unknown.
 	Garbled bool
@@ -72,6 +72,8 @@ type run struct {
 	size uint64
 	// unstreamed is how far a copy was that had not streamed when it was stopped; 0: unknown.
 	unstreamed topology.LSN
+	// streamed: such a copy streamed from the upstream after all, right before it was stopped.
+	streamed bool
 	// unchanged: the step that damages found nothing to change.
 	unchanged bool
 }
@@ -230,7 +232,7 @@ func (r *run) waitClearance(step string) error {
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, r.ClearanceWait)
 	defer cancel()
-	err := errors.New("nobody can clear this run")
+	err := errors.New("no controller can clear this run")
 	if r.Clearance != nil {
 		err = r.Clearance(ctx, step)
 	}

@@ -72,7 +72,7 @@ func (s *state) putLocked() error {
 	return s.log.Put(clone(s.rec))
 }
 
-// record gives a copy that nobody changes any more.
+// record gives a copy that does not change any more.
 func (s *state) record() journal.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,7 +17,7 @@ type Step struct {
 	// Clearance: the step overwrites or replaces data. It waits for the
 	// controller's word, and the upstream is confirmed right before it (P2).
 	Clearance bool
-	// Damages: from the step's beginning to its good end the directory in repair
+	// Damages: from the beginning of the step until it has succeeded, the directory in repair
 	// must not be started; the journal says so first.
 	Damages bool
 	// Bound: a cancel may not take effect before this step, because the node

@@ -111,7 +111,7 @@ func (r *run) onLine(c topology.Control) bool {
 		return false
 	}
 	return p.Last.End <= r.req.ProvenTo ||
-		r.req.Streaming && p.Open && strings.Contains(c.State, "recovery")
+		(r.req.Streaming || r.streamed) && p.Open && strings.Contains(c.State, "recovery")
 }
 
 // unsaved says what of the node's own commits need not be in its vault entry; empty:

@@ -9,7 +9,7 @@ import (
 	"github.com/repool/repool/internal/node/journal"
 )
 
-// data is where the node's data directory is now; ok is false when there is none.
+// data is where the node's data directory is now; ok is false if there is none.
 func (r *run) data() (p Place, ok bool, err error) {
 	for _, p := range []Place{Home, InRepair} {
 		there, err := r.Host.Exists(p)
@@ -80,7 +80,7 @@ func (r *run) dropHome() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("remove a copy that never streamed: %w", err)
 	}
-	return "the copy at home never streamed and is removed; the one in repair stays", nil
+	return "the copy in the data directory's place never streamed and is removed; the one in repair stays", nil
 }
 
 // putAway moves InRepair to Old. Of two old copies the one with nothing to lose goes;
@@ -106,7 +106,7 @@ func (r *run) putAway() (string, error) {
 			return "", fmt.Errorf("remove the older copy: %w", err)
 		}
 	}
-	// On disk before the move: whoever finds Old must know what it is.
+	// Written before the move, so that the record of Old is there when Old is.
 	r.state.set(func(rec *journal.Record) { rec.Old = rec.Saved })
 	if err := r.state.put(); err != nil {
 		return "", err

@@ -104,8 +104,8 @@ func writeRunningSettings() Step {
 			return "", fmt.Errorf("look for the server: %w", err)
 		}
 		if st == topology.ServerStarting {
-			// One that has not replayed to a consistent point answers nobody, and may
-			// wait for ever for WAL of an upstream that is gone. It obeys a reload.
+			// A standby that has not replayed to a consistent point answers no query, and may
+			// wait endlessly for WAL of an upstream that is gone. It obeys a reload.
 			return r.pointStarting(ctx, write)
 		}
 		if st != topology.ServerRunning {
@@ -181,6 +181,8 @@ func (r *run) lastLook(ctx context.Context) error {
 	if f.Receiver.Status != "streaming" {
 		return nil
 	}
+	rc, up := f.Receiver, r.req.Upstream
+	r.streamed = rc.SenderPort == up.Port && sameHost(rc.SenderHost, up.Host) && rc.Timeline == up.History.TLI
 	r.proven()
 	return r.state.put()
 }

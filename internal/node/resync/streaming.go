@@ -43,7 +43,7 @@ func (w *watch) look(ctx context.Context) (streams bool, err error) {
 	switch {
 	case rc.Status != "streaming":
 	case !right:
-		// Progress on somebody else's stream is none.
+		// Progress on another upstream's stream does not count.
 		return false, nil
 	case rc.Timeline > up.History.TLI:
 		return false, Errorf(codes.UpstreamChanged, "it streams timeline %d, past the primary's %d", rc.Timeline,

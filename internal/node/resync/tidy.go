@@ -19,7 +19,7 @@ func Tidy(ctx context.Context, o Options) error {
 	r := &run{Options: o, ctx: ctx, req: o.Prior.Record.Request}
 	r.state.log, r.state.see, r.state.rec = o.Log, o.See, clone(o.Prior.Record)
 	if there, err := r.Host.Exists(New); err != nil || there {
-		// No run is in progress, so this is a copy that nobody will finish.
+		// No run is in progress, so this is an unfinished copy.
 		if err == nil {
 			err = r.Host.Remove(New)
 		}

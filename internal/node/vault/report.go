@@ -13,7 +13,7 @@ import (
 )
 
 // Report lists what was committed past the divergence point. There can be millions
-// of commits: the file is written as they are read, so its totals stand at its end.
+// of commits: the file is written as they are read, so its totals are at the end.
 type Report struct {
 	ReportHead
 	Commits []Commit `json:"commits"`
