@@ -26,8 +26,7 @@ var wantFindings = map[string]map[string][]string{
 // wantRefused is the code of a node that repool leaves to a person: an old primary that diverged, and a standby
 // without a directory.
 var wantRefused = map[string]struct{ diverged, wiped codes.Code }{
-	"start-options": {diverged: codes.ServerSilent},
-	"tablespaces":   {wiped: codes.Tablespaces}, // its folder has a database that no directory leads to
+	"tablespaces": {wiped: codes.Tablespaces}, // its folder has a database that no directory leads to
 }
 
 // Each pool is built in a way, or several ways together, in which the other scenarios' pools never are. check names
