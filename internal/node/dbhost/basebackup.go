@@ -38,7 +38,7 @@ func (h *Host) BaseBackup(ctx context.Context, up topology.Upstream, slot string
 	if err := os.MkdirAll(h.placesDir(), 0o700); err != nil {
 		return fmt.Errorf("base backup: %w", err)
 	}
-	outside, err := h.makeOutside(src)
+	outside, err := h.makeOutside(ctx, src)
 	if err != nil {
 		return err
 	}

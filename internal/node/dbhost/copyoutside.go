@@ -86,7 +86,7 @@ func (h *Host) checkSpaceDir(o outside) error {
 }
 
 // makeOutside prepares the folders that a copy of src needs outside New, and gives pg_basebackup's arguments for them.
-func (h *Host) makeOutside(src source) ([]string, error) {
+func (h *Host) makeOutside(ctx context.Context, src source) ([]string, error) {
 	rec, err := h.currentLinks()
 	if err != nil {
 		return nil, err
@@ -99,6 +99,10 @@ func (h *Host) makeOutside(src source) ([]string, error) {
 		if err := h.putHomeLinks(rec); err != nil {
 			return nil, err
 		}
+	}
+	// An earlier copy in the trash leads to folders of the names that are made here.
+	if err := h.EmptyTrash(ctx, 0); err != nil {
+		return nil, err
 	}
 	var args []string
 	for _, o := range all {

@@ -29,7 +29,7 @@ func (n *node) unfinishedPromotion(segment bool) {
 	}
 }
 
-// Hazard 35: one stray history file above the primary's timeline keeps no node from
+// Hazard 35: one leftover history file above the primary's timeline keeps no node from
 // following, and is kept.
 func TestUnfinishedPromotionIsSetAside(t *testing.T) {
 	t.Parallel()

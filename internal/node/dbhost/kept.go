@@ -105,8 +105,15 @@ func (h *Host) throwAway(dir string) error {
 }
 
 // EmptyTrash deletes what Remove has put into the trash at least that long ago. It may
-// take minutes. When ctx ends it stops, and the rest is for the next call.
+// take minutes. When ctx ends it stops, and the rest is for the next call. Calls wait
+// for each other: after one of them with rested zero nothing is being deleted any more.
 func (h *Host) EmptyTrash(ctx context.Context, rested time.Duration) error {
+	select {
+	case h.emptying <- struct{}{}:
+		defer func() { <-h.emptying }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	entries, err := os.ReadDir(h.trash())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -55,7 +55,10 @@ type Host struct {
 	log      *slog.Logger
 	children *journal.Children
 
-	kept  keptCache
+	kept keptCache
+	// emptying has room for one that empties the trash.
+	emptying chan struct{}
+
 	sizes sizeCache
 	hot   settingsCache
 	busy  busyCount
@@ -86,7 +89,7 @@ func New(o Options) (*Host, error) {
 		return nil, fmt.Errorf("open node %s: %w", o.Node, err)
 	}
 	h := &Host{o: o, home: home, workDir: o.WorkDir, log: o.Log, isMount: pgdata.IsMountPoint,
-		checkpoints: newCheckpointSearches()}
+		checkpoints: newCheckpointSearches(), emptying: make(chan struct{}, 1)}
 	if h.workDir == "" {
 		h.workDir = home + ".repool"
 	}

@@ -342,3 +342,37 @@ func TestOutsideThatCannotBeSwappedIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// The folders of a copy that was given up lead to the name under which the next copy makes its own: emptying the trash
+// later must leave those alone.
+func TestTrashThatIsEmptiedLateSparesTheNextCopy(t *testing.T) {
+	t.Parallel()
+	n := fakeNode(t, map[string]string{"PG_VERSION": "15\n", "../wal/main/seg": "old"})
+	symlink(t, "../wal/main", filepath.Join(n.dir, "pg_wal"))
+	if err := n.putHomeLinks(linksRecord{}); err != nil {
+		t.Fatal(err)
+	}
+	n.move(resync.Home, resync.InRepair)
+	all, err := n.outsides()
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	mine := all[0].named(nameOfNew)
+	writeFile(t, filepath.Join(n.path(resync.New), "PG_VERSION"), "15\n")
+	symlink(t, mine, filepath.Join(n.path(resync.New), "pg_wal"))
+	writeFile(t, filepath.Join(mine, "given up"), "")
+	if err := n.Remove(resync.New); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.makeOutside(t.Context(), source{version: 150000}); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(mine, "next"), "")
+	if err := n.EmptyTrash(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(mine, "*")); err != nil || len(left) != 1 ||
+		filepath.Base(left[0]) != "next" {
+		t.Errorf("of the next copy's WAL there is %v, %v", left, err)
+	}
+}

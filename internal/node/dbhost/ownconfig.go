@@ -218,8 +218,8 @@ func against(dir, path string) string {
 }
 
 // RestoreConfig writes the saved configuration into p, and puts back what else the node has of its own. A folder of
-// the configuration becomes exactly what was saved: a stray file in conf.d of another node would count. Without a saved
-// copy the files in p stay, with the node's own port set.
+// the configuration becomes exactly what was saved: a leftover file in conf.d of another node would count.
+// Without a saved copy the files in p stay, with the node's own port set.
 func (h *Host) RestoreConfig(p resync.Place) error {
 	if err := h.restoreConfig(p); err != nil {
 		return err

@@ -70,7 +70,7 @@ type run struct {
 	state state
 	// size is what the step that moves data is expected to move; 0: unknown.
 	size uint64
-	// unstreamed is how far a copy was that had not streamed when it was stopped; 0: unknown.
+	// unstreamed is where the WAL of a copy ended that had not streamed yet, before it was stopped; 0: unknown.
 	unstreamed topology.LSN
 	// streamed: such a copy streamed from the upstream after all, right before it was stopped.
 	streamed bool

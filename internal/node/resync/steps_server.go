@@ -167,19 +167,18 @@ func stopServer() Step {
 		}}
 }
 
-// lastLook asks a copy that had not streamed yet whether it does now, or how far it
-// is, so that it is not taken for worthless once it is stopped (P5).
+// lastLook asks a copy that had not streamed yet whether it does now, and sees how far
+// its WAL goes, so that it is not taken for worthless once it is stopped (P5).
 func (r *run) lastLook(ctx context.Context) error {
 	if !r.state.record().Unproven {
 		return nil
 	}
-	f, err := r.stream(ctx)
-	if err != nil || !f.InRecovery {
-		return nil //nolint:nilerr // a server that does not answer has proven nothing
+	if p, err := r.Host.ProbeWAL(ctx, r.req.Upstream.History); err == nil && p.Err == "" {
+		r.unstreamed = p.End
 	}
-	r.unstreamed = max(f.Receive, f.Replay)
-	if f.Receiver.Status != "streaming" {
-		return nil
+	f, err := r.stream(ctx)
+	if err != nil || !f.InRecovery || f.Receiver.Status != "streaming" {
+		return nil //nolint:nilerr // a server that does not answer has proven nothing
 	}
 	rc, up := f.Receiver, r.req.Upstream
 	r.streamed = rc.SenderPort == up.Port && sameHost(rc.SenderHost, up.Host) && rc.Timeline == up.History.TLI
