@@ -126,6 +126,10 @@ func TestTwoPrimariesAreSaidOnce(t *testing.T) {
 	if strings.Contains(p.Alt, "is the primary") || !strings.Contains(p.Alt, "Pgpool-II sends writes to node 0") {
 		t.Errorf("in words: %s", p.Alt)
 	}
+	st.Snapshot.Pools[0].Primary = 1
+	if v := Of(st, Past{}, noon); !strings.HasSuffix(v.Work[0].Decision.Hint, "repool resync 0 --yes") {
+		t.Errorf("writes go to node 1, and the remedy is %q", v.Work[0].Decision.Hint)
+	}
 	// Where no Pgpool-II says to which of them writes go, nothing says which to keep.
 	st.Snapshot.Pools[0].Primary = topology.NoNode
 	if v := Of(st, Past{}, noon); strings.Contains(v.Work[0].Decision.Hint, "keep node") {
